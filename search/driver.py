@@ -1,0 +1,196 @@
+"""One search from options to results; reads like a recipe."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from rich.console import Console
+
+from search.callback import SearchCallback
+from search.cluster import Resources, connect, resources
+from search.events import VERSION, EventLog, read_events
+from search.export import write_results
+from search.options import SearchOptions, parse
+from search.plan import Plan, describe, make_plan
+from search.progress import Progress, clock
+from search.results import TrialRecord, leaderboard, records
+from search.scheduler import make_scheduler
+from search.searcher import METRIC, MODE, make_searcher
+from search.storage import EVENTS
+from search.tensorboard import TensorBoard
+from search.versions import versions
+from trainable.errors import InputError
+from trainable.ray_trainable import MultitaskTrainable
+
+_MAX_FAILURES = 3  # of the machine, per trial; a failed training is not repeated
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run `search/run.py`; returns the exit status."""
+    options = parse(arguments)
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        plan = make_plan(options)
+        if options.dry_run:
+            console.print(describe(plan), markup=False)
+            return 0
+        return run_search(plan, console)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def run_search(plan: Plan, console: Console) -> int:
+    """Run or resume a search and write its results; returns the exit status.
+
+    Raises:
+        InputError: The cluster cannot serve a trial, or the search cannot be resumed.
+    """
+    options, events_path = plan.options, plan.folder.local / EVENTS
+    earlier: list[TrialRecord] = []
+    if options.resume:
+        _check_resumable(plan)
+        earlier = records(read_events(events_path))
+    started = time.monotonic()
+    try:
+        console.print(f"using {connect(options.address)}")
+        share = resources(options)
+        console.print(
+            f"search {plan.folder.uri}: {options.trials} trials, {share.max_concurrent} at a time, "
+            f"{plan.budget:,} tokens a full run"
+        )
+        _run_tune(plan, share, earlier, events_path, console)
+    finally:
+        ray.shutdown()
+    trials = records(read_events(events_path))
+    winner = write_results(plan, trials)
+    console.print(
+        f"\nsearch took {clock(time.monotonic() - started)}; results in {plan.folder.uri}"
+    )
+    console.print(_summary(plan, trials, winner), markup=False)
+    return 0 if winner else 1
+
+
+def _run_tune(
+    plan: Plan, share: Resources, earlier: list[TrialRecord], events_path: Path, console: Console
+) -> None:
+    """The part that Ray Tune does."""
+    options = plan.options
+    # Our log, TensorBoard files and tables replace Tune's own loggers: fewer files to copy.
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # Tune's own tables; `verbose=0` silences the old ones
+    log = EventLog(events_path)
+    if options.resume:
+        log.append("resumed", options=asdict(options))
+    else:
+        log.append("search", **_header(plan))
+    scheduler = make_scheduler(plan, earlier)
+    callback = SearchCallback(
+        log,
+        TensorBoard(plan.folder.local, plan.space.params()),
+        Progress(plan, console),
+        scheduler,
+        earlier,
+    )
+    try:
+        tune.run(
+            MultitaskTrainable,
+            name=plan.folder.name,
+            storage_path=plan.folder.storage,
+            metric=METRIC,
+            mode=MODE,
+            num_samples=options.trials,
+            search_alg=make_searcher(plan),
+            scheduler=scheduler,
+            max_concurrent_trials=share.max_concurrent,
+            resources_per_trial={"cpu": share.cpus, "gpu": share.gpus},
+            reuse_actors=True,
+            time_budget_s=plan.time_limit,
+            max_failures=_MAX_FAILURES,
+            raise_on_failed_trial=False,
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, num_to_keep=2),
+            callbacks=[callback],
+            resume=options.resume,
+            verbose=0,
+        )
+    finally:
+        callback.close()
+
+
+def _check_resumable(plan: Plan) -> None:
+    """Refuse what Tune would silently start over.
+
+    Raises:
+        InputError: Tune's state is missing or torn, or the space is not the one that was searched.
+    """
+    header = read_events(plan.folder.local / EVENTS)[0]
+    now = _header(plan)
+    for key in ("space", "data_fingerprint", "rungs"):
+        if header[key] != now[key]:
+            raise InputError(
+                f"--resume: {key} of {plan.folder.uri} was {_short(header[key])}, now it is "
+                f"{_short(now[key])}; give the options that the search was started with, or start "
+                f"another --name"
+            )
+    if plan.folder.is_remote:
+        return
+    states = sorted(plan.folder.local.glob("experiment_state-*.json"))
+    if not states:
+        raise InputError(
+            f"--resume: {plan.folder.uri} was stopped before its first trial was saved; start anew "
+            f"with another --name"
+        )
+    try:
+        json.loads(states[-1].read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"--resume: {states[-1]} is not whole ({error})") from error
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _header(plan: Plan) -> dict[str, Any]:
+    """What a reader of the log needs to know about the search."""
+    return {
+        "version": VERSION,
+        "options": asdict(plan.options),
+        "rungs": list(plan.rungs),
+        "units": plan.options.units,
+        "space": {
+            p.name: [str(p.domain), [list(c) for c in p.parents]] for p in plan.space.params()
+        },
+        "versions": versions(),
+        "data_fingerprint": plan.data_fingerprint,
+    }
+
+
+def _summary(plan: Plan, trials: list[TrialRecord], winner: TrialRecord | None) -> str:
+    """The leaderboard, and what to type next."""
+    lines = ["rank trial units  score   sst     para    sts     status"]
+    for rank, trial in enumerate(leaderboard(trials)[:10], start=1):
+        cells = [trial.last.get(key) for key in ("score", "sst_acc", "para_acc", "sts_corr")]
+        numbers = " ".join(f"{v:7.4f}" if v is not None else "      -" for v in cells)
+        lines.append(
+            f"{rank:4} {trial.number:5} {trial.units:3}/{plan.options.units} {numbers}  {trial.status}"
+        )
+    if winner is None:
+        return "\n".join([*lines, "", "no trial finished a unit; see the errors above"])
+    folder = plan.folder.uri
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"  tensorboard --logdir {folder}",
+            f"  python search/retrain.py {folder}/best.json --seeds 3",
+        ]
+    )

@@ -1,0 +1,129 @@
+"""The command line of a search, as one frozen object."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import tyro
+
+from trainable.errors import InputError
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """Search for the best configuration of a multitask BERT.
+
+    Without arguments: sample data, an encoder from scratch, a dozen trials on this machine.
+    """
+
+    data: Literal["sample", "cs224n", "hub"] = "sample"
+    """Examples: made by the project, the course's files, or from the Hugging Face Hub."""
+
+    data_dir: str | None = None
+    """Folder of the course's files; only with --data cs224n."""
+
+    encoder: Annotated[str, tyro.conf.arg(metavar="tiny|HUB_ID|DIR")] = "tiny"
+    """Encoder to start from: `tiny` (from scratch), a Hub id, or a Hugging Face folder."""
+
+    space: Literal["full", "heads", "smoke"] = "full"
+    """What varies: everything, poolings and heads only, or three params."""
+
+    trials: int = 12
+    """Number of trials."""
+
+    max_concurrent: int | None = None
+    """Trials at the same time; by default as many as the cluster has room for."""
+
+    budget: Annotated[str | None, tyro.conf.arg(metavar="TOKENS|Nep")] = None
+    """Training tokens of a full run, such as 800000, or `3ep` for three times the tokens of all
+    train sets. Default: 8ep on the sample, 3ep else."""
+
+    units: int = 9
+    """Reporting intervals that the budget is cut into."""
+
+    eta: int = 3
+    """ASHA lets about one in eta trials pass a rung."""
+
+    time_limit: Annotated[str | None, tyro.conf.arg(metavar="30m|2h|90s")] = None
+    """Stop the search after this long; trials under way are closed."""
+
+    name: str | None = None
+    """Name of the search, and of its folder below --storage. Default: data, encoder and time."""
+
+    storage: str = "runs"
+    """Where searches are kept: a folder, or any URI that Ray can write to, such as
+    s3://bucket/prefix."""
+
+    searcher: Literal["tpe", "random"] = "tpe"
+    """Optuna's TPE, or random search."""
+
+    scheduler: Literal["asha", "none"] = "asha"
+    """ASHA stops poor trials at rungs; `none` runs every trial to its full budget."""
+
+    cpus_per_trial: float = 1.0
+    """CPU cores of a trial."""
+
+    gpus_per_trial: float | None = None
+    """GPUs of a trial, fractions allowed. Default: 1 if the cluster has any, else 0."""
+
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Arithmetic of training: float32, or bfloat16 autocast over float32 weights."""
+
+    seed: int = 0
+    """Seed of the searcher and of every run."""
+
+    address: str | None = None
+    """Ray cluster. Default: RAY_ADDRESS or a cluster running on this machine, else a local Ray."""
+
+    resume: bool = False
+    """Go on with the search of this --name."""
+
+    dry_run: bool = False
+    """Print the resolved plan and stop."""
+
+    quiet: bool = False
+    """For logs: a line for each finished trial and nothing else."""
+
+
+def parse(arguments: list[str] | None = None) -> SearchOptions:
+    """Parse the command line; exits with status 2 and a hint on an unknown option."""
+    return tyro.cli(
+        SearchOptions, prog="search/run.py", args=arguments, config=(tyro.conf.FlagCreatePairsOff,)
+    )
+
+
+def seconds(text: str) -> float:
+    """Return the seconds of `90s`, `30m`, `2h` or `1.5h`.
+
+    Raises:
+        InputError: Something else.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    if not match or float(match[1]) == 0:
+        raise InputError(f"--time-limit {text!r}: give a number and s, m or h, such as 30m")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def budget_tokens(text: str, tokens_per_epoch: int) -> int:
+    """Return the tokens of `800000`, `800_000` or `3ep`.
+
+    Args:
+        text: What the user gave.
+        tokens_per_epoch: Tokens of all train sets together.
+
+    Raises:
+        InputError: Not a positive number.
+    """
+    match = re.fullmatch(r"(\d[\d_]*(?:\.\d+)?)(ep)?", text)
+    tokens = 0
+    if match:
+        number = float(match[1].replace("_", ""))
+        tokens = round(number * tokens_per_epoch if match[2] else number)
+    if tokens < 1:
+        raise InputError(
+            f"--budget {text!r}: give a number of tokens, such as 800000, or a number of passes "
+            f"over all train sets, such as 3ep (one is {tokens_per_epoch:,} tokens here)"
+        )
+    return tokens

@@ -1,0 +1,186 @@
+"""From options to a checked plan: everything that can be refused is refused here, before Ray."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+
+from search.options import SearchOptions, budget_tokens, seconds
+from search.storage import SearchFolder, open_folder
+from spaces.catalogue import base_optimization, make_space
+from spaces.space import Space
+from trainable.checkpoint import size_in_bytes
+from trainable.data.prepare import PreparedData, prepare
+from trainable.data.sources import Cs224nData, DataSource, HubData, SampleData
+from trainable.encoder import TINY, EncoderConfig, Pretrained, load_pretrained
+from trainable.errors import InputError
+from trainable.run_config import Multitask, RunConfig
+
+_LONGEST_STEP = 3 * 32  # examples of a step: three tasks at the largest batch size
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A search that can start.
+
+    Attributes:
+        options: What the user asked for.
+        space: What varies, over the base RunConfig.
+        folder: Where the search is kept.
+        rungs: Units after which ASHA decides, ascending; the last one ends the run.
+        budget: Tokens of a full run.
+        n_parameters: Of the encoder.
+        time_limit: Seconds, or None.
+        notes: What the user should know about the data.
+        data_fingerprint: Of contents and tokenizer.
+    """
+
+    options: SearchOptions
+    space: Space
+    folder: SearchFolder
+    rungs: tuple[int, ...]
+    budget: int
+    n_parameters: int
+    time_limit: float | None
+    notes: tuple[str, ...]
+    data_fingerprint: str
+
+
+def make_plan(options: SearchOptions) -> Plan:
+    """Resolve and check options.
+
+    Raises:
+        InputError: Anything that would make the search fail later.
+    """
+    _check_numbers(options)
+    time_limit = seconds(options.time_limit) if options.time_limit else None
+    name = options.name or _default_name(options)
+    folder = open_folder(options.storage, name, resume=options.resume, dry_run=options.dry_run)
+    source = _data_source(options)
+    examples = source.load()
+    encoder = EncoderConfig(source=_absolute(options.encoder))
+    pretrained = load_pretrained(encoder, examples.train_sentences())
+    data = prepare(examples, pretrained.tokenizer)
+    budget = _budget(options, data)
+    stage = Multitask(
+        budget_tokens=budget,
+        units=options.units,
+        precision=options.precision,
+        optimization=base_optimization(encoder),
+    )
+    base = RunConfig(seed=options.seed, data=source, encoder=encoder, stages=(stage,))
+    return Plan(
+        options=options,
+        space=make_space(options.space, base),
+        folder=folder,
+        rungs=rungs(options.units, options.eta)
+        if options.scheduler == "asha"
+        else (options.units,),
+        budget=budget,
+        n_parameters=_n_parameters(pretrained),
+        time_limit=time_limit,
+        notes=data.notes,
+        data_fingerprint=data.fingerprint,
+    )
+
+
+def rungs(units: int, eta: int) -> tuple[int, ...]:
+    """Return the units 1, eta, eta^2, ... below `units`, and `units`."""
+    n_rungs = math.ceil(round(math.log(units, eta), 9))
+    return (*(eta**k for k in range(n_rungs)), units)
+
+
+def _check_numbers(options: SearchOptions) -> None:
+    if options.eta < 2:
+        raise InputError(f"--eta {options.eta}: ASHA needs at least 2 (one in eta trials goes on)")
+    at_least_one = {
+        "--trials": options.trials,
+        "--units": options.units,
+        "--max-concurrent": options.max_concurrent,
+    }
+    for name, value in at_least_one.items():
+        if value is not None and value < 1:
+            raise InputError(f"{name} {value}: give at least 1")
+    if not 0 <= options.seed < 2**31:
+        raise InputError(f"--seed {options.seed}: give a number from 0 to {2**31 - 1}")
+    if options.cpus_per_trial <= 0:
+        raise InputError(f"--cpus-per-trial {options.cpus_per_trial:g}: give more than 0")
+    gpus = options.gpus_per_trial
+    if gpus is not None and (gpus < 0 or gpus > 1):
+        raise InputError(
+            f"--gpus-per-trial {gpus:g}: give a number from 0 to 1; a trial trains on one GPU, and "
+            f"more trials use more GPUs"
+        )
+    if options.name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", options.name):
+        raise InputError(f"--name {options.name!r}: use letters, digits, '.', '_' and '-'")
+    if options.resume and options.name is None:
+        raise InputError("--resume: say which search with --name")
+
+
+def _default_name(options: SearchOptions) -> str:
+    encoder = re.sub(r"[^A-Za-z0-9.-]+", "-", Path(options.encoder).name)
+    return f"{options.data}-{encoder}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def _data_source(options: SearchOptions) -> DataSource:
+    if options.data == "cs224n":
+        if options.data_dir is None:
+            raise InputError("--data cs224n: say where the course's files are with --data-dir DIR")
+        # Absolute, since trials run in other folders.
+        return Cs224nData(dir=str(Path(options.data_dir).expanduser().absolute()))
+    if options.data_dir is not None:
+        raise InputError(f"--data-dir: has no meaning with --data {options.data}; drop it")
+    return SampleData() if options.data == "sample" else HubData()
+
+
+def _absolute(encoder: str) -> str:
+    folder = Path(encoder).expanduser()
+    return str(folder.absolute()) if encoder != TINY and folder.is_dir() else encoder
+
+
+def _budget(options: SearchOptions, data: PreparedData) -> int:
+    text = options.budget or ("8ep" if options.data == "sample" else "3ep")
+    budget = budget_tokens(text, data.n_train_tokens)
+    n_examples = sum(len(split) for split in data.train.values())
+    longest_step = round(_LONGEST_STEP * data.n_train_tokens / n_examples)
+    if budget < options.units * longest_step:
+        raise InputError(
+            f"--budget {text}: {budget:,} tokens are less than one step for each of --units "
+            f"{options.units}; give at least {options.units * longest_step:,} tokens or fewer units"
+        )
+    return budget
+
+
+def _n_parameters(pretrained: Pretrained) -> int:
+    return sum(tensor.numel() for tensor in pretrained.parameters.values())
+
+
+def describe(plan: Plan) -> str:
+    """Return the plan as text for people."""
+    options, budget = plan.options, plan.budget
+    rung_lines = [
+        f"  rung {k}: unit {unit} of {options.units}, {round(budget * unit / options.units):,} tokens"
+        for k, unit in enumerate(plan.rungs)
+    ]
+    lines = [
+        f"search     {plan.folder.uri}",
+        f"data       {options.data}, fingerprint {plan.data_fingerprint}",
+        *(f"           {note}" for note in plan.notes),
+        f"encoder    {options.encoder}, {plan.n_parameters:,} parameters, {options.precision}",
+        f"trials     {options.trials}, searcher {options.searcher}, scheduler {options.scheduler} "
+        f"(eta {options.eta})",
+        f"budget     {budget:,} tokens a run",
+        *rung_lines,
+        f"checkpoint {size_in_bytes(plan.n_parameters) / 1e6:,.0f} MB, two kept for each trial",
+        f"space      {options.space}, {len(plan.space.params())} params",
+    ]
+    for param in plan.space.params():
+        condition = " and ".join(f"{parent} = {kind}" for parent, kind in param.parents[-1:])
+        lines.append(
+            f"  {param.name}: {param.domain}" + (f"   if {condition}" if condition else "")
+        )
+    return "\n".join(lines)

@@ -1,0 +1,104 @@
+"""What a person sees while a search runs."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+
+from search.plan import Plan
+from search.results import TrialRecord, best
+
+_STATUS_SECONDS = 15.0
+
+
+def clock(seconds: float) -> str:
+    """Return 75 as `1:15`, 3700 as `1:01:40`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class Progress:
+    """Prints a line for each finished trial and, unless quiet, a status line now and then.
+
+    On a terminal the status line is one line that is kept up to date.
+
+    Args:
+        plan: The search.
+        console: Where to print.
+    """
+
+    def __init__(self, plan: Plan, console: Console) -> None:
+        self._plan = plan
+        self._console = console
+        self._started = self._last_status = time.monotonic()
+        self._status = console.status("starting the first trials") if self._live else None
+        if self._status:
+            self._status.start()
+
+    @property
+    def _live(self) -> bool:
+        return self._console.is_terminal and not self._plan.options.quiet
+
+    def ended(self, trial: TrialRecord, trials: list[TrialRecord]) -> None:
+        """Print how a trial ended."""
+        units, n_trials = self._plan.options.units, self._plan.options.trials
+        if trial.status == "failed":
+            outcome = f"failed: {trial.error}"
+        else:
+            score = f"score {trial.score:.4f}" if trial.reports else "no score"
+            outcome = f"{trial.status} after unit {trial.units}/{units}, {score}"
+        n_ended = sum(t.status != "running" for t in trials)
+        self._console.print(
+            f"[{n_ended}/{n_trials}] trial {trial.number} {outcome}", markup=False, highlight=False
+        )
+
+    def tick(self, trials: list[TrialRecord]) -> None:
+        """Bring the status up to date; called often."""
+        now = time.monotonic()
+        if self._plan.options.quiet:
+            return
+        if self._status:
+            self._status.update(self._line(trials, now))
+        elif now - self._last_status >= _STATUS_SECONDS:
+            self._last_status = now
+            self._console.print(self._line(trials, now), markup=False, highlight=False)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._status:
+            self._status.stop()
+
+    def _line(self, trials: list[TrialRecord], now: float) -> str:
+        counts = {s: sum(t.status == s for t in trials) for s in ("running", "stopped", "done")}
+        failed = sum(t.status == "failed" for t in trials)
+        parts = [*(f"{n} {status}" for status, n in counts.items())]
+        if failed:
+            parts.append(f"{failed} failed")
+        leader = best(trials)
+        if leader:
+            parts.append(f"best {leader.score:.4f} (trial {leader.number}, unit {leader.units})")
+        elapsed = now - self._started
+        parts.append(f"{clock(elapsed)} elapsed")
+        left = self._seconds_left(trials, elapsed)
+        if left is not None:
+            parts.append(f"about {clock(left)} left")
+        return ", ".join(parts)
+
+    def _seconds_left(self, trials: list[TrialRecord], elapsed: float) -> float | None:
+        """Units still to come over units a second so far; None before the first unit."""
+        plan = self._plan
+        finished = [t for t in trials if t.status != "running"]
+        done = sum(t.units for t in trials)
+        if not done:
+            return None
+        if finished:
+            usual = sum(t.units for t in finished) / len(finished)
+        else:  # what ASHA would let a trial have on average
+            gains = zip(plan.rungs, (0, *plan.rungs), strict=False)
+            usual = sum((r - s) / plan.options.eta**k for k, (r, s) in enumerate(gains))
+        to_come = usual * max(0, plan.options.trials - len(trials))
+        to_come += sum(max(usual - t.units, 1) for t in trials if t.status == "running")
+        left = to_come * elapsed / done
+        return left if plan.time_limit is None else min(left, max(0.0, plan.time_limit - elapsed))

@@ -1,0 +1,208 @@
+"""report.md: what a person wants to know about a finished search, with two pictures.
+
+matplotlib draws them: a Markdown file needs plain image files, and plotly writes those only where
+a Chrome browser is installed.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import matplotlib
+import optuna
+from matplotlib.figure import Figure
+
+from search.plan import Plan
+from search.progress import clock
+from search.results import TrialRecord, leaderboard
+from spaces.walk import Param
+from trainable.component import Choice, FloatRange
+from trainable.files import write_text
+
+_MIN_TRIALS = 8  # fewer say nothing about importance
+
+
+def write_report(plan: Plan, trials: list[TrialRecord], winner: TrialRecord | None) -> None:
+    """Write report.md and its pictures into the search's folder."""
+    folder = plan.folder.local
+    sections = [f"# Search {plan.folder.name}", _overview(plan, trials)]
+    sections += ["## Leaderboard", _table(plan, trials)]
+    if winner is not None:
+        sections += ["## Best configuration", _best(winner)]
+        _save(best_so_far_figure(trials), folder / "best_so_far.png")
+        sections += ["## Best score so far", "![Best score so far](best_so_far.png)"]
+    importances = param_importances(plan.space.params(), trials)
+    if importances:
+        _save(importance_figure(importances), folder / "importance.png")
+        sections += [
+            "## Importance of params",
+            "Share of the score's variation at the first rung that a param explains (PED-ANOVA). "
+            "Params that only some trials have are left out. With few trials this is a hint.",
+            "![Importance of params](importance.png)",
+        ]
+    sections += ["## Where the time went", _times(trials)]
+    write_text(folder / "report.md", "\n\n".join(sections) + "\n")
+
+
+def _overview(plan: Plan, trials: list[TrialRecord]) -> str:
+    options = plan.options
+    lines = [
+        f"- data {options.data} (fingerprint {plan.data_fingerprint}), encoder {options.encoder}",
+        f"- space {options.space}, searcher {options.searcher}, scheduler {options.scheduler}, "
+        f"seed {options.seed}",
+        f"- {plan.budget:,} tokens a full run in {options.units} units; rungs after units "
+        f"{', '.join(map(str, plan.rungs))}",
+        *(f"- {note}" for note in plan.notes),
+        *(f"- {line}" for line in _endings(plan, trials)),
+    ]
+    return "\n".join(lines)
+
+
+def _endings(plan: Plan, trials: list[TrialRecord]) -> list[str]:
+    """How many trials ended how, and where."""
+    lines = []
+    for status in ("done", "stopped", "failed", "interrupted"):
+        own = [t for t in trials if t.status == status]
+        if own:
+            units = sorted({t.units for t in own})
+            where = ", ".join(f"{sum(t.units == u for t in own)} after unit {u}" for u in units)
+            lines.append(f"{len(own)} {status}" + (f": {where}" if status != "done" else ""))
+    return lines
+
+
+def _table(plan: Plan, trials: list[TrialRecord]) -> str:
+    lines = [
+        "Scores are on *select*, which the search saw; *confirm* it did not see.",
+        "",
+        "| rank | trial | units | score | SST acc. | para acc. | STS corr. | confirm score | status |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for rank, trial in enumerate(leaderboard(trials), start=1):
+        keys = ("score", "sst_acc", "para_acc", "sts_corr", "confirm_score")
+        numbers = " | ".join(_number(trial.last.get(key)) for key in keys)
+        lines.append(
+            f"| {rank} | {trial.number} | {trial.units}/{plan.options.units} | {numbers} | "
+            f"{trial.status}{': ' + trial.error if trial.error else ''} |"
+        )
+    return "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _best(winner: TrialRecord) -> str:
+    lines = [f"Trial {winner.number}, as in best.json:", "", "| param | value |", "|---|---|"]
+    for name, value in winner.params.items():
+        shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+        lines.append(f"| `{name}` | {shown} |")
+    return "\n".join(lines)
+
+
+def _times(trials: list[TrialRecord]) -> str:
+    """Seconds of actors by what they did; the rest of a trial's life is waiting."""
+    parts = {"train": 0.0, "eval": 0.0, "start": 0.0, "save": 0.0}
+    for trial in trials:
+        for unit, metrics in trial.reports.items():
+            parts["train"] += metrics.get("train_seconds") or 0.0
+            parts["eval"] += metrics.get("eval_seconds") or 0.0
+            parts["save"] += metrics.get("save_seconds") or 0.0
+            if unit == min(trial.reports):
+                parts["start"] += metrics.get("start_seconds") or 0.0
+    life = sum(t.ended - t.started for t in trials)
+    names = {
+        "train": "training",
+        "eval": "evaluation",
+        "start": "switching (starting a trial's run in its actor)",
+        "save": "writing checkpoints",
+    }
+    lines = ["| what | time, all actors together | share |", "|---|---|---|"]
+    parts_and_rest = [(names[k], v) for k, v in parts.items()]
+    parts_and_rest.append(("waiting (Ray, driver, start of processes)", life - sum(parts.values())))
+    for name, seconds in parts_and_rest:
+        lines.append(f"| {name} | {clock(seconds)} | {seconds / life:.1%} |")
+    return "\n".join(lines)
+
+
+def best_so_far_figure(trials: list[TrialRecord]) -> Figure:
+    """Each trial's score against the order of ending, and the best among full runs so far."""
+    ended = sorted((t for t in trials if t.reports and t.status != "failed"), key=lambda t: t.ended)
+    full = max(t.units for t in ended)
+    start = min(t.started for t in trials)
+    figure = Figure(figsize=(7, 3.5), layout="constrained")
+    axes = figure.add_subplot()
+    for is_full, marker, label in ((True, "o", f"ran {full} units"), (False, "x", "ended before")):
+        own = [t for t in ended if (t.units == full) == is_full]
+        axes.scatter(
+            [(t.ended - start) / 60 for t in own],
+            [t.score for t in own],
+            marker=marker,
+            label=label,
+        )
+    best, times, scores = float("-inf"), [], []
+    for trial in ended:
+        if trial.units == full:
+            best = max(best, trial.score)
+            times.append((trial.ended - start) / 60)
+            scores.append(best)
+    axes.step(times, scores, where="post", label="best so far")
+    axes.set(xlabel="minutes", ylabel="score on select", title="Best score so far")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return figure
+
+
+def param_importances(params: tuple[Param, ...], trials: list[TrialRecord]) -> dict[str, float]:
+    """Return param -> share of the variation of the score at the first unit; empty if too few.
+
+    Every trial reaches the first rung, so this compares scores after equal budgets.
+    """
+    common = [p for p in params if not p.parents]
+    usable = [t for t in trials if t.status != "failed" and t.reports.get(1, {}).get("score")]
+    if len(usable) < _MIN_TRIALS or len(common) < 2:
+        return {}
+    distributions = {p.name: _distribution(p) for p in common}
+    study = optuna.create_study(direction="maximize")
+    for trial in usable:
+        values = {p.name: trial.params[p.name] for p in common}
+        score = trial.reports[1]["score"]
+        study.add_trial(
+            optuna.create_trial(params=values, distributions=distributions, value=score)
+        )
+    found = optuna.importance.get_param_importances(
+        study, evaluator=optuna.importance.PedAnovaImportanceEvaluator()
+    )
+    return {name: share for name, share in found.items() if share > 0}
+
+
+def _distribution(param: Param) -> optuna.distributions.BaseDistribution:
+    domain = param.domain
+    if isinstance(domain, Choice):
+        return optuna.distributions.CategoricalDistribution(domain.values)
+    if isinstance(domain, FloatRange):
+        return optuna.distributions.FloatDistribution(domain.low, domain.high, log=domain.log)
+    return optuna.distributions.IntDistribution(domain.low, domain.high)
+
+
+def importance_figure(importances: dict[str, float]) -> Figure:
+    """Horizontal bars, the most important param on top."""
+    shown = sorted(importances.items(), key=lambda item: item[1])[-15:]
+    figure = Figure(figsize=(7, 0.6 + 0.28 * len(shown)), layout="constrained")
+    axes = figure.add_subplot()
+    axes.barh([name for name, _ in shown], [share for _, share in shown])
+    axes.set(xlabel="share of the score's variation", title="Importance of params")
+    axes.grid(axis="x", alpha=0.3)
+    return figure
+
+
+def _save(figure: Figure, path: Path) -> None:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(buffer.getvalue())
+    temporary.replace(path)
+
+
+matplotlib.use("Agg")  # no display is needed, or looked for

@@ -1,0 +1,111 @@
+"""The folder of a search, and the storage that it lives in or is copied to."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow
+import pyarrow.fs
+
+from trainable.errors import InputError, did_you_mean
+
+EVENTS = "events.jsonl"
+
+
+@dataclass(frozen=True)
+class SearchFolder:
+    """Where one search is kept.
+
+    Attributes:
+        name: Name of the search.
+        storage: Absolute folder or URI that holds searches; Ray writes trials' checkpoints there.
+        local: Folder on the driver for log, TensorBoard files and results. The same place as
+            `uri` if the storage is a local folder; else `publish` copies it there.
+    """
+
+    name: str
+    storage: str
+    local: Path
+
+    @property
+    def uri(self) -> str:
+        """Where the search is to be found."""
+        return f"{self.storage.rstrip('/')}/{self.name}"
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the storage is not a folder of this machine."""
+        return "://" in self.storage
+
+    def publish(self) -> None:
+        """Copy log, TensorBoard files and results to a remote storage; nothing to do if local."""
+        if self.is_remote:
+            filesystem, path = pyarrow.fs.FileSystem.from_uri(self.uri)
+            pyarrow.fs.copy_files(str(self.local), path, destination_filesystem=filesystem)
+
+
+def open_folder(storage: str, name: str, *, resume: bool, dry_run: bool) -> SearchFolder:
+    """Check that a search can be written, or resumed, and make its folder.
+
+    Raises:
+        InputError: The storage cannot be written, the search exists without --resume, or does not
+            exist with it.
+    """
+    if "://" in storage:
+        local = Path(tempfile.gettempdir()) / f"searches-{os.getuid()}" / name
+        folder = SearchFolder(name, storage, local)
+        exists = _remote_exists(folder)
+    else:
+        path = Path(storage).expanduser().absolute()
+        folder = SearchFolder(name, str(path), path / name)
+        exists = (folder.local / EVENTS).exists()
+    if resume and not exists:
+        raise InputError(
+            f"--resume: there is no search {name!r} in {folder.storage}{_nearest(folder)}"
+        )
+    if exists and not resume:
+        raise InputError(
+            f"the search {folder.uri} exists; go on with it by --resume, or choose another --name"
+        )
+    if not dry_run:
+        _make_writable(folder)
+    return folder
+
+
+def _nearest(folder: SearchFolder) -> str:
+    parent = Path(folder.storage)
+    if folder.is_remote or not parent.is_dir():
+        return ""
+    return did_you_mean(folder.name, [p.parent.name for p in parent.glob(f"*/{EVENTS}")])
+
+
+def _remote_exists(folder: SearchFolder) -> bool:
+    try:
+        filesystem, path = pyarrow.fs.FileSystem.from_uri(f"{folder.uri}/{EVENTS}")
+        info = filesystem.get_file_info(path)
+    except (OSError, pyarrow.ArrowInvalid) as error:
+        raise InputError(f"--storage {folder.storage!r} cannot be reached: {error}") from error
+    return bool(info.type == pyarrow.fs.FileType.File)
+
+
+def _make_writable(folder: SearchFolder) -> None:
+    """Make the folder, and write and remove a file in it."""
+    try:
+        folder.local.mkdir(parents=True, exist_ok=True)
+        probe = folder.local / f".probe-{os.getpid()}"
+        probe.write_bytes(b"")
+        probe.unlink()
+        if folder.is_remote:
+            filesystem, path = pyarrow.fs.FileSystem.from_uri(folder.uri)
+            filesystem.create_dir(path)
+            with filesystem.open_output_stream(f"{path}/.probe") as stream:
+                stream.write(b"probe")
+            filesystem.delete_file(f"{path}/.probe")
+    except (OSError, pyarrow.ArrowInvalid) as error:
+        raise InputError(
+            f"--storage {folder.storage!r} cannot be written: {error}; give a folder or URI that "
+            f"this user may write to"
+        ) from error

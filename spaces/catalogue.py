@@ -1,0 +1,61 @@
+"""The spaces that come with the project.
+
+A space is a few patterns over the dotted names of hyperparameters; the ranges stand beside the
+fields of the components.
+"""
+
+from __future__ import annotations
+
+from spaces.space import Space
+from trainable.component import Domain, FloatRange
+from trainable.encoder import TINY, EncoderConfig
+from trainable.errors import InputError, did_you_mean
+from trainable.optimization import Optimization
+from trainable.run_config import RunConfig
+
+_TASKS = ("sst", "para", "sts")
+
+_VARY: dict[str, tuple[str, ...]] = {
+    # Everything that a user would vary.
+    "full": (
+        "encoder.dropout",
+        *(f"{task}.*" for task in _TASKS),
+        "multitask.batch_order*",
+        "multitask.optimization.*",
+    ),
+    # Poolings, pair encodings and heads; training as in the base.
+    "heads": tuple(f"{task}.{part}*" for task in _TASKS for part in ("pooling", "pair", "head")),
+    # Three params, for tests and first looks.
+    "smoke": ("multitask.optimization.lr", "para.pair", "sts.pair"),
+}
+
+SPACE_NAMES = tuple(_VARY)
+
+# An encoder from scratch learns at rates that would destroy a pretrained one.
+_FROM_SCRATCH: dict[str, Domain] = {
+    "multitask.optimization.lr": FloatRange(3e-4, 1e-2, log=True),
+    "multitask.optimization.head_lr": FloatRange(3e-4, 3e-2, log=True),
+}
+_FROM_SCRATCH_BASE = Optimization(lr=1e-3, head_lr=2e-3)
+
+
+def base_optimization(encoder: EncoderConfig) -> Optimization:
+    """Return the defaults that suit an encoder."""
+    return _FROM_SCRATCH_BASE if encoder.source == TINY else Optimization()
+
+
+def make_space(name: str, base: RunConfig) -> Space:
+    """Return a space by name.
+
+    Args:
+        name: One of `SPACE_NAMES`.
+        base: Gives the value of everything that the space does not vary.
+
+    Raises:
+        InputError: There is no such space.
+    """
+    if name not in _VARY:
+        near = did_you_mean(name, SPACE_NAMES)
+        raise InputError(f"unknown space {name!r}; known: {', '.join(SPACE_NAMES)}{near}")
+    narrowed = _FROM_SCRATCH if base.encoder.source == TINY else {}
+    return Space(name, base, _VARY[name], narrowed)

@@ -1,0 +1,79 @@
+"""The component table of the README, made from the models.
+
+python -m spaces.table            prints it
+python -m spaces.table README.md  writes it between the two marks of that file
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from spaces.walk import field_domain, field_family
+from trainable.component import Component
+from trainable.files import write_text
+from trainable.run_config import RunConfig
+
+BEGIN, END = "<!-- components: begin -->", "<!-- components: end -->"
+
+
+def families() -> dict[str, dict[str, type[Component]]]:
+    """Return family -> kind -> model, for every family that a RunConfig can hold."""
+    found: dict[str, dict[str, type[Component]]] = {}
+    waiting: list[type[Component]] = [RunConfig]
+    seen: set[type[Component]] = set()
+    while waiting:
+        model = waiting.pop(0)
+        if model in seen:
+            continue
+        seen.add(model)
+        for name, field in model.model_fields.items():
+            family = field_family(field)
+            if name != "data" and family:
+                found.setdefault(name, {}).update(family)
+            waiting.extend(family.values())
+            if isinstance(field.annotation, type) and issubclass(field.annotation, Component):
+                waiting.append(field.annotation)
+        if model is RunConfig:
+            waiting.extend(type(stage) for stage in RunConfig().stages)
+    return found
+
+
+def table() -> str:
+    """Return the table as Markdown."""
+    lines = [
+        "| family | kind | what it is | hyperparameters: range (default) |",
+        "|---|---|---|---|",
+    ]
+    for family, members in families().items():
+        for kind, model in sorted(members.items()):
+            summary = (model.__doc__ or "").strip().splitlines()[0]
+            lines.append(f"| {family} | `{kind}` | {summary} | {_hyperparameters(model)} |")
+    return "\n".join(lines)
+
+
+def _hyperparameters(model: type[Component]) -> str:
+    parts = []
+    for name, field in model.model_fields.items():
+        domain = field_domain(field)
+        if domain is not None:
+            text = str(domain).replace("|", "\\|")
+            parts.append(f"`{name}`: {text} ({field.default})")
+        elif field_family(field):
+            parts.append(f"`{name}`: see {name}")
+    return "; ".join(parts) or "none"
+
+
+def update(text: str) -> str:
+    """Return a README with the table between its marks brought up to date."""
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        print(table())
+    for argument in sys.argv[1:]:
+        path = Path(argument)
+        write_text(path, update(path.read_text(encoding="utf-8")))

@@ -1,0 +1,115 @@
+"""Walk the tree of a RunConfig's components and name every hyperparameter in it.
+
+The search space is not written down anywhere: it is read from the models. A field with a range is a
+param; a field that holds one of several components is a param too, the `kind`, and the hyperparameters
+of the chosen component exist only under it:
+
+    para.pair                     joint | siamese | cosine
+    para.pair.joint.head          linear | mlp
+    para.pair.joint.head.mlp.width
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from pydantic.fields import FieldInfo
+
+from trainable.component import Choice, Component, Domain, FloatRange, IntRange
+from trainable.run_config import RunConfig
+
+Value = str | int | float | bool
+Choose = Callable[[str, Domain, Value], Value]
+
+
+@dataclass(frozen=True)
+class Param:
+    """One hyperparameter that could be searched.
+
+    Attributes:
+        name: Its dotted name.
+        domain: Its range.
+        parents: The (name, kind) pairs under which it exists; empty if it always does.
+    """
+
+    name: str
+    domain: Domain
+    parents: tuple[tuple[str, str], ...]
+
+
+def field_domain(field: FieldInfo) -> Domain | None:
+    """Return the range beside a field, or None."""
+    domains = [m for m in field.metadata if isinstance(m, FloatRange | IntRange | Choice)]
+    return domains[0] if domains else None
+
+
+def field_family(field: FieldInfo) -> dict[str, type[Component]]:
+    """Return kind -> model for a field that holds one of several components, else nothing."""
+    if field.discriminator != "kind":
+        return {}
+    members = get_args(field.annotation)
+    return {model.model_fields["kind"].default: model for model in members}
+
+
+def rebuild(config: RunConfig, choose: Choose) -> RunConfig:
+    """Return a copy of a RunConfig in which each hyperparameter is what `choose` returns.
+
+    Args:
+        config: Where the current values come from.
+        choose: Called as `choose(name, domain, current value)`, parents before their children.
+    """
+    return _rebuild(config, "", choose)  # type: ignore[return-value]
+
+
+def _rebuild(model: Component, path: str, choose: Choose) -> Component:
+    values: dict[str, Any] = {}
+    for name, field in type(model).model_fields.items():
+        here = f"{path}.{name}" if path else name
+        values[name] = _rebuild_field(field, getattr(model, name), here, choose)
+    return type(model)(**values)
+
+
+def _rebuild_field(field: FieldInfo, value: Any, here: str, choose: Choose) -> Any:
+    domain = field_domain(field)
+    if domain is not None:
+        return choose(here, domain, value)
+    family = field_family(field)
+    if family:
+        kind = str(choose(here, Choice(tuple(sorted(family))), value.kind))
+        chosen = value if kind == value.kind else family[kind]()
+        return _rebuild(chosen, f"{here}.{kind}", choose)
+    if isinstance(value, Component):
+        return _rebuild(value, here, choose)
+    if isinstance(value, tuple):  # the stages, each named by its kind
+        return tuple(_rebuild(stage, stage.kind, choose) for stage in value)
+    return value
+
+
+def all_params(config: RunConfig) -> tuple[Param, ...]:
+    """Return every hyperparameter of every component that could stand in a RunConfig."""
+    return tuple(_params(type(config), config, "", ()))
+
+
+def _params(
+    model: type[Component],
+    example: Component | None,
+    path: str,
+    parents: tuple[tuple[str, str], ...],
+) -> Iterator[Param]:
+    for name, field in model.model_fields.items():
+        here = f"{path}.{name}" if path else name
+        domain, family = field_domain(field), field_family(field)
+        value = getattr(example, name, None)
+        if domain is not None:
+            yield Param(here, domain, parents)
+        elif family:
+            yield Param(here, Choice(tuple(sorted(family))), parents)
+            for kind, member in sorted(family.items()):
+                yield from _params(member, None, f"{here}.{kind}", (*parents, (here, kind)))
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, Component):
+            yield from _params(field.annotation, value, here, parents)
+        elif isinstance(value, tuple):
+            for stage in value:
+                yield from _params(type(stage), stage, stage.kind, parents)

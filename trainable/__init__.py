@@ -1,0 +1,1 @@
+"""One minBERT multitask run: configuration, data, model, training loop, checkpoint."""

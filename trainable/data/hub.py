@@ -1,0 +1,123 @@
+"""The three data sets on the Hugging Face hub."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset, load_dataset
+from datasets.exceptions import DatasetsError
+
+from trainable.data.examples import Examples, collect, to_schema
+from trainable.errors import InputError
+from trainable.tasks import TASK_NAMES, TaskName
+
+_HUB_SPLITS = {"train": "train", "dev": "validation", "test": "test"}
+
+
+@dataclass(frozen=True)
+class HubDataset:
+    """Where a task's data lies on the hub and what its columns are called.
+
+    Attributes:
+        repo: Data set id, with its owner.
+        config: Name of the configuration, or None for the only one.
+        revision: Full commit: a run of today and one of next year read the same bytes.
+        sentences: Column of each sentence.
+        label: Column of the label.
+        label_scale: Factor from the hub's labels to ours.
+        id: Column of the id, or None where the row's number serves.
+    """
+
+    repo: str
+    config: str | None
+    revision: str
+    sentences: tuple[str, ...]
+    label: str
+    label_scale: float = 1.0
+    id: str | None = None
+
+
+HUB_DATASETS: dict[TaskName, HubDataset] = {
+    "sst": HubDataset(
+        "SetFit/sst5", None, "e51bdcd8cd3a30da231967c1a249ba59361279a3", ("text",), "label"
+    ),
+    "para": HubDataset(
+        "nyu-mll/glue",
+        "qqp",
+        "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c",
+        ("question1", "question2"),
+        "label",
+        id="idx",
+    ),
+    "sts": HubDataset(
+        "sentence-transformers/stsb",
+        None,
+        "ab7a5ac0e35aa22088bdcf23e7fd99b220e53308",
+        ("sentence1", "sentence2"),
+        "score",
+        label_scale=5.0,
+    ),
+}
+
+
+def load_hub() -> Examples:
+    """Download, or take from the local cache, the data sets of `HUB_DATASETS`.
+
+    Raises:
+        InputError: A data set can neither be downloaded nor found in the cache, or is not as
+            expected.
+    """
+    splits: dict[TaskName, dict[str, Dataset]] = {task: {} for task in TASK_NAMES}
+    notes: list[str] = []
+    cache_dir = None
+    for task in TASK_NAMES:
+        for split in _HUB_SPLITS:
+            raw = _download(HUB_DATASETS[task], split)
+            cache_dir = cache_dir or Path(raw.cache_files[0]["filename"]).parent
+            splits[task][split], found = from_hub(raw, task, split)
+            notes += found
+    return collect(splits, tuple(notes), cache_dir)
+
+
+def from_hub(raw: Dataset, task: TaskName, split: str) -> tuple[Dataset, tuple[str, ...]]:
+    """Rename a hub data set's columns and scale its labels; see `to_schema`.
+
+    The label column of "test" is dropped unread: SST-5 and STS-B publish theirs.
+
+    Raises:
+        InputError: A column is missing or `to_schema` refuses a row.
+    """
+    source = HUB_DATASETS[task]
+    origin = f"{source.repo} ({split})"
+    wanted = [*source.sentences, *([source.id] if source.id else [])]
+    wanted += [] if split == "test" else [source.label]
+    if missing := sorted(set(wanted) - set(raw.column_names)):
+        raise InputError(
+            f"{origin} has no column {', '.join(missing)}; found: {', '.join(raw.column_names)}"
+        )
+    table = raw.select_columns(wanted).with_format("arrow")[:]
+    columns = {f"sentence{i + 1}": table[name] for i, name in enumerate(source.sentences)}
+    columns["id"] = table[source.id] if source.id else pa.array(range(table.num_rows))
+    if split != "test":
+        scaled = pc.multiply(pc.cast(table[source.label], pa.float64()), source.label_scale)
+        columns["label"] = pc.round(scaled, 6)  # a scaled 1.0 may come out as 5.000000000000001
+    return to_schema(pa.table(columns), task, split, origin)
+
+
+def _download(source: HubDataset, split: str) -> Dataset:
+    """Return one split, or an `InputError` that says what to do without a network."""
+    try:
+        return load_dataset(
+            source.repo, source.config, revision=source.revision, split=_HUB_SPLITS[split]
+        )
+    # OSError covers the network and a repository that is gone; ValueError is the library's word for
+    # "offline, and not in the cache".
+    except (OSError, ValueError, DatasetsError) as error:
+        raise InputError(
+            f"cannot get {source.repo} from the Hugging Face hub: {error}; check the network, or "
+            "run once on a machine with a network and copy its HF_HOME, or use --data sample or "
+            "--data cs224n --data-dir DIR"
+        ) from error

@@ -1,0 +1,21 @@
+"""Progress bars of the datasets library, which would fill the logs of a search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import datasets
+
+
+@contextmanager
+def no_progress_bars() -> Iterator[None]:
+    """Switch the bars off for a while; leave them as the user had them."""
+    if datasets.are_progress_bars_disabled():
+        yield
+        return
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        datasets.enable_progress_bars()

@@ -1,0 +1,103 @@
+"""Tokenised examples as flat tensors, which live on the device for a whole run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch import Tensor
+
+N_SPECIAL_TOKENS = 2  # [CLS] and [SEP] around each sentence
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """Token ids of many sentences, end to end, without special tokens.
+
+    Attributes:
+        tokens: (n_tokens,) int32.
+        offsets: (n_sentences + 1,) int64, non-decreasing from 0 to n_tokens; sentence i is
+            `tokens[offsets[i] : offsets[i + 1]]`.
+    """
+
+    tokens: Tensor
+    offsets: Tensor
+
+    @classmethod
+    def from_arrow(cls, column: pa.ChunkedArray) -> Sentences:
+        """Return the sentences of a column of integer lists, without a Python loop."""
+        lists = column.combine_chunks()
+        lengths = torch.from_numpy(pc.list_value_length(lists).to_numpy().copy())
+        offsets = torch.zeros(len(lists) + 1, dtype=torch.int64)
+        torch.cumsum(lengths, 0, out=offsets[1:])
+        # flatten(), unlike .values, respects a slice; the copy is writable, as torch demands.
+        tokens = lists.flatten().cast(pa.int32()).to_numpy().copy()
+        return cls(torch.from_numpy(tokens), offsets)
+
+    @property
+    def lengths(self) -> Tensor:
+        """Tokens per sentence, (n_sentences,) int64."""
+        return self.offsets.diff()
+
+    def __len__(self) -> int:
+        return self.offsets.numel() - 1
+
+    def select(self, indices: Tensor) -> Sentences:
+        """Return the sentences `indices`, (n,) int64, in that order."""
+        lengths = self.lengths[indices]
+        offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+        # Position of each kept token in `tokens`: its place in the result, moved by the distance
+        # between the old and the new start of its sentence.
+        shift = (self.offsets[indices] - offsets[:-1]).repeat_interleave(lengths)
+        position = torch.arange(shift.numel(), device=shift.device) + shift
+        return Sentences(self.tokens[position], offsets)
+
+    def to(self, device: torch.device | str) -> Sentences:
+        """Return the sentences on a device."""
+        return Sentences(self.tokens.to(device), self.offsets.to(device))
+
+
+@dataclass(frozen=True)
+class TaskSplit:
+    """One split of one task.
+
+    Attributes:
+        ids: One id per example, unique.
+        sentence1: n sentences.
+        sentence2: n sentences, or None for a single-sentence task.
+        labels: (n,) float32 in [0, label_max], or None for an unlabelled split.
+    """
+
+    ids: tuple[str, ...]
+    sentence1: Sentences
+    sentence2: Sentences | None
+    labels: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def n_tokens(self) -> int:
+        """Real tokens of one pass in siamese form: each sentence with its two special tokens."""
+        sentences = [self.sentence1] + ([self.sentence2] if self.sentence2 is not None else [])
+        return sum(s.tokens.numel() + N_SPECIAL_TOKENS * len(s) for s in sentences)
+
+    def select(self, indices: Tensor) -> TaskSplit:
+        """Return the examples `indices`, (n,) int64 on the split's device, in that order."""
+        return TaskSplit(
+            ids=tuple(self.ids[i] for i in indices.tolist()),
+            sentence1=self.sentence1.select(indices),
+            sentence2=None if self.sentence2 is None else self.sentence2.select(indices),
+            labels=None if self.labels is None else self.labels[indices],
+        )
+
+    def to(self, device: torch.device | str) -> TaskSplit:
+        """Return the split on a device."""
+        return replace(
+            self,
+            sentence1=self.sentence1.to(device),
+            sentence2=None if self.sentence2 is None else self.sentence2.to(device),
+            labels=None if self.labels is None else self.labels.to(device),
+        )

@@ -1,0 +1,160 @@
+"""The Ray Tune `Trainable` around one run: the only file of this package that knows Ray.
+
+Actors stay warm: encoder, data and the process outlive a trial, and the next trial costs a copy of
+the weights. `step()` is one unit. What a user may meet, and what happens:
+
+    a loss that is not a number, out of memory   the trial ends, marked failed, with the worst score
+    a RunConfig that cannot be built             likewise
+    a lost worker or node                        Ray restarts the trial from its last checkpoint
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+
+from trainable import checkpoint
+from trainable.data.sources import DataSource
+from trainable.encoder import EncoderConfig
+from trainable.evaluation import SCORE_KEYS, WORST_SCORE
+from trainable.loop import Run, RunFailed, Workbench, open_workbench
+from trainable.run_config import RunConfig
+
+log = logging.getLogger(__name__)
+
+# Every report has all of these numbers, NaN where they are not known.
+NUMBERS = (
+    *SCORE_KEYS,
+    *(f"confirm_{key}" for key in SCORE_KEYS),
+    "sst_loss",
+    "para_loss",
+    "sts_loss",
+    "unit",
+    "tokens",
+    "steps",
+    "train_seconds",
+    "eval_seconds",
+    "start_seconds",
+    "save_seconds",
+    "peak_memory_bytes",
+)
+# One failure of the machine must not cost the trial; these belong to the trial itself.
+_TRIAL_FAILURES = (RunFailed, torch.OutOfMemoryError, MemoryError)
+
+
+class MultitaskTrainable(tune.Trainable):
+    """One minBERT multitask run as a Tune trial.
+
+    Config keys: `run_config` (a RunConfig as a dictionary); the searcher's flat params beside it
+    are for tables only.
+    """
+
+    # The last trial's workbench, and the data and encoder that it holds.
+    _workbench: Workbench | None = None
+    _source: tuple[DataSource, EncoderConfig] | None = None
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Start the first trial of this actor."""
+        # Ray sets OMP_NUM_THREADS to the trial's CPUs; torch reads it when it is imported.
+        cpus = self.trial_resources.required_resources.get("CPU", 1) if self.trial_resources else 1
+        torch.set_num_threads(max(1, int(cpus)))
+        self._start(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Start another trial in this actor.
+
+        Never returns False and never raises: Tune would lose the trial or wait for ever. What goes
+        wrong is raised by the next `step`, where Tune counts it as a failure of the trial.
+        """
+        self._start(new_config)
+        return True
+
+    def _start(self, config: dict[str, Any]) -> None:
+        started = time.perf_counter()
+        self._run: Run | None = None
+        self.start_error: Exception | None = None
+        try:
+            self._release_memory()
+            self._run = self._new_run(RunConfig.from_dict(config["run_config"], "trial"))
+        except Exception as error:  # kept, and raised by step(): see reset_config
+            log.exception("the trial could not be started")
+            self.start_error = error
+        self.start_seconds = time.perf_counter() - started
+        self.save_seconds = 0.0
+
+    def _release_memory(self) -> None:
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+
+    def _new_run(self, config: RunConfig) -> Run:
+        encoder = EncoderConfig(source=config.encoder.source, revision=config.encoder.revision)
+        if self._workbench is None or self._source != (config.data, encoder):
+            device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+            self._workbench = open_workbench(config.data, encoder, device)
+            self._source = (config.data, encoder)
+        return Run(config, self._workbench)
+
+    def step(self) -> dict[str, Any]:
+        """Train one unit, evaluate on *select*, and report every key."""
+        if self.start_error is not None:
+            raise self.start_error
+        assert self._run is not None
+        try:
+            return self._report(self._unit(self._run))
+        except _TRIAL_FAILURES as error:
+            log.warning("the trial failed: %s", error)
+            message = f"{type(error).__name__}: {error}"
+            worst = dict.fromkeys(SCORE_KEYS, WORST_SCORE)
+            self._run.model.zero_grad(set_to_none=True)
+            self._release_memory()
+            return self._report({**worst, "failure": message, "done": True})
+
+    def _unit(self, run: Run) -> dict[str, Any]:
+        """Return the numbers of one unit; with the *confirm* scores after the last one."""
+        metrics: dict[str, Any] = run.train_unit()
+        metrics |= run.evaluate("select")
+        broken = [key for key in SCORE_KEYS if not math.isfinite(metrics[key])]
+        if broken:
+            raise RunFailed(f"{broken[0]} is {metrics[broken[0]]} in unit {run.units}")
+        if run.done:
+            confirm = run.evaluate("confirm")
+            metrics["eval_seconds"] += confirm.pop("eval_seconds")
+            metrics |= {f"confirm_{key}": value for key, value in confirm.items()}
+        return metrics | {"done": run.done}
+
+    def _report(self, metrics: dict[str, Any]) -> dict[str, Any]:
+        """Return all keys: a result that lacks one would end the whole search in Tune."""
+        run = self._run
+        assert run is not None
+        own = {
+            "unit": run.units,
+            "tokens": run.tokens,
+            "steps": run.steps,
+            "start_seconds": self.start_seconds,
+            "save_seconds": self.save_seconds,
+            "failure": "",
+        }
+        if torch.cuda.is_available():
+            own["peak_memory_bytes"] = torch.cuda.max_memory_allocated()
+        return dict.fromkeys(NUMBERS, math.nan) | own | metrics
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write safetensors and JSON; returns None, so that Ray pickles nothing."""
+        started = time.perf_counter()
+        if self._run is not None:
+            checkpoint.save(self._run, Path(checkpoint_dir))
+        self.save_seconds = time.perf_counter() - started
+
+    def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]
+        """Go on where the checkpoint was written."""
+        if self._run is not None:  # else the next step raises what went wrong
+            checkpoint.load(self._run, Path(checkpoint_dir))
