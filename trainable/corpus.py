@@ -7,6 +7,7 @@ of the same tensor. No DataLoader, no padding, no Python loop over examples.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -92,6 +93,14 @@ class Corpus:
         }
         self.tokens = torch.cat(self._tokens).to(device)
 
+    def with_dev_in_train(self) -> Corpus:
+        """Return a view in which `train` holds the labelled examples of dev, too."""
+        other = copy.copy(self)
+        parts = [self.splits[split] for split in ("train", "select", "confirm")]
+        merged = {task: _joined([part[task] for part in parts]) for task in self.splits["train"]}
+        other.splits = {**self.splits, "train": merged}
+        return other
+
     def _append(self, tokens: Tensor) -> int:
         """Put tokens behind the others and return where they start."""
         start = self._n_tokens
@@ -161,6 +170,16 @@ class Corpus:
             sequence_of_token=sequence_of_token.to(self.device),
             attention=attention_layout(totals, self.device),
         )
+
+
+def _joined(parts: list[Rows]) -> Rows:
+    labels = [part.labels for part in parts if part.labels is not None]
+    return Rows(
+        torch.cat([part.starts for part in parts], dim=1),
+        torch.cat([part.lengths for part in parts], dim=1),
+        torch.cat(labels),
+        tuple(i for part in parts for i in part.ids),
+    )
 
 
 def _sequences(rows: Rows, numbers: Tensor, pair: Pair) -> tuple[Tensor, Tensor, Tensor]:

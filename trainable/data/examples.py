@@ -45,8 +45,10 @@ class Examples:
     def train_sentences(self) -> Iterator[str]:
         """Every sentence of the train splits, for training a tokenizer."""
         for splits in self.splits.values():
+            # Whole columns: iterating over a data set's column decodes it row by row.
+            table = splits["train"].with_format("arrow")[:]
             for column in ("sentence1", "sentence2"):
-                yield from (text for text in splits["train"][column] if text)
+                yield from (text for text in table[column].to_pylist() if text)
 
 
 def collect(
@@ -60,13 +62,6 @@ def collect(
         for split, dataset in sorted(splits[task].items()):
             digest.update(f"{task}:{split}:{_digest(dataset.with_format('arrow')[:])}\n".encode())
     return Examples(splits, notes, digest.hexdigest()[:16], cache_dir)
-
-
-def train_sentences(examples: Examples) -> Iterator[str]:
-    """Yield every training sentence of every task, e.g. to make a vocabulary from."""
-    for by_name in examples.splits.values():
-        for name in ("sentence1", "sentence2"):
-            yield from by_name["train"].with_format("arrow")[:][name].to_pylist()
 
 
 def to_schema(

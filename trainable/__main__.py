@@ -1,0 +1,92 @@
+"""Train one configuration without Ray: `python -m trainable CONFIG.json`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+from rich.console import Console
+
+from trainable.errors import InputError
+from trainable.evaluation import SCORE_KEYS
+from trainable.loop import Run, RunFailed, open_workbench
+from trainable.progress_bar import train
+from trainable.run_config import RunConfig
+
+
+@dataclass(frozen=True)
+class Options:
+    """Train one configuration and print its dev scores."""
+
+    config: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="CONFIG.json")] = (
+        None
+    )
+    """A RunConfig, or the best.json of a search."""
+
+    example: bool = False
+    """Print the default RunConfig, to begin a CONFIG.json with."""
+
+
+def read_config(path: Path) -> RunConfig:
+    """Read a RunConfig from its own file or from a best.json.
+
+    Raises:
+        InputError: The file is missing or is neither.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; `python -m trainable --example` prints one")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON ({error})") from error
+    if isinstance(values, dict) and "run_config" in values:
+        values = values["run_config"]
+    return RunConfig.from_dict(values, str(path))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run; returns the exit status."""
+    options = tyro.cli(
+        Options,
+        prog="python -m trainable",
+        args=arguments,
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+    if options.example:
+        print(json.dumps(RunConfig().to_dict(), indent=2))
+        return 0
+    console = Console(highlight=False)
+    try:
+        if options.config is None:
+            raise InputError("give a CONFIG.json; `python -m trainable --example` prints one")
+        _train(read_config(options.config), console)
+    except (InputError, RunFailed) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _train(config: RunConfig, console: Console) -> None:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    bench = open_workbench(config.data, config.encoder, device)
+    for note in bench.notes:
+        console.print(note, markup=False)
+    run = Run(config, bench)
+
+    def show(losses: dict[str, float]) -> None:
+        scores = run.evaluate("select")
+        text = "  ".join(f"{key} {scores[key]:.4f}" for key in SCORE_KEYS)
+        console.print(f"unit {run.units}/{run.stage.units}  {text}")
+
+    train(run, console, "training", show)
+    scores = run.evaluate("confirm")
+    console.print("confirm    " + "  ".join(f"{key} {scores[key]:.4f}" for key in SCORE_KEYS))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""Write a trained run for other programs: a Hugging Face encoder folder, and the heads."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from trainable.files import write_json, write_tensors, write_text
+from trainable.loop import Run
+from trainable.weights import to_hugging_face
+
+
+def write_encoder(run: Run, folder: Path) -> None:
+    """Write config.json, model.safetensors, tokenizer.json and vocab.txt.
+
+    `transformers.BertModel.from_pretrained(folder)` and our own `--encoder folder` load it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    pretrained, encoder = run.workbench.pretrained, run.config.encoder
+    config = {
+        "architectures": ["BertModel"],
+        "model_type": "bert",
+        "hidden_act": "gelu",
+        "position_embedding_type": "absolute",
+        "hidden_dropout_prob": encoder.dropout,
+        "attention_probs_dropout_prob": encoder.attention_dropout,
+        "pad_token_id": pretrained.tokenizer.token_to_id("[PAD]"),
+        **asdict(pretrained.shape),
+    }
+    write_json(folder / "config.json", config)
+    parameters = run.model.encoder.state_dict()
+    write_tensors(folder / "model.safetensors", to_hugging_face(parameters, pretrained.shape))
+    write_text(folder / "tokenizer.json", pretrained.tokenizer.to_str())
+    vocabulary = pretrained.tokenizer.get_vocab()
+    write_text(folder / "vocab.txt", "\n".join(sorted(vocabulary, key=vocabulary.__getitem__)))
+    names = {"cls": "[CLS]", "sep": "[SEP]", "pad": "[PAD]", "mask": "[MASK]", "unk": "[UNK]"}
+    special = {f"{name}_token": token for name, token in names.items()}
+    write_json(folder / "tokenizer_config.json", {"tokenizer_class": "BertTokenizer", **special})
+
+
+def write_heads(run: Run, folder: Path) -> None:
+    """Write heads.safetensors (poolings and heads of all tasks) and run_config.json."""
+    tensors = {name: t.detach().cpu() for name, t in run.model.tasks.state_dict().items()}
+    write_tensors(folder / "heads.safetensors", tensors)
+    write_json(folder / "run_config.json", run.config.to_dict())
