@@ -7,11 +7,11 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
+from search.curves import TensorBoard
 from search.events import EventLog
 from search.progress import Progress
 from search.results import TrialRecord
 from search.scheduler import RecordedASHA
-from search.tensorboard import TensorBoard
 from trainable.ray_trainable import NUMBERS
 from trainable.run_config import RunConfig
 
@@ -56,6 +56,7 @@ class SearchCallback(Callback):
             parsed = RunConfig.from_dict(run_config, f"trial {number}")
             known = TrialRecord(number, trial.trial_id, config, parsed, 0.0, 0.0)
             self.trials[trial.trial_id] = known
+        known.status, known.error = "running", None  # an earlier driver may have closed it
         self.board.start(known.number, config)
 
     def on_trial_result(
@@ -104,12 +105,11 @@ class SearchCallback(Callback):
         self.progress.tick(list(self.trials.values()))
 
     def close(self) -> None:
-        """Close trials that the end of the search cut short, and all files."""
+        """Close trials that the end of the search cut short, their files and the screen."""
         for record in self.trials.values():
             if record.status == "running":
                 self._end(record, "interrupted", None)
         self.board.close()
-        self.log.close()
         self.progress.close()
 
     def _end(self, record: TrialRecord, status: Any, error: str | None) -> None:

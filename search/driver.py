@@ -16,16 +16,16 @@ from rich.console import Console
 
 from search.callback import SearchCallback
 from search.cluster import Resources, connect, resources
+from search.curves import TensorBoard
 from search.events import VERSION, EventLog, read_events
 from search.export import write_results
-from search.options import SearchOptions, parse
+from search.options import parse
 from search.plan import Plan, describe, make_plan
 from search.progress import Progress, clock
-from search.results import TrialRecord, leaderboard, records
+from search.results import TrialRecord, actor_seconds, leaderboard, records
 from search.scheduler import make_scheduler
 from search.searcher import METRIC, MODE, make_searcher
 from search.storage import EVENTS
-from search.tensorboard import TensorBoard
 from search.versions import versions
 from trainable.errors import InputError
 from trainable.ray_trainable import MultitaskTrainable
@@ -70,8 +70,9 @@ def run_search(plan: Plan, console: Console) -> int:
         _run_tune(plan, share, earlier, events_path, console)
     finally:
         ray.shutdown()
-    trials = records(read_events(events_path))
-    winner = write_results(plan, trials)
+    events = read_events(events_path)
+    trials = records(events)
+    winner = write_results(plan, trials, actor_seconds(events))
     console.print(
         f"\nsearch took {clock(time.monotonic() - started)}; results in {plan.folder.uri}"
     )
@@ -89,9 +90,9 @@ def _run_tune(
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # Tune's own tables; `verbose=0` silences the old ones
     log = EventLog(events_path)
     if options.resume:
-        log.append("resumed", options=asdict(options))
+        log.append("resumed", slots=share.max_concurrent, options=asdict(options))
     else:
-        log.append("search", **_header(plan))
+        log.append("search", slots=share.max_concurrent, **_header(plan))
     scheduler = make_scheduler(plan, earlier)
     callback = SearchCallback(
         log,
@@ -118,11 +119,14 @@ def _run_tune(
             raise_on_failed_trial=False,
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, num_to_keep=2),
             callbacks=[callback],
+            trial_dirname_creator=lambda trial: f"trial_{trial.trial_id}",
             resume=options.resume,
             verbose=0,
         )
     finally:
         callback.close()
+        log.append("closed")
+        log.close()
 
 
 def _check_resumable(plan: Plan) -> None:

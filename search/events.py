@@ -3,13 +3,15 @@
 Every report is a function of this log. Version 1 has these events; all carry `event` and `time`
 (seconds since 1970):
 
-    search     version, options, rungs, units, versions, data_fingerprint: first line
-    resumed    options: a later driver went on with the search
+    search     version, options, rungs, units, slots (trials at a time), space, versions,
+               data_fingerprint: first line
+    resumed    options, slots: a later driver went on with the search
     suggested  trial (number), id (Ray's), params, run_config
     reported   trial, unit, metrics (NaN and infinity become null)
     decided    trial, unit, decision (`stop`): by the scheduler, at a rung
     failed     trial, error: one attempt failed; Ray may retry it
     ended      trial, status (`done`, `stopped`, `failed`, `interrupted`), error or null
+    closed     the driver ended in order
 """
 
 from __future__ import annotations

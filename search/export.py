@@ -80,13 +80,21 @@ def read_best(path: Path) -> Best:
         raise InputError(f"{path}: field {field!r}: {problem['msg']}") from error
 
 
-def write_results(plan: Plan, trials: list[TrialRecord]) -> TrialRecord | None:
-    """Write all results of a search; returns the best trial, or None where there is none."""
+def write_results(
+    plan: Plan, trials: list[TrialRecord], actor_seconds: float
+) -> TrialRecord | None:
+    """Write all results of a search; returns the best trial, or None where there is none.
+
+    Args:
+        plan: The search.
+        trials: Its trials.
+        actor_seconds: Seconds that places for trials were there, busy or not.
+    """
     folder, winner = plan.folder.local, best(trials)
     write_text(folder / "trials.csv", trials_csv(trials, [p.name for p in plan.space.params()]))
     if winner is not None:
         write_json(folder / "best.json", _best(plan, winner).model_dump(mode="json"))
-    write_report(plan, trials, winner)
+    write_report(plan, trials, winner, actor_seconds)
     plan.folder.publish()
     return winner
 

@@ -38,7 +38,7 @@ class SearchOptions:
 
     budget: Annotated[str | None, tyro.conf.arg(metavar="TOKENS|Nep")] = None
     """Training tokens of a full run, such as 800000, or `3ep` for three times the tokens of all
-    train sets. Default: 8ep on the sample, 3ep else."""
+    train sets. Default: 5ep on the sample, 3ep else."""
 
     units: int = 9
     """Reporting intervals that the budget is cut into."""

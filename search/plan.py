@@ -8,17 +8,16 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-
 from search.options import SearchOptions, budget_tokens, seconds
-from search.storage import SearchFolder, open_folder
-from spaces.catalogue import base_optimization, make_space
+from search.storage import SearchFolder, find_folder
+from spaces.catalogue import base_config, make_space
 from spaces.space import Space
 from trainable.checkpoint import size_in_bytes
 from trainable.data.prepare import PreparedData, prepare
 from trainable.data.sources import Cs224nData, DataSource, HubData, SampleData
 from trainable.encoder import TINY, EncoderConfig, Pretrained, load_pretrained
 from trainable.errors import InputError
-from trainable.run_config import Multitask, RunConfig
+from trainable.run_config import Multitask
 
 _LONGEST_STEP = 3 * 32  # examples of a step: three tasks at the largest batch size
 
@@ -59,23 +58,21 @@ def make_plan(options: SearchOptions) -> Plan:
     _check_numbers(options)
     time_limit = seconds(options.time_limit) if options.time_limit else None
     name = options.name or _default_name(options)
-    folder = open_folder(options.storage, name, resume=options.resume, dry_run=options.dry_run)
+    folder = find_folder(options.storage, name, resume=options.resume)
     source = _data_source(options)
     examples = source.load()
     encoder = EncoderConfig(source=_absolute(options.encoder))
     pretrained = load_pretrained(encoder, examples.train_sentences())
     data = prepare(examples, pretrained.tokenizer)
     budget = _budget(options, data)
-    stage = Multitask(
-        budget_tokens=budget,
-        units=options.units,
-        precision=options.precision,
-        optimization=base_optimization(encoder),
-    )
-    base = RunConfig(seed=options.seed, data=source, encoder=encoder, stages=(stage,))
+    stage = Multitask(budget_tokens=budget, units=options.units, precision=options.precision)
+    base = base_config(encoder, source, options.seed, stage)
+    space = make_space(options.space, base)
+    if not options.dry_run:  # last, so that a refused search leaves nothing behind
+        folder.make()
     return Plan(
         options=options,
-        space=make_space(options.space, base),
+        space=space,
         folder=folder,
         rungs=rungs(options.units, options.eta)
         if options.scheduler == "asha"
@@ -143,7 +140,7 @@ def _absolute(encoder: str) -> str:
 
 
 def _budget(options: SearchOptions, data: PreparedData) -> int:
-    text = options.budget or ("8ep" if options.data == "sample" else "3ep")
+    text = options.budget or ("5ep" if options.data == "sample" else "3ep")
     budget = budget_tokens(text, data.n_train_tokens)
     n_examples = sum(len(split) for split in data.train.values())
     longest_step = round(_LONGEST_STEP * data.n_train_tokens / n_examples)

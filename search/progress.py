@@ -87,18 +87,19 @@ class Progress:
         return ", ".join(parts)
 
     def _seconds_left(self, trials: list[TrialRecord], elapsed: float) -> float | None:
-        """Units still to come over units a second so far; None before the first unit."""
-        plan = self._plan
-        finished = [t for t in trials if t.status != "running"]
-        done = sum(t.units for t in trials)
-        if not done:
+        """Units still to come, times the usual seconds of a unit; None before the first unit."""
+        reports = [metrics for trial in trials for metrics in trial.reports.values()]
+        running = [t for t in trials if t.status == "running"]
+        if not reports or not running:
             return None
-        if finished:
-            usual = sum(t.units for t in finished) / len(finished)
-        else:  # what ASHA would let a trial have on average
-            gains = zip(plan.rungs, (0, *plan.rungs), strict=False)
-            usual = sum((r - s) / plan.options.eta**k for k, (r, s) in enumerate(gains))
-        to_come = usual * max(0, plan.options.trials - len(trials))
-        to_come += sum(max(usual - t.units, 1) for t in trials if t.status == "running")
-        left = to_come * elapsed / done
-        return left if plan.time_limit is None else min(left, max(0.0, plan.time_limit - elapsed))
+        seconds = sum((m["train_seconds"] or 0) + (m["eval_seconds"] or 0) for m in reports)
+        # What ASHA lets a trial have on average, corrected by what trials have had.
+        gains = zip(self._plan.rungs, (0, *self._plan.rungs), strict=False)
+        expected = sum((r - s) / self._plan.options.eta**k for k, (r, s) in enumerate(gains))
+        had = [t.units for t in trials if t.status != "running"]
+        usual = (2 * expected + sum(had)) / (2 + len(had))
+        to_come = usual * max(0, self._plan.options.trials - len(trials))
+        to_come += sum(max(usual - t.units, 1) for t in running)
+        left: float = to_come * seconds / len(reports) / len(running)
+        limit = self._plan.time_limit
+        return left if limit is None else min(left, max(0.0, limit - elapsed))

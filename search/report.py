@@ -24,7 +24,9 @@ from trainable.files import write_text
 _MIN_TRIALS = 8  # fewer say nothing about importance
 
 
-def write_report(plan: Plan, trials: list[TrialRecord], winner: TrialRecord | None) -> None:
+def write_report(
+    plan: Plan, trials: list[TrialRecord], winner: TrialRecord | None, actor_seconds: float
+) -> None:
     """Write report.md and its pictures into the search's folder."""
     folder = plan.folder.local
     sections = [f"# Search {plan.folder.name}", _overview(plan, trials)]
@@ -42,7 +44,7 @@ def write_report(plan: Plan, trials: list[TrialRecord], winner: TrialRecord | No
             "Params that only some trials have are left out. With few trials this is a hint.",
             "![Importance of params](importance.png)",
         ]
-    sections += ["## Where the time went", _times(trials)]
+    sections += ["## Where the time went", _times(trials, actor_seconds)]
     write_text(folder / "report.md", "\n\n".join(sections) + "\n")
 
 
@@ -101,8 +103,8 @@ def _best(winner: TrialRecord) -> str:
     return "\n".join(lines)
 
 
-def _times(trials: list[TrialRecord]) -> str:
-    """Seconds of actors by what they did; the rest of a trial's life is waiting."""
+def _times(trials: list[TrialRecord], actor_seconds: float) -> str:
+    """Seconds of actors by what they did; the rest is waiting."""
     parts = {"train": 0.0, "eval": 0.0, "start": 0.0, "save": 0.0}
     for trial in trials:
         for unit, metrics in trial.reports.items():
@@ -111,7 +113,6 @@ def _times(trials: list[TrialRecord]) -> str:
             parts["save"] += metrics.get("save_seconds") or 0.0
             if unit == min(trial.reports):
                 parts["start"] += metrics.get("start_seconds") or 0.0
-    life = sum(t.ended - t.started for t in trials)
     names = {
         "train": "training",
         "eval": "evaluation",
@@ -120,9 +121,11 @@ def _times(trials: list[TrialRecord]) -> str:
     }
     lines = ["| what | time, all actors together | share |", "|---|---|---|"]
     parts_and_rest = [(names[k], v) for k, v in parts.items()]
-    parts_and_rest.append(("waiting (Ray, driver, start of processes)", life - sum(parts.values())))
+    parts_and_rest.append(
+        ("waiting (Ray, driver, start of processes)", actor_seconds - sum(parts.values()))
+    )
     for name, seconds in parts_and_rest:
-        lines.append(f"| {name} | {clock(seconds)} | {seconds / life:.1%} |")
+        lines.append(f"| {name} | {clock(seconds)} | {seconds / actor_seconds:.1%} |")
     return "\n".join(lines)
 
 
@@ -147,7 +150,8 @@ def best_so_far_figure(trials: list[TrialRecord]) -> Figure:
             best = max(best, trial.score)
             times.append((trial.ended - start) / 60)
             scores.append(best)
-    axes.step(times, scores, where="post", label="best so far")
+    times.append((ended[-1].ended - start) / 60)
+    axes.step(times, [*scores, best], where="post", label="best so far")
     axes.set(xlabel="minutes", ylabel="score on select", title="Best score so far")
     axes.grid(alpha=0.3)
     axes.legend()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -75,6 +75,17 @@ def records(events: Iterable[Event]) -> list[TrialRecord]:
             elif kind == "ended":
                 trial.status, trial.error = event["status"], event["error"]
     return list(trials.values())
+
+
+def actor_seconds(events: Sequence[Event]) -> float:
+    """Return the seconds that places for trials were there, busy or not, over all drivers."""
+    total, opened, slots, last = 0.0, 0.0, 0, 0.0
+    for event in events:
+        if event["event"] in ("search", "resumed"):
+            total += slots * (last - opened)  # nothing for the first driver
+            opened, slots = event["time"], event["slots"]
+        last = event["time"]
+    return total + slots * (last - opened)
 
 
 def leaderboard(trials: Iterable[TrialRecord]) -> list[TrialRecord]:

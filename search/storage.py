@@ -40,6 +40,29 @@ class SearchFolder:
         """Whether the storage is not a folder of this machine."""
         return "://" in self.storage
 
+    def make(self) -> None:
+        """Make the folder, and write and remove a file in it.
+
+        Raises:
+            InputError: The storage cannot be written.
+        """
+        try:
+            self.local.mkdir(parents=True, exist_ok=True)
+            probe = self.local / f".probe-{os.getpid()}"
+            probe.write_bytes(b"")
+            probe.unlink()
+            if self.is_remote:
+                filesystem, path = pyarrow.fs.FileSystem.from_uri(self.uri)
+                filesystem.create_dir(path)
+                with filesystem.open_output_stream(f"{path}/.probe") as stream:
+                    stream.write(b"probe")
+                filesystem.delete_file(f"{path}/.probe")
+        except (OSError, pyarrow.ArrowInvalid) as error:
+            raise InputError(
+                f"--storage {self.storage!r} cannot be written: {error}; give a folder or URI that "
+                f"this user may write to"
+            ) from error
+
     def publish(self) -> None:
         """Copy log, TensorBoard files and results to a remote storage; nothing to do if local."""
         if self.is_remote:
@@ -47,12 +70,11 @@ class SearchFolder:
             pyarrow.fs.copy_files(str(self.local), path, destination_filesystem=filesystem)
 
 
-def open_folder(storage: str, name: str, *, resume: bool, dry_run: bool) -> SearchFolder:
-    """Check that a search can be written, or resumed, and make its folder.
+def find_folder(storage: str, name: str, *, resume: bool) -> SearchFolder:
+    """Return the folder of a new search, or of one to be resumed; nothing is made.
 
     Raises:
-        InputError: The storage cannot be written, the search exists without --resume, or does not
-            exist with it.
+        InputError: The search exists without --resume, or does not exist with it.
     """
     if "://" in storage:
         local = Path(tempfile.gettempdir()) / f"searches-{os.getuid()}" / name
@@ -70,8 +92,6 @@ def open_folder(storage: str, name: str, *, resume: bool, dry_run: bool) -> Sear
         raise InputError(
             f"the search {folder.uri} exists; go on with it by --resume, or choose another --name"
         )
-    if not dry_run:
-        _make_writable(folder)
     return folder
 
 
@@ -89,23 +109,3 @@ def _remote_exists(folder: SearchFolder) -> bool:
     except (OSError, pyarrow.ArrowInvalid) as error:
         raise InputError(f"--storage {folder.storage!r} cannot be reached: {error}") from error
     return bool(info.type == pyarrow.fs.FileType.File)
-
-
-def _make_writable(folder: SearchFolder) -> None:
-    """Make the folder, and write and remove a file in it."""
-    try:
-        folder.local.mkdir(parents=True, exist_ok=True)
-        probe = folder.local / f".probe-{os.getpid()}"
-        probe.write_bytes(b"")
-        probe.unlink()
-        if folder.is_remote:
-            filesystem, path = pyarrow.fs.FileSystem.from_uri(folder.uri)
-            filesystem.create_dir(path)
-            with filesystem.open_output_stream(f"{path}/.probe") as stream:
-                stream.write(b"probe")
-            filesystem.delete_file(f"{path}/.probe")
-    except (OSError, pyarrow.ArrowInvalid) as error:
-        raise InputError(
-            f"--storage {folder.storage!r} cannot be written: {error}; give a folder or URI that "
-            f"this user may write to"
-        ) from error

@@ -7,11 +7,15 @@ fields of the components.
 from __future__ import annotations
 
 from spaces.space import Space
+from trainable.batch_order import LockStep
 from trainable.component import Domain, FloatRange
+from trainable.data.sources import DataSource
 from trainable.encoder import TINY, EncoderConfig
 from trainable.errors import InputError, did_you_mean
-from trainable.optimization import Optimization
-from trainable.run_config import RunConfig
+from trainable.heads import MlpHead
+from trainable.pairs import SiamesePair
+from trainable.pooling import MeanPooling
+from trainable.run_config import Multitask, PairTask, RunConfig, SingleTask
 
 _TASKS = ("sst", "para", "sts")
 
@@ -33,15 +37,35 @@ SPACE_NAMES = tuple(_VARY)
 
 # An encoder from scratch learns at rates that would destroy a pretrained one.
 _FROM_SCRATCH: dict[str, Domain] = {
-    "multitask.optimization.lr": FloatRange(3e-4, 1e-2, log=True),
-    "multitask.optimization.head_lr": FloatRange(3e-4, 3e-2, log=True),
+    "multitask.optimization.lr": FloatRange(1e-3, 1e-2, log=True),
+    "multitask.optimization.head_lr": FloatRange(1e-3, 3e-2, log=True),
 }
-_FROM_SCRATCH_BASE = Optimization(lr=1e-3, head_lr=2e-3)
 
 
-def base_optimization(encoder: EncoderConfig) -> Optimization:
-    """Return the defaults that suit an encoder."""
-    return _FROM_SCRATCH_BASE if encoder.source == TINY else Optimization()
+def base_config(encoder: EncoderConfig, data: DataSource, seed: int, stage: Multitask) -> RunConfig:
+    """Return the configuration that a search varies: sound defaults for the encoder.
+
+    Args:
+        encoder: Which encoder.
+        data: Which data.
+        seed: Seed of the runs.
+        stage: Budget, units and precision; `tiny` has its optimization replaced.
+    """
+    if encoder.source != TINY:
+        return RunConfig(seed=seed, data=data, encoder=encoder, stages=(stage,))
+    # From scratch, comparing two vectors is learned long before attention between sentences is.
+    pair = PairTask(pooling=MeanPooling(), pair=SiamesePair(features="uv_diff_sq", head=MlpHead()))
+    rates = stage.optimization.model_copy(update={"lr": 2e-3, "head_lr": 4e-3})
+    order = LockStep()
+    return RunConfig(
+        seed=seed,
+        data=data,
+        encoder=encoder,
+        sst=SingleTask(pooling=MeanPooling()),
+        para=pair,
+        sts=pair,
+        stages=(stage.model_copy(update={"optimization": rates, "batch_order": order}),),
+    )
 
 
 def make_space(name: str, base: RunConfig) -> Space:

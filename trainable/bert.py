@@ -7,6 +7,7 @@ which groups sequences of similar length and pads inside a group.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -56,31 +57,41 @@ class BertSelfAttention(nn.Module):
     Query, key and value are one linear layer: one large product is faster than three small ones.
     """
 
-    def __init__(self, shape: BertShape, attention_dropout: float) -> None:
+    def __init__(self, shape: BertShape, attention_dropout: Dropout) -> None:
         super().__init__()
         self.n_heads = shape.num_attention_heads
         self.qkv = nn.Linear(shape.hidden_size, 3 * shape.hidden_size)
-        self.attention_dropout = attention_dropout
+        self.dropout = attention_dropout
 
     def forward(self, x: Tensor, packed: Packed) -> Tensor:
         """Map (n_tokens, width) to (n_tokens, width)."""
         layout = packed.attention
         qkv = pad(self.qkv(x), layout)  # (n_slots, 3 * width)
-        dropout = self.attention_dropout if self.training else 0.0
+        sizes = [group.n_seqs * group.length for group in layout.groups]
         contexts = []
-        for group in layout.groups:
-            part = qkv[group.first_slot : group.first_slot + group.n_seqs * group.length]
+        # split, not slices: the gradient of each slice would be a tensor of zeros of full size.
+        for group, part in zip(layout.groups, torch.split(qkv, sizes), strict=True):
             part = part.view(group.n_seqs, group.length, 3, self.n_heads, -1)
             q, k, v = part.permute(2, 0, 3, 1, 4)  # each (n_seqs, heads, length, head width)
-            context = F.scaled_dot_product_attention(q, k, v, group.mask, dropout)
+            context = self._attend(q, k, v, group.mask)
             contexts.append(context.transpose(1, 2).reshape(-1, x.shape[1]))  # (slots, width)
         return unpad(torch.cat(contexts), layout)
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        """Map (n_seqs, heads, length, head width) to the same shape."""
+        if not self.dropout.is_active:
+            return F.scaled_dot_product_attention(q, k, v, mask)
+        # Written out: torch's kernel would draw from the global generator.
+        scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[3])  # (n_seqs, heads, length, length)
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -torch.inf)
+        return self.dropout(scores.softmax(dim=3)) @ v  # type: ignore[no-any-return]
 
 
 class BertLayer(nn.Module):
     """Self-attention and feed-forward, each with dropout, residual and LayerNorm after it."""
 
-    def __init__(self, shape: BertShape, dropout: Dropout, attention_dropout: float) -> None:
+    def __init__(self, shape: BertShape, dropout: Dropout, attention_dropout: Dropout) -> None:
         super().__init__()
         width, eps = shape.hidden_size, shape.layer_norm_eps
         self.attention = BertSelfAttention(shape, attention_dropout)
@@ -120,10 +131,10 @@ class MinBert(nn.Module):
     Args:
         shape: Sizes.
         dropout: Applied to the embeddings and after both halves of each layer.
-        attention_dropout: Probability in [0, 1) of dropping an attention weight.
+        attention_dropout: Applied to the attention weights.
     """
 
-    def __init__(self, shape: BertShape, dropout: Dropout, attention_dropout: float = 0.0) -> None:
+    def __init__(self, shape: BertShape, dropout: Dropout, attention_dropout: Dropout) -> None:
         super().__init__()
         self.shape = shape
         self.embeddings = BertEmbeddings(shape, dropout)

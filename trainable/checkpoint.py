@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -18,6 +19,15 @@ from trainable.run_config import RunConfig
 
 _TENSORS = "state.safetensors"
 _STATE = "state.json"
+_KEYS = {
+    "run_config",
+    "data_fingerprint",
+    "tokens",
+    "steps",
+    "units",
+    "batch_order",
+    "examples",
+}
 
 
 def save(run: Run, folder: Path) -> None:
@@ -33,6 +43,7 @@ def save(run: Run, folder: Path) -> None:
             tensors[f"optimizer.{key}.{name}"] = value
     tensors["generator"] = run.generator.get_state()
     tensors["gradient_generator"] = run.gradient_generator.get_state()
+    tensors["units"] = torch.tensor(run.units)
     write_tensors(folder / _TENSORS, tensors)
     state = {
         "run_config": run.config.to_dict(),
@@ -61,6 +72,10 @@ def load(run: Run, folder: Path) -> None:
         tensors = load_file(folder / _TENSORS, device=str(run.workbench.device))
     except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"checkpoint {folder}: not whole ({error})") from error
+    if not isinstance(state, dict) or set(state) != _KEYS:
+        raise InputError(f"checkpoint {folder}: {_STATE} is not what `save` writes")
+    if state["units"] != tensors["units"].item():
+        raise InputError(f"checkpoint {folder}: its two files are of different units")
     saved = RunConfig.from_dict(state["run_config"], f"{folder / _STATE}, run_config")
     if saved != run.config:
         raise InputError(f"checkpoint {folder}: it belongs to another RunConfig")
@@ -86,6 +101,3 @@ def load(run: Run, folder: Path) -> None:
 def size_in_bytes(n_parameters: int) -> int:
     """Return the size of a checkpoint: float32 weights and two AdamW moments."""
     return 3 * 4 * n_parameters
-
-
-__all__ = ["load", "save", "size_in_bytes"]

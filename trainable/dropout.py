@@ -23,7 +23,7 @@ class Dropout(nn.Module):
     """Inverted dropout.
 
     Source: Srivastava et al. 2014. Deviation: the probability is rounded to a multiple of 1/256
-    (0.1 becomes 0.1016), and the scale uses the rounded value, so the expectation is exact.
+    below 1 (0.1 becomes 0.1016), and the scale uses the rounded value, so the expectation is exact.
 
     Args:
         p: Probability in [0, 1) that an element becomes zero.
@@ -33,12 +33,17 @@ class Dropout(nn.Module):
 
     def __init__(self, p: float, generator: torch.Generator) -> None:
         super().__init__()
-        self.threshold = round(p * 256)
+        self.threshold = min(255, round(p * 256))
         self.generator = generator
+
+    @property
+    def is_active(self) -> bool:
+        """Whether `forward` changes anything now."""
+        return self.training and self.threshold > 0
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a tensor of the shape and dtype of `x`."""
-        if not self.training or self.threshold == 0:
+        if not self.is_active:
             return x
         mask = keep_mask(x.shape, self.threshold, self.generator)
         return x * (mask.to(x.dtype) * (256 / (256 - self.threshold)))

@@ -16,12 +16,13 @@ from tokenizers import Tokenizer
 
 from trainable.bert import BertShape, MinBert
 from trainable.component import Component, FloatRange
-from trainable.data.tokenize import load_tokenizer, train_wordpiece
+from trainable.data.tokenize import MAX_SENTENCE_TOKENS, load_tokenizer, train_wordpiece
 from trainable.dropout import Dropout
 from trainable.errors import InputError
 from trainable.weights import Parameters, read_shape, read_weights
 
 TINY = "tiny"
+LONGEST_SEQUENCE = 2 * MAX_SENTENCE_TOKENS + 3  # [CLS] s1 [SEP] s2 [SEP]
 _TINY_VOCABULARY = 800
 
 
@@ -77,6 +78,11 @@ def load_pretrained(config: EncoderConfig, sentences: Iterable[str]) -> Pretrain
             f"encoder {config.source!r}: the tokenizer has {tokenizer.get_vocab_size()} tokens, "
             f"the embeddings {shape.vocab_size}; tokenizer and weights are of different models"
         )
+    if shape.max_position_embeddings < LONGEST_SEQUENCE:
+        raise InputError(
+            f"encoder {config.source!r}: it has {shape.max_position_embeddings} positions, a pair "
+            f"of sentences may need {LONGEST_SEQUENCE}; choose another encoder"
+        )
     return Pretrained(shape, tokenizer, read_weights(folder, shape))
 
 
@@ -111,9 +117,9 @@ def _tiny(tokenizer: Tokenizer) -> Pretrained:
         vocab_size=tokenizer.get_vocab_size(),
         hidden_size=64,
         num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=256,
-        max_position_embeddings=272,  # two sentences of 126 tokens and the special tokens
+        num_attention_heads=2,
+        intermediate_size=128,
+        max_position_embeddings=LONGEST_SEQUENCE,
     )
     generator = torch.Generator().manual_seed(0)
     return Pretrained(shape, tokenizer, _random_parameters(shape, generator))
@@ -126,8 +132,9 @@ def _random_parameters(shape: BertShape, generator: torch.Generator) -> Paramete
     is 0.02 there too and keeps the signal of a 64-wide model alive.
     """
     scale = 0.6 / math.sqrt(shape.hidden_size)
+    no_dropout = Dropout(0.0, generator)
     parameters = {}
-    for name, tensor in MinBert(shape, Dropout(0.0, generator)).state_dict().items():
+    for name, tensor in MinBert(shape, no_dropout, no_dropout).state_dict().items():
         if "norm" in name:
             parameters[name] = torch.ones_like(tensor) if "weight" in name else tensor.zero_()
         elif name.endswith("bias"):

@@ -123,10 +123,12 @@ class Run:
             for task, total, count in zip(TASK_NAMES, sums.tolist(), counts, strict=True)
         }
         broken = [
-            t for t, c in zip(TASK_NAMES, counts, strict=True) if c and not math.isfinite(means[t])
+            f"{task} {means[task]}"
+            for task, count in zip(TASK_NAMES, counts, strict=True)
+            if count and not math.isfinite(means[task])
         ]
         if broken:
-            raise RunFailed(f"the loss of {broken[0]} is {means[broken[0]]} in unit {self.units}")
+            raise RunFailed(f"losses are not finite in unit {self.units}: {', '.join(broken)}")
         seconds = time.perf_counter() - started
         return {f"{task}_loss": mean for task, mean in means.items()} | {"train_seconds": seconds}
 

@@ -78,7 +78,7 @@ def build_model(
         encoder = MinBert(
             pretrained.shape,
             Dropout(config.encoder.dropout, generator),
-            config.encoder.attention_dropout,
+            Dropout(config.encoder.attention_dropout, generator),
         )
     copies = {name: t.to(device, copy=True) for name, t in pretrained.parameters.items()}
     encoder.load_state_dict(copies, assign=True)

@@ -129,7 +129,8 @@ class RunConfig(Component):
                 f"{SCHEMA_VERSION}; install a newer version of the project"
             )
         try:
-            config = cls.model_validate(values)
+            # Strict: "3" is no number and true is no 1. From JSON, so that lists may be tuples.
+            config = cls.model_validate_json(json.dumps(values), strict=True)
         except ValidationError as error:
             raise InputError(f"{origin}: {_explain(error)}") from error
         missing = _first_missing(config.to_dict(), values, "")

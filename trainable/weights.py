@@ -46,6 +46,8 @@ def read_shape(folder: Path) -> BertShape:
         config: dict[str, Any] = json.loads(path.read_text())
     except ValueError as error:
         raise InputError(f"{path}: not valid JSON ({error})") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{path}: a config is a JSON object, not {type(config).__name__}")
     wanted = {
         "model_type": "bert",
         "hidden_act": "gelu",
@@ -62,7 +64,17 @@ def read_shape(folder: Path) -> BertShape:
     missing = [name for name in fields if name not in config and name != "layer_norm_eps"]
     if missing:
         raise InputError(f"{path}: field {missing[0]!r} is missing")
-    return BertShape(**{name: config[name] for name in fields if name in config})
+    sizes = {name: config[name] for name in fields if name in config}
+    for name, value in sizes.items():
+        wanted_type = float if name == "layer_norm_eps" else int
+        if not isinstance(value, wanted_type) or isinstance(value, bool) or value <= 0:
+            raise InputError(f"{path}: field {name!r} is {value!r}, not a positive number")
+    if sizes["hidden_size"] % sizes["num_attention_heads"]:
+        raise InputError(
+            f"{path}: hidden_size {sizes['hidden_size']} is not a multiple of num_attention_heads "
+            f"{sizes['num_attention_heads']}"
+        )
+    return BertShape(**sizes)
 
 
 def _hugging_face_names(shape: BertShape) -> dict[str, tuple[str, ...]]:

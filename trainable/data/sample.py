@@ -31,7 +31,12 @@ from trainable.data.sample_words import (
 )
 from trainable.tasks import TASK_NAMES, TaskName
 
-N_EXAMPLES = {"train": 3000, "dev": 600, "test": 200}
+# Tasks of different sizes, as in the course's data, so that batch orders differ.
+N_EXAMPLES: dict[TaskName, dict[str, int]] = {
+    "sst": {"train": 3000, "dev": 600, "test": 200},
+    "para": {"train": 5000, "dev": 600, "test": 200},
+    "sts": {"train": 2000, "dev": 600, "test": 200},
+}
 
 SST_NOISE = 0.08  # share of sentiment labels moved to a neighbouring class
 PARA_NOISE = 0.03  # share of paraphrase labels turned round
@@ -89,14 +94,14 @@ SLOTS = {
 
 
 def generate_sample(seed: int) -> Examples:
-    """Generate 3,000 train, 600 dev and 200 test examples per task.
+    """Generate a few thousand examples per task; `N_EXAMPLES` says how many.
 
     Args:
         seed: Equal seeds give equal examples, in every process and on every machine.
     """
     splits: dict[TaskName, dict[str, Dataset]] = {task: {} for task in TASK_NAMES}
     for task in TASK_NAMES:
-        for split, n in N_EXAMPLES.items():
+        for split, n in N_EXAMPLES[task].items():
             dice = Dice(f"{seed}:{task}:{split}")
             rows = [_GENERATORS[task](dice) for _ in range(n)]
             table = pa.table(
@@ -170,8 +175,8 @@ def para_example(dice: Dice) -> Example:
 
 
 def _near_miss(dice: Dice, meaning: Meaning) -> Meaning:
-    """Return another meaning: one to three slots changed, roles swapped, or negated."""
-    kind = dice.pick(("one", "one", "two", "three", "question", "negated", "swapped"))
+    """Return another meaning: one to five slots changed, roles swapped, or negated."""
+    kind = dice.pick(("one", "two", "three", "four", "five", "question", "negated", "swapped"))
     if kind == "swapped" and meaning.person and meaning.agent != meaning.target:
         return replace(meaning, agent=meaning.target, target=meaning.agent)
     if kind == "negated":
@@ -179,7 +184,7 @@ def _near_miss(dice: Dice, meaning: Meaning) -> Meaning:
     if kind == "question":
         others = [i for i in range(len(QUESTIONS)) if i != meaning.question]
         return replace(meaning, question=dice.pick(others))
-    return _change(dice, meaning, {"two": 2, "three": 3}.get(kind, 1))
+    return _change(dice, meaning, {"two": 2, "three": 3, "four": 4, "five": 5}.get(kind, 1))
 
 
 def sts_example(dice: Dice) -> Example:

@@ -13,70 +13,46 @@ AGENTS: tuple[Concept, ...] = (
     ("doctor", "physician"),
     ("teacher", "instructor"),
     ("child", "kid"),
-    ("lawyer", "attorney"),
     ("writer", "author"),
     ("driver", "chauffeur"),
-    ("cook", "chef"),
-    ("farmer", "grower"),
-    ("soldier", "trooper"),
     ("thief", "robber"),
-    ("sailor", "seaman"),
-    ("scientist", "researcher"),
 )
 
 OBJECTS: tuple[Concept, ...] = (
     ("car", "automobile"),
     ("film", "movie"),
-    ("phone", "mobile"),
-    ("meal", "dish"),
     ("house", "home"),
-    ("picture", "image"),
     ("song", "tune"),
     ("boat", "ship"),
-    ("coat", "jacket"),
     ("story", "tale"),
-    ("machine", "device"),
-    ("stone", "rock"),
 )
 
 # Verbs as (base, participle) of each synonym: "will repair", "will be repaired".
 ACTIONS: tuple[tuple[tuple[str, str], ...], ...] = (
     (("repair", "repaired"), ("fix", "fixed")),
-    (("inspect", "inspected"), ("examine", "examined")),
     (("purchase", "purchased"), ("acquire", "acquired")),
     (("like", "liked"), ("enjoy", "enjoyed")),
-    (("describe", "described"), ("portray", "portrayed")),
-    (("carry", "carried"), ("transport", "transported")),
     (("wash", "washed"), ("clean", "cleaned")),
     (("destroy", "destroyed"), ("ruin", "ruined")),
-    (("watch", "watched"), ("observe", "observed")),
-    (("need", "needed"), ("require", "required")),
 )
 
 PLACES: tuple[Concept, ...] = (
     ("city", "town"),
     ("forest", "woods"),
     ("shop", "store"),
-    ("street", "road"),
     ("garden", "yard"),
-    ("hospital", "clinic"),
-    ("harbor", "port"),
-    ("village", "hamlet"),
 )
 
 # Adjectives as concepts, with the sentiment they carry: -2 (awful) to 2 (wonderful).
 ATTRIBUTES: tuple[tuple[Concept, int], ...] = (
     (("wonderful", "superb"), 2),
-    (("brilliant", "excellent"), 2),
     (("good", "fine"), 1),
     (("nice", "pleasant"), 1),
     (("red", "crimson"), 0),
-    (("small", "little"), 0),
     (("old", "ancient"), 0),
     (("bad", "poor"), -1),
     (("dull", "boring"), -1),
     (("awful", "terrible"), -2),
-    (("horrible", "dreadful"), -2),
 )
 
 # Adverbs of degree and what they do to the strength of an adjective.
