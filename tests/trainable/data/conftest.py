@@ -1,0 +1,80 @@
+"""Small folders of course files, and caches that go away with the test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import datasets
+import pytest
+
+REPO = Path(__file__).parents[3]
+
+Rows = list[tuple[str, ...]]
+WriteCourse = Callable[..., Path]
+
+_FILES: dict[str, Rows] = {
+    "ids-sst": [
+        ("", "id", "sentence", "sentiment"),
+        ("0", "s1", " A fine film . ", "4"),
+        ("1", "s2", "null", "0"),
+        ("2", "s3", 'He said "no" .', "2"),
+    ],
+    "quora": [
+        ("", "id", "sentence1", "sentence2", "is_duplicate"),
+        ("0", "q1", "Why?", "How come?", "1.0"),
+        ("1", "q2", "NA", "None", "0.0"),
+    ],
+    "sts": [
+        ("", "id", "sentence1", "sentence2", "similarity"),
+        ("0", "t1", "A dog runs.", "A dog is running.", "4.8"),
+        ("1", "t2", "A dog runs.", "Stocks fall.", "0.0"),
+    ],
+}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp("datasets")
+
+
+@pytest.fixture
+def write_course(tmp_path: Path) -> WriteCourse:
+    """Return a function that writes a folder of course files, some of them replaced."""
+
+    def write(**replaced: Rows | str | bytes | None) -> Path:
+        """Write the files; a key is a file name with `_` for `-` and without `.csv`."""
+        folder = tmp_path / "course"
+        folder.mkdir()
+        contents: dict[str, Rows | str | bytes | None] = {}
+        for stem, rows in _FILES.items():
+            for split in ("train", "dev"):
+                contents[f"{stem}-{split}"] = [
+                    rows[0],
+                    *((row[0], f"{row[1]}-{split}", *row[2:]) for row in rows[1:]),
+                ]
+        contents |= {name.replace("_", "-"): content for name, content in replaced.items()}
+        for name, content in contents.items():
+            if isinstance(content, list):
+                content = "".join("\t".join(map(_quote, row)) + "\n" for row in content)
+            if isinstance(content, str):
+                content = content.encode()
+            if content is not None:
+                (folder / f"{name}.csv").write_bytes(content)
+        return folder
+
+    return write
+
+
+def _quote(field: str) -> str:
+    return '"' + field.replace('"', '""') + '"' if '"' in field or "\n" in field else field
+
+
+@pytest.fixture
+def real_course() -> Path:
+    """Return the folder of the course's real files, where this machine has them."""
+    folder = Path(os.environ.get("MTBERT_SHARED", REPO.parent / "shared")) / "data" / "cs224n"
+    if not folder.is_dir():
+        pytest.skip(f"no course files in {folder}; set MTBERT_SHARED to a folder with data/cs224n")
+    return folder

@@ -1,0 +1,160 @@
+"""The course's files: what is read, what is dropped and said, what is refused."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trainable.data.cs224n import load_cs224n
+from trainable.data.sources import Cs224nData
+from trainable.errors import InputError
+
+SST = ("", "id", "sentence", "sentiment")
+QUORA = ("", "id", "sentence1", "sentence2", "is_duplicate")
+
+
+@pytest.mark.slow
+def test_every_split_has_the_schema(write_course: Any) -> None:
+    folder = write_course(sts_test_student=[QUORA[:4], ("0", "t9", "One.", "Two.")])
+    examples = Cs224nData(dir=str(folder)).load()
+    for task, by_name in examples.splits.items():
+        for split, dataset in by_name.items():
+            types = {name: feature.dtype for name, feature in dataset.features.items()}
+            expected = dict.fromkeys(("id", "sentence1", "sentence2"), "string")
+            assert types == expected | ({} if split == "test" else {"label": "float32"})
+        assert set(by_name) == {"train", "dev"} | ({"test"} if task == "sts" else set())
+    assert examples.notes == ()
+
+
+def test_words_that_look_like_missing_values_stay_text(write_course: Any) -> None:
+    splits = load_cs224n(write_course()).splits
+    assert splits["sst"]["train"]["sentence1"][:] == ["A fine film .", "null", 'He said "no" .']
+    assert splits["sst"]["train"]["sentence2"][:] == ["", "", ""]
+    assert splits["para"]["dev"][1] == {
+        "id": "q2-dev",
+        "sentence1": "NA",
+        "sentence2": "None",
+        "label": 0.0,
+    }
+
+
+def test_quoted_line_breaks_and_tabs_stay_inside_a_sentence(write_course: Any) -> None:
+    text = 'a\tb\n"c"'
+    content = '\tid\tsentence\tsentiment\n0\tx\t"a\tb\n""c"""\t3\n'
+    assert load_cs224n(write_course(ids_sst_dev=content)).splits["sst"]["dev"][0] == {
+        "id": "x",
+        "sentence1": text,
+        "sentence2": "",
+        "label": 3.0,
+    }
+
+
+def test_columns_are_found_by_name(write_course: Any) -> None:
+    rows = [("0", "", "sentence", "id"), ("1", "0.0", "Good .", "a")]
+    test = load_cs224n(write_course(ids_sst_test_student=rows)).splits["sst"]["test"]
+    assert test[0] == {"id": "a", "sentence1": "Good .", "sentence2": ""}
+
+
+def test_rows_without_label_text_or_novelty_are_dropped_and_said(write_course: Any) -> None:
+    rows = [
+        QUORA,
+        ("0", "a", "Why?", "How?", "1.0"),
+        ("1", "b", "Why?", "", ""),
+        ("2", "c", "Why?", "", "0.0"),
+        ("3", "a", "Why?", "How?", "1.0"),
+    ]
+    examples = load_cs224n(write_course(quora_train=rows))
+    assert examples.splits["para"]["train"]["id"][:] == ["a"]
+    assert examples.notes == (
+        "quora-train.csv: 1 row without a label dropped",
+        "quora-train.csv: 1 row without one of the sentences dropped",
+        "quora-train.csv: 1 row that repeated an id dropped",
+    )
+
+
+def test_a_quora_test_pair_without_text_stays(write_course: Any) -> None:
+    rows = [QUORA[:4], ("0", "a", "Why?", "")]
+    test = load_cs224n(write_course(quora_test_student=rows)).splits["para"]["test"]
+    assert test["id"][:] == ["a"]
+
+
+def test_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no folder .*nowhere"):
+        load_cs224n(tmp_path / "nowhere")
+
+
+def test_missing_files_are_named_with_those_found(write_course: Any) -> None:
+    folder = write_course(sts_dev=None, quora_train=None)
+    with pytest.raises(InputError, match=r"lacks quora-train\.csv.*sts-dev\.csv.*found: ids-sst"):
+        load_cs224n(folder)
+
+
+REFUSED = {
+    "column missing": ([("", "id", "sentence", "sentimnt"), ("0", "a", "b", "1")], "did you mean"),
+    "no header": ("", "is empty; expected a header with id, sentence, sentiment"),
+    "no rows": ([SST], "a header but no rows"),
+    "not UTF-8": (b"\tid\tsentence\tsentiment\n0\ta\t\xff\xfe\t1\n", "UTF-8"),
+    "label no number": ([SST, ("0", "a", "b", "1"), ("1", "c", "d", "x")], "data row 2 is 'x'"),
+    "label out of range": ([SST, ("0", "a", "b", "5")], "is '5'.*integer from 0 to 4"),
+    "label no integer": ([SST, ("0", "a", "b", "1.5")], "is '1.5'.*integer from 0 to 4"),
+    "label NaN": ([SST, ("0", "a", "b", "nan")], "is 'nan'"),
+    "only unlabelled": ([SST, ("0", "a", "b", "")], "no usable rows"),
+    "empty sentence": ([SST, ("0", "a", " ", "1")], "sentence1 is empty in 1 rows.*data row 1"),
+    "empty id": ([SST, ("0", "", "b", "1")], "id is empty"),
+    "two rows for an id": (
+        [SST, ("0", "a", "b", "1"), ("1", "a", "c", "1")],
+        "'a' stands for two different examples, the second in data row 2",
+    ),
+    "bare tab in a sentence": ([SST, ("0", "a", "b", "c", "1")], "data row 1 is 'c'"),
+    "header without the index": ([SST[1:], ("0", "a", "b", "1")], "data row 1 is 'b'"),
+    "quote never closed": ('\tid\tsentence\tsentiment\n0\ta\t"b\t1\n', "cannot read"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_file_is_refused_by_name(case: str, write_course: Any) -> None:
+    content, message = REFUSED[case]
+    with pytest.raises(InputError, match=message) as caught:
+        load_cs224n(write_course(ids_sst_train=content))
+    assert "ids-sst-train.csv" in str(caught.value)
+
+
+def test_similarity_beyond_five_is_refused(write_course: Any) -> None:
+    rows = [(*QUORA[:4], "similarity"), ("0", "a", "b", "c", "5.2")]
+    with pytest.raises(InputError, match=r"sts-dev\.csv.*'5\.2'.*a number from 0 to 5"):
+        load_cs224n(write_course(sts_dev=rows))
+
+
+@pytest.mark.slow
+def test_fingerprint_follows_the_contents(write_course: Any, tmp_path: Path) -> None:
+    first = load_cs224n(write_course())
+    (tmp_path / "course").rename(tmp_path / "moved")
+    assert load_cs224n(tmp_path / "moved").fingerprint == first.fingerprint
+    changed = [SST, ("0", "s1-dev", "A fine film .", "3")]
+    assert load_cs224n(write_course(ids_sst_dev=changed)).fingerprint != first.fingerprint
+
+
+@pytest.mark.slow
+def test_real_files_are_read_as_the_csv_module_reads_them(real_course: Path) -> None:
+    examples = load_cs224n(real_course)
+    for name, task, split in (
+        ("ids-sst-train", "sst", "train"),
+        ("quora-train", "para", "train"),
+        ("quora-dev", "para", "dev"),
+        ("sts-test-student", "sts", "test"),
+    ):
+        with (real_course / f"{name}.csv").open(encoding="utf-8", newline="") as lines:
+            rows = list(csv.DictReader(lines, delimiter="\t"))
+        label = {"sst": "sentiment", "para": "is_duplicate"}.get(task)
+        rows = [row for row in rows if label is None or row[label]]
+        dataset = examples.splits[task][split]  # type: ignore[index]
+        first = "sentence" if task == "sst" else "sentence1"
+        assert dataset["id"][:] == [row["id"] for row in rows]
+        assert dataset["sentence1"][:] == [row[first].strip() for row in rows]
+        if label:
+            assert dataset["label"][:] == [float(row[label]) for row in rows]
+    assert "quora-train.csv: 1 row without a label dropped" in examples.notes
+    assert "quora-dev.csv: 1 row without a label dropped" in examples.notes
