@@ -15,6 +15,8 @@ from trainable.errors import InputError
 
 # Tune moves little through the object store; Ray's default would take 30 % of the memory.
 _OBJECT_STORE_BYTES = 200_000_000
+# Marks the local Ray of one search: another must not join it, since it ends with that search.
+_PRIVATE = "private_to_one_search"
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,10 @@ def connect(address: str | None) -> str:
     if named != "local":
         try:
             ray.init(address=named or "auto", log_to_driver=False, logging_level=logging.ERROR)
-            return f"the cluster at {ray.get_runtime_context().gcs_address}"
+            shared = ray.cluster_resources()  # type: ignore[no-untyped-call]
+            if named or _PRIVATE not in shared:
+                return f"the cluster at {ray.get_runtime_context().gcs_address}"
+            ray.shutdown()
         except ConnectionError as error:
             if named:
                 raise InputError(
@@ -55,6 +60,7 @@ def connect(address: str | None) -> str:
         address="local",
         include_dashboard=False,
         object_store_memory=_OBJECT_STORE_BYTES,
+        resources={_PRIVATE: 1.0},
         log_to_driver=False,
         logging_level=logging.ERROR,
     )

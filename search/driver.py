@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import ray
 from ray import tune
@@ -17,16 +15,16 @@ from rich.console import Console
 from search.callback import SearchCallback
 from search.cluster import Resources, connect, resources
 from search.curves import TensorBoard
-from search.events import VERSION, EventLog, read_events
+from search.events import EventLog, read_events
 from search.export import write_results
 from search.options import parse
 from search.plan import Plan, describe, make_plan
-from search.progress import Progress, clock
-from search.results import TrialRecord, actor_seconds, leaderboard, records
+from search.progress import Progress, clock, summary
+from search.results import TrialRecord, actor_seconds, records
+from search.resume import check_resumable, header
 from search.scheduler import make_scheduler
 from search.searcher import METRIC, MODE, make_searcher
 from search.storage import EVENTS
-from search.versions import versions
 from trainable.errors import InputError
 from trainable.ray_trainable import MultitaskTrainable
 
@@ -57,7 +55,7 @@ def run_search(plan: Plan, console: Console) -> int:
     options, events_path = plan.options, plan.folder.local / EVENTS
     earlier: list[TrialRecord] = []
     if options.resume:
-        _check_resumable(plan)
+        check_resumable(plan)
         earlier = records(read_events(events_path))
     started = time.monotonic()
     try:
@@ -65,8 +63,11 @@ def run_search(plan: Plan, console: Console) -> int:
         share = resources(options)
         console.print(
             f"search {plan.folder.uri}: {options.trials} trials, {share.max_concurrent} at a time, "
-            f"{plan.budget:,} tokens a full run"
+            f"{plan.budget:,} tokens a full run",
+            markup=False,
         )
+        for note in plan.notes:
+            console.print(note, markup=False)
         _run_tune(plan, share, earlier, events_path, console)
     finally:
         ray.shutdown()
@@ -74,9 +75,10 @@ def run_search(plan: Plan, console: Console) -> int:
     trials = records(events)
     winner = write_results(plan, trials, actor_seconds(events))
     console.print(
-        f"\nsearch took {clock(time.monotonic() - started)}; results in {plan.folder.uri}"
+        f"\nsearch took {clock(time.monotonic() - started)}; results in {plan.folder.uri}",
+        markup=False,
     )
-    console.print(_summary(plan, trials, winner), markup=False)
+    console.print(summary(plan, trials, winner), markup=False)
     return 0 if winner else 1
 
 
@@ -92,7 +94,7 @@ def _run_tune(
     if options.resume:
         log.append("resumed", slots=share.max_concurrent, options=asdict(options))
     else:
-        log.append("search", slots=share.max_concurrent, **_header(plan))
+        log.append("search", slots=share.max_concurrent, **header(plan))
     scheduler = make_scheduler(plan, earlier)
     callback = SearchCallback(
         log,
@@ -127,74 +129,3 @@ def _run_tune(
         callback.close()
         log.append("closed")
         log.close()
-
-
-def _check_resumable(plan: Plan) -> None:
-    """Refuse what Tune would silently start over.
-
-    Raises:
-        InputError: Tune's state is missing or torn, or the space is not the one that was searched.
-    """
-    header = read_events(plan.folder.local / EVENTS)[0]
-    now = _header(plan)
-    for key in ("space", "data_fingerprint", "rungs"):
-        if header[key] != now[key]:
-            raise InputError(
-                f"--resume: {key} of {plan.folder.uri} was {_short(header[key])}, now it is "
-                f"{_short(now[key])}; give the options that the search was started with, or start "
-                f"another --name"
-            )
-    if plan.folder.is_remote:
-        return
-    states = sorted(plan.folder.local.glob("experiment_state-*.json"))
-    if not states:
-        raise InputError(
-            f"--resume: {plan.folder.uri} was stopped before its first trial was saved; start anew "
-            f"with another --name"
-        )
-    try:
-        json.loads(states[-1].read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"--resume: {states[-1]} is not whole ({error})") from error
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _header(plan: Plan) -> dict[str, Any]:
-    """What a reader of the log needs to know about the search."""
-    return {
-        "version": VERSION,
-        "options": asdict(plan.options),
-        "rungs": list(plan.rungs),
-        "units": plan.options.units,
-        "space": {
-            p.name: [str(p.domain), [list(c) for c in p.parents]] for p in plan.space.params()
-        },
-        "versions": versions(),
-        "data_fingerprint": plan.data_fingerprint,
-    }
-
-
-def _summary(plan: Plan, trials: list[TrialRecord], winner: TrialRecord | None) -> str:
-    """The leaderboard, and what to type next."""
-    lines = ["rank trial units  score   sst     para    sts     status"]
-    for rank, trial in enumerate(leaderboard(trials)[:10], start=1):
-        cells = [trial.last.get(key) for key in ("score", "sst_acc", "para_acc", "sts_corr")]
-        numbers = " ".join(f"{v:7.4f}" if v is not None else "      -" for v in cells)
-        lines.append(
-            f"{rank:4} {trial.number:5} {trial.units:3}/{plan.options.units} {numbers}  {trial.status}"
-        )
-    if winner is None:
-        return "\n".join([*lines, "", "no trial finished a unit; see the errors above"])
-    folder = plan.folder.uri
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"  tensorboard --logdir {folder}",
-            f"  python search/retrain.py {folder}/best.json --seeds 3",
-        ]
-    )

@@ -7,7 +7,7 @@ import io
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -20,7 +20,7 @@ from trainable.evaluation import SCORE_KEYS
 from trainable.files import write_json, write_text
 from trainable.run_config import RunConfig
 
-BEST_VERSION = 1
+BEST_VERSION: Final = 1
 
 
 class Best(BaseModel):
@@ -39,7 +39,7 @@ class Best(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    schema_version: int
+    schema_version: Literal[1]
     search: str
     trial: int
     units: int
@@ -68,8 +68,8 @@ def read_best(path: Path) -> Best:
     found = values.get("schema_version")
     if isinstance(found, int) and found > BEST_VERSION:
         raise InputError(
-            f"{path}: schema_version is {found}, this program reads up to {BEST_VERSION}; install a "
-            f"newer version of the project"
+            f"{path}: schema_version is {found}, this program reads up to {BEST_VERSION}; "
+            f"install a newer version of the project"
         )
     config = RunConfig.from_dict(values.get("run_config"), f"{path}, run_config")
     try:

@@ -104,10 +104,10 @@ def _check_numbers(options: SearchOptions) -> None:
             raise InputError(f"{name} {value}: give at least 1")
     if not 0 <= options.seed < 2**31:
         raise InputError(f"--seed {options.seed}: give a number from 0 to {2**31 - 1}")
-    if options.cpus_per_trial <= 0:
+    if not options.cpus_per_trial > 0:  # NaN too
         raise InputError(f"--cpus-per-trial {options.cpus_per_trial:g}: give more than 0")
     gpus = options.gpus_per_trial
-    if gpus is not None and (gpus < 0 or gpus > 1):
+    if gpus is not None and not 0 <= gpus <= 1:
         raise InputError(
             f"--gpus-per-trial {gpus:g}: give a number from 0 to 1; a trial trains on one GPU, and "
             f"more trials use more GPUs"
@@ -160,7 +160,8 @@ def describe(plan: Plan) -> str:
     """Return the plan as text for people."""
     options, budget = plan.options, plan.budget
     rung_lines = [
-        f"  rung {k}: unit {unit} of {options.units}, {round(budget * unit / options.units):,} tokens"
+        f"  rung {k}: unit {unit} of {options.units}, "
+        f"{round(budget * unit / options.units):,} tokens"
         for k, unit in enumerate(plan.rungs)
     ]
     lines = [

@@ -1,4 +1,4 @@
-"""What a person sees while a search runs."""
+"""What a person sees while a search runs, and at its end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from rich.console import Console
 
 from search.plan import Plan
-from search.results import TrialRecord, best
+from search.results import TrialRecord, best, leaderboard
 
 _STATUS_SECONDS = 15.0
 
@@ -103,3 +103,26 @@ class Progress:
         left: float = to_come * seconds / len(reports) / len(running)
         limit = self._plan.time_limit
         return left if limit is None else min(left, max(0.0, limit - elapsed))
+
+
+def summary(plan: Plan, trials: list[TrialRecord], winner: TrialRecord | None) -> str:
+    """The leaderboard, and what to type next."""
+    lines = ["rank trial units  score   sst     para    sts     status"]
+    for rank, trial in enumerate(leaderboard(trials)[:10], start=1):
+        cells = [trial.last.get(key) for key in ("score", "sst_acc", "para_acc", "sts_corr")]
+        numbers = " ".join(f"{v:7.4f}" if v is not None else "      -" for v in cells)
+        lines.append(
+            f"{rank:4} {trial.number:5} {trial.units:3}/{plan.options.units} {numbers}  "
+            f"{trial.status}"
+        )
+    if winner is None:
+        return "\n".join([*lines, "", "no trial finished a unit; see the errors above"])
+    folder = plan.folder.uri
+    lines += [
+        "",
+        f"  tensorboard --logdir {folder}",
+        f"  python search/retrain.py {folder}/best.json --seeds 3",
+    ]
+    if any(trial.status == "interrupted" for trial in trials):
+        lines.append(f"  the same command with --name {plan.folder.name} --resume goes on")
+    return "\n".join(lines)

@@ -78,7 +78,7 @@ def _table(plan: Plan, trials: list[TrialRecord]) -> str:
     lines = [
         "Scores are on *select*, which the search saw; *confirm* it did not see.",
         "",
-        "| rank | trial | units | score | SST acc. | para acc. | STS corr. | confirm score | status |",
+        "| rank | trial | units | score | SST acc. | para acc. | STS corr. | confirm | status |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for rank, trial in enumerate(leaderboard(trials), start=1):

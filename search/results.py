@@ -72,6 +72,7 @@ def records(events: Iterable[Event]) -> list[TrialRecord]:
             trial.ended = event["time"]
             if kind == "reported":
                 trial.reports[event["unit"]] = event["metrics"]
+                trial.status = "running"  # a later driver may go on with an interrupted trial
             elif kind == "ended":
                 trial.status, trial.error = event["status"], event["error"]
     return list(trials.values())

@@ -64,9 +64,12 @@ def _retrain(options: RetrainOptions, best: Best, console: Console) -> None:
     out = options.out or options.best.parent / "retrain"
     if (out / "retrain.json").exists():
         raise InputError(f"{out} holds an earlier retraining; choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     bench = open_workbench(best.run_config.data, best.run_config.encoder, device)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {out} cannot be made ({error}); give another folder") from error
     for note in bench.notes:
         console.print(note, markup=False)
     if bench.corpus.fingerprint != best.data_fingerprint:

@@ -1,8 +1,8 @@
 """Walk the tree of a RunConfig's components and name every hyperparameter in it.
 
-The search space is not written down anywhere: it is read from the models. A field with a range is a
-param; a field that holds one of several components is a param too, the `kind`, and the hyperparameters
-of the chosen component exist only under it:
+The search space is not written down anywhere: it is read from the models. A field with a range is
+a param; a field that holds one of several components is a param too, the `kind`, and the
+hyperparameters of the chosen component exist only under it:
 
     para.pair                     joint | siamese | cosine
     para.pair.joint.head          linear | mlp

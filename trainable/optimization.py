@@ -44,39 +44,38 @@ class Optimization(Component):
 
     def build(self, encoder: MinBert, heads: nn.Module) -> torch.optim.AdamW:
         """Return torch's fused AdamW; each group carries its `peak_lr`."""
-        groups = self._encoder_groups(encoder) + _decay_groups(
-            heads.named_parameters(), self.head_lr, self.weight_decay
-        )
+        groups = self._encoder_groups(encoder)
+        groups += _decay_groups(heads.parameters(), self.head_lr, self.weight_decay)
         return torch.optim.AdamW(groups, lr=0.0, fused=True)
 
     def _encoder_groups(self, encoder: MinBert) -> list[dict[str, Any]]:
         """One pair of groups for the embeddings, each layer and the pooler."""
         n_layers = encoder.shape.num_hidden_layers
-        depths: dict[int, list[tuple[str, nn.Parameter]]] = {}
+        depths: dict[int, list[nn.Parameter]] = {}
         for name, parameter in encoder.named_parameters():
             part, number = name.split(".")[:2]
             if part == "layers":
                 layers_above = n_layers - 1 - int(number)
             else:
                 layers_above = {"embeddings": n_layers, "pooler": 0}[part]
-            depths.setdefault(layers_above, []).append((name, parameter))
+            depths.setdefault(layers_above, []).append(parameter)
         groups = []
-        for depth, named in depths.items():
+        for depth, parameters in depths.items():
             peak = self.lr * self.layer_decay**depth
-            groups += _decay_groups(named, peak, self.weight_decay)
+            groups += _decay_groups(parameters, peak, self.weight_decay)
         return groups
 
 
 def _decay_groups(
-    named: Iterable[tuple[str, nn.Parameter]], peak_lr: float, weight_decay: float
+    parameters: Iterable[nn.Parameter], peak_lr: float, weight_decay: float
 ) -> list[dict[str, Any]]:
     """Split parameters into matrices, which decay, and vectors, which do not."""
     decayed: list[nn.Parameter] = []
     kept: list[nn.Parameter] = []
-    for _, parameter in named:
+    for parameter in parameters:
         (decayed if parameter.ndim > 1 else kept).append(parameter)
     return [
-        {"params": parameters, "peak_lr": peak_lr, "weight_decay": decay}
-        for parameters, decay in ((decayed, weight_decay), (kept, 0.0))
-        if parameters
+        {"params": own, "peak_lr": peak_lr, "weight_decay": decay}
+        for own, decay in ((decayed, weight_decay), (kept, 0.0))
+        if own
     ]

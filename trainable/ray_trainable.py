@@ -62,9 +62,10 @@ class MultitaskTrainable(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         """Start the first trial of this actor."""
-        # Ray sets OMP_NUM_THREADS to the trial's CPUs; torch reads it when it is imported.
-        cpus = self.trial_resources.required_resources.get("CPU", 1) if self.trial_resources else 1
-        torch.set_num_threads(max(1, int(cpus)))
+        share = self.trial_resources.required_resources if self.trial_resources else {}
+        torch.set_num_threads(max(1, int(share.get("CPU", 1))))
+        # A GPU that the trial did not ask for belongs to somebody else.
+        self._device = torch.device("cuda" if share.get("GPU", 0) else "cpu")
         self._start(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -98,8 +99,7 @@ class MultitaskTrainable(tune.Trainable):
     def _new_run(self, config: RunConfig) -> Run:
         encoder = EncoderConfig(source=config.encoder.source, revision=config.encoder.revision)
         if self._workbench is None or self._source != (config.data, encoder):
-            device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-            self._workbench = open_workbench(config.data, encoder, device)
+            self._workbench = open_workbench(config.data, encoder, self._device)
             self._source = (config.data, encoder)
         return Run(config, self._workbench)
 

@@ -42,7 +42,7 @@ from torch import nn
 # Python puts this folder first on the path; the project need not be installed.
 sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from tests.benchmarks.contestants import (  # noqa: E402
+from tests.benchmarks.contestants import (
     Contestant,
     Drawn,
     Ours,
@@ -50,13 +50,13 @@ from tests.benchmarks.contestants import (  # noqa: E402
     Texts,
     Work,
 )
-from trainable.batch_order import LockStep  # noqa: E402
-from trainable.data.sources import Cs224nData  # noqa: E402
-from trainable.encoder import EncoderConfig  # noqa: E402
-from trainable.loop import Workbench, open_workbench  # noqa: E402
-from trainable.run_config import Multitask, RunConfig  # noqa: E402
-from trainable.seeds import ExampleOrder, derive  # noqa: E402
-from trainable.tasks import TASK_NAMES  # noqa: E402
+from trainable.batch_order import LockStep
+from trainable.data.sources import Cs224nData
+from trainable.encoder import EncoderConfig
+from trainable.loop import Workbench, open_workbench
+from trainable.run_config import Multitask, RunConfig
+from trainable.seeds import ExampleOrder, derive
+from trainable.tasks import TASK_NAMES
 
 Precision = Literal["fp32", "bf16"]
 Timed = dict[str, tuple[Work, float]]  # contestant -> its work and seconds in one step

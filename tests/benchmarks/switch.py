@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -98,10 +99,7 @@ def switch_seconds(options: Options, warm: bool, folder: str) -> list[float]:
         verbose=0,
     )
     reports = sorted((t.last_result for t in result.trials), key=lambda r: r["ended_at"])
-    return [
-        after["first_step_at"] - before["ended_at"]
-        for before, after in zip(reports, reports[1:], strict=False)
-    ]
+    return [after["first_step_at"] - before["ended_at"] for before, after in pairwise(reports)]
 
 
 def main() -> None:

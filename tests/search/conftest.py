@@ -21,6 +21,12 @@ MakePlan = Callable[..., Plan]
 MakeTrial = Callable[..., TrialRecord]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _quiet() -> None:
+    """As a search does at its start."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
 @pytest.fixture(scope="session")
 def _plans(tmp_path_factory: pytest.TempPathFactory) -> Callable[[SearchOptions], Plan]:
     """Plans are made once for the same options: each reads the data."""

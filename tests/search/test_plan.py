@@ -79,6 +79,7 @@ def test_the_description_names_every_param_with_its_range_and_condition(
             assert line.endswith(f"if {parent} = {kind}")
 
 
+@pytest.mark.slow
 def test_the_stated_size_of_a_checkpoint_is_nearly_that_on_disk(
     plan_of: MakePlan, workbench: Workbench, tmp_path: Path
 ) -> None:
@@ -114,6 +115,7 @@ def test_epochs_are_counted_in_tokens_of_all_train_sets(
     assert plan_of(budget=None).budget == 5 * epoch
 
 
+@pytest.mark.slow
 def test_names_of_searches_that_are_given_none_differ_by_encoder(
     minilm: Path, tmp_path: Path
 ) -> None:

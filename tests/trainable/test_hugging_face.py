@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoTokenizer, BertModel
+
+from trainable.bert import MinBert
+from trainable.data.sources import SampleData
+from trainable.dropout import Dropout
+from trainable.encoder import EncoderConfig, Pretrained, load_pretrained
+from trainable.hugging_face import write_encoder, write_heads
+from trainable.loop import Run, Workbench, open_workbench
+from trainable.model import build_model
+from trainable.run_config import Multitask, RunConfig
+
+SENTENCES = ["a film", "the plot is not very good , but the cast is wonderful", "good"]
+
+
+@pytest.fixture(scope="module")
+def run(workbench: Workbench) -> Run:
+    """A run that has trained, so that its encoder is not the one that it began with."""
+    stage = Multitask(budget_tokens=1500, units=1)
+    run = Run(RunConfig(encoder=EncoderConfig(dropout=0.2), stages=(stage,)), workbench)
+    run.train_unit()
+    run.model.eval()
+    return run
+
+
+@pytest.fixture(scope="module")
+def folder(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("encoder") / "encoder"
+    write_encoder(run, path)
+    return path
+
+
+def test_transformers_gives_the_hidden_states_of_our_encoder(run: Run, folder: Path) -> None:
+    model, report = BertModel.from_pretrained(folder, output_loading_info=True)
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    model.eval()
+    corpus = run.workbench.corpus
+    batch = corpus.batch("select", {"sst": torch.arange(8)}, {"sst": None})
+    with torch.inference_mode():
+        ours = run.model.encoder(batch.packed)
+        for row in range(8):
+            first, last = batch.packed.cu_seqlens[row : row + 2].tolist()
+            theirs = model(batch.packed.tokens[None, first:last]).last_hidden_state[0]
+            torch.testing.assert_close(ours[first:last], theirs, atol=1e-5, rtol=1e-4)
+
+
+def test_our_own_loader_gives_the_same_weights(run: Run, folder: Path) -> None:
+    loaded = load_pretrained(EncoderConfig(source=str(folder)), ())
+    assert isinstance(loaded, Pretrained)
+    assert loaded.shape == run.workbench.pretrained.shape
+    trained = run.model.encoder.state_dict()
+    assert loaded.parameters.keys() == trained.keys()
+    for name, tensor in loaded.parameters.items():
+        assert torch.equal(tensor, trained[name]), name
+    began = run.workbench.pretrained.parameters
+    assert not torch.equal(
+        loaded.parameters["layers.0.feed_in.weight"], began["layers.0.feed_in.weight"]
+    )
+    MinBert(loaded.shape, Dropout(0.0, torch.Generator())).load_state_dict(loaded.parameters)
+
+
+def test_the_tokenizer_is_that_of_the_run_in_both_libraries(run: Run, folder: Path) -> None:
+    ours = run.workbench.pretrained.tokenizer
+    again = load_pretrained(EncoderConfig(source=str(folder)), ()).tokenizer
+    theirs = AutoTokenizer.from_pretrained(folder)
+    cls, sep = ours.token_to_id("[CLS]"), ours.token_to_id("[SEP]")
+    for sentence in SENTENCES:
+        expected = ours.encode(sentence, add_special_tokens=False).ids
+        assert again.encode(sentence, add_special_tokens=False).ids == expected
+        assert theirs(sentence, add_special_tokens=False)["input_ids"] == expected
+        assert theirs(sentence)["input_ids"] == [cls, *expected, sep]
+    lines = (folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    assert {token: number for number, token in enumerate(lines)} == ours.get_vocab()
+
+
+def test_config_says_what_ran(run: Run, folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    assert config["hidden_dropout_prob"] == 0.2
+    assert config["hidden_size"] == 64
+    assert config["model_type"] == "bert"
+
+
+@pytest.mark.slow
+def test_a_run_can_start_from_what_another_wrote(folder: Path) -> None:
+    encoder = EncoderConfig(source=str(folder))
+    bench = open_workbench(SampleData(), encoder, torch.device("cpu"))
+    config = RunConfig(encoder=encoder, stages=(Multitask(budget_tokens=500, units=1),))
+    assert Run(config, bench).train_unit()["sst_loss"] > 0
+
+
+def test_heads_are_written_whole_with_the_config(run: Run, tmp_path: Path) -> None:
+    write_heads(run, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"heads.safetensors", "run_config.json"}
+    text = (tmp_path / "run_config.json").read_text()
+    config = RunConfig.from_json(text, "run_config.json")
+    assert config == run.config
+    fresh = build_model(config, run.workbench.pretrained, torch.device("cpu"), torch.Generator())
+    fresh.tasks.load_state_dict(load_file(tmp_path / "heads.safetensors"))
+    for (name, one), (_, other) in zip(
+        fresh.tasks.state_dict().items(), run.model.tasks.state_dict().items(), strict=True
+    ):
+        assert torch.equal(one, other), name
+
+
+def test_encoder_and_heads_together_predict_as_the_run(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    write_heads(run, tmp_path)
+    other = Run(run.config, run.workbench)
+    encoder = load_pretrained(EncoderConfig(source=str(folder)), ()).parameters
+    other.model.encoder.load_state_dict(encoder)
+    other.model.tasks.load_state_dict(load_file(tmp_path / "heads.safetensors"))
+    for task, predicted in other.predict("select").items():
+        assert torch.equal(predicted, run.predict("select")[task]), task

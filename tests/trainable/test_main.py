@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trainable.__main__ import main, read_config
+from trainable.errors import InputError
+from trainable.evaluation import SCORE_KEYS
+from trainable.run_config import Multitask, RunConfig
+
+SHORT = RunConfig(seed=2, stages=(Multitask(budget_tokens=1500, units=2),))
+
+
+def write(folder: Path, values: Any) -> Path:
+    path = folder / "config.json"
+    path.write_text(json.dumps(values))
+    return path
+
+
+@pytest.mark.slow
+def test_a_config_is_trained_and_its_scores_are_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(write(tmp_path, SHORT.to_dict()))]) == 0
+    output = capsys.readouterr()
+    for start in ("unit 1/2", "unit 2/2", "confirm"):
+        line = next(line for line in output.out.splitlines() if line.startswith(start))
+        assert re.findall(r"(\w+) -?\d\.\d{4}", line) == list(SCORE_KEYS)
+    assert output.err == ""
+
+
+@pytest.mark.slow
+def test_it_runs_as_a_module_without_ray(repository: Path, tmp_path: Path) -> None:
+    path = write(tmp_path, SHORT.to_dict())
+    program = (
+        "import runpy, sys; sys.argv[1:] = [sys.argv[1]]; "
+        "code = 0\n"
+        "try: runpy.run_module('trainable', run_name='__main__', alter_sys=True)\n"
+        "except SystemExit as stop: code = stop.code\n"
+        "assert 'ray' not in sys.modules and 'optuna' not in sys.modules\n"
+        "sys.exit(code)"
+    )
+    command = [sys.executable, "-c", program, str(path)]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "confirm" in done.stdout
+
+
+def test_the_example_is_a_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--example"]) == 0
+    text = capsys.readouterr().out
+    assert RunConfig.from_json(text, "example") == RunConfig()
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    assert read_config(path) == RunConfig()
+
+
+def test_a_best_json_is_read_too(tmp_path: Path) -> None:
+    path = write(tmp_path, {"schema_version": 1, "run_config": SHORT.to_dict()})
+    assert read_config(path) == SHORT
+
+
+@pytest.mark.parametrize(
+    ("text", "fragment"),
+    [
+        ("{", "not valid JSON"),
+        ("[]", "a JSON object, not list"),
+        ("{}", "is missing"),
+        (json.dumps({**RunConfig().to_dict(), "sed": 1}), "did you mean 'seed'"),
+        (json.dumps({"run_config": {"seed": -1}}), "seed"),
+    ],
+)
+def test_a_file_that_is_no_config_ends_with_status_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, fragment: str
+) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    assert main([str(path)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {path}")
+    assert fragment in error
+
+
+def test_a_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path / "none.json")]) == 2
+    error = capsys.readouterr().err
+    assert "none.json: no such file" in error
+    assert "--example" in error
+
+
+def test_without_a_file_it_says_what_to_give(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "give a CONFIG.json" in capsys.readouterr().err
+
+
+def test_a_misspelt_option_ends_with_status_2(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--exmaple"])
+    assert caught.value.code == 2
+    assert "--example" in capsys.readouterr().err
+
+
+def test_an_encoder_that_is_not_there_ends_with_status_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = SHORT.to_dict()
+    values["encoder"]["source"] = "/nowhere"
+    assert main([str(write(tmp_path, values))]) == 2
+    assert "unknown encoder '/nowhere'" in capsys.readouterr().err
+
+
+def test_bytes_that_are_no_text_end_with_status_2(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_bytes(b"\xff\xfe{")
+    with pytest.raises(InputError, match="not valid JSON"):
+        read_config(path)

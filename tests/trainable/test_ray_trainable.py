@@ -1,0 +1,321 @@
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from ray.tune.execution.placement_groups import PlacementGroupFactory
+
+from trainable.batch_order import LockStep, RoundRobin
+from trainable.data.sources import Cs224nData, SampleData
+from trainable.encoder import EncoderConfig
+from trainable.errors import InputError
+from trainable.evaluation import SCORE_KEYS, WORST_SCORE
+from trainable.gradients import PCGrad
+from trainable.heads import MlpHead
+from trainable.loop import Run, Workbench
+from trainable.pairs import SiamesePair
+from trainable.ray_trainable import NUMBERS, MultitaskTrainable
+from trainable.run_config import Multitask, PairTask, RunConfig
+
+SECONDS = ("train_seconds", "eval_seconds", "start_seconds", "save_seconds")
+CONFIRM = tuple(f"confirm_{key}" for key in SCORE_KEYS)
+
+
+def run_config(seed: int = 0, **stage: Any) -> RunConfig:
+    settings: dict[str, Any] = {"budget_tokens": 1200, "units": 2, **stage}
+    return RunConfig(seed=seed, stages=(Multitask(**settings),))
+
+
+def tune_config(config: RunConfig) -> dict[str, Any]:
+    """Return what Tune hands over: the searcher's params lie beside the RunConfig."""
+    return {"multitask.optimization.lr": 0.1, "run_config": config.to_dict()}
+
+
+OTHER = RunConfig(
+    seed=4,
+    encoder=EncoderConfig(dropout=0.3),
+    para=PairTask(pair=SiamesePair(head=MlpHead(width=64))),
+    stages=(
+        Multitask(
+            batch_order=LockStep(batch_size=4, gradients=PCGrad()), budget_tokens=2000, units=3
+        ),
+    ),
+)
+
+
+@pytest.fixture
+def start(
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[RunConfig], MultitaskTrainable]]:
+    """Return a function that starts a trial in a fresh actor whose data are loaded already."""
+    open_actors: list[MultitaskTrainable] = []
+
+    def new(config: RunConfig) -> MultitaskTrainable:
+        # As after the first trial of an actor: setup() would take half a second each time.
+        source = (SampleData(), EncoderConfig())
+        monkeypatch.setattr(MultitaskTrainable, "_workbench", workbench)
+        monkeypatch.setattr(MultitaskTrainable, "_source", source)
+        actor = MultitaskTrainable(config=tune_config(config))
+        open_actors.append(actor)
+        return actor
+
+    yield new
+    for actor in open_actors:
+        actor.stop()
+
+
+Start = Callable[[RunConfig], MultitaskTrainable]
+
+
+def results(actor: MultitaskTrainable) -> list[dict[str, Any]]:
+    """Train to the end; returns what each unit reported, except how long things took."""
+    found = []
+    while not found or not found[-1]["done"]:
+        result = actor.train()
+        kept = (set(NUMBERS) - set(SECONDS)) | {"done", "failure"}
+        found.append({k: v for k, v in result.items() if k in kept})
+    return found
+
+
+def weights(actor: MultitaskTrainable) -> dict[str, torch.Tensor]:
+    assert actor._run is not None
+    return {name: t.clone() for name, t in actor._run.model.state_dict().items()}
+
+
+def poison(actor: MultitaskTrainable) -> MultitaskTrainable:
+    """Make the next loss NaN; no RunConfig within its bounds is known to do that."""
+    assert actor._run is not None
+    for parameter in actor._run.model.parameters():
+        parameter.data.fill_(math.nan)
+    return actor
+
+
+def assert_same(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> None:
+    """Compare bit for bit; NaN equals NaN."""
+    assert len(one) == len(other)
+    for mine, theirs in zip(one, other, strict=True):
+        assert mine.keys() == theirs.keys()
+        for key, value in mine.items():
+            assert repr(value) == repr(theirs[key]), key
+
+
+@pytest.mark.slow
+def test_every_unit_reports_every_number(start: Start) -> None:
+    actor = start(run_config())
+    for unit in (1, 2):
+        result = actor.train()
+        for key in NUMBERS:
+            assert isinstance(result[key], int | float), key
+        assert result["unit"] == unit
+        assert result["failure"] == ""
+        assert all(math.isfinite(result[key]) for key in SCORE_KEYS)
+        assert result["tokens"] >= 600 * unit
+
+
+def test_confirm_scores_come_after_the_last_unit_only(start: Start) -> None:
+    first, last = results(start(run_config()))
+    assert all(math.isnan(first[key]) for key in CONFIRM)
+    assert all(math.isfinite(last[key]) for key in CONFIRM)
+    assert (first["done"], last["done"]) == (False, True)
+
+
+@pytest.mark.slow
+def test_it_reports_what_the_run_does(start: Start, workbench: Workbench) -> None:
+    reported = results(start(run_config()))
+    run = Run(run_config(), workbench)
+    for result in reported:
+        expected = run.train_unit() | run.evaluate("select")
+        for key in (*SCORE_KEYS, "sst_loss", "para_loss", "sts_loss"):
+            assert result[key] == expected[key] or math.isnan(expected[key])
+        assert (result["tokens"], result["steps"]) == (run.tokens, run.steps)
+    confirm = run.evaluate("confirm")
+    for key in SCORE_KEYS:
+        assert reported[-1][f"confirm_{key}"] == confirm[key]
+
+
+def test_a_loss_that_is_no_number_ends_the_trial_as_failed_with_the_worst_score(
+    start: Start,
+) -> None:
+    result = results(poison(start(run_config())))[-1]
+    assert result["done"]
+    assert result["failure"].startswith("RunFailed: ")
+    for key in SCORE_KEYS:
+        assert result[key] == WORST_SCORE
+    assert set(NUMBERS) - set(SECONDS) <= set(result)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("2 GiB"), MemoryError()])
+def test_running_out_of_memory_ends_the_trial_as_failed(
+    start: Start, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def train_unit(self: Run, on_step: Any = None) -> dict[str, float]:
+        raise error
+
+    actor = start(run_config())
+    monkeypatch.setattr(Run, "train_unit", train_unit)
+    result = actor.train()
+    assert result["done"]
+    assert result["failure"].startswith(type(error).__name__)
+    assert result["score"] == WORST_SCORE
+
+
+def test_scores_that_are_no_numbers_end_the_trial_as_failed(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def evaluate(self: Run, split: str) -> dict[str, float]:
+        return {**dict.fromkeys(SCORE_KEYS, 0.5), "sts_corr": math.nan, "eval_seconds": 0.0}
+
+    actor = start(run_config())
+    monkeypatch.setattr(Run, "evaluate", evaluate)
+    result = actor.train()
+    assert result["done"]
+    assert "sts_corr is nan in unit 1" in result["failure"]
+
+
+@pytest.mark.slow
+def test_an_actor_goes_on_after_a_trial_that_failed(start: Start) -> None:
+    expected = results(start(run_config()))
+    actor = poison(start(OTHER))
+    assert results(actor)[-1]["failure"]
+    assert actor.reset(tune_config(run_config()))
+    assert_same(results(actor), expected)
+
+
+BROKEN: dict[str, tuple[dict[str, Any], type[Exception]]] = {
+    "no run_config": ({}, KeyError),
+    "not a RunConfig": ({"run_config": {"seed": 1}}, InputError),
+    "data that went away": (
+        {"run_config": RunConfig(data=Cs224nData(dir="/nowhere")).to_dict()},
+        InputError,
+    ),
+    "encoder that went away": (
+        {"run_config": RunConfig(encoder=EncoderConfig(source="/nowhere")).to_dict()},
+        InputError,
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", BROKEN)
+def test_what_cannot_be_started_fails_at_the_next_unit_and_never_at_the_reset(
+    start: Start, case: str
+) -> None:
+    config, error = BROKEN[case]
+    actor = start(run_config())
+    assert actor.reset_config(copy.deepcopy(config)) is True
+    for _ in range(2):  # a retry in the same actor fails again
+        with pytest.raises(error):
+            actor.train()
+    assert actor.reset_config(tune_config(run_config())) is True
+    assert actor.train()["unit"] == 1
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_first_trial_that_cannot_be_started_fails_at_its_first_unit(case: str) -> None:
+    config, error = BROKEN[case]
+    actor = MultitaskTrainable(config=copy.deepcopy(config))
+    with pytest.raises(error):
+        actor.train()
+
+
+def test_a_trial_that_could_not_start_can_be_saved_and_restored(
+    start: Start, tmp_path: Path
+) -> None:
+    actor = start(run_config())
+    actor.reset_config({})
+    actor.save_checkpoint(str(tmp_path))
+    actor.load_checkpoint(str(tmp_path))
+    with pytest.raises(KeyError):
+        actor.train()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", [run_config(), OTHER], ids=["plain", "pcgrad"])
+def test_saved_and_restored_equals_never_stopped(
+    start: Start, tmp_path: Path, config: RunConfig
+) -> None:
+    whole = start(config)
+    expected = results(whole)
+    first = start(config)
+    first.train()
+    checkpoint = first.save(str(tmp_path))
+    for actor in (start(config), start(run_config(seed=9))):
+        actor.reset(tune_config(config))  # a warm actor that had another trial
+        actor.restore(checkpoint)
+        assert_same(results(actor), expected[1:])
+        theirs = weights(whole)
+        for name, tensor in weights(actor).items():
+            assert torch.equal(tensor, theirs[name]), name
+
+
+def test_a_checkpoint_is_written_without_pickle(start: Start, tmp_path: Path) -> None:
+    actor = start(run_config())
+    actor.train()
+    actor.save(str(tmp_path))
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {"state.json", "state.safetensors"} <= names
+    assert not any(name.endswith((".pt", ".bin", ".pth")) for name in names)
+    assert not any(name.endswith(".tmp") for name in names)
+
+
+@pytest.mark.slow
+def test_nothing_of_a_trial_stays_in_the_actor(start: Start) -> None:
+    """Bit for bit: weights, order of examples, dropout, optimizer, and the shared encoder."""
+    configs = [run_config(), OTHER, run_config(seed=1), OTHER, run_config()]
+    fresh = [results(start(config)) for config in configs]
+    actor = start(configs[0])
+    for number, (config, expected) in enumerate(zip(configs, fresh, strict=True)):
+        if number:
+            actor.reset(tune_config(OTHER))
+            assert results(poison(actor))[-1]["failure"]  # a failed trial lies in between
+            actor.reset(tune_config(config))
+        assert_same(results(actor), expected)
+
+
+def test_the_workbench_stays_and_the_run_is_new(start: Start) -> None:
+    actor = start(run_config())
+    bench, run = actor._workbench, actor._run
+    assert run is not None
+    actor.reset(tune_config(OTHER))
+    assert actor._workbench is bench
+    assert actor._run is not run
+    # Dropout is the run's own business, and no reason to load the encoder again.
+    assert bench is not None
+    assert actor._run is not None
+    assert actor._run.workbench is bench
+
+
+@pytest.mark.slow
+def test_another_encoder_or_other_data_open_another_workbench(start: Start, minilm: Path) -> None:
+    actor = start(run_config())
+    first = actor._workbench
+    other = run_config().model_copy(update={"encoder": EncoderConfig(source=str(minilm))})
+    actor.reset(tune_config(other))
+    assert actor.start_error is None
+    second = actor._workbench
+    assert second is not first
+    more = run_config().model_copy(update={"data": SampleData(seed=1)})
+    actor.reset(tune_config(more))
+    assert actor._workbench is not None
+    assert second is not None
+    assert actor._workbench.corpus.fingerprint != second.corpus.fingerprint
+
+
+def test_a_trial_trains_on_the_cores_that_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", given.append)
+    for cpus in (0.5, 1, 3):
+        share = PlacementGroupFactory([{"CPU": cpus}])
+        monkeypatch.setattr(MultitaskTrainable, "trial_resources", share)
+        MultitaskTrainable(config={})
+    assert given == [1, 1, 3]
+
+
+def test_round_robin_reports_a_number_for_every_key_too(start: Start) -> None:
+    for result in results(start(run_config(batch_order=RoundRobin(), units=1))):
+        assert set(NUMBERS) - set(SECONDS) <= set(result)
