@@ -15,7 +15,7 @@ from spaces.space import Space
 from trainable.checkpoint import size_in_bytes
 from trainable.data.prepare import PreparedData, prepare
 from trainable.data.sources import Cs224nData, DataSource, HubData, SampleData
-from trainable.encoder import TINY, EncoderConfig, Pretrained, load_pretrained
+from trainable.encoder import EncoderConfig, Pretrained, load_pretrained, pinned
 from trainable.errors import InputError
 from trainable.run_config import Multitask
 
@@ -61,7 +61,7 @@ def make_plan(options: SearchOptions) -> Plan:
     folder = find_folder(options.storage, name, resume=options.resume)
     source = _data_source(options)
     examples = source.load()
-    encoder = EncoderConfig(source=_absolute(options.encoder))
+    encoder = pinned(EncoderConfig(source=options.encoder))
     pretrained = load_pretrained(encoder, examples.train_sentences())
     data = prepare(examples, pretrained.tokenizer)
     budget = _budget(options, data)
@@ -132,11 +132,6 @@ def _data_source(options: SearchOptions) -> DataSource:
     if options.data_dir is not None:
         raise InputError(f"--data-dir: has no meaning with --data {options.data}; drop it")
     return SampleData() if options.data == "sample" else HubData()
-
-
-def _absolute(encoder: str) -> str:
-    folder = Path(encoder).expanduser()
-    return str(folder.absolute()) if encoder != TINY and folder.is_dir() else encoder
 
 
 def _budget(options: SearchOptions, data: PreparedData) -> int:

@@ -23,10 +23,11 @@ from trainable.errors import InputError
 from trainable.evaluation import SCORE_KEYS
 from trainable.files import write_json
 from trainable.hugging_face import write_encoder, write_heads
-from trainable.loop import Run, RunFailed, Workbench, open_workbench
+from trainable.loop import Run, RunFailed
 from trainable.predictions import write_predictions
 from trainable.progress_bar import train
 from trainable.run_config import RunConfig
+from trainable.workbench import Workbench, open_workbench
 
 
 @dataclass(frozen=True)

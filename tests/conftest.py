@@ -19,8 +19,8 @@ from trainable.component import Choice, Domain, IntRange
 from trainable.corpus import Rows
 from trainable.data.sources import SampleData
 from trainable.encoder import EncoderConfig
-from trainable.loop import Workbench, open_workbench
 from trainable.run_config import RunConfig
+from trainable.workbench import Workbench, open_workbench
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

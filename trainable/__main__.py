@@ -14,9 +14,10 @@ from rich.console import Console
 
 from trainable.errors import InputError
 from trainable.evaluation import SCORE_KEYS
-from trainable.loop import Run, RunFailed, open_workbench
+from trainable.loop import Run, RunFailed
 from trainable.progress_bar import train
 from trainable.run_config import RunConfig
+from trainable.workbench import open_workbench
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.example:
         print(json.dumps(RunConfig().to_dict(), indent=2))
         return 0
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     try:
         if options.config is None:
             raise InputError("give a CONFIG.json; `python -m trainable --example` prints one")

@@ -86,6 +86,23 @@ def load_pretrained(config: EncoderConfig, sentences: Iterable[str]) -> Pretrain
     return Pretrained(shape, tokenizer, read_weights(folder, shape))
 
 
+def pinned(config: EncoderConfig) -> EncoderConfig:
+    """Return the encoder with a folder made absolute, or with the commit that a Hub id stands for.
+
+    What is written to files and sent to other machines must mean the same there and next year.
+
+    Raises:
+        InputError: The encoder cannot be had.
+    """
+    if config.source == TINY:
+        return config
+    folder = find_folder(config.source, config.revision)
+    if Path(config.source).expanduser().is_dir():
+        return config.model_copy(update={"source": str(folder.absolute())})
+    # The Hub's cache names a snapshot's folder by its commit.
+    return config.model_copy(update={"revision": folder.name})
+
+
 def find_folder(source: str, revision: str | None) -> Path:
     """Return the local folder of an encoder, downloading a Hub id if need be."""
     folder = Path(source).expanduser()

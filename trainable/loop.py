@@ -8,57 +8,24 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from trainable.corpus import Batch, Corpus
-from trainable.data.prepare import prepare
-from trainable.data.sources import DataSource
-from trainable.encoder import EncoderConfig, Pretrained, load_pretrained
+from trainable.corpus import Batch
 from trainable.evaluation import scores
 from trainable.losses import loss_value, prediction
 from trainable.model import build_model, pair_encodings, task_config
 from trainable.run_config import RunConfig
 from trainable.seeds import ExampleOrder, derive
 from trainable.tasks import TASK_NAMES, TASKS, TaskName
+from trainable.workbench import Workbench
 
 _EVALUATION_TOKENS = 8192  # tokens of one evaluation pass
 
 
 class RunFailed(RuntimeError):
     """The run cannot go on: its loss is no longer a number."""
-
-
-@dataclass(frozen=True)
-class Workbench:
-    """What runs over the same encoder and data share; a run never writes to it.
-
-    Attributes:
-        pretrained: Encoder weights, on the CPU.
-        corpus: Data, on the device.
-        device: Where runs compute.
-        notes: What a user should know about the data.
-    """
-
-    pretrained: Pretrained
-    corpus: Corpus
-    device: torch.device
-    notes: tuple[str, ...]
-
-
-def open_workbench(data: DataSource, encoder: EncoderConfig, device: torch.device) -> Workbench:
-    """Load encoder and data.
-
-    Raises:
-        InputError: Either cannot be had.
-    """
-    examples = data.load()
-    pretrained = load_pretrained(encoder, examples.train_sentences())
-    prepared = prepare(examples, pretrained.tokenizer)
-    corpus = Corpus(prepared, pretrained.tokenizer, device)
-    return Workbench(pretrained, corpus, device, prepared.notes)
 
 
 class Run:

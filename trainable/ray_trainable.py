@@ -24,8 +24,9 @@ from trainable import checkpoint
 from trainable.data.sources import DataSource
 from trainable.encoder import EncoderConfig
 from trainable.evaluation import SCORE_KEYS, WORST_SCORE
-from trainable.loop import Run, RunFailed, Workbench, open_workbench
+from trainable.loop import Run, RunFailed
 from trainable.run_config import RunConfig
+from trainable.workbench import Workbench, open_workbench
 
 log = logging.getLogger(__name__)
 

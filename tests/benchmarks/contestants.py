@@ -11,10 +11,11 @@ import transformers
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from trainable.loop import Run, Workbench
+from trainable.loop import Run
 from trainable.model import pair_encodings
 from trainable.run_config import RunConfig
 from trainable.tasks import TASK_NAMES, TASKS, TaskName
+from trainable.workbench import Workbench
 
 Drawn = dict[TaskName, list[int]]  # task -> numbers of examples of its train split
 Texts = dict[TaskName, tuple[list[str], list[str], Tensor]]  # first, second sentences, labels

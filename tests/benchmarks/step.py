@@ -53,10 +53,10 @@ from tests.benchmarks.contestants import (
 from trainable.batch_order import LockStep
 from trainable.data.sources import Cs224nData
 from trainable.encoder import EncoderConfig
-from trainable.loop import Workbench, open_workbench
 from trainable.run_config import Multitask, RunConfig
 from trainable.seeds import ExampleOrder, derive
 from trainable.tasks import TASK_NAMES
+from trainable.workbench import Workbench, open_workbench
 
 Precision = Literal["fp32", "bf16"]
 Timed = dict[str, tuple[Work, float]]  # contestant -> its work and seconds in one step

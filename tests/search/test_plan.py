@@ -14,7 +14,8 @@ from search.options import SearchOptions
 from search.plan import Plan, describe, make_plan, rungs
 from spaces.catalogue import SPACE_NAMES
 from trainable import checkpoint
-from trainable.loop import Run, Workbench
+from trainable.loop import Run
+from trainable.workbench import Workbench
 
 MakePlan = Callable[..., Plan]
 

@@ -14,9 +14,10 @@ from trainable.batch_order import BatchOrderConfig, LockStep
 from trainable.encoder import EncoderConfig
 from trainable.errors import InputError
 from trainable.gradients import PCGrad
-from trainable.loop import Run, Workbench
+from trainable.loop import Run
 from trainable.optimization import Optimization
 from trainable.run_config import Multitask, RunConfig
+from trainable.workbench import Workbench
 
 ORDERS = get_args(get_args(BatchOrderConfig)[0])
 ORDER_GRADIENTS = [

@@ -9,9 +9,9 @@ from trainable.corpus import Batch, Corpus, Pair
 from trainable.data.prepare import prepare
 from trainable.data.sources import SampleData
 from trainable.errors import InputError
-from trainable.loop import Workbench
 from trainable.pairs import CosinePair, JointPair, SiamesePair
 from trainable.tasks import TASK_NAMES, TaskName
+from trainable.workbench import Workbench
 
 Example = tuple[str, str, float]
 

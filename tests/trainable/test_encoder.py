@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainable.encoder import TINY, EncoderConfig, find_folder, load_pretrained
+from trainable.encoder import TINY, EncoderConfig, find_folder, load_pretrained, pinned
 from trainable.errors import InputError
 
 SENTENCES = ("the film was good", "the film was not good", "is this a good question ?")
@@ -60,3 +60,25 @@ def test_tokenizer_of_another_model_is_refused(minilm: Path, tmp_path: Path) -> 
     (tmp_path / "config.json").write_text(json.dumps(config | {"vocab_size": 100}))
     with pytest.raises(InputError, match=r"has 30522 tokens, the embeddings 100"):
         load_pretrained(EncoderConfig(source=str(tmp_path)), ())
+
+
+def test_a_folder_is_pinned_by_its_absolute_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bert").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert pinned(EncoderConfig(source="bert")).source == str(tmp_path / "bert")
+    assert pinned(EncoderConfig()) == EncoderConfig()
+
+
+def test_a_hub_id_is_pinned_to_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A Hub cache as huggingface_hub lays it out; offline, nothing is asked of the network.
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repository = tmp_path / "models--someone--bert"
+    (repository / "snapshots" / commit).mkdir(parents=True)
+    (repository / "snapshots" / commit / "config.json").write_text("{}")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert pinned(EncoderConfig(source="someone/bert")).revision == commit

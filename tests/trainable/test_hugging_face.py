@@ -8,14 +8,14 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoTokenizer, BertModel
 
-from trainable.bert import MinBert
+from trainable.batch_order import LockStep
 from trainable.data.sources import SampleData
-from trainable.dropout import Dropout
-from trainable.encoder import EncoderConfig, Pretrained, load_pretrained
+from trainable.encoder import EncoderConfig, load_pretrained
 from trainable.hugging_face import write_encoder, write_heads
-from trainable.loop import Run, Workbench, open_workbench
+from trainable.loop import Run
 from trainable.model import build_model
 from trainable.run_config import Multitask, RunConfig
+from trainable.workbench import Workbench, open_workbench
 
 SENTENCES = ["a film", "the plot is not very good , but the cast is wonderful", "good"]
 
@@ -54,7 +54,6 @@ def test_transformers_gives_the_hidden_states_of_our_encoder(run: Run, folder: P
 
 def test_our_own_loader_gives_the_same_weights(run: Run, folder: Path) -> None:
     loaded = load_pretrained(EncoderConfig(source=str(folder)), ())
-    assert isinstance(loaded, Pretrained)
     assert loaded.shape == run.workbench.pretrained.shape
     trained = run.model.encoder.state_dict()
     assert loaded.parameters.keys() == trained.keys()
@@ -64,7 +63,6 @@ def test_our_own_loader_gives_the_same_weights(run: Run, folder: Path) -> None:
     assert not torch.equal(
         loaded.parameters["layers.0.feed_in.weight"], began["layers.0.feed_in.weight"]
     )
-    MinBert(loaded.shape, Dropout(0.0, torch.Generator())).load_state_dict(loaded.parameters)
 
 
 def test_the_tokenizer_is_that_of_the_run_in_both_libraries(run: Run, folder: Path) -> None:
@@ -92,7 +90,9 @@ def test_config_says_what_ran(run: Run, folder: Path) -> None:
 def test_a_run_can_start_from_what_another_wrote(folder: Path) -> None:
     encoder = EncoderConfig(source=str(folder))
     bench = open_workbench(SampleData(), encoder, torch.device("cpu"))
-    config = RunConfig(encoder=encoder, stages=(Multitask(budget_tokens=500, units=1),))
+    config = RunConfig(
+        encoder=encoder, stages=(Multitask(budget_tokens=500, units=1, batch_order=LockStep()),)
+    )
     assert Run(config, bench).train_unit()["sst_loss"] > 0
 
 

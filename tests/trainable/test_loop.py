@@ -15,13 +15,14 @@ from trainable.batch_order import LockStep, RoundRobin
 from trainable.corpus import Batch, Corpus
 from trainable.encoder import EncoderConfig
 from trainable.gradients import PCGrad, PlainGradients, WeightedGradients
-from trainable.loop import Run, RunFailed, Workbench
+from trainable.loop import Run, RunFailed
 from trainable.losses import loss_value
 from trainable.model import pair_encodings
 from trainable.optimization import Optimization
 from trainable.pooling import ClsPooling
 from trainable.run_config import Multitask, PairTask, RunConfig, SingleTask
 from trainable.tasks import TASK_NAMES, TASKS, TaskName
+from trainable.workbench import Workbench
 
 NO_CLIP = 1e9
 

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from trainable.heads import LinearHead, MlpHead
-from trainable.loop import Workbench
 from trainable.losses import Loss, loss_value
 from trainable.model import MultitaskBert, build_model, pair_encodings
 from trainable.pairs import JointPair, Pair
 from trainable.pooling import MeanPooling
 from trainable.run_config import PairTask, RunConfig, SingleTask
 from trainable.tasks import TASK_NAMES, TASKS
+from trainable.workbench import Workbench
 
 PAIRS = tuple(pair() for pair in get_args(get_args(Pair)[0]))
 

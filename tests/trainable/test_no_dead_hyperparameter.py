@@ -14,9 +14,10 @@ from torch import Tensor
 from spaces.walk import Param, Value, all_params, rebuild
 from trainable.batch_order import LockStep
 from trainable.component import Choice, Domain
-from trainable.loop import Run, Workbench
+from trainable.loop import Run
 from trainable.optimization import Optimization
 from trainable.run_config import Multitask, RunConfig
+from trainable.workbench import Workbench
 
 # Name -> why no run of two steps can show its effect.
 EXEMPT = {"data": "another data source is another workbench; tests/trainable/data tests it"}

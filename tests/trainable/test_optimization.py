@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from trainable.bert import BertShape, MinBert
 from trainable.dropout import Dropout
-from trainable.loop import Run, Workbench
+from trainable.loop import Run
 from trainable.optimization import Optimization
 from trainable.run_config import Multitask, RunConfig
+from trainable.workbench import Workbench
 
 SHAPE = BertShape(30, 12, 3, 3, 20, 40)
 FRACTIONS = st.floats(0, 1)

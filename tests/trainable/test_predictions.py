@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainable.loop import Run, Workbench
+from trainable.loop import Run
 from trainable.predictions import write_predictions
 from trainable.run_config import RunConfig
 from trainable.tasks import TASK_NAMES, TaskName
+from trainable.workbench import Workbench
 
 HEADERS: dict[TaskName, str] = {
     "sst": "id \t Predicted_Sentiment \n",

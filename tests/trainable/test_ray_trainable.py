@@ -17,10 +17,11 @@ from trainable.errors import InputError
 from trainable.evaluation import SCORE_KEYS, WORST_SCORE
 from trainable.gradients import PCGrad
 from trainable.heads import MlpHead
-from trainable.loop import Run, Workbench
+from trainable.loop import Run
 from trainable.pairs import SiamesePair
 from trainable.ray_trainable import NUMBERS, MultitaskTrainable
 from trainable.run_config import Multitask, PairTask, RunConfig
+from trainable.workbench import Workbench
 
 SECONDS = ("train_seconds", "eval_seconds", "start_seconds", "save_seconds")
 CONFIRM = tuple(f"confirm_{key}" for key in SCORE_KEYS)
