@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.plugins.hparams import plugin_data_pb2
+from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
+    EventAccumulator,
+)
+from tensorboard.plugins.hparams import plugin_data_pb2  # type: ignore[import-untyped]
 
 from search.curves import TensorBoard
 from search.plan import Plan
@@ -20,12 +22,12 @@ LOSSES = ("sst_loss", "para_loss", "sts_loss")
 
 
 def read(folder: Path, trial: int) -> EventAccumulator:
-    files = EventAccumulator(str(folder / "tensorboard" / f"trial_{trial:04d}"))  # type: ignore[no-untyped-call]
-    return files.Reload()  # type: ignore[no-any-return, no-untyped-call]
+    files = EventAccumulator(str(folder / "tensorboard" / f"trial_{trial:04d}"))
+    return files.Reload()
 
 
 def curve(files: EventAccumulator, key: str) -> list[tuple[int, float]]:
-    return [(point.step, point.value) for point in files.Scalars(key)]  # type: ignore[no-untyped-call]
+    return [(point.step, point.value) for point in files.Scalars(key)]
 
 
 def hparams(files: EventAccumulator) -> dict[str, Any]:
@@ -74,7 +76,7 @@ def test_numbers_that_are_not_known_leave_no_point(
     written: tuple[Plan, list[TrialRecord]],
 ) -> None:
     plan, _ = written
-    tags = read(plan.folder.local, 0).Tags()["scalars"]  # type: ignore[no-untyped-call]
+    tags = read(plan.folder.local, 0).Tags()["scalars"]
     assert set(SCORE_KEYS) <= set(tags)
     assert not set(LOSSES) & set(tags)
 

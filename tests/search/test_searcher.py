@@ -31,7 +31,8 @@ def suggest(searcher: OptunaSearch, number: int) -> dict[str, Any]:
 
 def score(config: dict[str, Any]) -> float:
     """A made-up score that a searcher can learn from."""
-    return -abs(config["multitask.optimization.lr"] - 3e-3) * 100
+    lr: float = config["multitask.optimization.lr"]
+    return -abs(lr - 3e-3) * 100
 
 
 def play(searcher: OptunaSearch, numbers: range) -> list[dict[str, Any]]:

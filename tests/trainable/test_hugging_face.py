@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -38,7 +39,8 @@ def folder(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_transformers_gives_the_hidden_states_of_our_encoder(run: Run, folder: Path) -> None:
-    model, report = BertModel.from_pretrained(folder, output_loading_info=True)
+    loaded: Any = BertModel.from_pretrained(folder, output_loading_info=True)
+    model, report = loaded
     assert not report["missing_keys"]
     assert not report["unexpected_keys"]
     model.eval()

@@ -1,0 +1,207 @@
+"""What goes wrong in a real search, and what is left of it."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+import torch
+from rich.console import Console
+from safetensors.torch import load_file, save_file
+
+from search.driver import main, run_search
+from search.events import read_events
+from search.export import read_best
+from search.options import SearchOptions
+from search.plan import make_plan
+from search.results import TrialRecord, records
+from search.storage import EVENTS
+from spaces.space import Space
+from trainable.evaluation import WORST_SCORE
+from trainable.hugging_face import write_encoder
+from trainable.loop import Run
+from trainable.pooling import ClsPooling
+from trainable.run_config import RunConfig, SingleTask
+from trainable.workbench import Workbench
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def broken_pooler(workbench: Workbench, tmp_path: Path) -> Path:
+    """An encoder that gives NaN to those trials only that use its pooler."""
+    folder = tmp_path / "encoder"
+    write_encoder(Run(RunConfig(), workbench), folder)
+    tensors = load_file(folder / "model.safetensors")
+    tensors["pooler.dense.weight"] = torch.full_like(tensors["pooler.dense.weight"], math.nan)
+    save_file(tensors, folder / "model.safetensors")
+    return folder
+
+
+def test_trials_whose_loss_is_no_number_fail_and_the_others_finish(
+    broken_pooler: Path, tmp_path: Path
+) -> None:
+    options = SearchOptions(
+        encoder=str(broken_pooler),
+        storage=str(tmp_path / "runs"),
+        name="nan",
+        trials=5,
+        budget="10000",
+        units=2,
+        searcher="random",
+        scheduler="none",
+        address="local",
+        quiet=True,
+    )
+    plan = make_plan(options)
+    base = plan.space.base.model_copy(update={"sst": SingleTask(pooling=ClsPooling())})
+    space = Space("pooler", base, ("sst.pooling.cls.pooler",))
+    assert run_search(replace(plan, space=space), Console(quiet=True)) == 0
+    folder = tmp_path / "runs" / "nan"
+    trials = records(read_events(folder / EVENTS))
+    assert len(trials) == 5
+    broken = [t for t in trials if t.params["sst.pooling.cls.pooler"]]
+    assert 0 < len(broken) < 5, "choose another seed: nothing is tested"
+    for trial in trials:
+        if trial in broken:
+            assert trial.status == "failed"
+            assert trial.error is not None
+            assert re.search(r"RunFailed: .*unit 1: .*sst nan", trial.error)
+            assert trial.score == pytest.approx(WORST_SCORE)
+            assert trial.units == 1
+        else:
+            assert (trial.status, trial.error, trial.units) == ("done", None, 2)
+    assert read_best(folder / "best.json").trial not in {t.number for t in broken}
+    assert "sst nan" in (folder / "report.md").read_text()
+
+
+def test_more_gpus_than_any_node_has_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    options = ["--storage", str(tmp_path), "--name", "gpus", "--address", "local"]
+    assert main([*options, "--gpus-per-trial", "0.5"]) == 2
+    assert not ray.is_initialized()
+    error = capsys.readouterr().err
+    assert "--gpus-per-trial 0.5: no node has more than 0 GPUs" in error
+    assert "ask for less" in error
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    # Nothing stands in the way of a second attempt.
+    assert main([*options, "--gpus-per-trial", "0.5", "--dry-run"]) == 0
+
+
+OPTIONS = [
+    *("--space", "smoke", "--budget", "60000", "--units", "3", "--trials", "4", "--eta", "2"),
+    *("--name", "stopped", "--address", "local", "--max-concurrent", "2"),
+]
+
+
+@pytest.fixture(scope="module")
+def interrupted(
+    repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A search in a process of its own that got Ctrl-C after its first report."""
+    storage = tmp_path_factory.mktemp("runs")
+    command = [sys.executable, "search/run.py", *OPTIONS, "--storage", str(storage)]
+    with subprocess.Popen(
+        command,
+        cwd=repository,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C reaches every process of the terminal's group
+    ) as process:
+        try:
+            wait_for_report(storage / "stopped" / EVENTS, process)
+            os.killpg(process.pid, signal.SIGINT)
+            stdout, stderr = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    done = subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
+    return storage / "stopped", done
+
+
+def wait_for_report(path: Path, process: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + 120
+    while time.monotonic() < end and process.poll() is None:
+        if path.exists() and any(e["event"] == "reported" for e in read_events(path)):
+            return
+        time.sleep(0.1)
+    pytest.fail(f"no unit was reported: {process.communicate(timeout=60)}")
+
+
+def test_ctrl_c_ends_the_search_in_order(
+    interrupted: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    folder, done = interrupted
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "rank trial units" in done.stdout
+    events = read_events(folder / EVENTS)[: len(before_resume(folder))]
+    assert events[-1]["event"] == "closed"
+    trials = records(events)
+    assert 0 < len(trials) <= 4
+    assert "running" not in {trial.status for trial in trials}
+    assert "interrupted" in {trial.status for trial in trials}
+
+
+def before_resume(folder: Path) -> list[dict[str, Any]]:
+    """Return the events of the first driver."""
+    events = read_events(folder / EVENTS)
+    kinds = [event["event"] for event in events]
+    return events[: kinds.index("resumed") if "resumed" in kinds else len(events)]
+
+
+def test_ctrl_c_leaves_whole_results(
+    interrupted: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    folder, _ = interrupted
+    best = read_best(folder / "best.json")
+    trials = records(before_resume(folder))
+    assert best.run_config == trials[best.trial].config
+    with (folder / "trials.csv").open(newline="") as lines:
+        assert len(list(csv.DictReader(lines))) == len(trials)
+    assert "## Leaderboard" in (folder / "report.md").read_text()
+    assert not list(folder.rglob("*.tmp"))
+
+
+def test_a_search_that_was_interrupted_goes_on_where_it_stopped(
+    interrupted: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    folder, _ = interrupted
+    first = records(before_resume(folder))
+    assert main([*OPTIONS, "--storage", str(folder.parent), "--resume", "--quiet"]) == 0
+    events = read_events(folder / EVENTS)
+    suggested = Counter(event["trial"] for event in events if event["event"] == "suggested")
+    assert suggested == Counter(range(4))
+    trials = records(events)
+    assert len({trial.id for trial in trials}) == 4
+    assert {trial.status for trial in trials} <= {"done", "stopped"}
+    assert any(trial.units == 3 for trial in trials)
+    for trial in trials:
+        assert list(trial.reports) == list(range(1, trial.units + 1))
+    for before in first:
+        assert_went_on(before, trials[before.number])
+    assert read_best(folder / "best.json").units == 3
+    assert events[-1]["event"] == "closed"
+
+
+def assert_went_on(before: TrialRecord, after: TrialRecord) -> None:
+    assert (after.id, after.params, after.config) == (before.id, before.params, before.config)
+    for unit, metrics in before.reports.items():
+        # A unit whose checkpoint came too late is trained again, to the same result.
+        assert after.reports[unit]["score"] == metrics["score"]
+        assert after.reports[unit]["tokens"] == metrics["tokens"]
