@@ -35,6 +35,7 @@ class TensorBoard:
 
     def start(self, trial: int, params: dict[str, Any]) -> None:
         """Open a trial's file and write its line of the HParams page."""
+        self.end(trial)  # an attempt that failed left it open
         writer = SummaryWriter(str(self._folder / f"trial_{trial:04d}"), flush_secs=10)
         self._writers[trial] = writer
         values = {p.name: _shown(p, params) for p in self._params}

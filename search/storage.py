@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from dataclasses import dataclass
@@ -40,8 +41,17 @@ class SearchFolder:
         """Whether the storage is not a folder of this machine."""
         return "://" in self.storage
 
+    def remote(self) -> tuple[pyarrow.fs.FileSystem, str]:
+        """Return the remote filesystem and the search's path in it.
+
+        The name goes behind the path, not behind the URI: a URI may end in options, as in
+        `s3://bucket/prefix?region=eu-west-1`.
+        """
+        filesystem, root = pyarrow.fs.FileSystem.from_uri(self.storage)
+        return filesystem, f"{root.rstrip('/')}/{self.name}"
+
     def make(self) -> None:
-        """Make the folder, and write and remove a file in it.
+        """Make the folder, write and remove a file in it, and fetch the log of a remote search.
 
         Raises:
             InputError: The storage cannot be written.
@@ -52,11 +62,14 @@ class SearchFolder:
             probe.write_bytes(b"")
             probe.unlink()
             if self.is_remote:
-                filesystem, path = pyarrow.fs.FileSystem.from_uri(self.uri)
+                filesystem, path = self.remote()
                 filesystem.create_dir(path)
                 with filesystem.open_output_stream(f"{path}/.probe") as stream:
                     stream.write(b"probe")
                 filesystem.delete_file(f"{path}/.probe")
+                if not (self.local / EVENTS).exists() and _is_file(filesystem, f"{path}/{EVENTS}"):
+                    log = str(self.local / EVENTS)
+                    pyarrow.fs.copy_files(f"{path}/{EVENTS}", log, source_filesystem=filesystem)
         except (OSError, pyarrow.ArrowInvalid) as error:
             raise InputError(
                 f"--storage {self.storage!r} cannot be written: {error}; give a folder or URI that "
@@ -66,7 +79,7 @@ class SearchFolder:
     def publish(self) -> None:
         """Copy log, TensorBoard files and results to a remote storage; nothing to do if local."""
         if self.is_remote:
-            filesystem, path = pyarrow.fs.FileSystem.from_uri(self.uri)
+            filesystem, path = self.remote()
             pyarrow.fs.copy_files(str(self.local), path, destination_filesystem=filesystem)
 
 
@@ -77,9 +90,11 @@ def find_folder(storage: str, name: str, *, resume: bool) -> SearchFolder:
         InputError: The search exists without --resume, or does not exist with it.
     """
     if "://" in storage:
-        local = Path(tempfile.gettempdir()) / f"searches-{os.getuid()}" / name
+        # One folder for each URI: searches of one name in two storages are two searches.
+        own = hashlib.sha256(storage.encode()).hexdigest()[:12]
+        local = Path(tempfile.gettempdir()) / f"searches-{os.getuid()}" / own / name
         folder = SearchFolder(name, storage, local)
-        exists = _remote_exists(folder)
+        exists = (local / EVENTS).exists() or _remote_exists(folder)
     else:
         path = Path(storage).expanduser().absolute()
         folder = SearchFolder(name, str(path), path / name)
@@ -104,8 +119,11 @@ def _nearest(folder: SearchFolder) -> str:
 
 def _remote_exists(folder: SearchFolder) -> bool:
     try:
-        filesystem, path = pyarrow.fs.FileSystem.from_uri(f"{folder.uri}/{EVENTS}")
-        info = filesystem.get_file_info(path)
+        filesystem, path = folder.remote()
+        return _is_file(filesystem, f"{path}/{EVENTS}")
     except (OSError, pyarrow.ArrowInvalid) as error:
         raise InputError(f"--storage {folder.storage!r} cannot be reached: {error}") from error
-    return bool(info.type == pyarrow.fs.FileType.File)
+
+
+def _is_file(filesystem: pyarrow.fs.FileSystem, path: str) -> bool:
+    return bool(filesystem.get_file_info(path).type == pyarrow.fs.FileType.File)

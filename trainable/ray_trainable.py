@@ -4,7 +4,7 @@ Actors stay warm: encoder, data and the process outlive a trial, and the next tr
 the weights. `step()` is one unit. What a user may meet, and what happens:
 
     a loss that is not a number, out of memory   the trial ends, marked failed, with the worst score
-    a RunConfig that cannot be built             likewise
+    a run that cannot be started                 Ray tries again, then marks the trial failed
     a lost worker or node                        Ray restarts the trial from its last checkpoint
 """
 
