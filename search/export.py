@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -17,7 +16,7 @@ from search.results import TrialRecord, best, leaderboard
 from search.versions import versions
 from trainable.errors import InputError
 from trainable.evaluation import SCORE_KEYS
-from trainable.files import write_json, write_text
+from trainable.files import read_json, write_json, write_text
 from trainable.run_config import RunConfig
 
 BEST_VERSION: Final = 1
@@ -57,12 +56,7 @@ def read_best(path: Path) -> Best:
         InputError: The file is missing or not JSON, a field is unknown, missing or out of range, or
             the format is newer.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; give the best.json of a search")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON ({error})") from error
+    values = read_json(path, "give the best.json of a search")
     if not isinstance(values, dict):
         raise InputError(f"{path}: a best.json is a JSON object, not {type(values).__name__}")
     found = values.get("schema_version")

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from trainable.errors import InputError
 from trainable.evaluation import SCORE_KEYS
+from trainable.files import read_json
 from trainable.loop import Run, RunFailed
 from trainable.progress_bar import train
 from trainable.run_config import RunConfig
@@ -39,12 +40,7 @@ def read_config(path: Path) -> RunConfig:
     Raises:
         InputError: The file is missing or is neither.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; `python -m trainable --example` prints one")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON ({error})") from error
+    values = read_json(path, "`python -m trainable --example` prints one")
     if isinstance(values, dict) and "run_config" in values:
         values = values["run_config"]
     return RunConfig.from_dict(values, str(path))

@@ -1,4 +1,4 @@
-"""Files appear whole: written under a temporary name, then renamed."""
+"""Files appear whole: written under a temporary name, then renamed. And JSON that a user gave."""
 
 from __future__ import annotations
 
@@ -9,6 +9,26 @@ from typing import Any
 
 from safetensors.torch import save_file
 from torch import Tensor
+
+from trainable.errors import InputError
+
+
+def read_json(path: Path, if_missing: str) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: The file.
+        if_missing: What to do where there is none, for the message.
+
+    Raises:
+        InputError: The file is missing, or is not JSON.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; {if_missing}")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON ({error})") from error
 
 
 def _replace(temporary: Path, path: Path) -> None:

@@ -138,15 +138,6 @@ class RunConfig(Component):
             raise InputError(f"{origin}: field {missing!r} is missing; every field must be there")
         return config
 
-    @classmethod
-    def from_json(cls, text: str, origin: str) -> RunConfig:
-        """Read JSON text; see `from_dict`."""
-        try:
-            values = json.loads(text)
-        except ValueError as error:
-            raise InputError(f"{origin}: not valid JSON ({error})") from error
-        return cls.from_dict(values, origin)
-
 
 def _first_missing(full: Any, given: Any, path: str) -> str | None:
     """Return the path of the first key of `full` that `given` lacks."""

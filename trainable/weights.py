@@ -6,9 +6,7 @@ names of 2018 (`gamma`, `beta`) and of today (`weight`, `bias`).
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -17,6 +15,7 @@ from torch import Tensor
 
 from trainable.bert import BertShape
 from trainable.errors import InputError, did_you_mean
+from trainable.files import read_json
 
 Parameters = dict[str, Tensor]
 
@@ -38,14 +37,7 @@ def read_shape(folder: Path) -> BertShape:
         InputError: No or broken config.json, another architecture, a field missing.
     """
     path = folder / "config.json"
-    if not path.is_file():
-        raise InputError(
-            f"encoder {str(folder)!r}: no config.json; give a Hugging Face BERT folder"
-        )
-    try:
-        config: dict[str, Any] = json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON ({error})") from error
+    config = read_json(path, "give a Hugging Face BERT folder")
     if not isinstance(config, dict):
         raise InputError(f"{path}: a config is a JSON object, not {type(config).__name__}")
     wanted = {

@@ -231,7 +231,9 @@ def test_the_best_is_retrained_over_seeds(finished: Finished, tmp_path: Path) ->
     for seed in (1, 2):
         folder = out / f"seed_{seed}"
         assert BertModel.from_pretrained(folder / "encoder").config.hidden_size == 64
-        config = RunConfig.from_json((folder / "run_config.json").read_text(), "run_config")
+        config = RunConfig.from_dict(
+            json.loads((folder / "run_config.json").read_text()), "run_config"
+        )
         assert config.seed == seed
         assert (folder / "heads.safetensors").is_file()
         names = {p.name for p in (folder / "predictions").iterdir()}

@@ -171,7 +171,7 @@ def test_an_encoder_of_another_architecture_is_refused(refusal: Refusal, encoder
 
 
 def test_a_folder_that_is_no_encoder_is_refused(refusal: Refusal, tmp_path: Path) -> None:
-    assert "no config.json" in refusal("--encoder", str(tmp_path))
+    assert "config.json: no such file" in refusal("--encoder", str(tmp_path))
 
 
 @pytest.fixture

@@ -121,7 +121,7 @@ def test_the_searcher_gets_a_run_config_as_json(space: Space) -> None:
     result = space(trial)
     assert result.keys() == {"run_config"}
     text = json.dumps(result["run_config"], allow_nan=False)
-    assert space.params_of(RunConfig.from_json(text, "test")) == trial.params
+    assert space.params_of(RunConfig.from_dict(json.loads(text), "test")) == trial.params
 
 
 def test_a_space_can_be_pickled(space: Space) -> None:

@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from trainable.files import write_json, write_tensors, write_text
+from trainable.errors import InputError
+from trainable.files import read_json, write_json, write_tensors, write_text
 
 
 def test_what_is_written_is_read_and_nothing_else_stays(tmp_path: Path) -> None:
@@ -30,3 +31,11 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(UnicodeEncodeError):
         write_text(path, "\ud800")
     assert json.loads(path.read_text()) == {"a": 1}
+
+
+def test_json_that_cannot_be_read_is_refused_by_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.json: no such file; make one"):
+        read_json(tmp_path / "a.json", "make one")
+    (tmp_path / "a.json").write_text('{"a": ')
+    with pytest.raises(InputError, match=r"a\.json: not valid JSON"):
+        read_json(tmp_path / "a.json", "make one")

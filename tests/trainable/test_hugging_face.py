@@ -102,7 +102,7 @@ def test_heads_are_written_whole_with_the_config(run: Run, tmp_path: Path) -> No
     write_heads(run, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"heads.safetensors", "run_config.json"}
     text = (tmp_path / "run_config.json").read_text()
-    config = RunConfig.from_json(text, "run_config.json")
+    config = RunConfig.from_dict(json.loads(text), "run_config.json")
     assert config == run.config
     fresh = build_model(config, run.workbench.pretrained, torch.device("cpu"), torch.Generator())
     fresh.tasks.load_state_dict(load_file(tmp_path / "heads.safetensors"))

@@ -55,7 +55,7 @@ def test_it_runs_as_a_module_without_ray(repository: Path, tmp_path: Path) -> No
 def test_the_example_is_a_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--example"]) == 0
     text = capsys.readouterr().out
-    assert RunConfig.from_json(text, "example") == RunConfig()
+    assert RunConfig.from_dict(json.loads(text), "example") == RunConfig()
     path = tmp_path / "config.json"
     path.write_text(text)
     assert read_config(path) == RunConfig()

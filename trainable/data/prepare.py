@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import torch
 from tokenizers import Tokenizer
 
 from trainable.data.examples import Examples
@@ -39,20 +38,6 @@ class PreparedData:
     def n_train_tokens(self) -> int:
         """Real tokens of one pass over all training examples; see `TaskSplit.n_tokens`."""
         return sum(split.n_tokens for split in self.train.values())
-
-    def to(self, device: torch.device | str) -> PreparedData:
-        """Return the data on a device."""
-
-        def move(splits: dict[TaskName, TaskSplit]) -> dict[TaskName, TaskSplit]:
-            return {task: split.to(device) for task, split in splits.items()}
-
-        return replace(
-            self,
-            train=move(self.train),
-            select=move(self.select),
-            confirm=move(self.confirm),
-            test=move(self.test),
-        )
 
 
 def prepare(examples: Examples, tokenizer: Tokenizer) -> PreparedData:

@@ -1,8 +1,8 @@
-"""Tokenised examples as flat tensors, which live on the device for a whole run."""
+"""Tokenised examples as flat tensors on the CPU."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -54,10 +54,6 @@ class Sentences:
         position = torch.arange(shift.numel(), device=shift.device) + shift
         return Sentences(self.tokens[position], offsets)
 
-    def to(self, device: torch.device | str) -> Sentences:
-        """Return the sentences on a device."""
-        return Sentences(self.tokens.to(device), self.offsets.to(device))
-
 
 @dataclass(frozen=True)
 class TaskSplit:
@@ -85,19 +81,10 @@ class TaskSplit:
         return sum(s.tokens.numel() + N_SPECIAL_TOKENS * len(s) for s in sentences)
 
     def select(self, indices: Tensor) -> TaskSplit:
-        """Return the examples `indices`, (n,) int64 on the split's device, in that order."""
+        """Return the examples `indices`, (n,) int64, in that order."""
         return TaskSplit(
             ids=tuple(self.ids[i] for i in indices.tolist()),
             sentence1=self.sentence1.select(indices),
             sentence2=None if self.sentence2 is None else self.sentence2.select(indices),
             labels=None if self.labels is None else self.labels[indices],
-        )
-
-    def to(self, device: torch.device | str) -> TaskSplit:
-        """Return the split on a device."""
-        return replace(
-            self,
-            sentence1=self.sentence1.to(device),
-            sentence2=None if self.sentence2 is None else self.sentence2.to(device),
-            labels=None if self.labels is None else self.labels.to(device),
         )

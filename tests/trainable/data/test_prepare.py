@@ -31,7 +31,7 @@ def test_unknown_source_or_key_is_refused() -> None:
 def test_sample_is_ready_for_a_run() -> None:
     examples = SampleData().load()
     tokenizer = train_wordpiece(examples.train_sentences(), 1000)
-    data = prepare(examples, tokenizer).to("cpu")
+    data = prepare(examples, tokenizer)
     assert data.notes == ()
     assert data.n_train_tokens == sum(split.n_tokens for split in data.train.values())
     for task, split in data.train.items():
