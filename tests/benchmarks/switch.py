@@ -3,16 +3,18 @@
     python tests/benchmarks/switch.py --encoder DIR [--data-dir DIR] [--trials 12]
 
 Both kinds run in one real Ray Tune search each, one actor at a time, with the project's trainable,
-encoder and data; only the length of a trial is cut to one short unit. Warm is the project's way
-(`reuse_actors`); cold starts a process for every trial, as Tune does by default.
+encoder and data; only the length of a trial is cut to one short unit without evaluation. Warm is
+the project's way (`reuse_actors`); cold starts a process for every trial, as Tune does by default.
 
 Times are wall-clock, taken inside the actors: from the moment the last `step()` of a trial returned
-to the moment the first optimizer step of the next is over.
+to the moment the next trial's first optimizer step begins. `start` is the part of it in which the
+next trial's run is built: model, weights, optimizer (and, cold, encoder and data).
 """
 
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -33,7 +35,7 @@ from ray import tune
 from search.cluster import connect
 from trainable.data.sources import Cs224nData, DataSource, SampleData
 from trainable.encoder import EncoderConfig
-from trainable.loop import Run
+from trainable.evaluation import SCORE_KEYS
 from trainable.ray_trainable import MultitaskTrainable
 from trainable.run_config import Multitask, RunConfig
 
@@ -59,24 +61,18 @@ class TimedTrainable(MultitaskTrainable):
     """The project's trainable, which also notes when things happened."""
 
     def step(self) -> dict[str, Any]:
-        """One unit; adds when its first optimizer step and the whole unit were over."""
-        first: list[float] = []
+        """One unit; adds when its first optimizer step began and when the unit was over."""
+        began_at = time.time()
         assert self._run is not None
-        train_unit = self._run.train_unit
-
-        def noting(on_step: Any = None) -> dict[str, float]:
-            def note(run: Run) -> None:
-                first.append(time.time()) if not first else None
-
-            return train_unit(note)
-
-        self._run.train_unit = noting  # type: ignore[method-assign]
+        # No part of a switch, and the longest part of so short a trial.
+        nothing = dict.fromkeys((*SCORE_KEYS, "eval_seconds"), 0.0)
+        self._run.evaluate = lambda split: dict(nothing)  # type: ignore[method-assign]
         report = super().step()
-        return report | {"first_step_at": first[0], "ended_at": time.time()}
+        return report | {"began_at": began_at, "ended_at": time.time()}
 
 
-def switch_seconds(options: Options, warm: bool, folder: str) -> list[float]:
-    """Run one search with one place and return the seconds of each switch."""
+def switches(options: Options, warm: bool, folder: str) -> dict[str, list[float]]:
+    """Run one search with one place; return the seconds of each switch, and of its `start`."""
     data: DataSource = SampleData()
     if options.data_dir is not None:
         data = Cs224nData(dir=str(Path(options.data_dir).absolute()))
@@ -99,25 +95,32 @@ def switch_seconds(options: Options, warm: bool, folder: str) -> list[float]:
         verbose=0,
     )
     reports = sorted((t.last_result for t in result.trials), key=lambda r: r["ended_at"])
-    return [after["first_step_at"] - before["ended_at"] for before, after in pairwise(reports)]
+    return {
+        "switch": [b["began_at"] - a["ended_at"] for a, b in pairwise(reports)],
+        "start": [report["start_seconds"] for report in reports[1:]],
+    }
 
 
 def main() -> None:
     """Print median, range and 95th percentile of both kinds, and their ratio."""
     options = tyro.cli(Options)
+    # As in a search: no loggers and no tables of Tune's own.
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     print(f"torch {torch.__version__}, ray {ray.__version__}, {connect('local')}")
     with tempfile.TemporaryDirectory() as folder:
-        found = {kind: switch_seconds(options, kind == "warm", folder) for kind in ("warm", "cold")}
+        found = {kind: switches(options, kind == "warm", folder) for kind in ("warm", "cold")}
     ray.shutdown()
-    figures = {}
+    figures: dict[str, dict[str, float]] = {}
     for kind, seconds in found.items():
-        ranked = sorted(seconds)
+        ranked = sorted(seconds["switch"])
         figures[kind] = {
-            "n": len(seconds),
-            "median": statistics.median(seconds),
+            "n": len(ranked),
+            "median": statistics.median(ranked),
             "min": ranked[0],
             "max": ranked[-1],
             "p95": ranked[round(0.95 * (len(ranked) - 1))],
+            "start": statistics.median(seconds["start"]),
         }
         print(kind, "  ".join(f"{name} {value:.3f}" for name, value in figures[kind].items()))
     ratio = figures["cold"]["median"] / figures["warm"]["median"]

@@ -159,7 +159,7 @@ def test_config_must_be_there_whole_and_complete(folder: Path) -> None:
     with pytest.raises(InputError, match="not valid JSON"):
         read_shape(folder)
     path.unlink()
-    with pytest.raises(InputError, match=r"config\.json: no such file; give a Hugging Face BERT folder"):
+    with pytest.raises(InputError, match=r"config\.json: no such file; give a Hugging Face"):
         read_shape(folder)
 
 
