@@ -17,7 +17,7 @@ class TrialRecord:
     """One trial.
 
     Attributes:
-        number: 0, 1, ... in the order of suggestion.
+        number: 0, 1, ... in the order in which trials started.
         id: Ray's id.
         params: What the searcher chose.
         config: What ran.
@@ -56,7 +56,7 @@ class TrialRecord:
 
 
 def records(events: Iterable[Event]) -> list[TrialRecord]:
-    """Return the trials of a search, in the order of suggestion."""
+    """Return the trials of a search, in the order in which they started."""
     trials: dict[int, TrialRecord] = {}
     for event in events:
         kind = event["event"]

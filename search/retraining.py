@@ -77,13 +77,14 @@ def _retrain(options: RetrainOptions, best: Best, console: Console) -> None:
         console.print("note: the data are not those of the search; its scores do not compare")
     if options.train_on == "train+dev":
         bench = replace(bench, corpus=bench.corpus.with_dev_in_train())
-    scores = {}
+    values = {"best": best.model_dump(mode="json"), "train_on": options.train_on}
+    scores: dict[int, dict[str, Any]] = {}
     for seed in range(1, options.seeds + 1):
         config = best.run_config.model_copy(update={"seed": seed})
         scores[seed] = _one_seed(config, bench, options, out / f"seed_{seed}", console)
-    summary = _summary(scores)
-    values = {"best": best.model_dump(mode="json"), "train_on": options.train_on}
-    write_json(out / "retrain.json", {**values, "seeds": scores, "summary": summary})
+        summary = _summary(scores)
+        # After each seed: an interruption later loses nothing of it.
+        write_json(out / "retrain.json", {**values, "seeds": scores, "summary": summary})
     _print(scores, summary, console)
     console.print(f"encoders, heads and predictions are in {out}", markup=False)
 
