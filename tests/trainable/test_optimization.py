@@ -18,7 +18,8 @@ from trainable.workbench import Workbench
 
 SHAPE = BertShape(30, 12, 3, 3, 20, 40)
 FRACTIONS = st.floats(0, 1)
-WARMUPS = st.floats(0, 1, exclude_max=True)
+# Among subnormal numbers the next one below is not close by, and neither is its factor.
+WARMUPS = st.floats(0, 1, exclude_max=True, allow_subnormal=False)
 
 
 @pytest.fixture
