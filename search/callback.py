@@ -56,7 +56,6 @@ class SearchCallback(Callback):
             parsed = RunConfig.from_dict(run_config, f"trial {number}")
             known = TrialRecord(number, trial.trial_id, config, parsed, 0.0, 0.0)
             self.trials[trial.trial_id] = known
-        known.status = "running"  # also one that the end of an earlier driver interrupted
         known.status, known.error = "running", None  # an earlier driver may have closed it
         self.board.start(known.number, config)
 
