@@ -33,14 +33,18 @@ class BertShape:
 
 
 class BertEmbeddings(nn.Module):
-    """Word + position + segment embeddings, LayerNorm, dropout."""
+    """Word + position + segment embeddings, perhaps + part of speech, LayerNorm, dropout."""
 
-    def __init__(self, shape: BertShape, dropout: Dropout) -> None:
+    def __init__(self, shape: BertShape, dropout: Dropout, n_tags: int) -> None:
         super().__init__()
         width = shape.hidden_size
         self.word = nn.Embedding(shape.vocab_size, width)
         self.position = nn.Embedding(shape.max_position_embeddings, width)
         self.segment = nn.Embedding(shape.type_vocab_size, width)
+        # No row is added for "no tag" (0): text that nobody tagged is read as without a table.
+        self.tag = nn.Embedding(n_tags, width, padding_idx=0) if n_tags else None
+        if self.tag is not None:
+            nn.init.zeros_(self.tag.weight)  # the pretrained function, until training moves it
         self.norm = nn.LayerNorm(width, eps=shape.layer_norm_eps)
         self.dropout = dropout
 
@@ -48,6 +52,9 @@ class BertEmbeddings(nn.Module):
         """Return (n_tokens, width)."""
         x = self.word(packed.tokens) + self.position(packed.positions)
         x = x + self.segment(packed.segments)
+        if self.tag is not None:
+            assert packed.tags is not None, "an encoder with a tag table needs tagged batches"
+            x = x + self.tag(packed.tags)
         return self.dropout(self.norm(x))  # type: ignore[no-any-return]
 
 
@@ -126,18 +133,22 @@ class MinBert(nn.Module):
     """BERT encoder over packed sequences.
 
     Source: Devlin et al. 2019 (arXiv:1810.04805), section 3; hidden states equal those of
-    transformers' `BertModel` with the same weights.
+    transformers' `BertModel` with the same weights. The table of parts of speech is ours; the paper
+    of `mtbert/pos` does not say where its tags enter.
 
     Args:
         shape: Sizes.
         dropout: Applied to the embeddings and after both halves of each layer.
         attention_dropout: Applied to the attention weights.
+        n_tags: Rows of the table of parts of speech, which starts at zero; 0 for no table.
     """
 
-    def __init__(self, shape: BertShape, dropout: Dropout, attention_dropout: Dropout) -> None:
+    def __init__(
+        self, shape: BertShape, dropout: Dropout, attention_dropout: Dropout, n_tags: int = 0
+    ) -> None:
         super().__init__()
         self.shape = shape
-        self.embeddings = BertEmbeddings(shape, dropout)
+        self.embeddings = BertEmbeddings(shape, dropout, n_tags)
         self.layers = nn.ModuleList(
             BertLayer(shape, dropout, attention_dropout) for _ in range(shape.num_hidden_layers)
         )

@@ -62,6 +62,8 @@ class Packed:
         cu_seqlens: (n_seqs + 1,) int64, where each sequence starts.
         sequence_of_token: (n_tokens,) int64.
         attention: Layout for attention.
+        tags: (n_tokens,) int64 places in `trainable.features.TAGS`, for an encoder with a tag
+            table; None for others.
     """
 
     tokens: Tensor
@@ -70,6 +72,7 @@ class Packed:
     cu_seqlens: Tensor
     sequence_of_token: Tensor
     attention: AttentionLayout
+    tags: Tensor | None = None
 
 
 def flat_ranges(starts: Tensor, lengths: Tensor) -> Tensor:

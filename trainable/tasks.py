@@ -1,4 +1,8 @@
-"""The three tasks: what their examples look like, their labels and their metric."""
+"""The three tasks: what their examples look like, their labels and their metric.
+
+A training stage may take batches from a fourth source, natural language inference, which is trained
+on and never scored.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ from typing import Literal, get_args
 
 TaskName = Literal["sst", "para", "sts"]
 TASK_NAMES: tuple[TaskName, ...] = get_args(TaskName)
+TrainName = Literal["sst", "para", "sts", "nli"]  # what can give a batch
+TRAIN_NAMES: tuple[TrainName, ...] = get_args(TrainName)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -224,3 +225,51 @@ def test_attention_with_dropout_is_the_same_function_as_without() -> None:
     written_out.load_state_dict(fast.state_dict())
     packed = pack([([number % 50 for number in range(n)], [0] * n) for n in (3, 5, 8, 8, 30)])
     torch.testing.assert_close(written_out(packed), fast(packed), atol=1e-6, rtol=1e-5)
+
+
+def tagged_pair() -> tuple[MinBert, MinBert, Packed]:
+    """One encoder twice, the second with a table of five tags, and a batch with tags."""
+    shape = BertShape(50, 16, 2, 2, 32, 64)
+    none = Dropout(0.0, torch.Generator())
+    torch.manual_seed(0)
+    plain, tagged = MinBert(shape, none, none), MinBert(shape, none, none, n_tags=5)
+    missing, unexpected = tagged.load_state_dict(plain.state_dict(), strict=False)
+    assert (missing, unexpected) == (["embeddings.tag.weight"], [])
+    packed = pack([([2, 7, 8, 3], [0] * 4), ([2, 9, 9, 9, 3], [0] * 5)])
+    return plain, tagged, replace(packed, tags=torch.tensor([0, 1, 2, 0, 0, 4, 4, 1, 0]))
+
+
+def test_a_new_tag_table_changes_no_bit() -> None:
+    plain, tagged, packed = tagged_pair()
+    assert torch.equal(tagged(packed), plain(packed))
+    assert torch.equal(plain(packed), plain(replace(packed, tags=None)))
+
+
+def test_the_tag_table_learns_the_tags_that_occur() -> None:
+    _, tagged, packed = tagged_pair()
+    tagged(packed).square().sum().backward()
+    table = tagged.embeddings.tag
+    assert table is not None
+    assert table.weight.grad is not None
+    moved = table.weight.grad.abs().sum(1) > 0
+    assert moved.tolist() == [False, True, True, False, True]  # 3 does not occur, 0 is no tag
+
+
+def test_a_tag_is_a_vector_added_to_its_words() -> None:
+    plain, tagged, packed = tagged_pair()
+    vector = torch.randn(16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert tagged.embeddings.tag is not None
+        tagged.embeddings.tag.weight[4] = vector
+        plain.embeddings.word.weight[9] += vector  # the word of two tokens with tag 4, and of one
+    tags = packed.tags.clone() if packed.tags is not None else torch.empty(0)
+    tags[packed.tokens == 9] = 4
+    torch.testing.assert_close(
+        tagged(replace(packed, tags=tags)), plain(packed), atol=1e-6, rtol=1e-5
+    )
+
+
+def test_an_encoder_with_a_tag_table_refuses_a_batch_without_tags() -> None:
+    _, tagged, packed = tagged_pair()
+    with pytest.raises(AssertionError, match="needs tagged batches"):
+        tagged(replace(packed, tags=None))

@@ -8,10 +8,15 @@ from dataclasses import dataclass
 from tokenizers import Tokenizer
 
 from trainable.data.examples import Examples
+from trainable.data.pos_tags import load_tagger
 from trainable.data.split import split_dev
 from trainable.data.store import TaskSplit
+from trainable.data.synonyms import add_synonym_copies, load_wordnet
 from trainable.data.tokenize import tokenize, tokenizer_digest
+from trainable.features import PLAIN, InputFeatures
 from trainable.tasks import TaskName
+
+_SYNONYM_SEED = 0  # the same copies for every run over the data, whatever the run's own seed
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class PreparedData:
         confirm: The half of dev that only the final report sees.
         test: Unlabelled examples of the tasks that have some; may be empty.
         notes: What the user should know about the data, one sentence each.
-        fingerprint: 16 hex digits of contents and tokenizer.
+        fingerprint: 16 hex digits of contents, tokenizer and features.
     """
 
     train: dict[TaskName, TaskSplit]
@@ -40,15 +45,28 @@ class PreparedData:
         return sum(split.n_tokens for split in self.train.values())
 
 
-def prepare(examples: Examples, tokenizer: Tokenizer) -> PreparedData:
-    """Tokenise all examples, and cut dev into *select* and *confirm*.
+def prepare(
+    examples: Examples, tokenizer: Tokenizer, features: InputFeatures = PLAIN
+) -> PreparedData:
+    """Add the features, tokenise all examples, and cut dev into *select* and *confirm*.
+
+    Args:
+        examples: The raw examples.
+        tokenizer: Cuts sentences into tokens.
+        features: Copies with synonyms join `train`; part-of-speech tags join the tokens of all
+            splits.
 
     Raises:
-        InputError: A half of dev would be empty.
+        InputError: A half of dev would be empty, or a feature needs what is not installed.
     """
-    splits, notes = tokenize(examples, tokenizer)
+    if features.synonym_copies:
+        copies = features.synonym_copies
+        examples = add_synonym_copies(examples, copies, load_wordnet(), _SYNONYM_SEED)
+    tagger = load_tagger() if features.pos_tags else None
+    splits, notes = tokenize(examples, tokenizer, tagger)
     halves = {task: split_dev(task, by_name["dev"]) for task, by_name in splits.items()}
     key = f"{examples.fingerprint}:{tokenizer_digest(tokenizer)}"
+    key += f":{tagger.digest}" if tagger else ""
     return PreparedData(
         train={task: by_name["train"] for task, by_name in splits.items()},
         select={task: select for task, (select, _) in halves.items()},

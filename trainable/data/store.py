@@ -20,21 +20,28 @@ class Sentences:
         tokens: (n_tokens,) int32.
         offsets: (n_sentences + 1,) int64, non-decreasing from 0 to n_tokens; sentence i is
             `tokens[offsets[i] : offsets[i + 1]]`.
+        tags: (n_tokens,) uint8, the part of speech of each token as its place in
+            `trainable.features.TAGS`; None where nothing was tagged.
     """
 
     tokens: Tensor
     offsets: Tensor
+    tags: Tensor | None = None
 
     @classmethod
-    def from_arrow(cls, column: pa.ChunkedArray) -> Sentences:
-        """Return the sentences of a column of integer lists, without a Python loop."""
+    def from_arrow(cls, column: pa.ChunkedArray, tags: pa.ChunkedArray | None = None) -> Sentences:
+        """Return the sentences of a column of integer lists, without a Python loop.
+
+        Args:
+            column: The tokens of each sentence.
+            tags: Their tags, in lists of the same lengths.
+        """
         lists = column.combine_chunks()
         lengths = torch.from_numpy(pc.list_value_length(lists).to_numpy().copy())
         offsets = torch.zeros(len(lists) + 1, dtype=torch.int64)
         torch.cumsum(lengths, 0, out=offsets[1:])
-        # flatten(), unlike .values, respects a slice; the copy is writable, as torch demands.
-        tokens = lists.flatten().cast(pa.int32()).to_numpy().copy()
-        return cls(torch.from_numpy(tokens), offsets)
+        flat_tags = None if tags is None else _flat(tags, pa.uint8())
+        return cls(_flat(column, pa.int32()), offsets, flat_tags)
 
     @property
     def lengths(self) -> Tensor:
@@ -52,7 +59,8 @@ class Sentences:
         # between the old and the new start of its sentence.
         shift = (self.offsets[indices] - offsets[:-1]).repeat_interleave(lengths)
         position = torch.arange(shift.numel(), device=shift.device) + shift
-        return Sentences(self.tokens[position], offsets)
+        tags = None if self.tags is None else self.tags[position]
+        return Sentences(self.tokens[position], offsets, tags)
 
 
 @dataclass(frozen=True)
@@ -88,3 +96,9 @@ class TaskSplit:
             sentence2=None if self.sentence2 is None else self.sentence2.select(indices),
             labels=None if self.labels is None else self.labels[indices],
         )
+
+
+def _flat(column: pa.ChunkedArray, kind: pa.DataType) -> Tensor:
+    """Return the numbers of a column of lists, end to end."""
+    # flatten(), unlike .values, respects a slice; the copy is writable, as torch demands.
+    return torch.from_numpy(column.combine_chunks().flatten().cast(kind).to_numpy().copy())

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Callable
 from pathlib import Path
 
 import datasets
 import pytest
+from nltk.tag import PerceptronTagger
+
+from trainable.data.pos_tags import PosTagger, perceptron_digest
 
 REPO = Path(__file__).parents[3]
 
@@ -78,3 +82,23 @@ def real_course() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no course files in {folder}; set MTBERT_SHARED to a folder with data/cs224n")
     return folder
+
+
+_TAGGED = (
+    "the/DT dog/NN barks/VBZ ./.",
+    "a/DT cat/NN does/VBZ n't/RB sleep/VB ./.",
+    "the/DT film/NN is/VBZ very/RB good/JJ ./.",
+    "The/DT cat/NN and/CC the/DT dog/NN do/VBP n't/RB sleep/VB in/IN a/DT film/NN ./.",
+)
+
+
+@pytest.fixture(scope="session")
+def tagger() -> PosTagger:
+    """A tagger that knows a dozen words."""
+    model = PerceptronTagger(load=False)
+    state = random.getstate()
+    random.seed(0)  # NLTK shuffles the sentences with Python's own generator
+    pairs = [[tuple(word.split("/")) for word in line.split()] for line in _TAGGED]
+    model.train(pairs, nr_iter=20)
+    random.setstate(state)
+    return PosTagger(model, perceptron_digest(model))

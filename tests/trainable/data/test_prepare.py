@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
 
+from trainable.data import prepare as module
+from trainable.data.examples import Examples, collect, to_schema
+from trainable.data.pos_tags import PosTagger
 from trainable.data.prepare import prepare
 from trainable.data.sample import N_EXAMPLES
 from trainable.data.sources import Cs224nData, DataSource, HubData, SampleData
-from trainable.data.tokenize import train_wordpiece
+from trainable.data.synonyms import Lexicon
+from trainable.data.tokenize import tokenizer_digest, train_wordpiece
+from trainable.features import InputFeatures
+from trainable.tasks import TASK_NAMES
 
 adapter: TypeAdapter[DataSource] = TypeAdapter(DataSource)
 
@@ -25,6 +33,61 @@ def test_unknown_source_or_key_is_refused() -> None:
     for bad in ({"kind": "smaple"}, {"kind": "sample", "sed": 1}, {"kind": "cs224n"}):
         with pytest.raises(ValidationError):
             adapter.validate_python(bad)
+
+
+def few_examples() -> Examples:
+    texts = [f"the big dog sleeps {number} times ." for number in range(20)]
+    table = pa.table(
+        {
+            "id": [str(number) for number in range(20)],
+            "sentence1": texts,
+            "sentence2": texts[::-1],
+            "label": [1.0] * 20,
+        }
+    )
+    splits = {
+        task: {split: to_schema(table, task, split, "a test")[0] for split in ("train", "dev")}
+        for task in TASK_NAMES
+    }
+    return collect(splits)
+
+
+def test_features_change_what_they_say_and_the_fingerprint(
+    tagger: PosTagger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lexicon = Lexicon("small", lambda word: ("large", "great") if word == "big" else ())
+    monkeypatch.setattr(module, "load_tagger", lambda: tagger)
+    monkeypatch.setattr(module, "load_wordnet", lambda: lexicon)
+    examples = few_examples()
+    tokenizer = train_wordpiece(examples.train_sentences(), 200)
+    fingerprints = set()
+    for pos_tags in (False, True):
+        for copies in (0, 1, 2):
+            features = InputFeatures(pos_tags=pos_tags, synonym_copies=copies)
+            data = prepare(examples, tokenizer, features)
+            fingerprints.add(data.fingerprint)
+            assert len(data.notes) == (3 if copies else 0)
+            for parts in (data.train, data.select, data.confirm):
+                tags = parts["sts"].sentence1.tags
+                assert (tags is not None) == pos_tags
+            n_train = len(data.train["para"])
+            assert (n_train == 20) if copies == 0 else (20 * copies <= n_train <= 20 + 20 * copies)
+            assert len(data.select["para"]) + len(data.confirm["para"]) == 20
+    assert len(fingerprints) == 6
+
+
+def test_without_features_nothing_is_loaded_and_the_fingerprint_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "load_tagger", None)
+    monkeypatch.setattr(module, "load_wordnet", None)
+    examples = few_examples()
+    tokenizer = train_wordpiece(examples.train_sentences(), 200)
+    # As it was before there were features, so that results of that time are found again.
+    key = f"{examples.fingerprint}:{tokenizer_digest(tokenizer)}"
+    expected = hashlib.sha256(key.encode()).hexdigest()[:16]
+    assert prepare(examples, tokenizer).fingerprint == expected
+    assert prepare(examples, tokenizer, InputFeatures()).fingerprint == expected
 
 
 @pytest.mark.slow

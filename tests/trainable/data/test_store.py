@@ -19,6 +19,15 @@ def sentences_of(rows: Lists) -> Sentences:
     return Sentences.from_arrow(pa.chunked_array([pa.array(rows, pa.list_(pa.int32()))]))
 
 
+def tagged(rows: Lists) -> Sentences:
+    """Sentences whose tags are their tokens modulo 13."""
+    tags = [[token % 13 for token in row] for row in rows]
+    return Sentences.from_arrow(
+        pa.chunked_array([pa.array(rows, pa.list_(pa.int32()))]),
+        pa.chunked_array([pa.array(tags, pa.list_(pa.uint8()))]),
+    )
+
+
 def rows_of(sentences: Sentences) -> Lists:
     bounds = sentences.offsets.tolist()
     return [sentences.tokens[a:b].tolist() for a, b in pairwise(bounds)]
@@ -42,6 +51,17 @@ def test_select_takes_sentences_in_the_given_order(rows: Lists, data: st.DataObj
     indices = data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=20))
     chosen = sentences_of(rows).select(torch.tensor(indices, dtype=torch.int64))
     assert rows_of(chosen) == [rows[i] for i in indices]
+
+
+@given(lists.filter(bool), st.data())
+def test_tags_stay_with_their_tokens(rows: Lists, data: st.DataObject) -> None:
+    indices = data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=20))
+    all_of_them = tagged(rows)
+    for sentences in (all_of_them, all_of_them.select(torch.tensor(indices, dtype=torch.int64))):
+        assert sentences.tags is not None
+        assert sentences.tags.dtype == torch.uint8
+        assert torch.equal(sentences.tags.int(), sentences.tokens % 13)
+    assert sentences_of(rows).select(torch.tensor([0])).tags is None
 
 
 def test_task_split_selects_every_part_and_counts_special_tokens() -> None:

@@ -14,8 +14,10 @@ from tokenizers import Tokenizer
 
 from trainable.data import tokenize as module
 from trainable.data.examples import Examples, collect, to_schema
+from trainable.data.pos_tags import PosTagger
 from trainable.data.tokenize import SPECIAL_TOKENS, load_tokenizer, tokenize, train_wordpiece
 from trainable.errors import InputError
+from trainable.features import TAGS
 from trainable.tasks import TASK_NAMES
 
 TEXT = ["The cat sat .", "The cats sat down !", "A dog , unlike cats , barks ."]
@@ -93,6 +95,66 @@ def test_second_start_does_not_tokenise_again(tokenizer: Tokenizer, tmp_path: Pa
     assert again["sts"]["dev"].sentence1.tokens.equal(first["sts"]["dev"].sentence1.tokens)
     tokenize(examples, train_wordpiece(TEXT, tokenizer.get_vocab_size() - 1))
     assert len(set(tmp_path.iterdir())) == 12
+
+
+class NounsOnly:
+    """Calls every word a noun, and counts the sentences."""
+
+    def __init__(self) -> None:
+        self.n_sentences = 0
+
+    def tag(self, tokens: list[str]) -> list[tuple[str, str]]:
+        self.n_sentences += 1
+        return [(word, "NN") for word in tokens]
+
+
+def test_tags_lie_beside_the_tokens_of_every_split(tokenizer: Tokenizer, tagger: PosTagger) -> None:
+    plain, _ = tokenize(examples_of(TEXT), tokenizer)
+    splits, notes = tokenize(examples_of(TEXT), tokenizer, tagger)
+    assert notes == ()
+    for task, by_name in splits.items():
+        for name, split in by_name.items():
+            for own, other in (
+                (split.sentence1, plain[task][name].sentence1),
+                (split.sentence2, plain[task][name].sentence2),
+            ):
+                if own is None:
+                    assert task == "sst"
+                    continue
+                assert other is not None
+                assert other.tags is None
+                assert own.tags is not None
+                assert own.tokens.equal(other.tokens)
+                assert own.tags.shape == own.tokens.shape
+    tags = splits["sst"]["train"].sentence1.tags
+    assert tags is not None
+    assert [TAGS[number] for number in tags[:4].tolist()][:2] == ["DET", "NOUN"]  # "The cat"
+
+
+def test_tags_of_long_sentences_are_cut_with_their_tokens(tokenizer: Tokenizer) -> None:
+    nouns = PosTagger(NounsOnly(), "nouns")
+    splits, _ = tokenize(examples_of(["cat " * 200, "cat"]), tokenizer, nouns)
+    tags = splits["sst"]["dev"].sentence1.tags
+    assert tags is not None
+    assert tags.tolist() == [TAGS.index("NOUN")] * 127
+
+
+def test_second_start_does_not_tag_again(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    examples = examples_of(TEXT, tmp_path)
+    tokenize(examples, tokenizer)
+    tagger = NounsOnly()
+    first, _ = tokenize(examples, tokenizer, PosTagger(tagger, "nouns"))
+    # Three tasks of 1 + 2 + 2 sentences, in two splits; the tokens are those of before.
+    assert tagger.n_sentences == 5 * 2 * len(TEXT)
+    assert len(set(tmp_path.iterdir())) == 12
+    again, _ = tokenize(examples, tokenizer, PosTagger(tagger, "nouns"))
+    assert tagger.n_sentences == 5 * 2 * len(TEXT)
+    own, other = again["sts"]["dev"].sentence1.tags, first["sts"]["dev"].sentence1.tags
+    assert own is not None
+    assert other is not None
+    assert own.equal(other)
+    tokenize(examples, tokenizer, PosTagger(tagger, "another"))
+    assert tagger.n_sentences == 2 * 5 * 2 * len(TEXT)
 
 
 def test_checkpoint_folders_with_either_file_give_the_same_tokens(

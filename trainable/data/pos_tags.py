@@ -1,0 +1,118 @@
+"""Part-of-speech tags: words of a sentence, their tags, and the tags of its tokens."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from trainable.data.nltk_data import find_resource
+from trainable.features import TAGS
+
+_MODEL = "averaged_perceptron_tagger_eng"
+_RULES = 1  # of the text below and the table; a new number makes cached tags be computed anew
+
+# Words as in the Penn Treebank, on which taggers are trained: "do" "n't", "it" "'s", "3.5",
+# "U.S.", "well-known". Every character that is no white space is in exactly one word. A combining
+# accent is no \w, and belongs to its letter all the same.
+_WORD = re.compile(
+    r"""
+    [\w\u0300-\u036f]+(?=n['’]t\b) | n['’]t\b | ['’](?:s|m|d|re|ve|ll)\b
+    | \d+(?:[.,:/]\d+)+ | (?:[a-z]\.){2,}
+    | [\w\u0300-\u036f]+(?:-[\w\u0300-\u036f]+)*
+    | \.{2,} | -{2,} | `` | '' | [^\w\s]
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_QUOTES = str.maketrans({'"': "''", "“": "``", "”": "''", "’": "'"})
+
+# Penn Treebank tag -> place of its universal tag; what is not here (FW, LS, SYM, UH) is X.
+# Source: the table en-ptb of Petrov, Das and McDonald, which NLTK has as one more download.
+_TAG_IDS = {
+    tag: TAGS.index(universal)
+    for universal, tags in {
+        "VERB": "MD VB VBD VBG VBN VBP VBZ",
+        "NOUN": "NN NNP NNPS NNS",
+        "PRON": "PRP PRP$ WP WP$",
+        "ADJ": "JJ JJR JJS",
+        "ADV": "RB RBR RBS WRB",
+        "ADP": "IN",
+        "CONJ": "CC",
+        "DET": "DT EX PDT WDT",
+        "NUM": "CD",
+        "PRT": "POS RP TO",
+        ".": "# $ '' ( ) , -LRB- -RRB- . : ``",
+    }.items()
+    for tag in tags.split()
+}
+_OTHER = TAGS.index("X")
+
+
+class Tagger(Protocol):
+    """What gives the words of a sentence their Penn Treebank tags; NLTK's taggers do."""
+
+    def tag(self, tokens: list[str]) -> list[tuple[str, str]]:
+        """Return each word with its tag."""
+
+
+@dataclass(frozen=True)
+class PosTagger:
+    """A tagger, and the identity under which its tags are kept.
+
+    Attributes:
+        tagger: Tags words.
+        digest: Differs where the tagger differs.
+    """
+
+    tagger: Tagger
+    digest: str
+
+    def token_tags(self, text: str, offsets: Iterable[tuple[int, int]]) -> list[int]:
+        """Return the places in `TAGS` of the tokens of a sentence.
+
+        A token has the tag of the word that its first character belongs to, and 0 if there is none.
+
+        Args:
+            text: The sentence.
+            offsets: Where each token starts and ends in `text`, in characters.
+        """
+        spans = word_spans(text)
+        words = [text[start:end].translate(_QUOTES) for start, end in spans]
+        tags = [_TAG_IDS.get(tag, _OTHER) for _, tag in self.tagger.tag(words)]
+        starts = [start for start, _ in spans]
+        result = []
+        for first, _ in offsets:
+            word = bisect_right(starts, first) - 1
+            result.append(tags[word] if word >= 0 and first < spans[word][1] else 0)
+        return result
+
+
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """Return where the words of a sentence start and end."""
+    return [match.span() for match in _WORD.finditer(text)]
+
+
+def load_tagger() -> PosTagger:
+    """Load NLTK's English tagger, downloading its model if it is not on this machine.
+
+    Raises:
+        InputError: NLTK or the model is missing, and the message says what to run.
+    """
+    find_resource(f"taggers/{_MODEL}", "features.pos_tags")
+    from nltk.tag import PerceptronTagger
+
+    # Not `load=True`: before NLTK 3.9 that unpickled a file, and a pickle can run anything.
+    tagger = PerceptronTagger(load=False)
+    tagger.load_from_json("eng")
+    return PosTagger(tagger, perceptron_digest(tagger))
+
+
+def perceptron_digest(tagger: Any) -> str:
+    """Return 16 hex digits of a SHA-256 of an NLTK `PerceptronTagger` and of our rules."""
+    weights, word_tags, classes = tagger.encode_json_obj()
+    model = json.dumps([_RULES, weights, word_tags, sorted(classes)], sort_keys=True)
+    return hashlib.sha256(model.encode()).hexdigest()[:16]

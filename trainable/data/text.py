@@ -1,0 +1,210 @@
+"""Text for further pretraining: where it comes from, and its way to token ids."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import pyarrow as pa
+import torch
+from pydantic import Field
+from tokenizers import Tokenizer
+
+from trainable.data.corpora import HUB_CORPORA, Source, download, find_sick, read_sick
+from trainable.data.store import Sentences
+from trainable.errors import InputError
+from trainable.seeds import derive
+
+TextCorpus = Literal["imdb", "yelp", "sick", "paws", "multi_nli"]
+
+_ENCODE_AT_ONCE = 1024  # texts; bounds the memory of the tokenizer's own objects
+
+
+class OwnText(Source):
+    """The sentences of the tasks' own train sets."""
+
+    kind: Literal["own"] = "own"
+
+    def fingerprint(self, own: Sentences) -> str:
+        """Return a digest of the sentences."""
+        return sentences_digest(own)
+
+    def load(self, tokenizer: Tokenizer, own: Sentences) -> Sentences:
+        """Return the sentences, which are tokens already."""
+        return own
+
+
+class HubText(Source):
+    """A corpus on the Hugging Face hub, at a pinned commit; both sentences of a pair.
+
+    Attributes:
+        name: Which one; see `corpora.HUB_CORPORA`.
+        limit: Examples (reviews, or pairs of sentences), drawn at random but always the same; None
+            for all.
+    """
+
+    kind: Literal["hub"] = "hub"
+    name: TextCorpus
+    limit: Annotated[int, Field(ge=1)] | None = None
+
+    def fingerprint(self, own: Sentences) -> str:
+        """Return what the text depends on; nothing is downloaded."""
+        return f"{HUB_CORPORA[self.name].identity}:{self.limit}"
+
+    def load(self, tokenizer: Tokenizer, own: Sentences) -> Sentences:
+        """Download the corpus, or take it from the local cache, and tokenise it.
+
+        Raises:
+            InputError: It cannot be had.
+        """
+        rows = _sampled(download(self.name), self.limit, self.name)
+        columns = [rows[column].to_pylist() for column in HUB_CORPORA[self.name].text]
+        texts = [_clean(text) for row in zip(*columns, strict=True) for text in row]
+        return encode([text for text in texts if text], tokenizer)
+
+
+class SickText(Source):
+    """Both sentences of each pair of SICK, from its file SICK_train.txt.
+
+    Attributes:
+        dir: Folder of the file.
+    """
+
+    kind: Literal["sick"] = "sick"
+    dir: str
+
+    def fingerprint(self, own: Sentences) -> str:
+        """Return a digest of the file."""
+        return file_digest(find_sick(self.dir))
+
+    def load(self, tokenizer: Tokenizer, own: Sentences) -> Sentences:
+        """Read and tokenise the file.
+
+        Raises:
+            InputError: The file is missing or is not SICK.
+        """
+        pairs = read_sick(self.dir)
+        return encode([text for *pair, _ in pairs for text in pair if text], tokenizer)
+
+
+class TextFiles(Source):
+    """Text files in UTF-8, one document per line.
+
+    Attributes:
+        paths: The files.
+    """
+
+    kind: Literal["files"] = "files"
+    paths: Annotated[tuple[str, ...], Field(min_length=1)]
+
+    def fingerprint(self, own: Sentences) -> str:
+        """Return a digest of the files."""
+        return ":".join(file_digest(_text_file(path)) for path in self.paths)
+
+    def load(self, tokenizer: Tokenizer, own: Sentences) -> Sentences:
+        """Read and tokenise the files.
+
+        Raises:
+            InputError: A file is missing, empty or not UTF-8.
+        """
+        texts: list[str] = []
+        for path in self.paths:
+            try:
+                lines = _text_file(path).read_text(encoding="utf-8").splitlines()
+            except UnicodeDecodeError as error:
+                raise InputError(f"{path} is not UTF-8 text: {error}") from error
+            found = [line.strip() for line in lines if line.strip()]
+            if not found:
+                raise InputError(f"{path} is empty; expected text, one document per line")
+            texts += found
+        return encode(texts, tokenizer)
+
+
+TextSource = Annotated[OwnText | HubText | SickText | TextFiles, Field(discriminator="kind")]
+
+
+def text_fingerprint(sources: Sequence[TextSource], own: Sentences) -> str:
+    """Return 16 hex digits that stand for the contents of all sources, in their order.
+
+    Raises:
+        InputError: A file is missing.
+    """
+    parts = [f"{source.kind}:{source.fingerprint(own)}" for source in sources]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def load_text(sources: Sequence[TextSource], tokenizer: Tokenizer, own: Sentences) -> Sentences:
+    """Return the token ids of every sentence or document of the sources, one source after another.
+
+    Args:
+        sources: At least one.
+        tokenizer: The encoder's.
+        own: The tasks' train sentences, without special tokens.
+
+    Raises:
+        InputError: A source cannot be had.
+    """
+    return joined([source.load(tokenizer, own) for source in sources])
+
+
+def encode(texts: Sequence[str], tokenizer: Tokenizer, longest: int | None = None) -> Sentences:
+    """Return the token ids of each text, without special tokens.
+
+    Args:
+        texts: The texts.
+        tokenizer: The encoder's.
+        longest: Tokens that a text is cut to, or None.
+    """
+    tokens: list[np.ndarray] = []
+    for start in range(0, len(texts), _ENCODE_AT_ONCE):
+        part = list(texts[start : start + _ENCODE_AT_ONCE])
+        encodings = tokenizer.encode_batch_fast(part, add_special_tokens=False)
+        tokens += [np.asarray(encoding.ids[:longest], np.int32) for encoding in encodings]
+    offsets = np.cumsum([0, *(len(ids) for ids in tokens)], dtype=np.int64)
+    flat = np.concatenate([np.empty(0, np.int32), *tokens])
+    return Sentences(torch.from_numpy(flat), torch.from_numpy(offsets))
+
+
+def joined(parts: Iterable[Sentences]) -> Sentences:
+    """Return the sentences of all parts, one part after another; at least one part."""
+    given = list(parts)
+    lengths = torch.cat([part.lengths for part in given])
+    offsets = torch.nn.functional.pad(lengths.cumsum(0), (1, 0))
+    return Sentences(torch.cat([part.tokens for part in given]), offsets)
+
+
+def sentences_digest(sentences: Sentences) -> str:
+    """Return 16 hex digits of the contents."""
+    digest = hashlib.sha256(sentences.offsets.numpy().astype("<i8").tobytes())
+    digest.update(sentences.tokens.numpy().astype("<i4").tobytes())
+    return digest.hexdigest()[:16]
+
+
+def file_digest(path: Path) -> str:
+    """Return 16 hex digits of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _text_file(path: str) -> Path:
+    found = Path(path).expanduser()
+    if not found.is_file():
+        raise InputError(f"no text file {path}; give files with one document per line")
+    return found
+
+
+def _sampled(rows: pa.Table, limit: int | None, name: str) -> pa.Table:
+    """Return `limit` rows in their order, drawn at random: a corpus may be sorted by label."""
+    if limit is None or limit >= rows.num_rows:
+        return rows
+    generator = torch.Generator().manual_seed(derive(0, name))
+    drawn = torch.randperm(rows.num_rows, generator=generator)[:limit].sort().values
+    return rows.take(drawn.numpy())
+
+
+def _clean(text: str) -> str:
+    """Take out the line breaks that IMDB writes as tags and Yelp as a backslash and an n."""
+    return text.replace("<br />", " ").replace("\\n", " ").strip()
