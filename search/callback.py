@@ -45,19 +45,24 @@ class SearchCallback(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """A trial starts, or starts again after its worker was lost."""
-        config = dict(trial.config)
-        run_config = config.pop("run_config")
+        record = self._record(trial)
+        record.status, record.error = "running", None  # an earlier driver may have closed it
+        self.board.start(record.number, record.params)
+
+    def _record(self, trial: Trial) -> TrialRecord:
+        """Return the record of a trial; a new trial is logged first."""
         known = self.trials.get(trial.trial_id)
-        if known is None:
-            number = len(self.trials)
-            self.log.append(
-                "suggested", trial=number, id=trial.trial_id, params=config, run_config=run_config
-            )
-            parsed = RunConfig.from_dict(run_config, f"trial {number}")
-            known = TrialRecord(number, trial.trial_id, config, parsed, 0.0, 0.0)
-            self.trials[trial.trial_id] = known
-        known.status, known.error = "running", None  # an earlier driver may have closed it
-        self.board.start(known.number, config)
+        if known is not None:
+            return known
+        params = dict(trial.config)
+        run_config = params.pop("run_config")
+        number = len(self.trials)
+        self.log.append(
+            "suggested", trial=number, id=trial.trial_id, params=params, run_config=run_config
+        )
+        parsed = RunConfig.from_dict(run_config, f"trial {number}")
+        self.trials[trial.trial_id] = TrialRecord(number, trial.trial_id, params, parsed, 0.0, 0.0)
+        return self.trials[trial.trial_id]
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
@@ -77,7 +82,7 @@ class SearchCallback(Callback):
         record = self.trials[trial.trial_id]
         if record.error:
             self._end(record, "failed", record.error)
-        elif record.units >= record.config.stages[0].units:
+        elif record.units >= record.config.units:
             self._end(record, "done", None)
         elif isinstance(self.scheduler, RecordedASHA) and trial.trial_id in self.scheduler.stopped:
             self.log.append("decided", trial=record.number, unit=record.units, decision="stop")
@@ -90,13 +95,14 @@ class SearchCallback(Callback):
     ) -> None:
         """An attempt failed; Tune calls this when it will not try again."""
         error = trial.get_pickled_error() or trial.error_file or "unknown"
-        self._end(self.trials[trial.trial_id], "failed", _one_line(error))
+        # An actor may fail before its trial has started.
+        self._end(self._record(trial), "failed", _one_line(error))
 
     def on_trial_recover(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """An attempt failed and will be repeated from the last checkpoint."""
-        record = self.trials[trial.trial_id]
+        record = self._record(trial)
         error = _one_line(trial.get_pickled_error() or "unknown")
         self.log.append("failed", trial=record.number, error=error)
 

@@ -67,8 +67,12 @@ def connect(address: str | None) -> str:
     return "a local Ray on this machine"
 
 
-def resources(options: SearchOptions) -> Resources:
+def resources(options: SearchOptions, n_trials: int) -> Resources:
     """Resolve what a trial gets against what nodes have, or will have once they are launched.
+
+    Args:
+        options: What the user asked for.
+        n_trials: Trials of the search: no more of them run at a time.
 
     Raises:
         InputError: No node can serve a trial.
@@ -91,7 +95,7 @@ def resources(options: SearchOptions) -> Resources:
         int(min(node.get(kind, 0.0) / amount for kind, amount in wanted.items() if amount))
         for node in nodes
     )
-    limit = min(options.max_concurrent or room, options.trials)
+    limit = min(options.max_concurrent or room, n_trials)
     return Resources(options.cpus_per_trial, gpus, max(1, limit))
 
 

@@ -15,8 +15,9 @@ from torch.utils.tensorboard.summary import hparams
 
 from spaces.walk import Param
 from trainable.evaluation import SCORE_KEYS
+from trainable.multitask import STEP_METRICS
 
-_CURVES = (*SCORE_KEYS, "sst_loss", "para_loss", "sts_loss", "train_seconds", "eval_seconds")
+_CURVES = (*SCORE_KEYS, *STEP_METRICS, "train_seconds", "eval_seconds")
 _FOLDER = "tensorboard"
 
 

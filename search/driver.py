@@ -60,9 +60,9 @@ def run_search(plan: Plan, console: Console) -> int:
     started = time.monotonic()
     try:
         console.print(f"using {connect(options.address)}")
-        share = resources(options)
+        share = resources(options, plan.n_trials)
         console.print(
-            f"search {plan.folder.uri}: {options.trials} trials, {share.max_concurrent} at a time, "
+            f"search {plan.folder.uri}: {plan.n_trials} trials, {share.max_concurrent} at a time, "
             f"{plan.budget:,} tokens a full run",
             markup=False,
         )
@@ -110,7 +110,7 @@ def _run_tune(
             storage_path=plan.folder.storage,
             metric=METRIC,
             mode=MODE,
-            num_samples=options.trials,
+            num_samples=plan.n_trials,
             search_alg=make_searcher(plan),
             scheduler=scheduler,
             max_concurrent_trials=share.max_concurrent,

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from search.ledger_report import ledger_section
 from search.plan import Plan
 from search.report import write_report
 from search.results import TrialRecord, best, leaderboard
@@ -88,7 +89,7 @@ def write_results(
     write_text(folder / "trials.csv", trials_csv(trials, [p.name for p in plan.space.params()]))
     if winner is not None:
         write_json(folder / "best.json", _best(plan, winner).model_dump(mode="json"))
-    write_report(plan, trials, winner, actor_seconds)
+    write_report(plan, trials, winner, actor_seconds, ledger_section(plan, trials))
     plan.folder.publish()
     return winner
 

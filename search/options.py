@@ -27,11 +27,32 @@ class SearchOptions:
     encoder: Annotated[str, tyro.conf.arg(metavar="tiny|HUB_ID|DIR")] = "tiny"
     """Encoder to start from: `tiny` (from scratch), a Hub id, or a Hugging Face folder."""
 
-    space: Literal["full", "heads", "smoke"] = "full"
-    """What varies: everything, poolings and heads only, or three params."""
+    space: Literal["full", "stages", "heads", "smoke", "published", "ablation"] = "full"
+    """What varies: everything about one training, that and the stages around it, poolings and heads
+    only, or three params. `published`: configurations of five papers as they are; `ablation`: the
+    defaults with one component exchanged."""
 
-    trials: int = 12
-    """Number of trials."""
+    rows: Annotated[str | None, tyro.conf.arg(metavar="PATTERN[,PATTERN]")] = None
+    """Which rows of `published` or `ablation`, as in the shell: `one-size/*`. Default: all that can
+    be run."""
+
+    repeats: int = 1
+    """Runs of each row of `published` or `ablation`, each with another seed."""
+
+    warm_start: Literal["published"] | None = None
+    """Begin with the configurations of the papers that --rows names; the searcher learns from
+    them."""
+
+    text_data: Annotated[str | None, tyro.conf.arg(metavar="own|hub|sick:DIR|FILE,...")] = None
+    """Text for further pretraining: the tasks' own, what the papers used (from the Hub), SICK, or
+    files. Default: hub for rows of papers with --data cs224n or hub, else own."""
+
+    nli_data: Annotated[str | None, tyro.conf.arg(metavar="sample|hub|sick:DIR")] = None
+    """Examples of natural language inference. Default: sample with --data sample, else hub (SNLI
+    and MultiNLI)."""
+
+    trials: int | None = None
+    """Number of trials. Default: 12; with --space published or ablation, one for each run."""
 
     max_concurrent: int | None = None
     """Trials at the same time; by default as many as the cluster has room for."""

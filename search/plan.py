@@ -9,17 +9,46 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search.options import SearchOptions, budget_tokens, seconds
+from search.rows import (
+    ROW_SPACES,
+    check_corpora,
+    check_row_options,
+    nli_data,
+    row_space,
+    text_data,
+    warm_points,
+)
 from search.storage import SearchFolder, find_folder
 from spaces.catalogue import base_config, make_space
+from spaces.rows import RowSpace
 from spaces.space import Space
+from spaces.walk import Value
+from trainable.batch_order import BATCH_SIZES
 from trainable.checkpoint import size_in_bytes
 from trainable.data.prepare import PreparedData, prepare
 from trainable.data.sources import Cs224nData, DataSource, HubData, SampleData
 from trainable.encoder import EncoderConfig, Pretrained, load_pretrained, pinned
 from trainable.errors import InputError
-from trainable.run_config import Multitask
+from trainable.run_config import RunConfig
+from trainable.stages.multitask import Multitask
+from trainable.tasks import TASK_NAMES, TaskName
 
-_LONGEST_STEP = 3 * 32  # examples of a step: three tasks at the largest batch size
+_LONGEST_STEP = len(TASK_NAMES) * max(BATCH_SIZES)  # examples
+
+
+@dataclass(frozen=True)
+class TaskSize:
+    """How much data a task has.
+
+    Attributes:
+        n_train: Training examples.
+        train_tokens: Mean tokens of one of them.
+        n_confirm: Examples of *confirm*.
+    """
+
+    n_train: int
+    train_tokens: float
+    n_confirm: int
 
 
 @dataclass(frozen=True)
@@ -28,7 +57,10 @@ class Plan:
 
     Attributes:
         options: What the user asked for.
-        space: What varies, over the base RunConfig.
+        space: What varies, over the base RunConfig, or which rows are run.
+        n_trials: Number of trials.
+        points: Params that the searcher proposes first, in this order.
+        rows: Name -> configuration of every row among the points.
         folder: Where the search is kept.
         rungs: Units after which ASHA decides, ascending; the last one ends the run.
         budget: Tokens of a full run.
@@ -36,10 +68,14 @@ class Plan:
         time_limit: Seconds, or None.
         notes: What the user should know about the data.
         data_fingerprint: Of contents and tokenizer.
+        sizes: Task -> how much data it has.
     """
 
     options: SearchOptions
-    space: Space
+    space: Space | RowSpace
+    n_trials: int
+    points: tuple[dict[str, Value], ...]
+    rows: dict[str, RunConfig]
     folder: SearchFolder
     rungs: tuple[int, ...]
     budget: int
@@ -47,6 +83,7 @@ class Plan:
     time_limit: float | None
     notes: tuple[str, ...]
     data_fingerprint: str
+    sizes: dict[TaskName, TaskSize]
 
 
 def make_plan(options: SearchOptions) -> Plan:
@@ -56,6 +93,7 @@ def make_plan(options: SearchOptions) -> Plan:
         InputError: Anything that would make the search fail later.
     """
     _check_numbers(options)
+    check_row_options(options)
     time_limit = seconds(options.time_limit) if options.time_limit else None
     name = options.name or _default_name(options)
     folder = find_folder(options.storage, name, resume=options.resume)
@@ -67,12 +105,17 @@ def make_plan(options: SearchOptions) -> Plan:
     budget = _budget(options, data)
     stage = Multitask(budget_tokens=budget, units=options.units, precision=options.precision)
     base = base_config(encoder, source, options.seed, stage)
-    space = make_space(options.space, base)
+    space, rows, points = _start(options, base)
+    n_trials = _n_trials(options, space, points)
+    check_corpora(space, rows, pretrained.tokenizer)
     if not options.dry_run:  # last, so that a refused search leaves nothing behind
         folder.make()
     return Plan(
         options=options,
         space=space,
+        n_trials=n_trials,
+        points=tuple(points),
+        rows=rows,
         folder=folder,
         rungs=rungs(options.units, options.eta)
         if options.scheduler == "asha"
@@ -82,7 +125,39 @@ def make_plan(options: SearchOptions) -> Plan:
         time_limit=time_limit,
         notes=data.notes,
         data_fingerprint=data.fingerprint,
+        sizes={
+            task: TaskSize(len(own), own.n_tokens / len(own), len(data.confirm[task]))
+            for task, own in data.train.items()
+        },
     )
+
+
+def _start(
+    options: SearchOptions, base: RunConfig
+) -> tuple[Space | RowSpace, dict[str, RunConfig], list[dict[str, Value]]]:
+    """Return the space, the rows among its first proposals, and those proposals."""
+    if options.space in ROW_SPACES:
+        chosen = row_space(options, base)
+        return chosen, chosen.rows, chosen.points()
+    space = make_space(options.space, base, text_data(options), nli_data(options))
+    rows, points = warm_points(options, space, base)
+    # A search should say what it gains over the defaults.
+    return space, rows, [*points, space.params_of(space.base)]
+
+
+def _n_trials(
+    options: SearchOptions, space: Space | RowSpace, points: list[dict[str, Value]]
+) -> int:
+    if isinstance(space, RowSpace):
+        return len(points)
+    n_trials = 12 if options.trials is None else options.trials
+    if n_trials < len(points) and options.warm_start:
+        raise InputError(
+            f"--trials {n_trials}: --warm-start published begins with {len(points)} "
+            f"configurations, the defaults among them; give at least --trials {len(points)}, or "
+            f"fewer --rows"
+        )
+    return n_trials
 
 
 def rungs(units: int, eta: int) -> tuple[int, ...]:
@@ -164,14 +239,15 @@ def describe(plan: Plan) -> str:
         f"data       {options.data}, fingerprint {plan.data_fingerprint}",
         *(f"           {note}" for note in plan.notes),
         f"encoder    {options.encoder}, {plan.n_parameters:,} parameters, {options.precision}",
-        f"trials     {options.trials}, searcher {options.searcher}, scheduler {options.scheduler} "
+        f"trials     {plan.n_trials}, searcher {options.searcher}, scheduler {options.scheduler} "
         f"(eta {options.eta})",
         f"budget     {budget:,} tokens a run",
         *rung_lines,
         f"checkpoint {size_in_bytes(plan.n_parameters) / 1e6:,.0f} MB, two kept for each trial",
         f"space      {options.space}, {len(plan.space.params())} params",
     ]
-    for param in plan.space.params():
+    lines += [f"  row {name}" for name in plan.rows]
+    for param in plan.space.params() if isinstance(plan.space, Space) else ():
         condition = " and ".join(f"{parent} = {kind}" for parent, kind in param.parents[-1:])
         lines.append(
             f"  {param.name}: {param.domain}" + (f"   if {condition}" if condition else "")

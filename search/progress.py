@@ -43,7 +43,7 @@ class Progress:
 
     def ended(self, trial: TrialRecord, trials: list[TrialRecord]) -> None:
         """Print how a trial ended."""
-        units, n_trials = self._plan.options.units, self._plan.options.trials
+        units, n_trials = trial.config.units, self._plan.n_trials
         if trial.status == "failed":
             outcome = f"failed: {trial.error}"
         else:
@@ -98,7 +98,7 @@ class Progress:
         expected = sum((r - s) / self._plan.options.eta**k for k, (r, s) in enumerate(gains))
         had = [t.units for t in trials if t.status != "running"]
         usual = (2 * expected + sum(had)) / (2 + len(had))
-        to_come = usual * max(0, self._plan.options.trials - len(trials))
+        to_come = usual * max(0, self._plan.n_trials - len(trials))
         to_come += sum(max(usual - t.units, 1) for t in running)
         left: float = to_come * seconds / len(reports) / len(running)
         limit = self._plan.time_limit

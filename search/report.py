@@ -1,50 +1,62 @@
-"""report.md: what a person wants to know about a finished search, with two pictures.
-
-matplotlib draws them: a Markdown file needs plain image files, and plotly writes those only where
-a Chrome browser is installed.
-"""
+"""report.md: what a person wants to know about a finished search, with pictures."""
 
 from __future__ import annotations
 
-import io
-import os
-from pathlib import Path
+from collections.abc import Sequence
 
-import matplotlib
 import optuna
-from matplotlib.figure import Figure
 
+from search.analysis_report import analysis_section
+from search.figures import best_so_far_figure, importance_figure, learning_curves_figure, save
 from search.plan import Plan
 from search.progress import clock
+from search.report_text import number
 from search.results import TrialRecord, leaderboard
 from spaces.walk import Param
 from trainable.component import Choice, FloatRange
 from trainable.files import write_text
 
 _MIN_TRIALS = 8  # fewer say nothing about importance
+_N_CURVES = 5  # trials whose learning curves are drawn
 
 
 def write_report(
-    plan: Plan, trials: list[TrialRecord], winner: TrialRecord | None, actor_seconds: float
+    plan: Plan,
+    trials: list[TrialRecord],
+    winner: TrialRecord | None,
+    actor_seconds: float,
+    extra_sections: Sequence[str] = (),
 ) -> None:
-    """Write report.md and its pictures into the search's folder."""
+    """Write report.md and its pictures into the search's folder.
+
+    Args:
+        plan: The search.
+        trials: Its trials.
+        winner: The best of them, or None where no trial finished a unit.
+        actor_seconds: Seconds that places for trials were there, busy or not.
+        extra_sections: Further sections, each with its heading; before the last one.
+    """
     folder = plan.folder.local
     sections = [f"# Search {plan.folder.name}", _overview(plan, trials)]
     sections += ["## Leaderboard", _table(plan, trials)]
     if winner is not None:
         sections += ["## Best configuration", _best(winner)]
-        _save(best_so_far_figure(trials), folder / "best_so_far.png")
+        save(best_so_far_figure(trials), folder / "best_so_far.png")
         sections += ["## Best score so far", "![Best score so far](best_so_far.png)"]
+        shown = [t for t in leaderboard(trials) if t.reports and t.status != "failed"][:_N_CURVES]
+        save(learning_curves_figure(shown), folder / "learning_curves.png")
+        sections += ["## Learning curves", "![Learning curves](learning_curves.png)"]
+        sections += analysis_section(plan.folder, winner)
     importances = param_importances(plan.space.params(), trials)
     if importances:
-        _save(importance_figure(importances), folder / "importance.png")
+        save(importance_figure(importances), folder / "importance.png")
         sections += [
             "## Importance of params",
             "Share of the score's variation at the first rung that a param explains (PED-ANOVA). "
             "Params that only some trials have are left out. With few trials this is a hint.",
             "![Importance of params](importance.png)",
         ]
-    sections += ["## Where the time went", _times(trials, actor_seconds)]
+    sections += [*extra_sections, "## Where the time went", _times(trials, actor_seconds)]
     write_text(folder / "report.md", "\n\n".join(sections) + "\n")
 
 
@@ -83,16 +95,12 @@ def _table(plan: Plan, trials: list[TrialRecord]) -> str:
     ]
     for rank, trial in enumerate(leaderboard(trials), start=1):
         keys = ("score", "sst_acc", "para_acc", "sts_corr", "confirm_score")
-        numbers = " | ".join(_number(trial.last.get(key)) for key in keys)
+        numbers = " | ".join(number(trial.last.get(key)) for key in keys)
         lines.append(
             f"| {rank} | {trial.number} | {trial.units}/{plan.options.units} | {numbers} | "
             f"{trial.status}{': ' + trial.error if trial.error else ''} |"
         )
     return "\n".join(lines)
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
 
 
 def _best(winner: TrialRecord) -> str:
@@ -129,35 +137,6 @@ def _times(trials: list[TrialRecord], actor_seconds: float) -> str:
     return "\n".join(lines)
 
 
-def best_so_far_figure(trials: list[TrialRecord]) -> Figure:
-    """Each trial's score against the order of ending, and the best among full runs so far."""
-    ended = sorted((t for t in trials if t.reports and t.status != "failed"), key=lambda t: t.ended)
-    full = max(t.units for t in ended)
-    start = min(t.started for t in trials)
-    figure = Figure(figsize=(7, 3.5), layout="constrained")
-    axes = figure.add_subplot()
-    for is_full, marker, label in ((True, "o", f"ran {full} units"), (False, "x", "ended before")):
-        own = [t for t in ended if (t.units == full) == is_full]
-        axes.scatter(
-            [(t.ended - start) / 60 for t in own],
-            [t.score for t in own],
-            marker=marker,
-            label=label,
-        )
-    best, times, scores = float("-inf"), [], []
-    for trial in ended:
-        if trial.units == full:
-            best = max(best, trial.score)
-            times.append((trial.ended - start) / 60)
-            scores.append(best)
-    times.append((ended[-1].ended - start) / 60)
-    axes.step(times, [*scores, best], where="post", label="best so far")
-    axes.set(xlabel="minutes", ylabel="score on select", title="Best score so far")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    return figure
-
-
 def param_importances(params: tuple[Param, ...], trials: list[TrialRecord]) -> dict[str, float]:
     """Return param -> share of the variation of the score at the first unit; empty if too few.
 
@@ -188,25 +167,3 @@ def _distribution(param: Param) -> optuna.distributions.BaseDistribution:
     if isinstance(domain, FloatRange):
         return optuna.distributions.FloatDistribution(domain.low, domain.high, log=domain.log)
     return optuna.distributions.IntDistribution(domain.low, domain.high)
-
-
-def importance_figure(importances: dict[str, float]) -> Figure:
-    """Horizontal bars, the most important param on top."""
-    shown = sorted(importances.items(), key=lambda item: item[1])[-15:]
-    figure = Figure(figsize=(7, 0.6 + 0.28 * len(shown)), layout="constrained")
-    axes = figure.add_subplot()
-    axes.barh([name for name, _ in shown], [share for _, share in shown])
-    axes.set(xlabel="share of the score's variation", title="Importance of params")
-    axes.grid(axis="x", alpha=0.3)
-    return figure
-
-
-def _save(figure: Figure, path: Path) -> None:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(buffer.getvalue())
-    temporary.replace(path)
-
-
-matplotlib.use("Agg")  # no display is needed, or looked for

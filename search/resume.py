@@ -14,7 +14,19 @@ from trainable.errors import InputError
 
 # A search that went on with another of these would compare what cannot be compared, or would
 # silently keep the old value.
-_SAME_OPTIONS = ("encoder", "budget", "precision", "searcher", "scheduler", "seed", "trials")
+_SAME_OPTIONS = (
+    "encoder",
+    "budget",
+    "precision",
+    "searcher",
+    "scheduler",
+    "seed",
+    "trials",
+    "warm_start",
+    "rows",
+    "text_data",
+    "nli_data",
+)
 
 
 def header(plan: Plan) -> dict[str, Any]:

@@ -4,47 +4,39 @@ OUT/retrain.json            scores of each seed, mean and standard deviation
 OUT/seed_N/encoder/         a Hugging Face folder: BertModel.from_pretrained loads it
 OUT/seed_N/heads.safetensors, run_config.json
 OUT/seed_N/predictions/     dev and test, in the course's submission format
+OUT/seed_N/predictions.safetensors: probabilities and scores, see trainable/predictions.py
+OUT/ensemble.json           with --ensemble: scores of all runs and of their average
+OUT/ensemble/predictions/   those of the average
+
+With several BEST.json, each has its own retrain.json and seeds, in OUT/best_1, OUT/best_2, ...
 """
 
 from __future__ import annotations
 
-import statistics
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import torch
 import tyro
 from rich.console import Console
 
+from search.ensemble import Labels, Member, average, compare, table
 from search.export import Best, read_best
+from search.retrain_options import RetrainOptions, check_ensemble
+from search.seeds_table import seeds_table, summary_of
 from trainable.errors import InputError
-from trainable.evaluation import SCORE_KEYS
+from trainable.evaluation import scores
 from trainable.files import write_json
 from trainable.hugging_face import write_encoder, write_heads
 from trainable.loop import Run, RunFailed
-from trainable.predictions import write_predictions
+from trainable.pairs import decision_threshold
+from trainable.predictions import LABELLED, PREDICTIONS, write_probabilities, write_submission
 from trainable.progress_bar import train
 from trainable.run_config import RunConfig
-from trainable.workbench import Workbench, open_workbench
-
-
-@dataclass(frozen=True)
-class RetrainOptions:
-    """Train the best configuration of a search again, with several seeds."""
-
-    best: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BEST.json")]
-    """The best.json of a search."""
-
-    seeds: int = 3
-    """Number of runs; their seeds are 1, 2, ..."""
-
-    train_on: Literal["train", "train+dev"] = "train"
-    """Labels to learn from. With dev among them there is nothing left to score on."""
-
-    out: Path | None = None
-    """Folder for the results. Default: `retrain` beside BEST.json."""
+from trainable.tasks import TASK_NAMES
+from trainable.workbench import Source, Workbench, open_workbench
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -52,81 +44,129 @@ def main(arguments: list[str] | None = None) -> int:
     options = tyro.cli(RetrainOptions, prog="search/retrain.py", args=arguments)
     console = Console(highlight=False, soft_wrap=True)
     try:
-        if options.seeds < 1:
-            raise InputError(f"--seeds {options.seeds}: give at least 1")
-        _retrain(options, read_best(options.best), console)
+        _retrain_all(options, console)
     except (InputError, RunFailed) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def _retrain(options: RetrainOptions, best: Best, console: Console) -> None:
+def _retrain_all(options: RetrainOptions, console: Console) -> None:
+    if options.seeds < 1:
+        raise InputError(f"--seeds {options.seeds}: give at least 1")
+    paths = (options.best, *options.others)
+    bests = {path: read_best(path) for path in paths}
+    check_ensemble(options, bests)
     out = options.out or options.best.parent / "retrain"
-    if (out / "retrain.json").exists():
-        raise InputError(f"{out} holds an earlier retraining; choose another --out")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    bench = open_workbench(best.run_config.data, best.run_config.encoder, device)
+    folders = {p: out / f"best_{k}" if options.others else out for k, p in enumerate(paths, 1)}
+    for folder in (out, *folders.values()):
+        if any((folder / name).exists() for name in ("retrain.json", "ensemble.json")):
+            raise InputError(f"{folder} holds an earlier retraining; choose another --out")
+    benches = _open(bests, console)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--out {out} cannot be made ({error}); give another folder") from error
-    for note in bench.notes:
-        console.print(note, markup=False)
-    if bench.corpus.fingerprint != best.data_fingerprint:
-        console.print("note: the data are not those of the search; its scores do not compare")
-    if options.train_on == "train+dev":
-        bench = replace(bench, corpus=bench.corpus.with_dev_in_train())
-    values = {"best": best.model_dump(mode="json"), "train_on": options.train_on}
-    scores: dict[int, dict[str, Any]] = {}
-    for seed in range(1, options.seeds + 1):
-        config = best.run_config.model_copy(update={"seed": seed})
-        scores[seed] = _one_seed(config, bench, options, out / f"seed_{seed}", console)
-        summary = _summary(scores)
-        # After each seed: an interruption later loses nothing of it.
-        write_json(out / "retrain.json", {**values, "seeds": scores, "summary": summary})
-    _print(scores, summary, console)
+    members: list[Member] = []
+    for path, best in bests.items():
+        bench = benches[Source.of(best.run_config)]
+        if bench.corpus.fingerprint != best.data_fingerprint:
+            console.print("note: the data are not those of the search; its scores do not compare")
+        if options.train_on == "train+dev":
+            bench = replace(bench, corpus=bench.corpus.with_dev_in_train())
+        title = f"{path}, " if options.others else ""
+        members += _retrain(best, bench, options, folders[path], title, console)
+    if options.ensemble:
+        bench = benches[Source.of(bests[options.best].run_config)]
+        _write_ensemble(members, bench, options, out, console)
     console.print(f"encoders, heads and predictions are in {out}", markup=False)
 
 
+def _open(bests: dict[Path, Best], console: Console) -> dict[Source, Workbench]:
+    """Open what the runs need, each only once."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    benches: dict[Source, Workbench] = {}
+    for best in bests.values():
+        source = Source.of(best.run_config)
+        if source not in benches:
+            benches[source] = open_workbench(best.run_config, device)
+    found = {bench.corpus.fingerprint for bench in benches.values()}
+    if len(found) > 1:
+        raise InputError(
+            f"--ensemble: the data have changed since the searches, and differ now "
+            f"({', '.join(sorted(found))}); give back the files that the searches read"
+        )
+    for note in dict.fromkeys(note for bench in benches.values() for note in bench.notes):
+        console.print(note, markup=False)
+    return benches
+
+
+def _retrain(
+    best: Best,
+    bench: Workbench,
+    options: RetrainOptions,
+    out: Path,
+    title: str,
+    console: Console,
+) -> list[Member]:
+    """Train one configuration with all seeds; returns what an ensemble averages."""
+    out.mkdir(parents=True, exist_ok=True)
+    values = {"best": best.model_dump(mode="json"), "train_on": options.train_on}
+    found: dict[int, dict[str, Any]] = {}
+    members = []
+    for seed in range(1, options.seeds + 1):
+        config = best.run_config.model_copy(update={"seed": seed})
+        member = _one_seed(config, bench, out / f"seed_{seed}", title, console)
+        members.append(member)
+        found[seed] = _scores(member, bench) if options.train_on == "train" else {}
+        summary = summary_of(found)
+        # After each seed: an interruption later loses nothing of it.
+        write_json(out / "retrain.json", {**values, "seeds": found, "summary": summary})
+    console.print(title + seeds_table(found, summary), markup=False)
+    return members
+
+
 def _one_seed(
-    config: RunConfig, bench: Workbench, options: RetrainOptions, folder: Path, console: Console
-) -> dict[str, Any]:
-    """Train one run and write its files; returns split -> scores."""
+    config: RunConfig, bench: Workbench, folder: Path, title: str, console: Console
+) -> Member:
+    """Train one run and write its files."""
     run = Run(config, bench)
-    train(run, console, f"seed {config.seed}", lambda losses: None)
+    train(run, console, f"{title}seed {config.seed}", lambda losses: None)
     (folder / "predictions").mkdir(parents=True, exist_ok=True)
     write_encoder(run, folder / "encoder")
     write_heads(run, folder)
-    write_predictions(run, folder / "predictions")
-    if options.train_on != "train":
-        return {}
-    found = {split: run.evaluate(split) for split in ("select", "confirm")}
-    return {split: {key: own[key] for key in SCORE_KEYS} for split, own in found.items()}
+    found = {split: run.probabilities(split) for split in (*LABELLED, "test")}
+    write_probabilities(run, folder / PREDICTIONS, found)
+    member = Member(f"{title}seed {config.seed}", found, decision_threshold(config.para.pair))
+    write_submission(member.predicted(), bench.corpus.splits, folder / "predictions")
+    return member
 
 
-def _summary(scores: dict[int, dict[str, Any]]) -> dict[str, Any]:
-    """Return split -> metric -> mean and standard deviation over seeds (None for one seed)."""
-    summary: dict[str, Any] = {}
-    for split in next(iter(scores.values())):
-        summary[split] = {}
-        for key in SCORE_KEYS:
-            values = [own[split][key] for own in scores.values()]
-            deviation = statistics.stdev(values) if len(values) > 1 else None
-            summary[split][key] = {"mean": statistics.fmean(values), "stdev": deviation}
-    return summary
+def _labels(bench: Workbench) -> Labels:
+    """Return split -> task -> labels of the two halves of dev."""
+    labels: Labels = {split: {} for split in LABELLED}
+    for split in LABELLED:
+        for task in TASK_NAMES:
+            own = bench.corpus.splits[split][task].labels
+            assert own is not None, "dev is labelled"
+            labels[split][task] = own
+    return labels
 
 
-def _print(scores: dict[int, dict[str, Any]], summary: dict[str, Any], console: Console) -> None:
-    if not summary:
-        console.print("trained on train and dev: there is nothing left to score on")
-        return
-    for split, metrics in summary.items():
-        console.print(f"\n{split:12}" + "".join(f"{key:>12}" for key in SCORE_KEYS))
-        for seed, own in scores.items():
-            row = "".join(f"{own[split][key]:12.4f}" for key in SCORE_KEYS)
-            console.print(f"  seed {seed:<5}{row}")
-        for name in ("mean", "stdev"):
-            cells = [metrics[key][name] for key in SCORE_KEYS]
-            row = "".join(f"{'-':>12}" if cell is None else f"{cell:12.4f}" for cell in cells)
-            console.print(f"  {name:<10}{row}")
+def _scores(member: Member, bench: Workbench) -> dict[str, Any]:
+    """Return split -> scores."""
+    predicted, labels = member.predicted(), _labels(bench)
+    return {split: scores(predicted[split], labels[split]) for split in LABELLED}
+
+
+def _write_ensemble(
+    members: list[Member], bench: Workbench, options: RetrainOptions, out: Path, console: Console
+) -> None:
+    """Write the average's predictions, and score it where labels are left."""
+    folder = out / "ensemble" / "predictions"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_submission(average(members).predicted(), bench.corpus.splits, folder)
+    if options.train_on == "train":
+        comparison = compare(members, _labels(bench))
+        write_json(out / "ensemble.json", comparison)
+        console.print(table(comparison), markup=False)

@@ -19,8 +19,7 @@ METRIC, MODE = "score", "max"
 def make_searcher(plan: Plan) -> Searcher:
     """Return the searcher that the options ask for.
 
-    Its first proposal is the base configuration, if the space holds it: a search should say what
-    it gains over the defaults.
+    Its first proposals are the plan's points.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     options = plan.options
@@ -32,7 +31,7 @@ def make_searcher(plan: Plan) -> Searcher:
         sampler = optuna.samplers.TPESampler(
             seed=options.seed,
             # A third of the trials at random first, at most Optuna's usual ten.
-            n_startup_trials=max(2, min(10, options.trials // 3)),
+            n_startup_trials=max(2, min(10, plan.n_trials // 3)),
             multivariate=True,
             group=True,  # conditional params are modelled in groups, not one by one
             constant_liar=True,  # trials under way count as poor, so that two do not coincide
@@ -42,5 +41,5 @@ def make_searcher(plan: Plan) -> Searcher:
         metric=METRIC,
         mode=MODE,
         sampler=sampler,
-        points_to_evaluate=[plan.space.params_of(plan.space.base)],
+        points_to_evaluate=list(plan.points),
     )

@@ -9,23 +9,42 @@ from __future__ import annotations
 from spaces.space import Space
 from trainable.batch_order import LockStep
 from trainable.component import Domain, FloatRange
+from trainable.data.nli import HubNli, NliSource
 from trainable.data.sources import DataSource
+from trainable.data.text import OwnText, TextSource
 from trainable.encoder import TINY, EncoderConfig
 from trainable.errors import InputError, did_you_mean
 from trainable.heads import MlpHead
 from trainable.pairs import SiamesePair
 from trainable.pooling import MeanPooling
-from trainable.run_config import Multitask, PairTask, RunConfig, SingleTask
+from trainable.run_config import RunConfig
+from trainable.stages.multitask import Multitask
+from trainable.task_config import ParaTask, SingleTask, StsTask
 
 _TASKS = ("sst", "para", "sts")
 
+_TRAINING = (
+    "encoder.dropout",
+    "encoder.sharing",
+    *(f"{task}.*" for task in _TASKS),
+    "pair_layer*",
+    "multitask.batch_order*",
+    "multitask.regularization*",
+    "multitask.optimization.*",
+    "multitask.averaging*",
+)
+
 _VARY: dict[str, tuple[str, ...]] = {
-    # Everything that a user would vary.
-    "full": (
-        "encoder.dropout",
-        *(f"{task}.*" for task in _TASKS),
-        "multitask.batch_order*",
-        "multitask.optimization.*",
+    # Everything about one training of encoder and heads on the tasks.
+    "full": _TRAINING,
+    # The same, and the stages before and after it.
+    "stages": (
+        *_TRAINING,
+        "further_pretraining*",
+        "nli*",
+        "multitask.tasks",
+        "multitask.auxiliary*",
+        "head_tuning*",
     ),
     # Poolings, pair encodings and heads; training as in the base.
     "heads": tuple(f"{task}.{part}*" for task in _TASKS for part in ("pooling", "pair", "head")),
@@ -52,9 +71,9 @@ def base_config(encoder: EncoderConfig, data: DataSource, seed: int, stage: Mult
         stage: Budget, units and precision; `tiny` has its optimization replaced.
     """
     if encoder.source != TINY:
-        return RunConfig(seed=seed, data=data, encoder=encoder, stages=(stage,))
+        return RunConfig(seed=seed, data=data, encoder=encoder, multitask=stage)
     # From scratch, comparing two vectors is learned long before attention between sentences is.
-    pair = PairTask(pooling=MeanPooling(), pair=SiamesePair(features="uv_diff_sq", head=MlpHead()))
+    pair = SiamesePair(features="uv_diff_sq", head=MlpHead())
     rates = stage.optimization.model_copy(update={"lr": 2e-3, "head_lr": 4e-3})
     order = LockStep()
     return RunConfig(
@@ -62,18 +81,25 @@ def base_config(encoder: EncoderConfig, data: DataSource, seed: int, stage: Mult
         data=data,
         encoder=encoder,
         sst=SingleTask(pooling=MeanPooling()),
-        para=pair,
-        sts=pair,
-        stages=(stage.model_copy(update={"optimization": rates, "batch_order": order}),),
+        para=ParaTask(pooling=MeanPooling(), pair=pair),
+        sts=StsTask(pooling=MeanPooling(), pair=pair),
+        multitask=stage.model_copy(update={"optimization": rates, "batch_order": order}),
     )
 
 
-def make_space(name: str, base: RunConfig) -> Space:
+def make_space(
+    name: str,
+    base: RunConfig,
+    text: tuple[TextSource, ...] | None = None,
+    nli: NliSource | None = None,
+) -> Space:
     """Return a space by name.
 
     Args:
         name: One of `SPACE_NAMES`.
         base: Gives the value of everything that the space does not vary.
+        text: Text for further pretraining; by default the tasks' own.
+        nli: Examples of inference; by default those of the Hub.
 
     Raises:
         InputError: There is no such space.
@@ -82,4 +108,4 @@ def make_space(name: str, base: RunConfig) -> Space:
         near = did_you_mean(name, SPACE_NAMES)
         raise InputError(f"unknown space {name!r}; known: {', '.join(SPACE_NAMES)}{near}")
     narrowed = _FROM_SCRATCH if base.encoder.source == TINY else {}
-    return Space(name, base, _VARY[name], narrowed)
+    return Space(name, base, _VARY[name], narrowed, text or (OwnText(),), nli or HubNli())

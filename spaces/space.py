@@ -8,9 +8,14 @@ from typing import Any, cast
 
 import optuna
 
-from spaces.walk import Param, Value, all_params, rebuild
+from spaces.corpora import with_corpora, with_stage_budgets
+from spaces.walk import Choose, Param, Value, all_params, rebuild
 from trainable.component import Choice, Domain, FloatRange
+from trainable.data.nli import NliSource, SampleNli
+from trainable.data.text import OwnText, TextSource
 from trainable.run_config import RunConfig
+
+_OWN_TEXT, _SAMPLE_NLI = OwnText(), SampleNli()
 
 
 @dataclass(frozen=True)
@@ -22,12 +27,16 @@ class Space:
         base: Gives the value of everything that does not vary.
         vary: Patterns of dotted names, as in the shell: `*.pooling*`.
         narrowed: Name -> range, where it is not the one beside the field.
+        text: Text for every further pretraining that the space suggests.
+        nli: Examples for every NLI stage that the space suggests.
     """
 
     name: str
     base: RunConfig
     vary: tuple[str, ...]
     narrowed: dict[str, Domain] = field(default_factory=dict)
+    text: tuple[TextSource, ...] = (_OWN_TEXT,)
+    nli: NliSource = _SAMPLE_NLI
 
     def varies(self, name: str) -> bool:
         """Whether a search varies the hyperparameter with this dotted name."""
@@ -41,7 +50,26 @@ class Space:
                 return current
             return _suggest(trial, name, self.narrowed.get(name, domain))
 
-        return rebuild(self.base, choose)
+        return self._with(choose)
+
+    def _with(self, choose: Choose) -> RunConfig:
+        config = with_corpora(rebuild(self.base, choose), self.text, self.nli)
+        return with_stage_budgets(config, self.base.multitask)
+
+    def why_not(self, config: RunConfig) -> str | None:
+        """Return why the space cannot suggest this RunConfig, or None if it can.
+
+        Seeds are not looked at.
+        """
+        params = self.params_of(config)
+        for param in all_params(self.base):
+            domain = self.narrowed.get(param.name, param.domain)
+            if param.name in params and not _contains(domain, params[param.name]):
+                return f"{param.name} is {params[param.name]}, searched is {domain}"
+        reached = self._with(lambda name, _, current: params.get(name, current))
+        wanted, got = config.to_dict(), reached.to_dict()
+        wanted["seed"] = got["seed"]
+        return _first_difference(wanted, got, "")
 
     def params_of(self, config: RunConfig) -> dict[str, Value]:
         """Return the params with which `suggest` would give this RunConfig."""
@@ -75,6 +103,31 @@ class Space:
     def __call__(self, trial: optuna.Trial) -> dict[str, Any]:
         """The form that Ray's OptunaSearch calls: the RunConfig goes along beside the params."""
         return {"run_config": self.suggest(trial).to_dict()}
+
+
+def _contains(domain: Domain, value: Value) -> bool:
+    if isinstance(domain, Choice):
+        return value in domain.values
+    return domain.low <= cast(float, value) <= domain.high
+
+
+def _first_difference(wanted: Any, got: Any, path: str) -> str | None:
+    """Return the first field in which two configurations differ, with both values."""
+    if isinstance(wanted, dict) and isinstance(got, dict) and wanted.keys() == got.keys():
+        for key in wanted:
+            found = _first_difference(wanted[key], got[key], f"{path}.{key}" if path else key)
+            if found:
+                return found
+        return None
+    if wanted == got:
+        return None
+    if wanted is None:
+        return f"{path} is left out, the space always has it"
+    return f"{path} is {_brief(wanted)}, the space has {_brief(got)}"
+
+
+def _brief(value: Any) -> str:
+    return str(value["kind"]) if isinstance(value, dict) and "kind" in value else str(value)
 
 
 def _suggest(trial: optuna.trial.BaseTrial, name: str, domain: Domain) -> Value:

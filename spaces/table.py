@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from spaces.walk import field_domain, field_family
+from spaces.walk import field_component, field_domain, field_family
 from trainable.component import Component
 from trainable.files import write_text
 from trainable.run_config import RunConfig
@@ -29,13 +29,15 @@ def families() -> dict[str, dict[str, type[Component]]]:
         seen.add(model)
         for name, field in model.model_fields.items():
             family = field_family(field)
-            if name != "data" and family:
-                found.setdefault(name, {}).update(family)
-            waiting.extend(family.values())
-            if isinstance(field.annotation, type) and issubclass(field.annotation, Component):
-                waiting.append(field.annotation)
-        if model is RunConfig:
-            waiting.extend(type(stage) for stage in RunConfig().stages)
+            if family:
+                members = found.setdefault(name, {})
+                for kind, member in family.items():
+                    # The cosine of para has a threshold, that of sts has none: two models.
+                    taken = members.get(kind, member) is not member
+                    members[f"{kind} ({member.__name__})" if taken else kind] = member
+                waiting.extend(family.values())
+            elif component := field_component(field):
+                waiting.append(component)
     return found
 
 
@@ -47,7 +49,7 @@ def table() -> str:
     ]
     for family, members in families().items():
         for kind, model in sorted(members.items()):
-            summary = (model.__doc__ or "").strip().splitlines()[0]
+            summary = (model.__doc__ or "").strip().splitlines()[0].replace("|", "\\|")
             lines.append(f"| {family} | `{kind}` | {summary} | {_hyperparameters(model)} |")
     return "\n".join(lines)
 

@@ -47,10 +47,19 @@ def field_domain(field: FieldInfo) -> Domain | None:
 
 def field_family(field: FieldInfo) -> dict[str, type[Component]]:
     """Return kind -> model for a field that holds one of several components, else nothing."""
-    if field.discriminator != "kind":
-        return {}
     members = get_args(field.annotation)
+    # Data sources have kinds, too, but they are no components: a search does not choose its data.
+    if field.discriminator != "kind" or not all(issubclass(m, Component) for m in members):
+        return {}
     return {model.model_fields["kind"].default: model for model in members}
+
+
+def field_component(field: FieldInfo) -> type[Component] | None:
+    """Return the model of a field that holds one component of a fixed kind, or that or None."""
+    for model in (field.annotation, *get_args(field.annotation)):
+        if isinstance(model, type) and issubclass(model, Component):
+            return model
+    return None
 
 
 def rebuild(config: RunConfig, choose: Choose) -> RunConfig:
@@ -82,8 +91,6 @@ def _rebuild_field(field: FieldInfo, value: Any, here: str, choose: Choose) -> A
         return _rebuild(chosen, f"{here}.{kind}", choose)
     if isinstance(value, Component):
         return _rebuild(value, here, choose)
-    if isinstance(value, tuple):  # the stages, each named by its kind
-        return tuple(_rebuild(stage, stage.kind, choose) for stage in value)
     return value
 
 
@@ -108,8 +115,6 @@ def _params(
             yield Param(here, Choice(tuple(sorted(family))), parents)
             for kind, member in sorted(family.items()):
                 yield from _params(member, None, f"{here}.{kind}", (*parents, (here, kind)))
-        elif isinstance(field.annotation, type) and issubclass(field.annotation, Component):
-            yield from _params(field.annotation, value, here, parents)
-        elif isinstance(value, tuple):
-            for stage in value:
-                yield from _params(type(stage), stage, stage.kind, parents)
+        # A stage that the example leaves out has nothing to search.
+        elif (component := field_component(field)) and (example is None or value is not None):
+            yield from _params(component, value, here, parents)

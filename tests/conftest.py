@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,8 @@ from hypothesis import strategies as st
 from spaces.walk import Value, rebuild
 from trainable.component import Choice, Domain, IntRange
 from trainable.corpus import Rows
-from trainable.data.sources import SampleData
-from trainable.encoder import EncoderConfig
 from trainable.run_config import RunConfig
+from trainable.stages.store import CACHE_VARIABLE
 from trainable.workbench import Workbench, open_workbench
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -34,6 +34,15 @@ settings.load_profile("project")
 def one_thread() -> None:
     """Small tensors are slower on many threads, and xdist gives one worker a core."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folder of what runs keep for each other: never that of the user."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CACHE_VARIABLE, str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -63,37 +72,43 @@ def minilm() -> Path:
 @pytest.fixture(scope="session")
 def workbench() -> Workbench:
     """Sample data and the tiny encoder, on the CPU. Runs never write to it; tests must not."""
-    return open_workbench(SampleData(), EncoderConfig(), torch.device("cpu"))
+    return open_workbench(RunConfig(), torch.device("cpu"))
 
 
 @pytest.fixture(scope="session")
 def cut_workbench(workbench: Workbench) -> Callable[..., Workbench]:
-    """Return a function from train set sizes, as `sst=8`, to a workbench with only so many."""
+    """Return a function from train set sizes, as `sst=8`, to a workbench with only so many.
 
-    def cut(**sizes: int) -> Workbench:
-        corpus = copy.copy(workbench.corpus)
+    It takes another workbench than the usual one, too; what is not named stays whole.
+    """
+
+    def cut(whole: Workbench = workbench, **sizes: int) -> Workbench:
+        corpus = copy.copy(whole.corpus)
         train = {
             task: Rows(
-                rows.starts[:, : sizes[task]],
-                rows.lengths[:, : sizes[task]],
-                None if rows.labels is None else rows.labels[: sizes[task]],
-                rows.ids[: sizes[task]],
+                rows.starts[:, : sizes.get(task)],
+                rows.lengths[:, : sizes.get(task)],
+                None if rows.labels is None else rows.labels[: sizes.get(task)],
+                rows.ids[: sizes.get(task)],
             )
             for task, rows in corpus.splits["train"].items()
         }
         corpus.splits = {**corpus.splits, "train": train}
-        return replace(workbench, corpus=corpus)
+        return replace(whole, corpus=corpus)
 
     return cut
 
 
 @pytest.fixture(scope="session")
-def draw_config() -> Callable[[st.DataObject], RunConfig]:
-    """Draw any RunConfig that a search over everything could suggest."""
+def draw_config() -> Callable[..., RunConfig]:
+    """Draw any RunConfig that a search over everything could suggest.
 
-    def draw(data: st.DataObject) -> RunConfig:
+    Called with Hypothesis' data, and patterns of names that are to stay as they are by default.
+    """
+
+    def draw(data: st.DataObject, *fixed: str) -> RunConfig:
         def choose(name: str, domain: Domain, current: Value) -> Value:
-            if name == "data":  # the course's files need a folder: not a thing to search
+            if any(fnmatchcase(name, pattern) for pattern in fixed):
                 return current
             if isinstance(domain, Choice):
                 return data.draw(st.sampled_from(domain.values), label=name)

@@ -18,6 +18,7 @@ from trainable.files import read_json
 from trainable.loop import Run, RunFailed
 from trainable.progress_bar import train
 from trainable.run_config import RunConfig
+from trainable.stages.training import StageFailed
 from trainable.workbench import open_workbench
 
 
@@ -62,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.config is None:
             raise InputError("give a CONFIG.json; `python -m trainable --example` prints one")
         _train(read_config(options.config), console)
-    except (InputError, RunFailed) as error:
+    except (InputError, RunFailed, StageFailed) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
@@ -70,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _train(config: RunConfig, console: Console) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    bench = open_workbench(config.data, config.encoder, device)
+    bench = open_workbench(config, device)
     for note in bench.notes:
         console.print(note, markup=False)
     run = Run(config, bench)
@@ -78,7 +79,7 @@ def _train(config: RunConfig, console: Console) -> None:
     def show(losses: dict[str, float]) -> None:
         scores = run.evaluate("select")
         text = "  ".join(f"{key} {scores[key]:.4f}" for key in SCORE_KEYS)
-        console.print(f"unit {run.units}/{run.stage.units}  {text}")
+        console.print(f"unit {run.units}/{config.units}  {text}")
 
     train(run, console, "training", show)
     scores = run.evaluate("confirm")

@@ -7,54 +7,74 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from trainable.errors import InputError
 from trainable.files import write_json, write_tensors
 from trainable.loop import Run
+from trainable.multitask import MultitaskTraining
 from trainable.run_config import RunConfig
 
 _TENSORS = "state.safetensors"
 _STATE = "state.json"
-_KEYS = {
-    "run_config",
-    "data_fingerprint",
-    "tokens",
-    "steps",
-    "units",
-    "batch_order",
-    "examples",
-}
+_KEYS = {"run_config", "data_fingerprint", "units", "multitask"}
 
 
 def save(run: Run, folder: Path) -> None:
-    """Write everything that the next step of the run depends on.
+    """Write everything that the next unit of the run depends on.
 
     Args:
         run: The run, between two units.
         folder: An existing folder.
     """
     tensors = {f"model.{name}": t.contiguous() for name, t in run.model.state_dict().items()}
-    for name, parameter in run.model.named_parameters():
-        for key, value in run.optimizer.state.get(parameter, {}).items():
-            tensors[f"optimizer.{key}.{name}"] = value
     tensors["generator"] = run.generator.get_state()
-    tensors["gradient_generator"] = run.gradient_generator.get_state()
     tensors["units"] = torch.tensor(run.units)
-    write_tensors(folder / _TENSORS, tensors)
     state = {
         "run_config": run.config.to_dict(),
         "data_fingerprint": run.workbench.corpus.fingerprint,
-        "tokens": run.tokens,
-        "steps": run.steps,
         "units": run.units,
-        "batch_order": run.batch_order.state(),
-        "examples": {task: order.position for task, order in run.examples.items()},
+        "multitask": None,
     }
+    if run.training is not None:
+        tensors |= _training_tensors(run.training)
+        state["multitask"] = _training_state(run.training)
+    write_tensors(folder / _TENSORS, tensors)
     write_json(folder / _STATE, state)
+
+
+def _named_parameters(training: MultitaskTraining) -> dict[str, nn.Parameter]:
+    """Return name -> everything that the optimizer trains."""
+    learned = training.combination.module.named_parameters(prefix="combination")
+    return dict(training.model.named_parameters()) | dict(learned)
+
+
+def _training_tensors(training: MultitaskTraining) -> dict[str, Tensor]:
+    """Return the tensors of a multitask stage, except the model's."""
+    tensors = {"gradient_generator": training.gradient_generator.get_state()}
+    for name, t in training.combination.module.state_dict().items():
+        tensors[f"combination.{name}"] = t
+    for name, parameter in _named_parameters(training).items():
+        for key, value in training.optimizer.state.get(parameter, {}).items():
+            tensors[f"optimizer.{key}.{name}"] = value
+    return tensors | {f"average.{n}": t for n, t in training.average.tensors().items()}
+
+
+def _training_state(training: MultitaskTraining) -> dict[str, Any]:
+    """Return the numbers of a multitask stage."""
+    return {
+        "tokens": training.tokens,
+        "steps": training.steps,
+        "order": training.order.state(),
+        "combination": training.combination.state(),
+        "average": training.average.state(),
+        "examples": {name: order.position for name, order in training.examples.items()},
+    }
 
 
 def load(run: Run, folder: Path) -> None:
@@ -81,21 +101,33 @@ def load(run: Run, folder: Path) -> None:
         raise InputError(f"checkpoint {folder}: it belongs to another RunConfig")
     if state["data_fingerprint"] != run.workbench.corpus.fingerprint:
         raise InputError(f"checkpoint {folder}: the data have changed since it was written")
-    model_state = {
-        n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")
-    }
-    run.model.load_state_dict(model_state)
-    for name, parameter in run.model.named_parameters():
-        for key in ("step", "exp_avg", "exp_avg_sq"):
-            value = tensors.get(f"optimizer.{key}.{name}")
-            if value is not None:
-                run.optimizer.state[parameter][key] = value
+    run.model.load_state_dict(_below(tensors, "model."))
     run.generator.set_state(tensors["generator"].cpu())
-    run.gradient_generator.set_state(tensors["gradient_generator"].cpu())
-    run.tokens, run.steps, run.units = state["tokens"], state["steps"], state["units"]
-    run.batch_order.load(state["batch_order"])
-    for task, order in run.examples.items():
-        order.position = state["examples"][task]
+    run.units = state["units"]
+    if run.training is not None:
+        _load_training(run.training, state["multitask"], tensors)
+
+
+def _load_training(
+    training: MultitaskTraining, state: dict[str, Any], tensors: dict[str, Tensor]
+) -> None:
+    training.gradient_generator.set_state(tensors["gradient_generator"].cpu())
+    training.combination.module.load_state_dict(_below(tensors, "combination."))
+    named = _named_parameters(training)
+    for key_and_name, value in _below(tensors, "optimizer.").items():
+        key, name = key_and_name.split(".", 1)
+        training.optimizer.state[named[name]][key] = value
+    training.tokens, training.steps = state["tokens"], state["steps"]
+    training.order.load(state["order"])
+    training.combination.load(state["combination"])
+    training.average.load(_below(tensors, "average."), state["average"])
+    for name, position in state["examples"].items():
+        training.examples[name].position = position
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with a prefix, without it."""
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
 def size_in_bytes(n_parameters: int) -> int:

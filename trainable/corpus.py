@@ -8,6 +8,7 @@ of the same tensor. No DataLoader, no padding, no Python loop over examples.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,14 +16,14 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from trainable.data.prepare import PreparedData
-from trainable.data.store import TaskSplit
+from trainable.data.store import Sentences, TaskSplit
 from trainable.errors import InputError
 from trainable.packing import Packed, attention_layout, flat_ranges
-from trainable.pairs import CosinePair, JointPair, SiamesePair
-from trainable.tasks import TaskName
+from trainable.pairs import JointPair, ParaPair, StsPair
+from trainable.tasks import TrainName
 
 Split = str
-Pair = JointPair | SiamesePair | CosinePair | None
+Pair = ParaPair | StsPair | None
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class Rows:
     Attributes:
         starts: (n_sentences, n_examples) int64.
         lengths: (n_sentences, n_examples) int64.
-        labels: (n_examples,) float32, or None for a test split.
-        ids: n_examples ids.
+        labels: (n_examples,) float32, or None for a test split and for NLI.
+        ids: n_examples ids, none for NLI.
     """
 
     starts: Tensor
@@ -53,13 +54,13 @@ class Batch:
         packed: The sequences.
         rows: Task -> (n_sequences_of_the_task,) int64 rows of the packed sequences. For two
             vectors a pair, all first sentences come before all second ones.
-        labels: Task -> (n_examples,) float32; absent for test splits.
+        labels: Task -> (n_examples,) float32; absent for test splits and for NLI.
         n_tokens: Real tokens, special tokens included.
     """
 
     packed: Packed
-    rows: dict[TaskName, Tensor]
-    labels: dict[TaskName, Tensor]
+    rows: dict[TrainName, Tensor]
+    labels: dict[TrainName, Tensor]
     n_tokens: int
 
 
@@ -70,52 +71,70 @@ class Corpus:
         data: Prepared data.
         tokenizer: Gives the ids of [CLS] and [SEP].
         device: Where tokens and batches live.
+        nli: Premises, their entailments and their contradictions, n each; None if nobody asks.
     """
 
-    def __init__(self, data: PreparedData, tokenizer: Tokenizer, device: torch.device) -> None:
+    def __init__(
+        self,
+        data: PreparedData,
+        tokenizer: Tokenizer,
+        device: torch.device,
+        nli: tuple[Sentences, Sentences, Sentences] | None = None,
+    ) -> None:
         self.device = device
         self.fingerprint = data.fingerprint
         self._tokens: list[Tensor] = []
+        self._tags: list[Tensor] = []
         self._n_tokens = 0
         special = [tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]")]
         if None in special:
             raise InputError("the tokenizer has no [CLS] or no [SEP]; give a BERT tokenizer")
-        self._append(torch.tensor(special, dtype=torch.int32))
+        self._append(torch.tensor(special, dtype=torch.int32), None)
         parts = {
             "train": data.train,
             "select": data.select,
             "confirm": data.confirm,
             "test": data.test,
         }
-        self.splits: dict[Split, dict[TaskName, Rows]] = {
+        self.splits: dict[Split, dict[TrainName, Rows]] = {
             split: {task: self._place(part) for task, part in tasks.items()}
             for split, tasks in parts.items()
         }
+        if nli is not None:
+            starts, lengths = self._spans(nli)
+            self.splits["train"]["nli"] = Rows(starts, lengths, None, ())
         self.tokens = torch.cat(self._tokens).to(device)
+        tags = torch.cat(self._tags)
+        self.tags = tags.to(device) if tags.any() else None
 
     def with_dev_in_train(self) -> Corpus:
         """Return a view in which `train` holds the labelled examples of dev, too."""
         other = copy.copy(self)
         parts = [self.splits[split] for split in ("train", "select", "confirm")]
-        merged = {task: _joined([part[task] for part in parts]) for task in self.splits["train"]}
-        other.splits = {**self.splits, "train": merged}
+        merged = {task: _joined([part[task] for part in parts]) for task in self.splits["select"]}
+        other.splits = {**self.splits, "train": {**self.splits["train"], **merged}}
         return other
 
-    def _append(self, tokens: Tensor) -> int:
-        """Put tokens behind the others and return where they start."""
+    def _append(self, tokens: Tensor, tags: Tensor | None) -> int:
+        """Put tokens, and their tags if they have some, behind the others; return their start."""
         start = self._n_tokens
         self._tokens.append(tokens)
+        self._tags.append(torch.zeros(len(tokens), dtype=torch.uint8) if tags is None else tags)
         self._n_tokens += len(tokens)
         return start
 
+    def _spans(self, columns: Sequence[Sentences]) -> tuple[Tensor, Tensor]:
+        """Append columns of n sentences; return their starts and lengths, (n_columns, n) each."""
+        starts = [self._append(own.tokens, own.tags) + own.offsets[:-1] for own in columns]
+        return torch.stack(starts), torch.stack([column.lengths for column in columns])
+
     def _place(self, part: TaskSplit) -> Rows:
-        sentences = [part.sentence1] + ([part.sentence2] if part.sentence2 is not None else [])
-        starts = [self._append(s.tokens) + s.offsets[:-1] for s in sentences]
-        lengths = [s.lengths for s in sentences]
-        return Rows(torch.stack(starts), torch.stack(lengths), part.labels, part.ids)
+        second = () if part.sentence2 is None else (part.sentence2,)
+        starts, lengths = self._spans((part.sentence1, *second))
+        return Rows(starts, lengths, part.labels, part.ids)
 
     def batch(
-        self, split: Split, examples: dict[TaskName, Tensor], pairs: dict[TaskName, Pair]
+        self, split: Split, examples: dict[TrainName, Tensor], pairs: dict[TrainName, Pair]
     ) -> Batch:
         """Cut a batch.
 
@@ -128,7 +147,7 @@ class Corpus:
             The batch, on the device.
         """
         all_starts, all_lengths, all_segments = [], [], []
-        owners: dict[TaskName, tuple[int, int]] = {}
+        owners: dict[TrainName, tuple[int, int]] = {}
         n_sequences = 0
         for task, numbers in examples.items():
             rows = self.splits[split][task]
@@ -162,8 +181,10 @@ class Corpus:
         sequence_of_token = torch.repeat_interleave(totals)
         positions = torch.arange(len(sources)) - cu_seqlens[sequence_of_token]
         segment_of_token = torch.repeat_interleave(segments.flatten(), lengths.flatten())
+        sources = sources.to(self.device)
         return Packed(
-            tokens=self.tokens[sources.to(self.device)].long(),
+            tokens=self.tokens[sources].long(),
+            tags=None if self.tags is None else self.tags[sources].long(),
             segments=segment_of_token.to(self.device),
             positions=positions.to(self.device),
             cu_seqlens=cu_seqlens.to(self.device),

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from huggingface_hub import snapshot_download
@@ -15,7 +15,7 @@ from pydantic import Field
 from tokenizers import Tokenizer
 
 from trainable.bert import BertShape, MinBert
-from trainable.component import Component, FloatRange
+from trainable.component import Choice, Component, FloatRange
 from trainable.data.tokenize import MAX_SENTENCE_TOKENS, load_tokenizer, train_wordpiece
 from trainable.dropout import Dropout
 from trainable.errors import InputError
@@ -27,7 +27,7 @@ _TINY_VOCABULARY = 800
 
 
 class EncoderConfig(Component):
-    """The shared encoder.
+    """The encoder.
 
     Attributes:
         source: `tiny` (2 layers, 64 wide, from scratch), a folder, or a Hub id.
@@ -35,12 +35,15 @@ class EncoderConfig(Component):
         dropout: Hidden dropout of the encoder.
         attention_dropout: Dropout of attention weights. 0 is fastest and, for short sentences,
             no worse (MosaicBERT, arXiv:2312.17482, removes it too).
+        sharing: `shared`: one encoder for all tasks; `per_task`: each task trains its own, at three
+            times the memory ("ensembling" in "Finetuning a multitask BERT", section 4).
     """
 
     source: str = TINY
     revision: str | None = None
     dropout: Annotated[float, Field(ge=0, lt=1), FloatRange(0.0, 0.3)] = 0.1
     attention_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    sharing: Annotated[Literal["shared", "per_task"], Choice(("shared", "per_task"))] = "shared"
 
 
 @dataclass(frozen=True)

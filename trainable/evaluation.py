@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import math
+from typing import TypeVar
 
 import torch
 from scipy import stats
 from torch import Tensor
 
-from trainable.tasks import TASKS, TaskName
+from trainable.tasks import TASKS, Task, TaskName
 
 log = logging.getLogger(__name__)
 
 WORST_SCORE = -1.0 / 3.0  # accuracies of 0 and a correlation of -1
+Number = TypeVar("Number", float, Tensor)
 SCORE_KEYS = ("score", "score_2024", *(task.metric for task in TASKS.values()))
 
 
@@ -34,6 +36,22 @@ def pearson(predicted: Tensor, labels: Tensor) -> float:
     return float(stats.pearsonr(x.numpy(), y.numpy()).statistic)
 
 
+def standard_error(task: Task, score: float, n: int) -> float:
+    """Return the standard error of a task's metric over n examples, NaN where n is too small.
+
+    Accuracy: binomial, sqrt(a (1 - a) / n). Correlation: Fisher's z has the standard error
+    1 / sqrt(n - 3), so that r has (1 - r^2) / sqrt(n - 3) to first order.
+
+    Args:
+        task: Which task.
+        score: Accuracy in [0, 1], or correlation in [-1, 1].
+        n: Number of examples.
+    """
+    if task.n_classes is not None:
+        return math.sqrt(score * (1 - score) / n) if n > 0 else math.nan
+    return (1 - score**2) / math.sqrt(n - 3) if n > 3 else math.nan
+
+
 def scores(predicted: dict[TaskName, Tensor], labels: dict[TaskName, Tensor]) -> dict[str, float]:
     """Return the dev metrics.
 
@@ -45,10 +63,16 @@ def scores(predicted: dict[TaskName, Tensor], labels: dict[TaskName, Tensor]) ->
         `sst_acc`, `para_acc`, `sts_corr`; `score`, their unweighted mean (the overall score of
         2023); and `score_2024`, the same with (sts_corr + 1) / 2, as on the leaderboard of 2024.
     """
-    metrics = {
-        task.metric: (accuracy if task.n_classes else pearson)(predicted[name], labels[name])
-        for name, task in TASKS.items()
-    }
+    return with_overall(
+        {
+            task.metric: (accuracy if task.n_classes else pearson)(predicted[name], labels[name])
+            for name, task in TASKS.items()
+        }
+    )
+
+
+def with_overall(metrics: dict[str, Number]) -> dict[str, Number]:
+    """Return the metrics of the three tasks, numbers or tensors of numbers, and both means."""
     sst, para, sts = (metrics[task.metric] for task in TASKS.values())
     return {
         "score": (sst + para + sts) / 3,

@@ -5,16 +5,25 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
+from torch import nn
+
 from trainable.files import write_json, write_tensors, write_text
 from trainable.loop import Run
+from trainable.model import SHARED
 from trainable.weights import to_hugging_face
 
 
 def write_encoder(run: Run, folder: Path) -> None:
     """Write config.json, model.safetensors, tokenizer.json and vocab.txt.
 
-    `transformers.BertModel.from_pretrained(folder)` and our own `--encoder folder` load it.
+    `transformers.BertModel.from_pretrained(folder)` and our own `--encoder folder` load it. Where
+    each task has its own encoder, they are written to `folder/sst`, `folder/para`, `folder/sts`.
     """
+    for name, encoder in run.model.encoders.items():
+        _write(run, encoder, folder if name == SHARED else folder / name)
+
+
+def _write(run: Run, module: nn.Module, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     pretrained, encoder = run.workbench.pretrained, run.config.encoder
     config = {
@@ -28,8 +37,8 @@ def write_encoder(run: Run, folder: Path) -> None:
         **asdict(pretrained.shape),
     }
     write_json(folder / "config.json", config)
-    parameters = run.model.encoder.state_dict()
-    write_tensors(folder / "model.safetensors", to_hugging_face(parameters, pretrained.shape))
+    tensors = to_hugging_face(module.state_dict(), pretrained.shape)
+    write_tensors(folder / "model.safetensors", tensors)
     write_text(folder / "tokenizer.json", pretrained.tokenizer.to_str())
     vocabulary = pretrained.tokenizer.get_vocab()
     write_text(folder / "vocab.txt", "\n".join(sorted(vocabulary, key=vocabulary.__getitem__)))
@@ -39,7 +48,11 @@ def write_encoder(run: Run, folder: Path) -> None:
 
 
 def write_heads(run: Run, folder: Path) -> None:
-    """Write heads.safetensors (poolings and heads of all tasks) and run_config.json."""
-    tensors = {name: t.detach().cpu() for name, t in run.model.tasks.state_dict().items()}
+    """Write heads.safetensors (all that an encoder folder cannot hold) and run_config.json."""
+    tensors = {
+        name: t.detach().cpu()
+        for name, t in run.model.state_dict().items()
+        if not name.startswith("encoders.") or name.endswith(".embeddings.tag.weight")
+    }
     write_tensors(folder / "heads.safetensors", tensors)
     write_json(folder / "run_config.json", run.config.to_dict())

@@ -1,4 +1,4 @@
-"""Losses, and how logits become predictions under each."""
+"""Losses, and how outputs become probabilities and predictions under each."""
 
 from __future__ import annotations
 
@@ -18,8 +18,13 @@ def takes_logits(loss: Loss) -> bool:
     return loss != "mse"
 
 
-def loss_value(loss: Loss, outputs: Tensor, labels: Tensor, task: Task) -> Tensor:
+def loss_value(
+    loss: Loss, outputs: Tensor, labels: Tensor, task: Task, label_smoothing: float = 0.0
+) -> Tensor:
     """Return the mean loss of a batch.
+
+    Source: Szegedy et al. 2016 (arXiv:1512.00567), section 7, for label smoothing: the target is
+    mixed with the uniform distribution. With one output this draws the target towards 1/2.
 
     Args:
         loss: `cross_entropy` over n_classes outputs; `bce`: binary cross entropy between the
@@ -28,28 +33,95 @@ def loss_value(loss: Loss, outputs: Tensor, labels: Tensor, task: Task) -> Tenso
         outputs: (n, n_classes) for `cross_entropy`, else (n, 1).
         labels: (n,) float32 in [0, label_max].
         task: Which task.
+        label_smoothing: Share in [0, 1) of the uniform distribution in the target.
 
     Returns:
         Scalar float32.
     """
     outputs = outputs.float()
     if loss == "cross_entropy":
-        return F.cross_entropy(outputs, labels.long())
-    target = labels / task.label_max
+        return F.cross_entropy(outputs, labels.long(), label_smoothing=label_smoothing)
+    target = (1 - label_smoothing) * labels / task.label_max + label_smoothing / 2
     if loss == "bce":
         return F.binary_cross_entropy_with_logits(outputs[:, 0], target)
     return F.mse_loss(outputs[:, 0], target) * task.label_max**2
 
 
-def prediction(loss: Loss, outputs: Tensor, task: Task) -> Tensor:
-    """Return (n,) float32 predictions: a class for tasks with classes, else a number.
+def r_drop_divergence(loss: Loss, first: Tensor, second: Tensor, task: Task) -> Tensor:
+    """Return how much two passes over a batch disagree, which R-Drop adds to their loss.
 
-    Numbers are clamped to [0, label_max]; a paraphrase is predicted from a score of 1/2 on.
+    Source: Liang et al. 2021 (arXiv:2106.14448), equation 2: the mean of KL(p || q) and KL(q || p),
+    here of two softmax or two Bernoulli distributions. With the logits a and b of p and q the sum
+    of the two is sum((p - q) * (a - b)), which neither divides nor takes a logarithm. For `mse`,
+    where the paper has nothing: the squared difference, in units of the label.
+
+    Args:
+        loss: Which loss the outputs are for.
+        first: (n, n_classes) for `cross_entropy`, else (n, 1) outputs of one pass.
+        second: Those of the other pass, with different dropout.
+        task: Which task.
+
+    Returns:
+        Scalar float32, at least 0: the mean over the batch.
+    """
+    first, second = first.float(), second.float()
+    if loss == "mse":
+        return F.mse_loss(first, second) * task.label_max**2
+    if loss == "cross_entropy":
+        difference = first.softmax(1) - second.softmax(1)
+    else:
+        difference = first.sigmoid() - second.sigmoid()
+    return (difference * (first - second)).sum(1).mean() / 2
+
+
+def contrastive(vectors: Tensor, temperature: float) -> Tensor:
+    """Return the contrastive loss of a batch of natural language inference.
+
+    A premise is to be nearer to its own entailment than to those of other premises and to any
+    contradiction.
+
+    Source: Gao et al. 2021 (SimCSE, arXiv:2104.08821), equation 5; "BERT Goes to College", section
+    3.4.
+
+    Args:
+        vectors: (3 * n, width): premises, then their entailments, then their contradictions.
+        temperature: Cosines are divided by it; above 0.
+
+    Returns:
+        Scalar float32.
+    """
+    premises, entailments, contradictions = F.normalize(vectors.float(), dim=1).chunk(3)
+    candidates = torch.cat([entailments, contradictions])  # (2n, width)
+    logits = premises @ candidates.T / temperature  # (n, 2n)
+    return F.cross_entropy(logits, torch.arange(len(premises), device=vectors.device))
+
+
+def probabilities(loss: Loss, outputs: Tensor, task: Task) -> Tensor:
+    """Return what an ensemble averages: (n, n_classes) or (n, 1) float32 in [0, 1].
+
+    That is the probability of each class, or one score: the probability of a paraphrase, the
+    similarity as a share of the largest.
     """
     outputs = outputs.float()
     if loss == "cross_entropy":
-        return outputs.argmax(dim=1).float()
-    score = torch.sigmoid(outputs[:, 0]) if loss == "bce" else outputs[:, 0]
-    if task.n_classes is not None:
-        return (score >= 0.5).float()
-    return score.clamp(0, 1) * task.label_max
+        return outputs.softmax(1)
+    return outputs.sigmoid() if loss == "bce" else outputs.clamp(0, 1)
+
+
+def decide(probabilities: Tensor, task: Task, threshold: float = 0.5) -> Tensor:
+    """Return (n,) float32 predictions: a class for tasks with classes, else a number.
+
+    Args:
+        probabilities: (n, n_classes) or (n, 1), see `probabilities`.
+        task: Which task.
+        threshold: Score from which on a pair is a paraphrase.
+    """
+    if probabilities.shape[1] > 1:
+        return probabilities.argmax(dim=1).float()
+    score = probabilities[:, 0]
+    return (score >= threshold).float() if task.n_classes else score * task.label_max
+
+
+def prediction(loss: Loss, outputs: Tensor, task: Task, threshold: float = 0.5) -> Tensor:
+    """Return (n,) float32 predictions of one run; see `probabilities` and `decide`."""
+    return decide(probabilities(loss, outputs, task), task, threshold)

@@ -1,9 +1,11 @@
-"""AdamW groups and the learning-rate schedule."""
+"""AdamW groups, learning rates and gradient clipping."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+import math
+from collections.abc import Collection, Iterable
+from statistics import fmean
+from typing import Annotated, Any, Literal, cast
 
 import torch
 from pydantic import Field
@@ -11,71 +13,161 @@ from torch import nn
 
 from trainable.bert import MinBert
 from trainable.component import Choice, Component, FloatRange
+from trainable.schedules import LinearSchedule, Schedule
+from trainable.tasks import TRAIN_NAMES, TrainName
+
+Rate = Annotated[float, Field(gt=0, le=1000), FloatRange(0.1, 10.0, log=True)]
+
+
+class TaskRates(Component):
+    """Factors of the learning rates, by task.
+
+    What belongs to one task learns at its factor. What tasks share learns, in each step, at the
+    mean factor of the tasks of the step.
+
+    Attributes:
+        sst: Factor of sst.
+        para: Of para.
+        sts: Of sts, and of nli.
+    """
+
+    sst: Rate = 1.0
+    para: Rate = 1.0
+    sts: Rate = 1.0
+
+    def of(self, task: TrainName) -> float:
+        """Return the factor of a task."""
+        return {"sst": self.sst, "para": self.para, "sts": self.sts, "nli": self.sts}[task]
+
+
+class NoClipping(Component):
+    """Gradients as they are."""
+
+    kind: Literal["none"] = "none"
+
+    @property
+    def max_norm(self) -> float:
+        """Largest norm of the whole gradient."""
+        return math.inf
+
+
+class NormClipping(Component):
+    """Gradients that are longer than a norm are scaled down to it.
+
+    Attributes:
+        max_norm: Largest norm of the whole gradient.
+    """
+
+    kind: Literal["norm"] = "norm"
+    max_norm: Annotated[float, Field(gt=0), FloatRange(0.5, 5.0, log=True)] = 1.0
+
+
+Clipping = Annotated[NoClipping | NormClipping, Field(discriminator="kind")]
 
 
 class Optimization(Component):
-    """AdamW and its schedule.
+    """AdamW and its learning rates.
 
     Attributes:
         lr: Peak learning rate of the encoder's last layer.
         head_lr: Peak learning rate of everything outside the encoder.
+        task_lr: Factors of both, by task.
         layer_decay: The learning rate of a layer is this factor times that of the layer above.
-        weight_decay: Decoupled; not on biases and LayerNorm.
-        schedule: After the warm-up, `linear` to zero at the full budget, or `constant`.
+        weight_decay: Decoupled; not on biases, LayerNorm and other vectors.
+        amsgrad: Whether the second moment that divides a step is the largest so far (Reddi et al.
+            2018, arXiv:1904.09237) instead of the current one.
+        schedule: The learning rate after the warm-up.
         warmup: Fraction of the full budget over which the learning rate rises from zero.
-        clip: Largest norm of the whole gradient; longer gradients are scaled down.
+        clip: What is done with long gradients.
     """
 
     lr: Annotated[float, Field(gt=0, le=1), FloatRange(1e-5, 3e-4, log=True)] = 3e-5
-    head_lr: Annotated[float, Field(gt=0, le=1), FloatRange(1e-4, 1e-2, log=True)] = 1e-3
+    head_lr: Annotated[float, Field(gt=0, le=1), FloatRange(1e-5, 1e-2, log=True)] = 1e-3
+    task_lr: TaskRates = TaskRates()
     layer_decay: Annotated[float, Field(gt=0, le=1), FloatRange(0.7, 1.0)] = 0.95
-    weight_decay: Annotated[float, Field(ge=0, le=1), FloatRange(1e-4, 1e-1, log=True)] = 1e-2
-    schedule: Annotated[Literal["linear", "constant"], Choice(("linear", "constant"))] = "linear"
+    # Not in the logarithm: most published runs have none.
+    weight_decay: Annotated[float, Field(ge=0, le=1), FloatRange(0.0, 0.1)] = 1e-2
+    amsgrad: Annotated[bool, Choice((False, True))] = False
+    schedule: Schedule = LinearSchedule()
     warmup: Annotated[float, Field(ge=0, lt=1), FloatRange(0.0, 0.2)] = 0.1
-    clip: Annotated[float, Field(gt=0), FloatRange(0.5, 5.0, log=True)] = 1.0
+    clip: Clipping = NormClipping()
 
     def learning_rate_factor(self, progress: float) -> float:
         """Return the factor in [0, 1] of the peak learning rate at progress in [0, 1]."""
         if progress < self.warmup:
             return progress / self.warmup
-        if self.schedule == "constant":
-            return 1.0
-        return max(0.0, (1.0 - progress) / (1.0 - self.warmup))
+        return self.schedule.factor((progress - self.warmup) / (1.0 - self.warmup))
 
-    def build(self, encoder: MinBert, heads: nn.Module) -> torch.optim.AdamW:
-        """Return torch's fused AdamW; each group carries its `peak_lr`."""
-        groups = self._encoder_groups(encoder)
-        groups += _decay_groups(heads.parameters(), self.head_lr, self.weight_decay)
-        return torch.optim.AdamW(groups, lr=0.0, fused=True)
+    def build(
+        self, encoders: nn.ModuleDict, tasks: nn.ModuleDict, others: nn.Module
+    ) -> torch.optim.AdamW:
+        """Return torch's fused AdamW over everything that is trained.
 
-    def _encoder_groups(self, encoder: MinBert) -> list[dict[str, Any]]:
-        """One pair of groups for the embeddings, each layer and the pooler."""
-        n_layers = encoder.shape.num_hidden_layers
-        depths: dict[int, list[nn.Parameter]] = {}
-        for name, parameter in encoder.named_parameters():
-            part, number = name.split(".")[:2]
-            if part == "layers":
-                layers_above = n_layers - 1 - int(number)
-            else:
-                layers_above = {"embeddings": n_layers, "pooler": 0}[part]
-            depths.setdefault(layers_above, []).append(parameter)
-        groups = []
-        for depth, parameters in depths.items():
-            peak = self.lr * self.layer_decay**depth
-            groups += _decay_groups(parameters, peak, self.weight_decay)
-        return groups
+        Each group carries its `peak_lr`, and as `task` the name of the task that it belongs to, or
+        None if tasks share it. `set_learning_rates` reads both.
+
+        Args:
+            encoders: One MinBert for all tasks, under any name that is no task's, or one for each
+                task, under the task's name.
+            tasks: Task -> what follows the encoder.
+            others: What else is trained, shared by tasks.
+        """
+        groups: list[dict[str, Any]] = []
+        for name, encoder in encoders.items():
+            for depth, parameters in _by_depth(cast(MinBert, encoder)).items():
+                groups += self._groups(parameters, self.lr * self.layer_decay**depth, name)
+        for name, module in tasks.items():
+            groups += self._groups(module.parameters(), self.head_lr, name)
+        groups += self._groups(others.parameters(), self.head_lr, "")
+        return torch.optim.AdamW(groups, lr=0.0, amsgrad=self.amsgrad, fused=True)
+
+    def _groups(
+        self, parameters: Iterable[nn.Parameter], peak_lr: float, owner: str
+    ) -> list[dict[str, Any]]:
+        """Split parameters into matrices, which decay, and vectors, which do not."""
+        task = owner if owner in TRAIN_NAMES else None
+        if task:
+            peak_lr *= self.task_lr.of(task)
+        decayed: list[nn.Parameter] = []
+        kept: list[nn.Parameter] = []
+        for parameter in parameters:
+            (decayed if parameter.ndim > 1 else kept).append(parameter)
+        return [
+            {"params": own, "peak_lr": peak_lr, "task": task, "weight_decay": decay}
+            for own, decay in ((decayed, self.weight_decay), (kept, 0.0))
+            if own
+        ]
 
 
-def _decay_groups(
-    parameters: Iterable[nn.Parameter], peak_lr: float, weight_decay: float
-) -> list[dict[str, Any]]:
-    """Split parameters into matrices, which decay, and vectors, which do not."""
-    decayed: list[nn.Parameter] = []
-    kept: list[nn.Parameter] = []
-    for parameter in parameters:
-        (decayed if parameter.ndim > 1 else kept).append(parameter)
-    return [
-        {"params": own, "peak_lr": peak_lr, "weight_decay": decay}
-        for own, decay in ((decayed, weight_decay), (kept, 0.0))
-        if own
-    ]
+def set_learning_rates(
+    optimizer: torch.optim.Optimizer,
+    optimization: Optimization,
+    progress: float,
+    tasks: Collection[TrainName],
+) -> None:
+    """Set the learning rate of each group for one step.
+
+    Args:
+        optimizer: What `optimization` built.
+        optimization: Schedule and factors.
+        progress: Of the full budget, in [0, 1], in the middle of the step.
+        tasks: The tasks that the step trains on, at least one.
+    """
+    factor = optimization.learning_rate_factor(progress)
+    shared = factor * fmean(optimization.task_lr.of(task) for task in tasks)
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak_lr"] * (shared if group["task"] is None else factor)
+
+
+def _by_depth(encoder: MinBert) -> dict[int, list[nn.Parameter]]:
+    """Return number of layers above -> parameters: of the embeddings, each layer, the pooler."""
+    n_layers = encoder.shape.num_hidden_layers
+    depths: dict[int, list[nn.Parameter]] = {}
+    for name, parameter in encoder.named_parameters():
+        part, number = name.split(".")[:2]
+        if part == "layers":
+            layers_above = n_layers - 1 - int(number)
+        else:
+            layers_above = {"embeddings": n_layers, "pooler": 0}[part]
+        depths.setdefault(layers_above, []).append(parameter)
+    return depths

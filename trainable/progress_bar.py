@@ -25,10 +25,13 @@ def train(run: Run, console: Console, title: str, on_unit: Callable[[Metrics], N
         TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
-        TextColumn("{task.completed:,.0f} tokens"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as bar:
-        row = bar.add_task(title, total=run.stage.budget_tokens, completed=run.tokens)
+        row = bar.add_task(title, total=1.0)
+
+        def show(what: str, share: float) -> None:
+            bar.update(row, description=f"{title}: {what}", completed=min(1.0, share))
+
         while not run.done:
-            on_unit(run.train_unit(lambda run: bar.update(row, completed=run.tokens)))
+            on_unit(run.train_unit(show))

@@ -21,12 +21,13 @@ import torch
 from ray import tune
 
 from trainable import checkpoint
-from trainable.data.sources import DataSource
-from trainable.encoder import EncoderConfig
 from trainable.evaluation import SCORE_KEYS, WORST_SCORE
 from trainable.loop import Run, RunFailed
+from trainable.multitask import STEP_METRICS
+from trainable.predictions import LABELLED, PREDICTIONS, Found, write_probabilities
 from trainable.run_config import RunConfig
-from trainable.workbench import Workbench, open_workbench
+from trainable.stages.training import StageFailed
+from trainable.workbench import Source, Workbench, open_workbench
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +35,11 @@ log = logging.getLogger(__name__)
 NUMBERS = (
     *SCORE_KEYS,
     *(f"confirm_{key}" for key in SCORE_KEYS),
-    "sst_loss",
-    "para_loss",
-    "sts_loss",
+    *STEP_METRICS,
     "unit",
     "tokens",
     "steps",
+    "prefix_seconds",
     "train_seconds",
     "eval_seconds",
     "start_seconds",
@@ -47,7 +47,7 @@ NUMBERS = (
     "peak_memory_bytes",
 )
 # One failure of the machine must not cost the trial; these belong to the trial itself.
-_TRIAL_FAILURES = (RunFailed, torch.OutOfMemoryError, MemoryError)
+_TRIAL_FAILURES = (RunFailed, StageFailed, torch.OutOfMemoryError, MemoryError)
 
 
 class MultitaskTrainable(tune.Trainable):
@@ -57,9 +57,9 @@ class MultitaskTrainable(tune.Trainable):
     are for tables only.
     """
 
-    # The last trial's workbench, and the data and encoder that it holds.
+    # The last trial's workbench, and what it was made from.
     _workbench: Workbench | None = None
-    _source: tuple[DataSource, EncoderConfig] | None = None
+    _source: Source | None = None
 
     def setup(self, config: dict[str, Any]) -> None:
         """Start the first trial of this actor."""
@@ -81,6 +81,7 @@ class MultitaskTrainable(tune.Trainable):
     def _start(self, config: dict[str, Any]) -> None:
         started = time.perf_counter()
         self._run: Run | None = None
+        self._found: Found = {}
         self.start_error: Exception | None = None
         try:
             self._release_memory()
@@ -98,10 +99,9 @@ class MultitaskTrainable(tune.Trainable):
             torch.cuda.reset_peak_memory_stats()
 
     def _new_run(self, config: RunConfig) -> Run:
-        encoder = EncoderConfig(source=config.encoder.source, revision=config.encoder.revision)
-        if self._workbench is None or self._source != (config.data, encoder):
-            self._workbench = open_workbench(config.data, encoder, self._device)
-            self._source = (config.data, encoder)
+        if self._workbench is None or self._source != Source.of(config):
+            self._workbench = open_workbench(config, self._device)
+            self._source = Source.of(config)
         return Run(config, self._workbench)
 
     def step(self) -> dict[str, Any]:
@@ -122,15 +122,18 @@ class MultitaskTrainable(tune.Trainable):
     def _unit(self, run: Run) -> dict[str, Any]:
         """Return the numbers of one unit; with the *confirm* scores after the last one."""
         metrics: dict[str, Any] = run.train_unit()
-        metrics |= run.evaluate("select")
+        started = time.perf_counter()
+        # What a finished run says of each example is kept: the report looks at it.
+        splits = LABELLED if run.done else ("select",)
+        self._found = {split: run.probabilities(split) for split in splits}
+        metrics |= run.score("select", self._found["select"])
         broken = [key for key in SCORE_KEYS if not math.isfinite(metrics[key])]
         if broken:
             raise RunFailed(f"{broken[0]} is {metrics[broken[0]]} in unit {run.units}")
         if run.done:
-            confirm = run.evaluate("confirm")
-            metrics["eval_seconds"] += confirm.pop("eval_seconds")
+            confirm = run.score("confirm", self._found["confirm"])
             metrics |= {f"confirm_{key}": value for key, value in confirm.items()}
-        return metrics | {"done": run.done}
+        return metrics | {"eval_seconds": time.perf_counter() - started, "done": run.done}
 
     def _report(self, metrics: dict[str, Any]) -> dict[str, Any]:
         """Return all keys: a result that lacks one would end the whole search in Tune."""
@@ -153,6 +156,8 @@ class MultitaskTrainable(tune.Trainable):
         started = time.perf_counter()
         if self._run is not None:
             checkpoint.save(self._run, Path(checkpoint_dir))
+            if self._run.done and self._found:
+                write_probabilities(self._run, Path(checkpoint_dir) / PREDICTIONS, self._found)
         self.save_seconds = time.perf_counter() - started
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]

@@ -11,97 +11,64 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from trainable.batch_order import BatchOrderConfig, Proportional
-from trainable.component import Choice, Component, FloatRange
+from trainable.component import Component
 from trainable.data.sources import DataSource, SampleData
 from trainable.encoder import EncoderConfig
 from trainable.errors import InputError, did_you_mean
-from trainable.heads import Head, LinearHead
-from trainable.losses import Loss
-from trainable.optimization import Optimization
-from trainable.pairs import JointPair, Pair
-from trainable.pooling import ClsPooling, Pooling
+from trainable.features import InputFeatures
+from trainable.pairs import NoPairLayer, PairLayer
+from trainable.stages.head_tuning import HeadTuning, NoHeadTuning
+from trainable.stages.language_modelling import FurtherPretraining, NoFurtherPretraining
+from trainable.stages.multitask import Multitask
+from trainable.stages.nli_training import NliTraining, NoNli
+from trainable.task_config import ParaTask, SingleTask, StsTask
 
-SCHEMA_VERSION = 1  # the newest that this program reads
-PooledDropout = Annotated[float, Field(ge=0, lt=1), FloatRange(0.0, 0.5)]
-
-
-class SingleTask(Component):
-    """A task with one sentence (SST): its loss is the cross entropy over its classes.
-
-    Attributes:
-        pooling: From token states to one vector.
-        dropout: On that vector.
-        head: From that vector to logits.
-    """
-
-    pooling: Pooling = ClsPooling()
-    dropout: PooledDropout = 0.1
-    head: Head = LinearHead()
-
-    @property
-    def loss(self) -> Loss:
-        """The loss's name."""
-        return "cross_entropy"
-
-
-class PairTask(Component):
-    """A task with two sentences (paraphrase, STS).
-
-    Attributes:
-        pooling: From token states to one vector for each sequence.
-        dropout: On those vectors.
-        pair: From two sentences to one output.
-        loss: Binary cross entropy, or squared error.
-    """
-
-    pooling: Pooling = ClsPooling()
-    dropout: PooledDropout = 0.1
-    pair: Pair = JointPair()
-    loss: Annotated[Literal["bce", "mse"], Choice(("bce", "mse"))] = "bce"
-
-
-class Multitask(Component):
-    """The stage that trains the encoder and all heads on the three tasks.
-
-    Attributes:
-        batch_order: Which tasks give a batch at each step; it holds the gradient combination.
-        optimization: AdamW and its schedule.
-        budget_tokens: Real tokens through forward and backward, over the whole stage.
-        units: Reporting intervals that the budget is cut into.
-        precision: `fp32`, or `bf16` autocast over float32 weights.
-    """
-
-    kind: Literal["multitask"] = "multitask"
-    batch_order: BatchOrderConfig = Proportional()
-    optimization: Optimization = Optimization()
-    budget_tokens: Annotated[int, Field(ge=1)] = 1_000_000
-    units: Annotated[int, Field(ge=1)] = 9
-    precision: Literal["fp32", "bf16"] = "fp32"
+SCHEMA_VERSION = 2
 
 
 class RunConfig(Component):
-    """One run.
+    """One run: an encoder, three tasks, and the stages that train them.
+
+    The last four fields are the stages, in their order; one of kind `none` is left out.
 
     Attributes:
         schema_version: Version of this format.
         seed: Every random draw of the run derives from it.
         data: Where examples come from.
-        encoder: The shared encoder.
+        encoder: The encoder, or encoders.
+        features: What the input holds besides the words.
         sst: Sentiment.
         para: Paraphrase.
         sts: Similarity.
-        stages: What is done with them, in turn. One stage, multitask fine-tuning, for now.
+        pair_layer: A layer that paraphrase and similarity share.
+        further_pretraining: Language modelling on text.
+        nli: Natural language inference.
+        multitask: Fine-tuning of encoder and heads; None leaves it out.
+        head_tuning: Training of heads on the frozen encoder.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     data: DataSource = SampleData()
     encoder: EncoderConfig = EncoderConfig()
+    features: InputFeatures = InputFeatures()
     sst: SingleTask = SingleTask()
-    para: PairTask = PairTask()
-    sts: PairTask = PairTask()
-    stages: tuple[Multitask] = (Multitask(),)
+    para: ParaTask = ParaTask()
+    sts: StsTask = StsTask()
+    pair_layer: PairLayer = NoPairLayer()
+    further_pretraining: FurtherPretraining = NoFurtherPretraining()
+    nli: NliTraining = NoNli()
+    multitask: Multitask | None = Multitask()
+    head_tuning: HeadTuning = NoHeadTuning()
+
+    @property
+    def units(self) -> int:
+        """Reports of a full run.
+
+        They divide the multitask stage. Head tuning belongs to the last one; without a multitask
+        stage there is only one.
+        """
+        return 1 if self.multitask is None else self.multitask.units
 
     def to_dict(self) -> dict[str, Any]:
         """Return every field as plain JSON values."""
@@ -116,17 +83,18 @@ class RunConfig(Component):
             origin: Name of the file, for messages.
 
         Raises:
-            InputError: A field is unknown, missing or out of range, or the format is newer. A
+            InputError: A field is unknown, missing or out of range, or the format is another. A
                 missing field is not filled in: a default that changed later must not change what
                 an old file means.
         """
         if not isinstance(values, dict):
             raise InputError(f"{origin}: a RunConfig is a JSON object, not {type(values).__name__}")
         version = values.get("schema_version")
-        if isinstance(version, int) and version > SCHEMA_VERSION:
+        if isinstance(version, int) and version != SCHEMA_VERSION:
+            other = "a newer" if version > SCHEMA_VERSION else "an older"
             raise InputError(
-                f"{origin}: schema_version is {version}, this program reads up to "
-                f"{SCHEMA_VERSION}; install a newer version of the project"
+                f"{origin}: schema_version is {version}, this program reads {SCHEMA_VERSION}; "
+                f"use {other} version of the project for this file"
             )
         try:
             # Strict: "3" is no number and true is no 1. From JSON, so that lists may be tuples.

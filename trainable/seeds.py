@@ -39,9 +39,22 @@ class ExampleOrder:
             number, offset = divmod(self.position, self.n_examples)
             if number != self._pass:
                 generator = torch.Generator().manual_seed(derive(self.seed, number))
-                self._order = torch.randperm(self.n_examples, generator=generator)
+                self._order = self._draw_pass(generator)
                 self._pass = number
             parts.append(self._order[offset : offset + n])
             self.position += len(parts[-1])
             n -= len(parts[-1])
         return torch.cat(parts)
+
+    def _draw_pass(self, generator: torch.Generator) -> Tensor:
+        return torch.randperm(self.n_examples, generator=generator)
+
+
+class ReplacementOrder(ExampleOrder):
+    """Numbers of examples drawn with replacement: each is as likely at every draw.
+
+    A "pass" is only how many numbers are drawn at once.
+    """
+
+    def _draw_pass(self, generator: torch.Generator) -> Tensor:
+        return torch.randint(self.n_examples, (self.n_examples,), generator=generator)

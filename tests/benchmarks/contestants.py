@@ -43,18 +43,20 @@ class Ours:
     def __init__(self, config: RunConfig, bench: Workbench) -> None:
         self.run = Run(config, bench)
         self.run.model.train()
+        assert self.run.training is not None
+        self.training = self.run.training
 
     def step(self, drawn: Drawn) -> Work:
         """See `Contestant`."""
         before = self.run.tokens
-        self.run._step()
+        self.training.step()
         return Work(self.run.tokens - before, self.run.tokens - before)
 
     def losses(self, drawn: Drawn) -> dict[TaskName, Tensor]:
         """Return the losses of these examples."""
         numbers = {task: torch.tensor(own) for task, own in drawn.items()}
         batch = self.run.workbench.corpus.batch("train", numbers, pair_encodings(self.run.config))
-        return self.run._losses(batch)
+        return self.training._losses(batch)  # type: ignore[return-value]
 
 
 class Padded(nn.Module):
@@ -70,8 +72,8 @@ class Padded(nn.Module):
     def __init__(self, config: RunConfig, texts: Texts, device: str, siamese: bool) -> None:
         super().__init__()
         self.texts, self.device, self.siamese = texts, device, siamese
-        self.optimization = config.stages[0].optimization
-        self.autocast = config.stages[0].precision == "bf16"
+        self.optimization = config.multitask.optimization
+        self.autocast = config.multitask.precision == "bf16"
         source, revision = config.encoder.source, config.encoder.revision or "main"
         self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(source, revision=revision)
         self.encoder: Any = transformers.BertModel.from_pretrained(
@@ -167,6 +169,6 @@ class Padded(nn.Module):
         losses, work = self.losses(drawn)
         self.optimizer.zero_grad(set_to_none=True)
         torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.parameters(), self.optimization.clip)
+        nn.utils.clip_grad_norm_(self.parameters(), self.optimization.clip.max_norm)
         self.optimizer.step()
         return work

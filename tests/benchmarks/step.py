@@ -7,7 +7,7 @@
 Every step trains on N examples of each of SST, paraphrase and STS. The contestants take turns step
 by step (A B C A B C ...), on the same examples, so that drift of the machine hits all alike:
 
-- A: `Run._step`, lock-step order, plain gradients: packed, one pass for all tasks.
+- A: `MultitaskTraining.step`, lock-step order, plain gradients: packed, one pass for all tasks.
 - B: the same work as one writes it well with transformers' `BertModel`: SDPA, tokens prepared
   beforehand, padding to the longest of each task's batch, one pass per task, fused AdamW.
 - C: the shape of the course's code: tokenisation in the collate function, each sentence of a pair
@@ -53,8 +53,9 @@ from tests.benchmarks.contestants import (
 from trainable.batch_order import LockStep
 from trainable.data.sources import Cs224nData
 from trainable.encoder import EncoderConfig
-from trainable.run_config import Multitask, RunConfig
+from trainable.run_config import RunConfig
 from trainable.seeds import ExampleOrder, derive
+from trainable.stages.multitask import Multitask
 from trainable.tasks import TASK_NAMES
 from trainable.workbench import Workbench, open_workbench
 
@@ -195,7 +196,8 @@ def main(options: Options) -> None:
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     data = Cs224nData(dir=str(options.data_dir))
     encoder = EncoderConfig(source=options.encoder)
-    bench, texts = open_workbench(data, encoder, torch.device(options.device)), load_texts(data)
+    bench = open_workbench(RunConfig(data=data, encoder=encoder), torch.device(options.device))
+    texts = load_texts(data)
     machine = {
         "device": _device_name(options.device),
         "threads": torch.get_num_threads(),
@@ -209,7 +211,7 @@ def main(options: Options) -> None:
         def config(precision: Precision, batch: int = batch) -> RunConfig:
             order = LockStep(batch_size=batch)
             stage = Multitask(batch_order=order, precision=precision, budget_tokens=10**8)
-            return RunConfig(seed=options.seed, data=data, encoder=encoder, stages=(stage,))
+            return RunConfig(seed=options.seed, data=data, encoder=encoder, multitask=stage)
 
         plan = draw(config("fp32"), bench, batch, options.warmup + options.steps)
 

@@ -37,7 +37,8 @@ from trainable.data.sources import Cs224nData, DataSource, SampleData
 from trainable.encoder import EncoderConfig
 from trainable.evaluation import SCORE_KEYS
 from trainable.ray_trainable import MultitaskTrainable
-from trainable.run_config import Multitask, RunConfig
+from trainable.run_config import RunConfig
+from trainable.stages.multitask import Multitask
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def switches(options: Options, warm: bool, folder: str) -> dict[str, list[float]
         source = str(Path(source).absolute())
     stage = Multitask(budget_tokens=1000, units=1)
     configs = [
-        RunConfig(seed=i, data=data, encoder=EncoderConfig(source=source), stages=(stage,))
+        RunConfig(seed=i, data=data, encoder=EncoderConfig(source=source), multitask=stage)
         for i in range(options.trials)
     ]
     result = tune.run(

@@ -33,7 +33,8 @@ from trainable.evaluation import WORST_SCORE
 from trainable.hugging_face import write_encoder
 from trainable.loop import Run
 from trainable.pooling import ClsPooling
-from trainable.run_config import RunConfig, SingleTask
+from trainable.run_config import RunConfig
+from trainable.task_config import SingleTask
 from trainable.workbench import Workbench
 
 pytestmark = pytest.mark.slow

@@ -28,7 +28,8 @@ from trainable.data.sources import SampleData
 from trainable.encoder import EncoderConfig
 from trainable.evaluation import SCORE_KEYS
 from trainable.ray_trainable import NUMBERS
-from trainable.run_config import Multitask, RunConfig
+from trainable.run_config import RunConfig
+from trainable.stages.multitask import Multitask
 from trainable.tasks import TASK_NAMES
 
 pytestmark = pytest.mark.slow
@@ -208,7 +209,7 @@ def test_a_torn_state_of_tune_is_not_started_over(
 def shortened(finished: Finished, tmp_path: Path) -> Path:
     """Return a best.json whose run takes a second."""
     values = json.loads((finished.folder / "best.json").read_text())
-    values["run_config"]["stages"][0]["budget_tokens"] = 5000
+    values["run_config"]["multitask"]["budget_tokens"] = 5000
     path = tmp_path / "best.json"
     path.write_text(json.dumps(values))
     return path
@@ -220,7 +221,7 @@ def test_the_best_is_retrained_over_seeds(finished: Finished, tmp_path: Path) ->
     out = tmp_path / "retrain"
     values: dict[str, Any] = json.loads((out / "retrain.json").read_text())
     assert values["train_on"] == "train"
-    assert Best.model_validate(values["best"]).run_config.stages[0].budget_tokens == 5000
+    assert Best.model_validate(values["best"]).run_config.multitask.budget_tokens == 5000
     assert set(values["seeds"]) == {"1", "2"}
     for split in ("select", "confirm"):
         for key in SCORE_KEYS:

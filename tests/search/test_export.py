@@ -78,7 +78,13 @@ def test_without_a_finished_unit_there_is_no_best_and_the_rest_is_written(
 
 def test_nothing_half_written_stays(plan: Plan, best_json: Path) -> None:
     names = {path.name for path in plan.folder.local.iterdir()}
-    assert names == {"best.json", "trials.csv", "report.md", "best_so_far.png"}
+    assert names == {
+        "best.json",
+        "trials.csv",
+        "report.md",
+        "best_so_far.png",
+        "learning_curves.png",
+    }
 
 
 def test_results_are_written_again_over_the_old(
@@ -121,7 +127,7 @@ def changed(best_json: Path, **changes: Any) -> Path:
     return best_json
 
 
-LR = "run_config__stages__0__optimization__lr"
+LR = "run_config__multitask__optimization__lr"
 REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     "unknown field": ({"favourite": 1}, ["'favourite'"]),
     "missing field": ({"data_fingerprint": None}, ["'data_fingerprint'", "required"]),
@@ -131,7 +137,7 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"run_config__encodr": {}},
         ["'encodr'", "did you mean 'encoder'"],
     ),
-    "missing field of the RunConfig": ({LR: None}, ["'stages.0.optimization.lr' is missing"]),
+    "missing field of the RunConfig": ({LR: None}, ["'multitask.optimization.lr' is missing"]),
     "out of range": ({LR: -1.0}, ["lr", "greater than 0", "-1.0"]),
     "unknown kind": (
         {"run_config__sst__pooling": {"kind": "atention"}},

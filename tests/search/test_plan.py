@@ -96,7 +96,7 @@ def test_the_stated_size_of_a_checkpoint_is_nearly_that_on_disk(
 
 def test_the_base_has_what_the_options_ask_for(plan_of: MakePlan) -> None:
     plan = plan_of(seed=5, precision="bf16", units=4)
-    stage = plan.space.base.stages[0]
+    stage = plan.space.base.multitask
     assert plan.space.base.seed == 5
     assert (stage.precision, stage.units, stage.budget_tokens) == ("bf16", 4, 90_000)
     assert plan.rungs == (1, 3, 4)

@@ -4,11 +4,15 @@ import re
 from collections.abc import Callable
 
 import pytest
+from matplotlib.figure import Figure
 
+from search import report
 from search.export import write_results
+from search.figures import learning_curves_figure
 from search.plan import Plan
-from search.report import param_importances
+from search.report import param_importances, write_report
 from search.results import TrialRecord
+from trainable.tasks import TASKS
 
 MakePlan = Callable[..., Plan]
 MakeTrial = Callable[..., TrialRecord]
@@ -66,7 +70,7 @@ def test_the_best_configuration_is_that_of_the_winner(plan: Plan, trial_of: Make
 def test_pictures_that_are_linked_are_there(plan: Plan, trial_of: MakeTrial) -> None:
     text = report_of(plan, ten(plan, trial_of))
     links = re.findall(r"!\[[^]]+\]\(([^)]+)\)", text)
-    assert links == ["best_so_far.png", "importance.png"]
+    assert links == ["best_so_far.png", "learning_curves.png", "importance.png"]
     for link in links:
         assert (plan.folder.local / link).read_bytes().startswith(PNG)
     assert {p.name for p in plan.folder.local.glob("*.png")} == set(links)
@@ -116,3 +120,55 @@ def test_a_report_without_a_finished_unit_has_no_pictures(plan: Plan, trial_of: 
     text = report_of(plan, [trial_of(plan, 0, {}, "interrupted")])
     assert "## Leaderboard" in text
     assert "![" not in text
+
+
+def test_a_winner_without_predictions_has_a_sentence_for_an_analysis(
+    plan: Plan, trial_of: MakeTrial
+) -> None:
+    section = "## Analysis of the best configuration\n\nThere is none: "
+    text = report_of(plan, [trial_of(plan, 4, {1: 0.1, 3: 0.2}, "interrupted")])
+    assert f"{section}trial 4 ended after 3 of 9 units" in text
+    text = report_of(plan, [trial_of(plan, 4, {1: 0.1, 9: 0.2})])
+    assert f"{section}the checkpoints of trial 4 are not there" in text
+
+
+def test_further_sections_come_before_the_last(plan: Plan, trial_of: MakeTrial) -> None:
+    trials = [trial_of(plan, 0, {1: 0.1})]
+    write_report(plan, trials, trials[0], 600.0, ["## One\n\nfirst", "## Two\n\nsecond"])
+    text = (plan.folder.local / "report.md").read_text(encoding="utf-8")
+    headings = re.findall("^## (.+)$", text, flags=re.MULTILINE)
+    assert headings[-3:] == ["One", "Two", "Where the time went"]
+    assert "## One\n\nfirst\n\n## Two\n\nsecond\n\n## Where" in text
+
+
+def test_learning_curves_are_the_reports(plan: Plan, trial_of: MakeTrial) -> None:
+    trials = [trial_of(plan, n, {1: 0.1 * n, 2: 0.2, 9: 0.3}) for n in range(3)]
+    # A unit without a batch of the task has no loss.
+    for unit, loss in ((1, 2.0), (2, None), (9, 0.0)):
+        trials[1].reports[unit]["para_loss"] = loss
+    figure = learning_curves_figure(trials)
+    panels = {(axes.get_title(), axes.get_ylabel()): axes for axes in figure.axes}
+    assert {title for title, _ in panels} - {""} == {task.title for task in TASKS.values()}
+    for axes in figure.axes[:3]:
+        lines = [line.get_xydata().tolist() for line in axes.get_lines()]
+        assert lines == [[[1, 0.1 * n], [2, 0.2], [9, 0.3]] for n in range(3)]
+        assert "on select" in axes.get_ylabel()
+    losses = [line.get_xydata().tolist() for line in figure.axes[4].get_lines()]
+    assert losses == [[], [[1, 2.0], [9, 0.0]], []]
+    assert figure.axes[3].get_xlabel() == "units of the budget"
+
+
+def test_curves_are_drawn_of_the_best_trials_that_did_not_fail(
+    plan: Plan, trial_of: MakeTrial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+
+    def draw(trials: list[TrialRecord]) -> Figure:
+        drawn.extend(trial.number for trial in trials)
+        return learning_curves_figure(trials)
+
+    monkeypatch.setattr(report, "learning_curves_figure", draw)
+    trials = [trial_of(plan, n, {1: 0.1 * n}, "stopped") for n in range(7)]
+    trials += [trial_of(plan, 7, {1: 0.9}, "failed"), trial_of(plan, 8, {}, "interrupted")]
+    report_of(plan, trials)
+    assert drawn == [6, 5, 4, 3, 2]

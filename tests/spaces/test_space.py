@@ -19,12 +19,13 @@ from trainable.component import Choice, Domain, FloatRange
 from trainable.encoder import EncoderConfig
 from trainable.errors import InputError
 from trainable.optimization import Optimization
-from trainable.run_config import Multitask, RunConfig
+from trainable.run_config import RunConfig
+from trainable.stages.multitask import Multitask
 
 BASES = {
     "tiny": RunConfig(),
     "pretrained": RunConfig(encoder=EncoderConfig(source="google-bert/bert-base-uncased")),
-    "other": RunConfig(seed=3, stages=(Multitask(batch_order=LockStep(batch_size=8), units=3),)),
+    "other": RunConfig(seed=3, multitask=Multitask(batch_order=LockStep(batch_size=8), units=3)),
 }
 SPACES = {
     f"{name}-{base}": make_space(name, config)
@@ -110,7 +111,7 @@ def test_what_does_not_vary_is_that_of_the_base(space: Space) -> None:
         assert config.seed == space.base.seed
         assert config.encoder.source == space.base.encoder.source
         assert config.data == space.base.data
-        assert config.stages[0].units == space.base.stages[0].units
+        assert config.multitask.units == space.base.multitask.units
         found = everything.params_of(config)
         for name in found.keys() & base.keys():
             assert space.varies(name) or found[name] == base[name], name
@@ -167,7 +168,7 @@ def test_the_default_config_over_a_pretrained_encoder_lies_in_every_space(name: 
 
 
 def test_children_of_a_fixed_component_are_left_out() -> None:
-    base = RunConfig(stages=(Multitask(batch_order=RoundRobin()),))
+    base = RunConfig(multitask=Multitask(batch_order=RoundRobin()))
     space = Space("", base, ("multitask.batch_order.*",))
     names = {param.name for param in space.params()}
     assert "multitask.batch_order" not in names
@@ -182,5 +183,5 @@ def test_narrowed_range_takes_the_place_of_the_one_beside_the_field() -> None:
     space = Space("", RunConfig(), (name,), {name: FloatRange(1e-3, 2e-3, log=True)})
     for trial, config in trials(space, 10):
         lr: Value = trial.params[name]
-        assert config.stages[0].optimization == Optimization(lr=float(lr))
-        assert 1e-3 <= config.stages[0].optimization.lr <= 2e-3
+        assert config.multitask.optimization == Optimization(lr=float(lr))
+        assert 1e-3 <= config.multitask.optimization.lr <= 2e-3

@@ -12,7 +12,9 @@ from trainable.component import Choice, Domain, FloatRange, IntRange
 from trainable.heads import MlpHead
 from trainable.optimization import Optimization
 from trainable.pairs import SiamesePair
-from trainable.run_config import Multitask, PairTask, RunConfig
+from trainable.run_config import RunConfig
+from trainable.stages.multitask import Multitask
+from trainable.task_config import ParaTask
 
 
 def seen_in(config: RunConfig) -> dict[str, tuple[Domain, Value]]:
@@ -30,7 +32,7 @@ def seen_in(config: RunConfig) -> dict[str, tuple[Domain, Value]]:
 
 @given(st.data())
 def test_rebuilding_with_current_values_changes_nothing(
-    draw_config: Callable[[st.DataObject], RunConfig], data: st.DataObject
+    draw_config: Callable[..., RunConfig], data: st.DataObject
 ) -> None:
     config = draw_config(data)
     seen = seen_in(config)
@@ -39,7 +41,7 @@ def test_rebuilding_with_current_values_changes_nothing(
 
 @given(st.data())
 def test_a_config_has_the_hyperparameters_whose_parents_have_the_required_kinds(
-    draw_config: Callable[[st.DataObject], RunConfig], data: st.DataObject
+    draw_config: Callable[..., RunConfig], data: st.DataObject
 ) -> None:
     seen = seen_in(draw_config(data))
     expected = {
@@ -52,8 +54,8 @@ def test_a_config_has_the_hyperparameters_whose_parents_have_the_required_kinds(
 
 def test_values_are_those_of_the_fields() -> None:
     config = RunConfig(
-        para=PairTask(pair=SiamesePair(head=MlpHead(width=64))),
-        stages=(Multitask(batch_order=RoundRobin(batch_size=32)),),
+        para=ParaTask(pair=SiamesePair(head=MlpHead(width=64))),
+        multitask=Multitask(batch_order=RoundRobin(batch_size=32)),
     )
     values = {name: value for name, (_, value) in seen_in(config).items()}
     assert values["para.pair"] == "siamese"
@@ -64,14 +66,14 @@ def test_values_are_those_of_the_fields() -> None:
 
 
 def test_another_component_starts_from_its_defaults_and_the_chosen_one_keeps_its_values() -> None:
-    config = RunConfig(stages=(Multitask(batch_order=RoundRobin(batch_size=32)),))
+    config = RunConfig(multitask=Multitask(batch_order=RoundRobin(batch_size=32)))
 
     def choose(name: str, domain: Domain, current: Value) -> Value:
         return "proportional" if name == "multitask.batch_order" else current
 
     changed = rebuild(config, choose)
-    assert changed.stages[0].batch_order == Proportional()
-    assert rebuild(config, lambda _, __, current: current).stages[0].batch_order.batch_size == 32
+    assert changed.multitask.batch_order == Proportional()
+    assert rebuild(config, lambda _, __, current: current).multitask.batch_order.batch_size == 32
 
 
 def test_parents_come_before_their_children_and_names_are_unique() -> None:
@@ -133,5 +135,5 @@ def test_domain_is_the_range_beside_the_field(
 
 
 def test_family_is_read_from_the_union() -> None:
-    assert field_family(PairTask.model_fields["pair"])["siamese"] is SiamesePair
-    assert field_family(PairTask.model_fields["loss"]) == {}
+    assert field_family(ParaTask.model_fields["pair"])["siamese"] is SiamesePair
+    assert field_family(ParaTask.model_fields["loss"]) == {}

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tokenizers import Tokenizer
@@ -8,9 +10,10 @@ from tokenizers.processors import BertProcessing
 from trainable.corpus import Batch, Corpus, Pair
 from trainable.data.prepare import prepare
 from trainable.data.sources import SampleData
+from trainable.data.store import Sentences, TaskSplit
 from trainable.errors import InputError
 from trainable.pairs import CosinePair, JointPair, SiamesePair
-from trainable.tasks import TASK_NAMES, TaskName
+from trainable.tasks import TASK_NAMES, TaskName, TrainName
 from trainable.workbench import Workbench
 
 Example = tuple[str, str, float]
@@ -146,3 +149,85 @@ def test_tokenizer_without_special_tokens_is_refused(workbench: Workbench) -> No
     description = workbench.pretrained.tokenizer.to_str().replace("[SEP]", "[END]")
     with pytest.raises(InputError, match=r"no \[CLS\] or no \[SEP\]"):
         Corpus(data, Tokenizer.from_str(description), torch.device("cpu"))
+
+
+def tags_of(tokens: torch.Tensor) -> torch.Tensor:
+    """A tag for each token that says which token it is."""
+    return (tokens % 11 + 1).to(torch.uint8)
+
+
+def tagged(sentences: Sentences) -> Sentences:
+    return replace(sentences, tags=tags_of(sentences.tokens))
+
+
+def tagged_part(part: TaskSplit) -> TaskSplit:
+    second = None if part.sentence2 is None else tagged(part.sentence2)
+    return replace(part, sentence1=tagged(part.sentence1), sentence2=second)
+
+
+@pytest.fixture(scope="module")
+def tagged_corpus(workbench: Workbench) -> Corpus:
+    tokenizer = workbench.pretrained.tokenizer
+    data = prepare(SampleData().load(), tokenizer)
+    data = replace(
+        data,
+        train={task: tagged_part(part) for task, part in data.train.items()},
+        select={task: tagged_part(part) for task, part in data.select.items()},
+    )
+    sides = tuple(data.train["sst"].sentence1.select(torch.arange(n, n + 40)) for n in range(3))
+    return Corpus(data, tokenizer, torch.device("cpu"), (sides[0], sides[1], sides[2]))
+
+
+@pytest.mark.parametrize("pair", [JointPair(), SiamesePair()], ids=lambda pair: pair.kind)
+def test_every_token_keeps_its_tag_and_special_tokens_have_none(
+    workbench: Workbench, tagged_corpus: Corpus, pair: Pair
+) -> None:
+    special = [workbench.pretrained.tokenizer.token_to_id(name) for name in ("[CLS]", "[SEP]")]
+    numbers: dict[TrainName, torch.Tensor] = {name: torch.tensor(NUMBERS) for name in TASK_NAMES}
+    packed = tagged_corpus.batch("train", numbers, {"sst": None, "para": pair, "sts": pair}).packed
+    assert packed.tags is not None
+    is_special = torch.isin(packed.tokens, torch.tensor(special))
+    expected = torch.where(is_special, 0, tags_of(packed.tokens).long())
+    assert torch.equal(packed.tags, expected)
+    plain = workbench.corpus.batch("train", numbers, {"sst": None, "para": pair, "sts": pair})
+    assert torch.equal(plain.packed.tokens, packed.tokens)
+    assert plain.packed.tags is None
+
+
+def test_text_that_nobody_tagged_has_no_tags_beside_text_that_somebody_did(
+    tagged_corpus: Corpus,
+) -> None:
+    packed = tagged_corpus.batch("confirm", {"sst": torch.tensor(NUMBERS)}, {"sst": None}).packed
+    assert packed.tags is not None
+    assert not packed.tags.any()
+
+
+def test_inference_has_three_sentences_an_example_and_no_label(
+    workbench: Workbench, tagged_corpus: Corpus
+) -> None:
+    """The sides are sentences n, n + 1 and n + 2 of sentiment."""
+    pairs: dict[TrainName, Pair] = {"nli": None, "sst": None}
+    numbers = [4, 0, 30]
+    asked: dict[TrainName, torch.Tensor] = {"nli": torch.tensor(numbers)}
+    batch = tagged_corpus.batch("train", asked, pairs)
+    assert batch.labels == {}
+    assert len(batch.packed.cu_seqlens) - 1 == len(batch.rows["nli"]) == 9
+    expected = [number + side for side in range(3) for number in numbers]
+    single = workbench.corpus.batch("train", {"sst": torch.tensor(expected)}, pairs)
+    for one, other in zip(batch.rows["nli"].tolist(), single.rows["sst"].tolist(), strict=True):
+        assert sequence(batch, one) == sequence(single, other)
+
+
+def test_with_dev_among_the_train_sets_nothing_is_lost(tagged_corpus: Corpus) -> None:
+    joined = tagged_corpus.with_dev_in_train()
+    for task in TASK_NAMES:
+        parts = [tagged_corpus.splits[split][task] for split in ("train", "select", "confirm")]
+        rows = joined.splits["train"][task]
+        assert rows.ids == tuple(name for part in parts for name in part.ids)
+        labels = [part.labels for part in parts if part.labels is not None]
+        assert rows.labels is not None
+        assert torch.equal(rows.labels, torch.cat(labels))
+        assert joined.splits["select"][task] is tagged_corpus.splits["select"][task]
+    assert joined.splits["train"]["nli"] is tagged_corpus.splits["train"]["nli"]
+    assert "nli" in tagged_corpus.splits["train"]
+    assert len(tagged_corpus.splits["train"]["sst"]) == 3000

@@ -10,8 +10,16 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from trainable.evaluation import SCORE_KEYS, WORST_SCORE, accuracy, pearson, scores
-from trainable.tasks import TaskName
+from trainable.evaluation import (
+    SCORE_KEYS,
+    WORST_SCORE,
+    accuracy,
+    pearson,
+    scores,
+    standard_error,
+    with_overall,
+)
+from trainable.tasks import TASKS, TaskName
 
 PAIRS = st.lists(st.tuples(st.floats(0, 5, width=32), st.floats(0, 5, width=32)), min_size=2)
 
@@ -82,3 +90,38 @@ def test_worst_score_is_the_worst() -> None:
     metrics = scores(*dev(0.0, 0.0, -1.0))
     assert metrics["score"] == pytest.approx(WORST_SCORE)
     assert metrics["score_2024"] == pytest.approx(0)
+
+
+@given(st.integers(1, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_the_error_of_an_accuracy_is_that_of_a_mean_of_hits(hits_and_n: tuple[int, int]) -> None:
+    hits, n = hits_and_n
+    outcomes = np.array([1.0] * hits + [0.0] * (n - hits))
+    for task in ("sst", "para"):
+        found = standard_error(TASKS[task], hits / n, n)
+        assert found == pytest.approx(outcomes.std() / math.sqrt(n))
+
+
+@pytest.mark.parametrize("r", [-0.9, 0.0, 0.3, 0.87])
+def test_the_error_of_a_correlation_is_its_spread_over_samples(r: float) -> None:
+    n = 200
+    generator = np.random.default_rng(0)
+    x, noise = generator.normal(size=(2, 1000, n))
+    y = r * x + math.sqrt(1 - r**2) * noise
+    drawn = [np.corrcoef(a, b)[0, 1] for a, b in zip(x, y, strict=True)]
+    assert standard_error(TASKS["sts"], r, n) == pytest.approx(np.std(drawn), rel=0.1)
+
+
+def test_too_few_examples_have_no_error() -> None:
+    assert math.isnan(standard_error(TASKS["sst"], 0.0, 0))
+    assert math.isnan(standard_error(TASKS["sts"], 1.0, 3))
+
+
+def test_overall_scores_of_many_runs_are_those_of_each() -> None:
+    rows = torch.rand(3, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    metrics = dict(zip(("sst_acc", "para_acc", "sts_corr"), rows, strict=True))
+    together = with_overall(metrics)
+    assert set(together) == set(SCORE_KEYS)
+    for i in range(7):
+        alone = with_overall({key: float(row[i]) for key, row in metrics.items()})
+        for key in SCORE_KEYS:
+            assert float(together[key][i]) == pytest.approx(alone[key])

@@ -5,7 +5,9 @@ import torch
 from torch import nn
 
 from trainable.dropout import Dropout
-from trainable.heads import CosineScale, LinearHead, MlpHead
+from trainable.heads import Activation, LinearHead, MlpHead
+
+X = torch.randn(4, 12, generator=torch.Generator().manual_seed(1))
 
 
 def generator() -> torch.Generator:
@@ -16,7 +18,7 @@ def generator() -> torch.Generator:
     "head", [LinearHead(), MlpHead(), MlpHead(depth=3, width=7, layer_norm=True)], ids=repr
 )
 def test_head_maps_width_to_outputs(head: LinearHead | MlpHead) -> None:
-    assert head.build(12, 5, generator())(torch.randn(4, 12)).shape == (4, 5)
+    assert head.build(12, 5, generator())(X).shape == (4, 5)
 
 
 def test_mlp_has_the_parts_asked_for_in_order() -> None:
@@ -29,30 +31,24 @@ def test_mlp_has_the_parts_asked_for_in_order() -> None:
     assert sizes == [(12, 7), (7, 7), (7, 5)]
 
 
-COSINES = torch.tensor([[-1.0], [-0.5], [0.0], [0.8], [1.0]])
+@pytest.mark.parametrize("activation", ["relu", "gelu", "tanh", "leaky_relu"])
+def test_mlp_is_the_stated_function(activation: Activation) -> None:
+    module = MlpHead(width=7, activation=activation).build(12, 5, generator()).eval()
+    first, last = (part for part in module.modules() if isinstance(part, nn.Linear))
+    x = X @ first.weight.T + first.bias
+    hidden = {
+        "relu": x.clamp(min=0),
+        "gelu": x * (1 + torch.erf(x / 2**0.5)) / 2,
+        "tanh": 2 / (1 + (-2 * x).exp()) - 1,
+        "leaky_relu": torch.where(x > 0, x, 0.01 * x),
+    }[activation]
+    torch.testing.assert_close(module(X), hidden @ last.weight.T + last.bias)
 
 
-def test_cosine_scalings_are_the_stated_functions() -> None:
-    assert torch.equal(CosineScale("shift", as_logit=False)(COSINES), (COSINES + 1) / 2)
-    assert torch.equal(CosineScale("relu", as_logit=False)(COSINES), COSINES.clamp(min=0))
-    learned = CosineScale("learned", as_logit=False)
-    assert sum(p.numel() for p in learned.parameters()) == 2
-    expected = (learned.slope * COSINES + learned.offset).sigmoid()
-    torch.testing.assert_close(learned(COSINES), expected)
-
-
-@pytest.mark.parametrize("scaling", ["shift", "relu", "learned"])
-def test_logit_is_that_of_the_score_and_finite_everywhere(scaling: str) -> None:
-    score = CosineScale(scaling, as_logit=False)(COSINES)
-    logit = CosineScale(scaling, as_logit=True)(COSINES)
-    assert torch.isfinite(logit).all()
-    torch.testing.assert_close(logit.sigmoid(), score.clamp(1e-4, 1 - 1e-4))
-
-
-@pytest.mark.parametrize("scaling", ["shift", "relu", "learned"])
-def test_score_lies_between_zero_and_one_and_grows_with_the_cosine(scaling: str) -> None:
-    score = CosineScale(scaling, as_logit=False)(torch.linspace(-1, 1, 101)[:, None])[:, 0]
-    assert score.min() >= 0
-    assert score.max() <= 1
-    assert (score.diff() >= 0).all()
-    assert score[-1] > score[0]
+def test_mlp_drops_the_hidden_layer_in_training_only() -> None:
+    module = MlpHead(width=512, activation="tanh", dropout=0.45).build(12, 5, generator())
+    hidden = module[:-1](X)  # type: ignore[index]
+    assert 0.4 < float((hidden == 0).float().mean()) < 0.5
+    assert not torch.equal(module(X), module(X))
+    module.eval()
+    assert torch.equal(module(X), module(X))

@@ -10,25 +10,33 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer, BertModel
 
 from trainable.batch_order import LockStep
-from trainable.data.sources import SampleData
 from trainable.encoder import EncoderConfig, load_pretrained
+from trainable.features import InputFeatures
 from trainable.hugging_face import write_encoder, write_heads
 from trainable.loop import Run
 from trainable.model import build_model
-from trainable.run_config import Multitask, RunConfig
+from trainable.pairs import DensePairLayer
+from trainable.run_config import RunConfig
+from trainable.stages.multitask import Multitask
+from trainable.tasks import TASK_NAMES
 from trainable.workbench import Workbench, open_workbench
 
 SENTENCES = ["a film", "the plot is not very good , but the cast is wonderful", "good"]
 
 
-@pytest.fixture(scope="module")
-def run(workbench: Workbench) -> Run:
-    """A run that has trained, so that its encoder is not the one that it began with."""
-    stage = Multitask(budget_tokens=1500, units=1)
-    run = Run(RunConfig(encoder=EncoderConfig(dropout=0.2), stages=(stage,)), workbench)
+def trained(workbench: Workbench, encoder: EncoderConfig) -> Run:
+    """Return a run that has trained, so that its encoder is not the one that it began with."""
+    stage = Multitask(batch_order=LockStep(batch_size=8), budget_tokens=1500, units=1)
+    config = RunConfig(encoder=encoder, pair_layer=DensePairLayer(), multitask=stage)
+    run = Run(config, workbench)
     run.train_unit()
     run.model.eval()
     return run
+
+
+@pytest.fixture(scope="module")
+def run(workbench: Workbench) -> Run:
+    return trained(workbench, EncoderConfig(dropout=0.2))
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +55,7 @@ def test_transformers_gives_the_hidden_states_of_our_encoder(run: Run, folder: P
     corpus = run.workbench.corpus
     batch = corpus.batch("select", {"sst": torch.arange(8)}, {"sst": None})
     with torch.inference_mode():
-        ours = run.model.encoder(batch.packed)
+        ours = run.model.encoder_of("sst")(batch.packed)
         for row in range(8):
             first, last = batch.packed.cu_seqlens[row : row + 2].tolist()
             theirs = model(batch.packed.tokens[None, first:last]).last_hidden_state[0]
@@ -57,10 +65,10 @@ def test_transformers_gives_the_hidden_states_of_our_encoder(run: Run, folder: P
 def test_our_own_loader_gives_the_same_weights(run: Run, folder: Path) -> None:
     loaded = load_pretrained(EncoderConfig(source=str(folder)), ())
     assert loaded.shape == run.workbench.pretrained.shape
-    trained = run.model.encoder.state_dict()
-    assert loaded.parameters.keys() == trained.keys()
+    now = run.model.encoder_of("sst").state_dict()
+    assert loaded.parameters.keys() == now.keys()
     for name, tensor in loaded.parameters.items():
-        assert torch.equal(tensor, trained[name]), name
+        assert torch.equal(tensor, now[name]), name
     began = run.workbench.pretrained.parameters
     assert not torch.equal(
         loaded.parameters["layers.0.feed_in.weight"], began["layers.0.feed_in.weight"]
@@ -91,10 +99,10 @@ def test_config_says_what_ran(run: Run, folder: Path) -> None:
 @pytest.mark.slow
 def test_a_run_can_start_from_what_another_wrote(folder: Path) -> None:
     encoder = EncoderConfig(source=str(folder))
-    bench = open_workbench(SampleData(), encoder, torch.device("cpu"))
     config = RunConfig(
-        encoder=encoder, stages=(Multitask(budget_tokens=500, units=1, batch_order=LockStep()),)
+        encoder=encoder, multitask=Multitask(budget_tokens=500, units=1, batch_order=LockStep())
     )
+    bench = open_workbench(config, torch.device("cpu"))
     assert Run(config, bench).train_unit()["sst_loss"] > 0
 
 
@@ -105,11 +113,14 @@ def test_heads_are_written_whole_with_the_config(run: Run, tmp_path: Path) -> No
     config = RunConfig.from_dict(json.loads(text), "run_config.json")
     assert config == run.config
     fresh = build_model(config, run.workbench.pretrained, torch.device("cpu"), torch.Generator())
-    fresh.tasks.load_state_dict(load_file(tmp_path / "heads.safetensors"))
-    for (name, one), (_, other) in zip(
-        fresh.tasks.state_dict().items(), run.model.tasks.state_dict().items(), strict=True
-    ):
-        assert torch.equal(one, other), name
+    rest = fresh.load_state_dict(load_file(tmp_path / "heads.safetensors"), strict=False)
+    assert not rest.unexpected_keys
+    assert all(name.startswith("encoders.") for name in rest.missing_keys)
+    found = fresh.state_dict()
+    outside = {n: t for n, t in run.model.state_dict().items() if not n.startswith("encoders.")}
+    assert any(name.startswith("pair_layer.") for name in outside)
+    for name, tensor in outside.items():
+        assert torch.equal(found[name], tensor), name
 
 
 def test_encoder_and_heads_together_predict_as_the_run(
@@ -118,7 +129,44 @@ def test_encoder_and_heads_together_predict_as_the_run(
     write_heads(run, tmp_path)
     other = Run(run.config, run.workbench)
     encoder = load_pretrained(EncoderConfig(source=str(folder)), ()).parameters
-    other.model.encoder.load_state_dict(encoder)
-    other.model.tasks.load_state_dict(load_file(tmp_path / "heads.safetensors"))
+    other.model.load_encoder(encoder)
+    other.model.load_state_dict(load_file(tmp_path / "heads.safetensors"), strict=False)
     for task, predicted in other.predict("select").items():
         assert torch.equal(predicted, run.predict("select")[task]), task
+
+
+def test_an_encoder_for_each_task_is_written_for_each_task(
+    workbench: Workbench, tmp_path: Path
+) -> None:
+    run = trained(workbench, EncoderConfig(sharing="per_task"))
+    write_encoder(run, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == set(TASK_NAMES)
+    seen = []
+    for task in TASK_NAMES:
+        loaded = load_pretrained(EncoderConfig(source=str(tmp_path / task)), ())
+        for name, tensor in run.model.encoder_of(task).state_dict().items():
+            assert torch.equal(tensor, loaded.parameters[name]), name
+        seen.append(loaded.parameters["layers.0.feed_in.weight"])
+        report: Any = BertModel.from_pretrained(tmp_path / task, output_loading_info=True)[1]
+        assert not report["missing_keys"]
+    assert not torch.equal(seen[0], seen[1])
+    assert not torch.equal(seen[1], seen[2])
+
+
+def test_a_table_of_tags_is_written_with_the_heads(workbench: Workbench, tmp_path: Path) -> None:
+    """No other program has one: the encoder's folder is BERT as everybody knows it."""
+    config = RunConfig(features=InputFeatures(pos_tags=True), multitask=None)
+    run = Run(config, workbench)
+    table = run.model.encoder_of("sst").embeddings.tag
+    assert table is not None
+    table.weight.data.fill_(0.5)
+    write_encoder(run, tmp_path / "encoder")
+    report: Any = BertModel.from_pretrained(tmp_path / "encoder", output_loading_info=True)[1]
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    write_heads(run, tmp_path)
+    other = Run(config, workbench)
+    other.model.load_state_dict(load_file(tmp_path / "heads.safetensors"), strict=False)
+    found = other.model.encoder_of("sst").embeddings.tag
+    assert found is not None
+    assert torch.equal(found.weight, table.weight)

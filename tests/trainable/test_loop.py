@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,28 +10,46 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from trainable.batch_order import LockStep, RoundRobin
+from trainable.bert import MinBert
 from trainable.corpus import Batch, Corpus
 from trainable.encoder import EncoderConfig
+from trainable.evaluation import SCORE_KEYS
 from trainable.gradients import PCGrad, PlainGradients, WeightedGradients
 from trainable.loop import Run, RunFailed
 from trainable.losses import loss_value
-from trainable.model import pair_encodings
-from trainable.optimization import Optimization
+from trainable.model import MultitaskBert, pair_encodings
+from trainable.multitask import STEP_METRICS, MultitaskTraining
+from trainable.optimization import NoClipping, NormClipping, Optimization
+from trainable.pairs import ParaCosine
 from trainable.pooling import ClsPooling
-from trainable.run_config import Multitask, PairTask, RunConfig, SingleTask
+from trainable.run_config import RunConfig
+from trainable.stages.head_tuning import CachedHeadTuning, NoHeadTuning
+from trainable.stages.multitask import Multitask
+from trainable.task_config import ParaTask, SingleTask, StsTask
 from trainable.tasks import TASK_NAMES, TASKS, TaskName
 from trainable.workbench import Workbench
-
-NO_CLIP = 1e9
 
 
 def short(config: RunConfig | None = None, **stage: Any) -> RunConfig:
     """Return a run of a few steps."""
-    stages = (Multitask(**{"budget_tokens": 1500, "units": 1} | stage),)
-    return (config or RunConfig()).model_copy(update={"stages": stages})
+    multitask = Multitask(**{"budget_tokens": 1500, "units": 1} | stage)
+    return (config or RunConfig()).model_copy(update={"multitask": multitask})
+
+
+def training(run: Run) -> MultitaskTraining:
+    assert run.training is not None
+    return run.training
+
+
+def shared_encoder(model: MultitaskBert) -> MinBert:
+    encoder = model.encoders["shared"]
+    assert isinstance(encoder, MinBert)
+    return encoder
 
 
 def weights(run: Run) -> dict[str, Tensor]:
@@ -70,19 +89,20 @@ def test_seed_decides_heads_order_and_dropout(workbench: Workbench) -> None:
     head = "tasks.sst.head.weight"
     assert not torch.equal(weights(first)[head], weights(second)[head])
     for task in TASK_NAMES:
-        assert not torch.equal(first.examples[task].take(50), second.examples[task].take(50))
-    assert [first.batch_order.next(0) for _ in range(50)] != [
-        second.batch_order.next(0) for _ in range(50)
+        one, other = (training(run).examples[task].take(50) for run in (first, second))
+        assert not torch.equal(one, other)
+    assert [training(first).order.next(0) for _ in range(50)] != [
+        training(second).order.next(0) for _ in range(50)
     ]
     x = torch.ones(1000)
-    dropouts = [run.model.train().encoder.embeddings.dropout for run in (first, second)]
+    dropouts = [shared_encoder(run.model.train()).embeddings.dropout for run in (first, second)]
     assert not torch.equal(dropouts[0](x), dropouts[1](x))
 
 
 def test_a_run_leaves_the_shared_weights_alone(workbench: Workbench) -> None:
     before = {name: t.clone() for name, t in workbench.pretrained.parameters.items()}
     run = Run(short(), workbench)
-    encoder = run.model.encoder.state_dict()
+    encoder = shared_encoder(run.model).state_dict()
     assert equal(dict(encoder), before)
     run.train_unit()
     assert equal(dict(workbench.pretrained.parameters), before)
@@ -109,19 +129,19 @@ def test_every_task_learns_eight_examples_by_heart(
 
 def test_losses_are_means_over_the_unit(workbench: Workbench) -> None:
     run = Run(short(batch_order=LockStep(batch_size=4)), workbench)
-    seen: list[dict[TaskName, float]] = []
-    step = run._step
+    seen: list[dict[str, float]] = []
+    step = training(run).step
 
-    def record() -> dict[TaskName, Tensor]:
-        losses = step()
-        seen.append({task: float(loss) for task, loss in losses.items()})
-        return losses
+    def record() -> dict[str, Tensor]:
+        metrics = step()
+        seen.append({key: float(value) for key, value in metrics.items()})
+        return metrics
 
-    run._step = record  # type: ignore[method-assign]
+    training(run).step = record  # type: ignore[method-assign]
     metrics = run.train_unit()
     assert len(seen) > 1
     for task in TASK_NAMES:
-        mean = sum(losses[task] for losses in seen) / len(seen)
+        mean = sum(step[f"{task}_loss"] for step in seen) / len(seen)
         assert metrics[f"{task}_loss"] == pytest.approx(mean, rel=1e-5)
 
 
@@ -137,7 +157,7 @@ def test_units_end_at_equal_shares_of_the_budget(workbench: Workbench) -> None:
     run = Run(short(batch_order=LockStep(batch_size=2), budget_tokens=1000, units=3), workbench)
     tokens, largest = [0], 0
     while not run.done:
-        run.train_unit(lambda run: tokens.append(run.tokens))
+        run.train_unit(lambda what, share: tokens.append(run.tokens))
         largest = max(b - a for a, b in pairwise(tokens))
         assert run.tokens == tokens[-1]
         assert 1000 * run.units / 3 <= run.tokens < 1000 * run.units / 3 + largest
@@ -181,12 +201,12 @@ def test_learning_rate_follows_the_full_budget_and_not_the_units(workbench: Work
 def test_loss_that_is_no_number_fails_the_run_by_task(
     workbench: Workbench, bias: float, loss: str
 ) -> None:
-    config = RunConfig(para=PairTask(loss="mse"))
+    config = RunConfig(para=ParaTask(loss="mse"))
     run = Run(short(config, batch_order=LockStep(batch_size=2), budget_tokens=1), workbench)
     head = run.model.tasks["para"].get_submodule("head.head")
     assert isinstance(head, nn.Linear)
     head.bias.data[0] = bias
-    with pytest.raises(RunFailed, match=f"losses are not finite in unit 1: para {loss}"):
+    with pytest.raises(RunFailed, match=f"not finite in unit 1: para_loss {loss}"):
         run.train_unit()
 
 
@@ -201,11 +221,11 @@ def without_dropout(
         RunConfig(
             encoder=EncoderConfig(dropout=0.0),
             sst=SingleTask(dropout=0.0),
-            para=PairTask(dropout=0.0, pooling=ClsPooling(pooler=para_pooler)),
-            sts=PairTask(dropout=0.0, pooling=ClsPooling(pooler=True)),
+            para=ParaTask(dropout=0.0, pooling=ClsPooling(pooler=para_pooler)),
+            sts=StsTask(dropout=0.0, pooling=ClsPooling(pooler=True)),
         ),
         batch_order=LockStep(batch_size=4, gradients=gradients),
-        optimization=Optimization(clip=NO_CLIP),
+        optimization=Optimization(clip=NoClipping()),
     )
 
 
@@ -214,7 +234,7 @@ def task_gradients(config: RunConfig, workbench: Workbench) -> dict[TaskName, di
     run = Run(config, workbench)
     result: dict[TaskName, dict[str, Tensor]] = {}
     for task in TASK_NAMES:
-        numbers = {task: run.examples[task].take(4)}
+        numbers = {task: training(run).examples[task].take(4)}
         batch = workbench.corpus.batch("train", numbers, pair_encodings(config))
         loss_name = {"sst": config.sst.loss, "para": config.para.loss, "sts": config.sts.loss}[task]
         run.model.zero_grad()
@@ -228,7 +248,7 @@ def task_gradients(config: RunConfig, workbench: Workbench) -> dict[TaskName, di
 
 def step_gradients(run: Run) -> dict[str, Tensor]:
     run.model.train()
-    run._step()
+    training(run).step()
     return {name: p.grad for name, p in run.model.named_parameters() if p.grad is not None}
 
 
@@ -239,9 +259,12 @@ def test_gradient_of_a_step_is_the_weighted_sum_of_the_tasks(
     workbench: Workbench, gradients: PlainGradients | WeightedGradients
 ) -> None:
     config = without_dropout(gradients)
-    factors = dict(
-        zip(TASK_NAMES, gradients.build().loss_weights(TASK_NAMES).tolist(), strict=True)
-    )
+    # The total of losses that are 1 for one task and 0 for the others is that task's factor.
+    combination = gradients.build(TASK_NAMES)
+    factors = {
+        task: float(combination.total({t: torch.tensor(float(t == task)) for t in TASK_NAMES}))
+        for task in TASK_NAMES
+    }
     own = task_gradients(config, workbench)
     found = step_gradients(Run(config, workbench))
     assert set(found) == {name for grads in own.values() for name in grads}
@@ -258,7 +281,7 @@ def test_pcgrad_step_is_algorithm_1_on_what_tasks_share(
     own = task_gradients(config, workbench)
     names = {name for grads in own.values() for name in grads}
     shared = sorted(n for n in names if sum(n in grads for grads in own.values()) > 1)
-    assert ("encoder.pooler.dense.weight" in shared) == para_pooler
+    assert ("encoders.shared.pooler.dense.weight" in shared) == para_pooler
     sizes = {name: own["sts"][name].numel() for name in shared}
     # What a task does not use has a gradient of zero.
     flat = [
@@ -269,7 +292,7 @@ def test_pcgrad_step_is_algorithm_1_on_what_tasks_share(
     ]
     run = Run(config, workbench)
     generator = torch.Generator()
-    generator.set_state(run.gradient_generator.get_state())
+    generator.set_state(training(run).gradient_generator.get_state())
     update = torch.zeros_like(flat[0])
     for i, gradient in enumerate(flat):
         projected = gradient.clone()
@@ -304,10 +327,10 @@ def test_pcgrad_makes_one_pass_for_each_task_and_others_one_for_all(
         return batch
 
     monkeypatch.setattr(Corpus, "batch", record)
-    Run(without_dropout(PCGrad()), workbench)._step()
+    training(Run(without_dropout(PCGrad()), workbench)).step()
     assert passes == [("sst",), ("para",), ("sts",)]
     passes.clear()
-    Run(without_dropout(PlainGradients()), workbench)._step()
+    training(Run(without_dropout(PlainGradients()), workbench)).step()
     assert passes == [TASK_NAMES]
 
 
@@ -315,9 +338,10 @@ def test_gradients_longer_than_the_limit_are_scaled_down(workbench: Workbench) -
     config = without_dropout(PlainGradients())
     free = step_gradients(Run(config, workbench))
     norm = torch.cat([g.flatten() for g in free.values()]).norm()
-    stage = config.stages[0]
-    limited = stage.model_copy(update={"optimization": Optimization(clip=float(norm) / 2)})
-    clipped = step_gradients(Run(config.model_copy(update={"stages": (limited,)}), workbench))
+    assert config.multitask is not None
+    limit = Optimization(clip=NormClipping(max_norm=float(norm) / 2))
+    limited = config.multitask.model_copy(update={"optimization": limit})
+    clipped = step_gradients(Run(config.model_copy(update={"multitask": limited}), workbench))
     for name, gradient in clipped.items():
         torch.testing.assert_close(gradient, free[name] / 2, atol=1e-7, rtol=1e-3)
 
@@ -368,3 +392,82 @@ def test_predictions_come_in_the_order_of_the_split(workbench: Workbench) -> Non
 def test_test_split_can_be_predicted(workbench: Workbench) -> None:
     predicted = Run(short(), workbench).predict("test")
     assert {task: len(p) for task, p in predicted.items()} == dict.fromkeys(TASK_NAMES, 200)
+
+
+@pytest.mark.parametrize("tuning", [NoHeadTuning(), CachedHeadTuning(epochs=1)])
+def test_a_run_without_a_multitask_stage_has_one_unit_and_is_evaluated(
+    cut_workbench: Callable[..., Workbench], tuning: NoHeadTuning | CachedHeadTuning
+) -> None:
+    config = RunConfig(multitask=None, head_tuning=tuning)
+    assert config.units == 1
+    run = Run(config, cut_workbench(sst=40, para=40, sts=40))
+    before = weights(run)
+    assert not run.done
+    metrics = run.train_unit()
+    assert run.done
+    assert (run.units, run.tokens, run.steps) == (1, 0, 0)
+    assert set(STEP_METRICS) <= metrics.keys()
+    assert all(math.isnan(metrics[key]) for key in STEP_METRICS)
+    assert metrics["prefix_seconds"] >= 0
+    assert metrics["train_seconds"] >= 0
+    assert all(math.isfinite(run.evaluate("select")[key]) for key in SCORE_KEYS)
+    assert equal(before, weights(run)) == isinstance(tuning, NoHeadTuning)
+
+
+def test_every_unit_reports_the_same_metrics(workbench: Workbench) -> None:
+    run = Run(short(units=2), workbench)
+    first, second = run.train_unit(), run.train_unit()
+    assert first.keys() == second.keys()
+    assert first.keys() == {*STEP_METRICS, "prefix_seconds", "train_seconds"}
+
+
+def test_the_para_threshold_decides_and_is_not_trained(workbench: Workbench) -> None:
+    def run_with(threshold: float) -> Run:
+        pair = ParaCosine(threshold=threshold)
+        run = Run(short(RunConfig(para=ParaTask(pair=pair))), workbench)
+        run.train_unit()
+        return run
+
+    runs = [run_with(threshold) for threshold in (0.3, 0.9)]
+    assert equal(weights(runs[0]), weights(runs[1]))
+    for run, threshold in zip(runs, (0.3, 0.9), strict=True):
+        found = run.probabilities("select")
+        assert torch.equal(run.decide(found)["para"], (found["para"][:, 0] >= threshold).float())
+        assert torch.equal(run.predict("select")["para"], run.decide(found)["para"])
+    assert not torch.equal(runs[0].predict("select")["para"], runs[1].predict("select")["para"])
+
+
+def test_probabilities_are_those_of_classes_and_scores(workbench: Workbench) -> None:
+    found = Run(short(RunConfig(sts=StsTask(loss="mse"))), workbench).probabilities("confirm")
+    n = {task: len(rows) for task, rows in workbench.corpus.splits["confirm"].items()}
+    assert found["sst"].shape == (n["sst"], 5)
+    torch.testing.assert_close(found["sst"].sum(1), torch.ones(n["sst"]))
+    for task in ("para", "sts"):
+        assert found[task].shape == (n[task], 1)
+        assert 0 <= float(found[task].min()) <= float(found[task].max()) <= 1
+
+
+@pytest.mark.slow
+@settings(max_examples=12)
+@given(st.data())
+def test_any_run_that_a_search_suggests_trains_and_is_scored(
+    cut_workbench: Callable[..., Workbench],
+    draw_config: Callable[..., RunConfig],
+    data: st.DataObject,
+) -> None:
+    config = draw_config(data, "features*", "multitask.auxiliary*")  # of other workbenches
+    small: dict[str, Any] = {"multitask": {"budget_tokens": 600, "units": 2}}
+    small["further_pretraining"] = {"budget_tokens": 500, "batch_size": 4}
+    small["nli"] = {"budget_tokens": 500, "batch_size": 8}
+    small["head_tuning"] = {"epochs": 1}
+    for name, changes in small.items():
+        stage = getattr(config, name)
+        kept = {key: value for key, value in changes.items() if hasattr(stage, key)}
+        config = config.model_copy(update={name: stage.model_copy(update=kept)})
+    run = Run(config, cut_workbench(sst=40, para=60, sts=20))
+    while not run.done:
+        run.train_unit()
+    assert run.steps >= 1
+    found = run.evaluate("select")
+    assert all(math.isfinite(found[key]) for key in SCORE_KEYS)
+    assert RunConfig.from_dict(json.loads(json.dumps(config.to_dict())), "test") == config

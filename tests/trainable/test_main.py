@@ -12,9 +12,10 @@ import pytest
 from trainable.__main__ import main, read_config
 from trainable.errors import InputError
 from trainable.evaluation import SCORE_KEYS
-from trainable.run_config import Multitask, RunConfig
+from trainable.run_config import RunConfig
+from trainable.stages.multitask import Multitask
 
-SHORT = RunConfig(seed=2, stages=(Multitask(budget_tokens=1500, units=2),))
+SHORT = RunConfig(seed=2, multitask=Multitask(budget_tokens=1500, units=2))
 
 
 def write(folder: Path, values: Any) -> Path:

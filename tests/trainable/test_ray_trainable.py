@@ -19,17 +19,29 @@ from trainable.gradients import PCGrad
 from trainable.heads import MlpHead
 from trainable.loop import Run
 from trainable.pairs import SiamesePair
+from trainable.predictions import LABELLED, PREDICTIONS, read_probabilities
 from trainable.ray_trainable import NUMBERS, MultitaskTrainable
-from trainable.run_config import Multitask, PairTask, RunConfig
-from trainable.workbench import Workbench
+from trainable.run_config import RunConfig
+from trainable.stages.head_tuning import CachedHeadTuning
+from trainable.stages.multitask import Multitask, NliAuxiliary
+from trainable.stages.training import StageFailed
+from trainable.task_config import ParaTask
+from trainable.tasks import TASK_NAMES, TaskName
+from trainable.workbench import Source, Workbench
 
-SECONDS = ("train_seconds", "eval_seconds", "start_seconds", "save_seconds")
+SECONDS = (
+    "prefix_seconds",
+    "train_seconds",
+    "eval_seconds",
+    "start_seconds",
+    "save_seconds",
+)
 CONFIRM = tuple(f"confirm_{key}" for key in SCORE_KEYS)
 
 
 def run_config(seed: int = 0, **stage: Any) -> RunConfig:
     settings: dict[str, Any] = {"budget_tokens": 1200, "units": 2, **stage}
-    return RunConfig(seed=seed, stages=(Multitask(**settings),))
+    return RunConfig(seed=seed, multitask=Multitask(**settings))
 
 
 def tune_config(config: RunConfig) -> dict[str, Any]:
@@ -40,11 +52,9 @@ def tune_config(config: RunConfig) -> dict[str, Any]:
 OTHER = RunConfig(
     seed=4,
     encoder=EncoderConfig(dropout=0.3),
-    para=PairTask(pair=SiamesePair(head=MlpHead(width=64))),
-    stages=(
-        Multitask(
-            batch_order=LockStep(batch_size=4, gradients=PCGrad()), budget_tokens=2000, units=3
-        ),
+    para=ParaTask(pair=SiamesePair(head=MlpHead(width=64))),
+    multitask=Multitask(
+        batch_order=LockStep(batch_size=4, gradients=PCGrad()), budget_tokens=2000, units=3
     ),
 )
 
@@ -58,9 +68,8 @@ def start(
 
     def new(config: RunConfig) -> Any:
         # As after the first trial of an actor: setup() would take half a second each time.
-        source = (SampleData(), EncoderConfig())
         monkeypatch.setattr(MultitaskTrainable, "_workbench", workbench)
-        monkeypatch.setattr(MultitaskTrainable, "_source", source)
+        monkeypatch.setattr(MultitaskTrainable, "_source", Source.of(RunConfig()))
         actor = MultitaskTrainable(config=tune_config(config))
         open_actors.append(actor)
         return actor
@@ -151,8 +160,10 @@ def test_a_loss_that_is_no_number_ends_the_trial_as_failed_with_the_worst_score(
     assert set(NUMBERS) - set(SECONDS) <= set(result)
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("2 GiB"), MemoryError()])
-def test_running_out_of_memory_ends_the_trial_as_failed(
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("2 GiB"), MemoryError(), StageFailed("the loss is nan")]
+)
+def test_what_the_trial_itself_could_not_do_ends_it_as_failed(
     start: Start, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def train_unit(self: Run, on_step: Any = None) -> dict[str, float]:
@@ -169,11 +180,11 @@ def test_running_out_of_memory_ends_the_trial_as_failed(
 def test_scores_that_are_no_numbers_end_the_trial_as_failed(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def evaluate(self: Run, split: str) -> dict[str, float]:
-        return {**dict.fromkeys(SCORE_KEYS, 0.5), "sts_corr": math.nan, "eval_seconds": 0.0}
+    def score(self: Run, split: str, found: dict[TaskName, torch.Tensor]) -> dict[str, float]:
+        return {**dict.fromkeys(SCORE_KEYS, 0.5), "sts_corr": math.nan}
 
     actor = start(run_config())
-    monkeypatch.setattr(Run, "evaluate", evaluate)
+    monkeypatch.setattr(Run, "score", score)
     result = actor.train()
     assert result["done"]
     assert "sts_corr is nan in unit 1" in result["failure"]
@@ -306,6 +317,12 @@ def test_another_encoder_or_other_data_open_another_workbench(start: Start, mini
     assert actor._workbench is not None
     assert second is not None
     assert actor._workbench.corpus.fingerprint != second.corpus.fingerprint
+    assert "nli" not in actor._workbench.corpus.splits["train"]
+    inference = run_config(auxiliary=NliAuxiliary(), batch_order=RoundRobin(batch_size=4))
+    actor.reset(tune_config(inference))
+    assert actor._workbench is not None
+    assert "nli" in actor._workbench.corpus.splits["train"]
+    assert math.isfinite(actor.train()["nli_loss"])
 
 
 def test_a_trial_trains_on_the_cores_that_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,3 +338,44 @@ def test_a_trial_trains_on_the_cores_that_it_was_given(monkeypatch: pytest.Monke
 def test_round_robin_reports_a_number_for_every_key_too(start: Start) -> None:
     for result in results(start(run_config(batch_order=RoundRobin(), units=1))):
         assert set(NUMBERS) - set(SECONDS) <= set(result)
+
+
+def test_a_finished_trial_leaves_what_it_said_of_each_example(
+    start: Start, workbench: Workbench, tmp_path: Path
+) -> None:
+    actor = start(run_config())
+    splits = workbench.corpus.splits
+    ids = {split: {task: splits[split][task].ids for task in TASK_NAMES} for split in LABELLED}
+    for unit in (1, 2):
+        folder = tmp_path / str(unit)
+        folder.mkdir()
+        actor.train()
+        actor.save_checkpoint(str(folder))
+        assert (folder / PREDICTIONS).exists() == (unit == 2)
+    found = read_probabilities((folder / PREDICTIONS).read_bytes(), ids, "test")
+    assert actor._run is not None
+    for split in LABELLED:
+        for task, own in actor._run.probabilities(split).items():
+            assert torch.equal(found[split][task], own)
+
+
+def test_a_trial_without_a_multitask_stage_reports_once(
+    start: Start, cut_workbench: Callable[..., Workbench]
+) -> None:
+    tuning = CachedHeadTuning(tasks="sst", epochs=1)
+    config = RunConfig(multitask=None, head_tuning=tuning)
+    actor = start(config)
+    assert actor._run is not None
+    actor._run.workbench = cut_workbench(sst=40)
+    (result,) = results(actor)
+    assert set(NUMBERS) - set(SECONDS) <= result.keys()
+    assert (result["unit"], result["tokens"], result["steps"]) == (1, 0, 0)
+    assert math.isnan(result["sst_loss"])
+    assert all(math.isfinite(result[key]) for key in (*SCORE_KEYS, *CONFIRM))
+
+
+def test_surgery_reports_how_the_tasks_agreed(start: Start) -> None:
+    plain, surgery = results(start(run_config()))[-1], results(start(OTHER))[-1]
+    for key in ("cosine_sst_para", "conflict_sst_sts", "cosine_para_sts"):
+        assert math.isnan(plain[key])
+        assert math.isfinite(surgery[key])

@@ -1,0 +1,118 @@
+"""The ablation against the families of components, read in another way."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from spaces.ablation import ablation
+from spaces.catalogue import base_config
+from spaces.table import families
+from spaces.walk import Value, rebuild
+from trainable.batch_order import LockStep, RoundRobin
+from trainable.component import Domain
+from trainable.data.nli import SickNli
+from trainable.data.sources import SampleData
+from trainable.data.text import TextFiles
+from trainable.encoder import EncoderConfig
+from trainable.run_config import RunConfig
+from trainable.stages.language_modelling import MaskedLanguageModelling
+from trainable.stages.multitask import Multitask
+from trainable.stages.nli_training import LinearNli
+
+BASES = {
+    "defaults": RunConfig(),
+    "tiny": base_config(EncoderConfig(), SampleData(), 0, Multitask()),
+    "round_robin": RunConfig(multitask=Multitask(batch_order=RoundRobin(batch_size=4))),
+    "heads_only": RunConfig(multitask=None),
+}
+
+
+def values_of(config: RunConfig) -> dict[str, Value]:
+    seen: dict[str, Value] = {}
+
+    def record(name: str, domain: Domain, current: Value) -> Value:
+        seen[name] = current
+        return current
+
+    rebuild(config, record)
+    return seen
+
+
+def kinds_of(family: str) -> set[str]:
+    return {str(member.model_fields["kind"].default) for member in families()[family].values()}
+
+
+@pytest.mark.parametrize("base", BASES.values(), ids=list(BASES))
+def test_configurations_differ_and_come_back_equal_from_json(base: RunConfig) -> None:
+    found = ablation(base)
+    assert found[0] == ("base", base)
+    names, configs = zip(*found, strict=True)
+    assert len(set(names)) == len(names)
+    assert len({json.dumps(config.to_dict()) for config in configs}) == len(names)
+    for config in configs:
+        assert RunConfig.from_dict(json.loads(json.dumps(config.to_dict())), "test") == config
+
+
+@pytest.mark.parametrize("base", BASES.values(), ids=list(BASES))
+def test_one_component_differs_from_the_base(base: RunConfig) -> None:
+    start = values_of(base)
+    for name, config in ablation(base)[1:]:
+        found = values_of(config)
+        changed = {key for key in start.keys() & found.keys() if start[key] != found[key]}
+        if name.startswith("gradients/"):
+            assert config.multitask is not None
+            assert isinstance(config.multitask.batch_order, LockStep)
+            changed -= {"multitask.batch_order"}
+        else:
+            assert len(changed) == 1, name
+        assert all(name.endswith(str(found[key])) for key in changed)
+
+
+@pytest.mark.parametrize("name", ["defaults", "tiny", "round_robin"])
+def test_every_kind_of_the_families_of_training_is_there(name: str) -> None:
+    base = BASES[name]
+    assert base.multitask is not None
+    names = {name for name, _ in ablation(base)}
+    for family in ("batch_order", "schedule", "averaging", "regularization", "auxiliary"):
+        kinds = {f"{family}/{kind}" for kind in kinds_of(family)}
+        own = values_of(base).keys() & {f"multitask.{family}", f"multitask.optimization.{family}"}
+        (at,) = own
+        assert names & kinds == kinds - {f"{family}/{values_of(base)[at]}"}
+    # The sum under lock-step is that batch order itself.
+    assert {f"gradients/{kind}" for kind in kinds_of("gradients")} - names == {"gradients/plain"}
+
+
+def test_every_kind_of_poolings_pairs_heads_and_stages_is_there() -> None:
+    names = {name for name, _ in ablation(RunConfig())}
+    base = RunConfig()
+    for task, config in (("sst", base.sst), ("para", base.para), ("sts", base.sts)):
+        kinds = {f"{task}.pooling/{kind}" for kind in kinds_of("pooling")}
+        assert kinds - names == {f"{task}.pooling/{config.pooling.kind}"}
+        assert f"{task}.head/mlp" in names
+    for task in ("para", "sts"):
+        assert {f"{task}.pair/{kind}" for kind in kinds_of("pair")} - names == {
+            f"{task}.pair/joint"
+        }
+    for slot in ("further_pretraining", "nli", "head_tuning"):
+        kinds = {f"stage/{slot}.{kind}" for kind in kinds_of(slot)}
+        assert kinds - names == {f"stage/{slot}.none"}
+    assert {"sharing/per_task", "pair_layer/dense"} <= names
+
+
+def test_stages_read_the_corpora_that_are_given() -> None:
+    text, nli = (TextFiles(paths=("a.txt",)),), SickNli(dir="sick")
+    found = dict(ablation(RunConfig(), text, nli))
+    mlm = found["stage/further_pretraining.mlm"].further_pretraining
+    assert isinstance(mlm, MaskedLanguageModelling)
+    assert mlm.sources == text
+    linear = found["stage/nli.linear"].nli
+    assert isinstance(linear, LinearNli)
+    assert linear.source == nli
+
+
+def test_nothing_of_a_stage_that_the_base_leaves_out_is_exchanged() -> None:
+    names = {name for name, _ in ablation(BASES["heads_only"])}
+    assert {"sst.pooling/mean", "stage/nli.linear"} <= names
+    assert not any(name.startswith(("batch_order/", "gradients/", "schedule/")) for name in names)

@@ -1,0 +1,43 @@
+"""The stage that trains heads on a frozen encoder."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from trainable.component import Choice, Component, FloatRange, IntRange
+from trainable.stages.multitask import TaskSet
+
+
+class NoHeadTuning(Component):
+    """The heads stay as the stages before left them."""
+
+    kind: Literal["none"] = "none"
+
+
+class CachedHeadTuning(Component):
+    """Each head is trained alone, on sentence vectors that the frozen encoder gave once.
+
+    Source: "MT-BERT", section 4: "we freeze the BERT layers and fine-tune the
+    task-specific layers, one task at a time". Deviation: the vectors are computed once, without
+    dropout in the encoder, and kept; dropout of the heads stays. What tasks share (the pair layer)
+    is frozen too.
+
+    Attributes:
+        tasks: Whose heads.
+        epochs: Passes over each task's train set.
+        batch_size: Examples of a step.
+        lr: Peak learning rate; it falls linearly to zero.
+        weight_decay: Decoupled; not on biases and LayerNorm.
+    """
+
+    kind: Literal["cached"] = "cached"
+    tasks: Annotated[TaskSet, Choice(TaskSet.__args__)] = "sst+para+sts"
+    epochs: Annotated[int, Field(ge=1, le=1000), IntRange(1, 15)] = 5
+    batch_size: Annotated[int, Field(ge=1, le=65536), Choice((4, 8, 16, 32, 64, 128))] = 32
+    lr: Annotated[float, Field(gt=0, le=1), FloatRange(1e-5, 1e-2, log=True)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0, le=1), FloatRange(0.0, 0.1)] = 1e-2
+
+
+HeadTuning = Annotated[NoHeadTuning | CachedHeadTuning, Field(discriminator="kind")]

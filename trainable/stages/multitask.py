@@ -1,0 +1,95 @@
+"""The stage that trains the encoder and the heads together."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from trainable.averaging import Averaging, NoAveraging
+from trainable.batch_order import BatchOrderConfig, Proportional
+from trainable.component import Choice, Component, FloatRange
+from trainable.data.nli import NliSource, SampleNli
+from trainable.optimization import Optimization
+from trainable.tasks import TASK_NAMES, TrainName
+
+TaskSet = Literal["sst+para+sts", "sst+para", "sst+sts", "para+sts", "sst", "para", "sts"]
+
+
+class NoAuxiliary(Component):
+    """The tasks and nothing else."""
+
+    kind: Literal["none"] = "none"
+
+
+class NliAuxiliary(Component):
+    """Contrastive batches of natural language inference among those of the tasks.
+
+    Source: "BERT Goes to College", section 4: SNLI batches in place of STS. Pooling is that of the
+    similarity task, whose vectors it is to shape.
+
+    Attributes:
+        source: Where the premises and hypotheses come from.
+        temperature: Of the contrastive loss.
+    """
+
+    kind: Literal["nli"] = "nli"
+    source: NliSource = SampleNli()
+    temperature: Annotated[float, Field(gt=0, le=10), FloatRange(0.05, 1.0, log=True)] = 0.5
+
+
+Auxiliary = Annotated[NoAuxiliary | NliAuxiliary, Field(discriminator="kind")]
+
+
+class NoRegularization(Component):
+    """Dropout and weight decay only."""
+
+    kind: Literal["none"] = "none"
+
+
+class RDrop(Component):
+    """R-Drop: two passes with different dropout shall agree. Twice the tokens a step.
+
+    Source: Liang et al. 2021 (arXiv:2106.14448), equations 1 to 4; see `losses.r_drop_divergence`.
+
+    Attributes:
+        alpha: Weight of the disagreement.
+    """
+
+    kind: Literal["r_drop"] = "r_drop"
+    alpha: Annotated[float, Field(gt=0, le=100), FloatRange(0.1, 5.0, log=True)] = 1.0
+
+
+Regularization = Annotated[NoRegularization | RDrop, Field(discriminator="kind")]
+
+
+class Multitask(Component):
+    """Fine-tuning of the encoder and the heads.
+
+    Attributes:
+        tasks: Which tasks it trains; the heads of the others stay as they are.
+        auxiliary: What it trains on besides.
+        batch_order: Which tasks give a batch at each step; it holds the gradient combination.
+        regularization: Besides dropout and weight decay.
+        optimization: AdamW and its schedule.
+        averaging: Whose weights are evaluated: those of the last step, or an average.
+        budget_tokens: Real tokens through forward and backward, over the whole stage.
+        units: Reporting intervals that the budget is cut into.
+        precision: `fp32`, or `bf16` autocast over float32 weights.
+    """
+
+    tasks: Annotated[TaskSet, Choice(TaskSet.__args__)] = "sst+para+sts"
+    auxiliary: Auxiliary = NoAuxiliary()
+    batch_order: BatchOrderConfig = Proportional()
+    regularization: Regularization = NoRegularization()
+    optimization: Optimization = Optimization()
+    averaging: Averaging = NoAveraging()
+    budget_tokens: Annotated[int, Field(ge=1)] = 1_000_000
+    units: Annotated[int, Field(ge=1)] = 9
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+    @property
+    def trains_on(self) -> tuple[TrainName, ...]:
+        """What gives batches: the tasks, and the auxiliary one."""
+        names: list[TrainName] = [task for task in TASK_NAMES if task in self.tasks.split("+")]
+        return (*names, "nli") if isinstance(self.auxiliary, NliAuxiliary) else tuple(names)
