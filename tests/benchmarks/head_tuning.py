@@ -1,0 +1,136 @@
+"""Time of an epoch of head tuning from cached vectors, against one that encodes each batch.
+
+    python tests/benchmarks/head_tuning.py --encoder DIR [--data-dir DIR] [--examples 1000]
+
+Both train the same heads on the same batches with the project's own loop; the other one only runs
+the frozen encoder on every batch again. The vectors are computed once: the time for that stands
+beside the epoch's. Scores are those on *select* after one epoch each way.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+# This folder must not come first on the path, and the project need not be installed.
+sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+import torch
+import tyro
+from torch import Tensor
+
+from trainable.corpus import Corpus, Rows
+from trainable.data.sources import Cs224nData, SampleData
+from trainable.encoder import EncoderConfig
+from trainable.evaluation import SCORE_KEYS
+from trainable.frozen import sentence_vectors, train_head
+from trainable.loop import Run
+from trainable.model import MultitaskBert
+from trainable.run_config import RunConfig
+from trainable.stages.head_tuning import CachedHeadTuning
+from trainable.tasks import TASK_NAMES, TASKS, TaskName
+from trainable.workbench import Workbench, open_workbench
+
+
+@dataclass(frozen=True)
+class Options:
+    """Measure head tuning, cached and not."""
+
+    encoder: str = "tiny"
+    """`tiny`, a Hub id, or a Hugging Face folder."""
+
+    data_dir: str | None = None
+    """Folder of the course's files; without it the sample data."""
+
+    examples: int = 1000
+    """Training examples of each task."""
+
+    threads: int = 1
+    """Threads of torch."""
+
+
+class Uncached:
+    """Vectors that are computed whenever somebody asks for them."""
+
+    def __init__(
+        self, config: RunConfig, task: TaskName, model: MultitaskBert, corpus: Corpus
+    ) -> None:
+        self.config, self.task, self.model, self.corpus = config, task, model, corpus
+
+    def __len__(self) -> int:
+        return len(self.corpus.splits["train"][self.task])
+
+    def __getitem__(self, numbers: Tensor | slice) -> Tensor:
+        """Return the vectors of the examples `numbers`; the heads stay in training."""
+        chosen = torch.arange(len(self))[numbers]
+        was_training = self.model.training
+        split = {self.task: _chosen(self.corpus.splits["train"][self.task], chosen)}
+        part = _with_split(self.corpus, split)
+        vectors = sentence_vectors(self.config, self.task, self.model, part, "part")
+        self.model.train(was_training)
+        return vectors
+
+
+def _chosen(rows: Rows, numbers: Tensor) -> Rows:
+    labels = None if rows.labels is None else rows.labels[numbers]
+    return Rows(rows.starts[:, numbers], rows.lengths[:, numbers], labels, ())
+
+
+def _with_split(corpus: Corpus, split: dict[TaskName, Rows]) -> Corpus:
+    other = copy.copy(corpus)
+    other.splits = {**corpus.splits, "part": dict(split)}
+    return other
+
+
+def _cut(bench: Workbench, n: int) -> Workbench:
+    """Return a workbench with the first n training examples of each task."""
+    corpus = bench.corpus
+    rows = {
+        t: _chosen(own, torch.arange(min(n, len(own)))) for t, own in corpus.splits["train"].items()
+    }
+    other = _with_split(corpus, {})
+    other.splits = {**corpus.splits, "train": rows}
+    return replace(bench, corpus=other)
+
+
+def main() -> None:
+    """Measure and print."""
+    options = tyro.cli(Options)
+    torch.set_num_threads(options.threads)
+    data = SampleData() if options.data_dir is None else Cs224nData(dir=options.data_dir)
+    config = RunConfig(data=data, encoder=EncoderConfig(source=options.encoder), multitask=None)
+    bench = _cut(open_workbench(config, torch.device("cpu")), options.examples)
+    stage = CachedHeadTuning(epochs=1)
+    scores = {}
+    print(f"{'task':6}{'encode once':>14}{'cached epoch':>14}{'uncached epoch':>16}{'ratio':>8}")
+    runs = {way: Run(config, bench) for way in ("cached", "uncached")}
+    for task in TASK_NAMES:
+        model, corpus = runs["cached"].model, bench.corpus
+        started = time.perf_counter()
+        vectors = sentence_vectors(config, task, model, corpus)
+        encoded = time.perf_counter() - started
+        times = {}
+        for way, run in runs.items():
+            given = vectors if way == "cached" else Uncached(config, task, run.model, corpus)
+            started = time.perf_counter()
+            train_head(config, stage, task, run.model, given, corpus)  # type: ignore[arg-type]
+            times[way] = time.perf_counter() - started
+        ratio = times["uncached"] / times["cached"]
+        print(
+            f"{task:6}{encoded:12.2f} s{times['cached']:12.3f} s{times['uncached']:14.2f} s"
+            f"{ratio:8.0f}"
+        )
+    for way, run in runs.items():
+        scores[way] = run.evaluate("select")
+        text = "  ".join(f"{key} {scores[way][key]:.4f}" for key in SCORE_KEYS)
+        print(f"{way:9} {text}")
+    names = [TASKS[task].metric for task in TASK_NAMES]
+    largest = max(abs(scores["cached"][n] - scores["uncached"][n]) for n in names)
+    print(f"largest difference of a score: {largest:.1e}")
+
+
+if __name__ == "__main__":
+    main()
