@@ -79,7 +79,7 @@ def test_trials_whose_loss_is_no_number_fail_and_the_others_finish(
         if trial in broken:
             assert trial.status == "failed"
             assert trial.error is not None
-            assert re.search(r"RunFailed: .*unit 1: .*sst nan", trial.error)
+            assert re.search(r"RunFailed: .*unit 1: .*sst_loss nan", trial.error)
             assert trial.score == pytest.approx(WORST_SCORE)
             assert trial.units == 1
         else:
