@@ -51,6 +51,13 @@ def check_row_options(options: SearchOptions) -> None:
             f"--seed {options.seed}: the seeds of --repeats {options.repeats} would end above "
             f"{2**31 - 1}; give a smaller one"
         )
+    if not has_rows and options.space != "stages" and options.warm_start is None:
+        for name, given in (("text", options.text_data), ("nli", options.nli_data)):
+            if given is not None:
+                raise InputError(
+                    f"--{name}-data {given!r}: no run of --space {options.space} would read it; "
+                    f"drop it, or choose --space stages, published or ablation"
+                )
     if options.text_data == "hub" and options.space != "published" and options.warm_start is None:
         raise InputError(
             f"--text-data hub: it is what the papers of rows read, and --space {options.space} has "
@@ -90,7 +97,8 @@ def published(options: SearchOptions, base: RunConfig) -> dict[str, RunConfig]:
     """
     rows = select(load_ledger(), options.rows or "*")
     refused = [row for row in rows if row.why_not]
-    if options.rows and len(refused) == len(rows):
+    named = (options.rows or "").split(",")
+    if any(row.id in named for row in refused) or len(refused) == len(rows):
         reasons = "; ".join(f"{row.id}: {row.why_not}" for row in refused)
         raise InputError(f"--rows {options.rows!r}: cannot be run ({reasons})")
     text, nli = text_data(options), nli_data(options)

@@ -151,6 +151,10 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"run_config__schema_version": 99},
         ["schema_version is 99", "newer version of the project"],
     ),
+    "older RunConfig": (
+        {"run_config__schema_version": 1},
+        ["schema_version is 1", "older version of the project"],
+    ),
     "older than the first format": ({"schema_version": 0}, ["schema_version"]),
 }
 

@@ -30,7 +30,7 @@ def _no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
 def refusal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Refusal:
     """Return a function that runs a search that must be refused, and returns the error line."""
 
-    def refuse(*arguments: str) -> str:
+    def refuse(*arguments: str, lines: int = 1) -> str:
         before = contents(tmp_path)
         storage = [] if "--storage" in arguments else ["--storage", str(tmp_path / "runs")]
         assert main([*arguments, *storage]) == 2
@@ -39,7 +39,7 @@ def refusal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Refusal:
         output = capsys.readouterr()
         assert output.out == ""
         assert output.err.startswith("error: ")
-        assert output.err.count("\n") == 1
+        assert output.err.count("\n") == lines
         return output.err
 
     return refuse
@@ -86,6 +86,95 @@ def test_a_bad_value_is_named_with_what_to_do(
     message = refusal(*arguments.split())
     for fragment in fragments:
         assert fragment in message
+
+
+FULL, PUBLISHED = "--space full", "--space published"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragments"),
+    [
+        (f"{PUBLISHED} --warm-start published", ["--warm-start", "drop one of the two"]),
+        ("--space ablation --warm-start published", ["--space ablation", "drop one"]),
+        ("--rows one-size/*", ["--rows 'one-size/*'", "--space full", "--warm-start published"]),
+        ("--space stages --rows x", ["no meaning with --space stages"]),
+        ("--repeats 2", ["--repeats 2", "--space full has no rows to repeat"]),
+        (f"{FULL} --warm-start published --repeats 2", ["--repeats 2", "no rows to repeat"]),
+        (f"{PUBLISHED} --repeats 0", ["--repeats 0", "at least 1"]),
+        ("--repeats -1", ["--repeats -1", "at least 1"]),
+        (f"{PUBLISHED} --trials 5", ["--trials 5", "once for each of --repeats", "--rows"]),
+        ("--space ablation --trials 5", ["--trials 5", "choose rows with --rows"]),
+        (f"{PUBLISHED} --rows one-sise/*", ["'one-sise/*'", "there are bertpp/*", "one-size/*"]),
+        (f"{PUBLISHED} --rows one-size/bseline", ["did you mean 'one-size/baseline'?"]),
+        (f"{PUBLISHED} --rows one-size/final,x", ["no row matches 'x'"]),
+        ("--space ablation --rows gradient/*", ["'gradient/*'", "gradients/*"]),
+        ("--space ablation --rows gradients/cagard", ["did you mean 'gradients/cagrad'?"]),
+        ("--warm-start published --rows x", ["no row matches 'x'"]),
+        (
+            "--warm-start published --rows one-size/* --trials 5",
+            ["--trials 5", "begins with 16 configurations", "at least --trials 16"],
+        ),
+        (
+            "--warm-start published --rows one-size/*",
+            ["--trials 12", "begins with 16", "fewer --rows"],
+        ),
+        (f"{PUBLISHED} --seed 2147483647 --repeats 2", ["--seed 2147483647", "--repeats 2"]),
+        ("--text-data own", ["--text-data 'own'", "--space full", "drop it", "stages"]),
+        ("--nli-data sample", ["--nli-data 'sample'", "--space full", "drop it", "stages"]),
+        ("--space smoke --nli-data hub", ["--nli-data 'hub'", "--space smoke"]),
+        ("--space stages --text-data hub", ["--text-data hub", "--space stages", "own"]),
+        ("--space ablation --text-data hub", ["--text-data hub", "--space ablation"]),
+        ("--space stages --nli-data snli", ["--nli-data 'snli'", "sample, hub or sick:DIR"]),
+        ("--space stages --nli-data sick:/nowhere", ["sick:/nowhere", "no folder /nowhere"]),
+        ("--space stages --text-data sick:/nowhere", ["sick:/nowhere", "no folder /nowhere"]),
+        ("--space stages --text-data /nowhere/a.txt", ["no text file /nowhere/a.txt"]),
+        (
+            f"{PUBLISHED} --rows college/mlm-* --text-data /nowhere/a.txt",
+            ["no text file /nowhere/a.txt"],
+        ),
+    ],
+)
+def test_rows_and_corpora_that_mean_nothing_together_are_refused(
+    refusal: Refusal, arguments: str, fragments: list[str]
+) -> None:
+    message = refusal(*arguments.split())
+    for fragment in fragments:
+        assert fragment in message
+
+
+def test_rows_that_the_space_cannot_express_are_refused_by_name(refusal: Refusal) -> None:
+    rows = "one-size/baseline,mtbert/pos,leave/baseline"
+    message = refusal("--warm-start", "published", "--rows", rows, lines=4)
+    assert "cannot express 2 of 3 rows" in message
+    assert "\n  mtbert/pos: features.pos_tags is True, the space has False\n" in message
+    assert "\n  leave/baseline: multitask is left out, the space always has it\n" in message
+    assert message.endswith("choose others: --rows 'one-size/baseline'\n")
+
+
+def test_a_folder_without_the_corpus_is_refused(refusal: Refusal, tmp_path: Path) -> None:
+    for option in ("--text-data", "--nli-data"):
+        message = refusal("--space", "stages", option, f"sick:{tmp_path}")
+        assert "SICK_train.txt" in message
+
+
+def test_text_that_is_empty_or_no_text_is_refused(refusal: Refusal, tmp_path: Path) -> None:
+    empty, binary = tmp_path / "empty.txt", tmp_path / "binary.txt"
+    empty.write_text("\n \n")
+    binary.write_bytes(b"\xff\xfe\x00")
+    for path, fragment in ((empty, "is empty"), (binary, "is not UTF-8 text")):
+        message = refusal("--space", "stages", "--text-data", str(path))
+        assert str(path) in message
+        assert fragment in message
+
+
+def test_an_unknown_kind_of_start_or_space_ends_with_status_2(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for arguments in (["--warm-start", "ablation"], ["--space", "publishd"]):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 2
+        assert "published" in capsys.readouterr().err
 
 
 def test_a_missing_data_folder_is_named(refusal: Refusal, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from search.plan import Plan
 from search.searcher import METRIC, make_searcher
+from spaces.catalogue import SPACE_NAMES
 from trainable.run_config import RunConfig
 
 MakePlan = Callable[..., Plan]
@@ -49,7 +50,7 @@ def play(searcher: OptunaSearch, numbers: range) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SEARCHERS)
-@pytest.mark.parametrize("space", ["full", "heads", "smoke"])
+@pytest.mark.parametrize("space", SPACE_NAMES)
 def test_suggestions_are_run_configs_with_their_params_beside_them(
     plan_of: MakePlan, space: str, name: str
 ) -> None:
@@ -62,7 +63,7 @@ def test_suggestions_are_run_configs_with_their_params_beside_them(
         assert not any("/" in key for key in params)
 
 
-@pytest.mark.parametrize("space", ["full", "heads", "smoke"])
+@pytest.mark.parametrize("space", SPACE_NAMES)
 def test_the_first_suggestion_is_the_base(plan_of: MakePlan, space: str) -> None:
     plan = plan_of(space=space)
     first = suggest(searcher_of(plan), 0)

@@ -5,6 +5,7 @@ import pickle
 import warnings
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from typing import Any
 
 import optuna
 import pytest
@@ -16,11 +17,18 @@ from spaces.space import Space
 from spaces.walk import Value, all_params
 from trainable.batch_order import LockStep, RoundRobin
 from trainable.component import Choice, Domain, FloatRange
+from trainable.data.nli import HubNli
+from trainable.data.text import TextFiles
 from trainable.encoder import EncoderConfig
 from trainable.errors import InputError
+from trainable.features import InputFeatures
 from trainable.optimization import Optimization
+from trainable.pooling import ClsPooling
 from trainable.run_config import RunConfig
+from trainable.stages.language_modelling import MaskedLanguageModelling
 from trainable.stages.multitask import Multitask
+from trainable.stages.nli_training import LinearNli
+from trainable.task_config import SingleTask
 
 BASES = {
     "tiny": RunConfig(),
@@ -53,7 +61,7 @@ def trials(space: Space, n: int = 25) -> list[tuple[Trial, RunConfig]]:
 
 
 def test_all_spaces_are_tested() -> None:
-    assert {"full", "heads", "smoke"} <= set(SPACE_NAMES)
+    assert {"full", "stages", "heads", "smoke"} <= set(SPACE_NAMES)
 
 
 def test_suggesting_the_params_of_a_config_gives_that_config(space: Space) -> None:
@@ -185,3 +193,114 @@ def test_narrowed_range_takes_the_place_of_the_one_beside_the_field() -> None:
         lr: Value = trial.params[name]
         assert config.multitask.optimization == Optimization(lr=float(lr))
         assert 1e-3 <= config.multitask.optimization.lr <= 2e-3
+
+
+def test_every_suggestion_lies_in_the_space(space: Space) -> None:
+    for _, config in trials(space, 10):
+        assert space.why_not(config) is None
+        # Seeds are the search's own.
+        assert space.why_not(config.model_copy(update={"seed": 99})) is None
+
+
+BASE = BASES["pretrained"]
+OTHER_TEXT = (TextFiles(paths=("a.txt",)),)
+
+
+def with_stage(**fields: Any) -> RunConfig:
+    assert BASE.multitask is not None
+    return BASE.model_copy(update={"multitask": BASE.multitask.model_copy(update=fields)})
+
+
+def with_fields(**fields: Any) -> RunConfig:
+    return BASE.model_copy(update=fields)
+
+
+# Space, a configuration that it does not hold, and the words that say why.
+OBSTACLES = {
+    "a value that is not searched": (
+        "full",
+        with_fields(sst=SingleTask(pooling=ClsPooling(), dropout=0.95)),
+        ["sst.dropout is 0.95", "searched is 0 .. 0.8"],
+    ),
+    "a choice that is not searched": (
+        "full",
+        with_stage(batch_order=LockStep(batch_size=5)),
+        ["multitask.batch_order.lock_step.batch_size is 5", "4 | 8 | 16"],
+    ),
+    "a fixed number": (
+        "smoke",
+        with_fields(sst=SingleTask(dropout=0.3)),
+        ["sst.dropout is 0.3, the space has 0.1"],
+    ),
+    "a fixed component": (
+        "heads",
+        with_stage(batch_order=RoundRobin()),
+        ["multitask.batch_order is round_robin, the space has proportional"],
+    ),
+    "a stage that is not searched": (
+        "full",
+        with_fields(nli=LinearNli(source=HubNli())),
+        ["nli is linear, the space has none"],
+    ),
+    "a stage that is always there": (
+        "stages",
+        with_fields(multitask=None),
+        ["multitask is left out, the space always has it"],
+    ),
+    "other text": (
+        "stages",
+        with_fields(further_pretraining=MaskedLanguageModelling(sources=OTHER_TEXT)),
+        ["further_pretraining.sources", "a.txt", "the space has", "own"],
+    ),
+    "another budget": (
+        "stages",
+        with_stage(budget_tokens=17),
+        ["multitask.budget_tokens is 17, the space has 1000000"],
+    ),
+    "another encoder": (
+        "full",
+        with_fields(encoder=EncoderConfig(source="someone/else")),
+        ["encoder.source is someone/else, the space has google-bert/bert-base-uncased"],
+    ),
+    "tags": (
+        "stages",
+        with_fields(features=InputFeatures(pos_tags=True)),
+        ["features.pos_tags is True, the space has False"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OBSTACLES)
+def test_the_first_obstacle_is_named(case: str) -> None:
+    name, config, fragments = OBSTACLES[case]
+    message = SPACES[f"{name}-pretrained"].why_not(config)
+    assert message is not None
+    for fragment in fragments:
+        assert fragment in message
+
+
+def test_of_two_obstacles_the_first_is_named() -> None:
+    """By the order of the fields, so that a second look finds the next."""
+    both = with_fields(
+        encoder=EncoderConfig(source=BASE.encoder.source, dropout=0.2), sst=SingleTask(dropout=0.3)
+    )
+    message = SPACES["smoke-pretrained"].why_not(both)
+    assert message == "encoder.dropout is 0.2, the space has 0.1"
+
+
+@pytest.mark.parametrize("name", ["full", "stages"])
+def test_what_a_space_says_no_to_it_does_not_suggest(name: str) -> None:
+    """And what it says yes to, it suggests: `why_not` is no opinion of its own."""
+    space = SPACES[f"{name}-pretrained"]
+    for case, (_, config, _) in OBSTACLES.items():
+        if space.why_not(config) is None:
+            found = space.suggest(FixedTrial(space.params_of(config)))
+            assert found == config, case
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # optuna warns of a value out of range
+                try:
+                    found = space.suggest(FixedTrial(space.params_of(config)))
+                except (UserWarning, ValueError):
+                    continue
+            assert found != config, case

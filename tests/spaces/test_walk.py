@@ -9,11 +9,15 @@ from hypothesis import strategies as st
 from spaces.walk import Param, Value, all_params, field_domain, field_family, rebuild
 from trainable.batch_order import Proportional, RoundRobin
 from trainable.component import Choice, Domain, FloatRange, IntRange
+from trainable.data.nli import HubNli
+from trainable.data.text import TextFiles
 from trainable.heads import MlpHead
 from trainable.optimization import Optimization
 from trainable.pairs import SiamesePair
 from trainable.run_config import RunConfig
-from trainable.stages.multitask import Multitask
+from trainable.stages.language_modelling import MaskedLanguageModelling
+from trainable.stages.multitask import Multitask, NliAuxiliary
+from trainable.stages.nli_training import LinearNli
 from trainable.task_config import ParaTask
 
 
@@ -137,3 +141,39 @@ def test_domain_is_the_range_beside_the_field(
 def test_family_is_read_from_the_union() -> None:
     assert field_family(ParaTask.model_fields["pair"])["siamese"] is SiamesePair
     assert field_family(ParaTask.model_fields["loss"]) == {}
+
+
+def test_a_stage_that_is_left_out_has_no_hyperparameters() -> None:
+    config = RunConfig(multitask=None)
+    seen = seen_in(config)
+    assert not any(name.startswith("multitask.") for name in seen)
+    assert {"further_pretraining", "nli", "head_tuning", "pair_layer"} <= seen.keys()
+    announced = {param.name for param in all_params(config)}
+    assert not any(name.startswith("multitask.") for name in announced)
+    whole = {param.name for param in all_params(RunConfig())}
+    assert announced == {name for name in whole if not name.startswith("multitask.")}
+
+
+def test_what_is_no_hyperparameter_survives_a_change_of_those_around_it() -> None:
+    """Where text comes from and how long a stage is are not searched, and not forgotten."""
+    own = TextFiles(paths=("a.txt",))
+    config = RunConfig(
+        further_pretraining=MaskedLanguageModelling(sources=(own,), budget_tokens=77),
+        nli=LinearNli(source=HubNli(), precision="bf16"),
+        multitask=Multitask(auxiliary=NliAuxiliary(source=HubNli()), units=3),
+    )
+
+    def largest(name: str, domain: Domain, current: Value) -> Value:
+        return current if isinstance(domain, Choice) else domain.high
+
+    changed = rebuild(config, largest)
+    assert changed != config
+    assert isinstance(changed.further_pretraining, MaskedLanguageModelling)
+    assert changed.further_pretraining.sources == (own,)
+    assert changed.further_pretraining.budget_tokens == 77
+    assert isinstance(changed.nli, LinearNli)
+    assert (changed.nli.source, changed.nli.precision) == (HubNli(), "bf16")
+    assert changed.multitask is not None
+    assert changed.multitask.units == 3
+    assert isinstance(changed.multitask.auxiliary, NliAuxiliary)
+    assert changed.multitask.auxiliary.source == HubNli()

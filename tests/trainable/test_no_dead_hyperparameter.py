@@ -16,6 +16,7 @@ from torch import Tensor
 
 import trainable.data.nli
 import trainable.data.prepare
+from spaces.corpora import with_stage_budgets
 from spaces.walk import Param, Value, all_params, rebuild
 from trainable.batch_order import LockStep
 from trainable.component import Choice, Domain
@@ -75,12 +76,11 @@ class Context:
 
 
 _SMALL = tuple(SMALL.items())
-_STAGE = (("budget_tokens", 2000), ("lr", 1e-3), ("batch_size", 4))
+_SHORT_STAGE = Multitask(budget_tokens=2000)  # for the stages before the tasks
+_STAGE = (("lr", 1e-3), ("batch_size", 4))
 _FEW = (("batch_size", 4), ("largest", 8), ("smallest", 2))  # examples: more steps for a budget
 # The first pattern that fits counts.
 CONTEXTS: dict[str, Context] = {
-    # Choices of a search are hundreds of thousands of tokens.
-    "*.budget_tokens": Context(NO_STAGE, values=(1000, 3000), beside=_STAGE),
     # The largest chunks make steps of 16,000 tokens.
     "further_pretraining.*.batch_size": Context(NO_STAGE, values=(2, 4, 8), beside=_STAGE),
     "nli.*.batch_size": Context(NO_STAGE, values=(4, 8, 16), beside=_STAGE),
@@ -91,8 +91,8 @@ CONTEXTS: dict[str, Context] = {
     # Training does not see it.
     "para.pair.cosine.threshold": Context(predictions=True),
     # Windows and averages of many steps are for runs of many steps.
-    "*.dwa.window": Context(with_budget(3000), _SMALL, (1, 3), _FEW),
-    "*.dwa.temperature": Context(with_budget(3000), _SMALL, beside=(*_FEW, ("window", 1))),
+    "*.dwa.window": Context(with_budget(1500), _SMALL, (1, 3), _FEW),
+    "*.dwa.temperature": Context(with_budget(1500), _SMALL, beside=(*_FEW, ("window", 1))),
     "multitask.averaging.ema.decay": Context(with_budget(5000), _SMALL, (0.0, 0.2, 0.4)),
     "multitask.averaging": Context(beside=(("start", 0.5), ("decay", 0.9))),
     # Caps of a search are hundreds of batches.
@@ -101,8 +101,8 @@ CONTEXTS: dict[str, Context] = {
     "multitask.batch_order.*.batch_size": Context(with_budget(5000)),
     "*.proportional_batches.largest": Context(with_budget(5000)),
     # Whole visits, phases and windows, several of them.
-    "*.gradients": Context(with_budget(3000), _SMALL, beside=(*_FEW, ("window", 1))),
-    "*.gradients.*": Context(with_budget(3000), _SMALL, beside=_FEW),
+    "*.gradients": Context(with_budget(1500), _SMALL, beside=(*_FEW, ("window", 1))),
+    "*.gradients.*": Context(with_budget(1500), _SMALL, beside=_FEW),
     "*.random_shuffle_dropout.p_*": Context(with_budget(3000), _SMALL, beside=_FEW),
     "*.lock_step.wrap": Context(with_budget(3000), _SMALL, beside=_FEW),
     # Enough for draws that differ to be drawn.
@@ -158,7 +158,7 @@ def variants(param: Param) -> list[RunConfig]:
             near = child.parents and child.parents == parents[: len(child.parents)]
             if near and child.name != param.name and last in (beside := dict(context.beside)):
                 values[child.name] = beside[last]
-        configs.append(with_values(values, context.base))
+        configs.append(with_stage_budgets(with_values(values, context.base), _SHORT_STAGE))
     return configs
 
 
@@ -205,7 +205,7 @@ def found_by(
     head does to the loss reaches them. Or else it is all predictions.
     """
 
-    @functools.lru_cache(maxsize=20)
+    @functools.lru_cache(maxsize=40)
     def found(config: RunConfig, context: Context) -> Tensor:
         run = Run(config, workbench_of(config.features, context.sizes))
         run.train_unit()
