@@ -90,7 +90,8 @@ class Run:
         """
         started = time.perf_counter()
         show = on_progress or (lambda what, share: None)
-        if self.units == 0:
+        self.units += 1  # a unit that fails counts, too
+        if self.units == 1:
             weights = prefix_weights(self.config, self.workbench, show)
             if weights is not None:
                 self.model.load_encoder(weights)
@@ -98,7 +99,6 @@ class Run:
         metrics = dict.fromkeys(STEP_METRICS, math.nan)
         if self.training is not None:
             metrics |= self._train_multitask(self.training, show)
-        self.units += 1
         if self.done:
             self._finish()
         seconds = time.perf_counter() - ready
@@ -110,7 +110,7 @@ class Run:
         counts: Counter[str] = Counter()
         self.model.train()
         budget = training.stage.budget_tokens
-        end = budget * (self.units + 1) / training.stage.units
+        end = budget * self.units / training.stage.units
         while training.tokens < end:
             for key, value in training.step().items():
                 sums[key] = sums[key] + value if key in sums else value
@@ -119,7 +119,7 @@ class Run:
         means = {key: float(total) / counts[key] for key, total in sums.items()}
         broken = [f"{key} {mean}" for key, mean in means.items() if not math.isfinite(mean)]
         if broken:
-            raise RunFailed(f"not finite in unit {self.units + 1}: {', '.join(broken)}")
+            raise RunFailed(f"not finite in unit {self.units}: {', '.join(broken)}")
         return means
 
     def _finish(self) -> None:

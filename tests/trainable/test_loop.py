@@ -208,6 +208,7 @@ def test_loss_that_is_no_number_fails_the_run_by_task(
     head.bias.data[0] = bias
     with pytest.raises(RunFailed, match=f"not finite in unit 1: para_loss {loss}"):
         run.train_unit()
+    assert run.units == 1  # the one that failed
 
 
 def without_dropout(

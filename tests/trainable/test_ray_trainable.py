@@ -155,6 +155,7 @@ def test_a_loss_that_is_no_number_ends_the_trial_as_failed_with_the_worst_score(
     result = results(poison(start(run_config())))[-1]
     assert result["done"]
     assert result["failure"].startswith("RunFailed: ")
+    assert result["unit"] == 1
     for key in SCORE_KEYS:
         assert result[key] == WORST_SCORE
     assert set(NUMBERS) - set(SECONDS) <= set(result)
