@@ -7,6 +7,7 @@ and a copy broken on purpose must have one: a check that finds nothing would oth
 from __future__ import annotations
 
 import copy
+import importlib
 import re
 import tomllib
 from collections.abc import Callable, Iterator
@@ -27,6 +28,8 @@ ROOT = Path(__file__).resolve().parents[1]
 CLUSTER_YAML = ROOT / "cluster.yaml"
 PYPROJECT = ROOT / "pyproject.toml"
 TOKEN = "~/.ray/auth_token"
+# Ray 2.60's, under which a silent machine is noticed after 65 seconds.
+HEALTH_CHECKS = {"period_ms": 3000, "timeout_ms": 10_000, "failure_threshold": 5}
 PINNED = frozenset({"ray", "torch", "optuna"})  # what every machine must have in one version
 
 # The parameters of EC2's RunInstances that this file may use, with those inside them. Ray passes
@@ -107,6 +110,44 @@ def find_worker_counts(cluster: Cluster) -> list[str]:
         least, most = node.get("min_workers", 0), node.get("max_workers")
         if most is None or least > most:
             problems.append(f"{name}: min_workers {least}, max_workers {most}")
+    if cluster.get("idle_timeout_minutes", 0) not in range(1, 31):
+        problems.append("idle_timeout_minutes: idle workers are kept too long, or ended at once")
+    return problems
+
+
+def find_mixed_sizes(cluster: Cluster) -> list[str]:
+    """Types of several sizes that may be started: the autoscaler would only take the smallest."""
+    gpus = {
+        name: node["resources"].get("GPU", 0)
+        for name, node in workers(cluster).items()
+        if node.get("max_workers", 0) > 0
+    }
+    if not gpus:
+        return ["no worker type has max_workers above 0"]
+    return [f"types of different sizes: {gpus}"] if len(set(gpus.values())) > 1 else []
+
+
+def find_provider(cluster: Cluster) -> list[str]:
+    """A provider that cannot be imported, or under which spot has no fallback."""
+    provider = cluster["provider"]
+    if provider["type"] != "external":
+        return [f"provider: {provider['type']} has no fallback to on-demand"]
+    module, _, name = provider["module"].rpartition(".")
+    try:
+        found = hasattr(importlib.import_module(module), name)
+    except ImportError:
+        found = False
+    return [] if found else [f"provider: there is no {provider['module']}"]
+
+
+def find_security_groups(cluster: Cluster) -> list[str]:
+    """Types for which Ray would make a group that admits ssh from anywhere, or of another one."""
+    groups = {name: config.get("SecurityGroupIds") for name, config in node_configs(cluster)}
+    problems = [f"{name}: no SecurityGroupIds" for name, ids in groups.items() if not ids]
+    if len({str(ids) for ids in groups.values()}) > 1:
+        problems.append(f"the security groups differ: {groups}")
+    if "security_group" in cluster["provider"]:
+        problems.append("provider: security_group only widens the group that Ray makes")
     return problems
 
 
@@ -286,19 +327,35 @@ def find_thread_limits(cluster: Cluster) -> list[str]:
 
 
 def find_health_checks(cluster: Cluster) -> list[str]:
-    """A head that starts without the health checks that find a silent machine in seconds."""
-    wanted = (
-        "RAY_health_check_period_ms=1000",
-        "RAY_health_check_timeout_ms=3000",
-        "RAY_health_check_failure_threshold=3",
-    )
-    head = [command for key, command in start_commands(cluster) if key.startswith("head")]
+    """A head that notices a silent machine after 20 seconds or later."""
+    problems = []
+    for key, command in start_commands(cluster):
+        if key != "head_start_ray_commands":
+            continue
+        exported = re.findall(r"\bRAY_health_check_(\w+)=(\d+)\b", command.split("ray start")[0])
+        checks = HEALTH_CHECKS | {name: int(value) for name, value in exported}
+        longest = checks["failure_threshold"] * (checks["period_ms"] + checks["timeout_ms"]) / 1000
+        if longest >= 20 or "export RAY_health_check_" not in command:
+            problems.append(f"head: a silent machine is noticed after {longest:g} s")
+    return problems
+
+
+def find_scratch(cluster: Cluster) -> list[str]:
+    """Workers whose temporary files and caches stay on the root disk."""
+    start = [command for key, command in start_commands(cluster) if key.startswith("worker")]
     return [
-        f"head: {setting} is not exported before ray start"
-        for setting in wanted
-        for command in head
-        if not re.search(rf"export [^;&]*\b{setting}\b.*ray start", command, re.DOTALL)
+        f"worker: {name} is not put on the NVMe"
+        for name in ("TMPDIR", "HF_HOME", "MTBERT_CACHE")
+        for command in start
+        if not re.search(rf"export [^;&]*\b{name}=\$nvme/", command)
     ]
+
+
+def find_sharing(cluster: Cluster) -> list[str]:
+    """Workers on which trials that share a GPU would take turns."""
+    start = [command for key, command in start_commands(cluster) if key.startswith("worker")]
+    missing = any("nvidia-cuda-mps-control -d" not in command for command in start)
+    return ["worker: MPS is not started"] if missing else []
 
 
 def find_head_cloud_library(cluster: Cluster) -> list[str]:
@@ -309,8 +366,22 @@ def find_head_cloud_library(cluster: Cluster) -> list[str]:
 
 def find_setup(cluster: Cluster) -> list[str]:
     """A list that, left out, would be Ray's default: a nightly build of Ray, or open ports."""
-    keys = ("setup", "head_setup", "head_start_ray", "worker_start_ray")
-    return [f"{key}_commands: left to Ray" for key in keys if not cluster.get(f"{key}_commands")]
+    keys = ("head_setup", "worker_setup", "head_start_ray", "worker_start_ray")
+    problems = [f"{key}_commands: left out" for key in keys if not cluster.get(f"{key}_commands")]
+    if cluster.get("setup_commands") != []:
+        problems.append("setup_commands: left to Ray, or run twice on workers")
+    return problems
+
+
+def find_extras(cluster: Cluster) -> list[str]:
+    """Extras of the project that are installed and that pyproject.toml does not have."""
+    known = load_requirements().keys()
+    return [
+        f"{key}: there is no extra {extra}"
+        for key, command in commands(cluster)
+        for extra in re.findall(r"mtbert\[([\w-]+)\]", command)
+        if extra not in known
+    ]
 
 
 def find_wrong_pins(cluster: Cluster, requirements: list[Requirement]) -> list[str]:
@@ -369,7 +440,7 @@ def drop(path: str) -> Callable[[Cluster], None]:
 
 
 HEAD = "available_node_types head"
-SPOT = "available_node_types gpu_spot"
+SPOT = "available_node_types a10g_4"
 HEAD_START, WORKER_START = "head_start_ray_commands", "worker_start_ray_commands"
 UNSET = "unset OMP_NUM_THREADS"
 BREAKAGES: list[tuple[Check, Callable[[Cluster], None]]] = [
@@ -377,6 +448,15 @@ BREAKAGES: list[tuple[Check, Callable[[Cluster], None]]] = [
     (find_worker_counts, put(f"{SPOT} min_workers", 5)),
     (find_worker_counts, drop(f"{SPOT} max_workers")),
     (find_worker_counts, drop("max_workers")),
+    (find_worker_counts, drop("idle_timeout_minutes")),
+    (find_mixed_sizes, put("available_node_types a10g_1 max_workers", 4)),
+    (find_mixed_sizes, put(f"{SPOT} max_workers", 0)),
+    (find_provider, put("provider type", "aws")),
+    (find_provider, put("provider module", "search.clusters.spot_first.SpotLast")),
+    (find_provider, put("provider module", "search.clusters.nowhere.SpotFirst")),
+    (find_security_groups, drop(f"{HEAD} node_config SecurityGroupIds")),
+    (find_security_groups, put(f"{SPOT} node_config SecurityGroupIds", ["sg-1"])),
+    (find_security_groups, put("provider security_group", {"IpPermissions": []})),
     (find_node_config_keys, put(f"{SPOT} node_config InstanceTyp", "g5.12xlarge")),
     (find_node_config_keys, put(f"{HEAD} node_config MetadataOptions HttpToken", "required")),
     (find_node_config_keys, put(f"{HEAD} node_config BlockDeviceMappings 0 Ebs Encrypt", True)),
@@ -399,7 +479,7 @@ BREAKAGES: list[tuple[Check, Callable[[Cluster], None]]] = [
     (find_stopped_nodes, drop("provider cache_stopped_nodes")),
     (find_missing_mounts, put("file_mounts ~/mtbert", "./nowhere")),
     (find_unmounted_paths, drop("file_mounts ~/mtbert")),
-    (find_unmounted_paths, replace_in("setup_commands", "$HOME", "~")),
+    (find_unmounted_paths, replace_in("worker_setup_commands", "$HOME", "~")),
     (find_token_gaps, drop("file_mounts ~/.ray/auth_token")),
     (find_token_gaps, replace_in("initialization_commands", "=token", "=disabled")),
     (find_token_gaps, drop("initialization_commands")),
@@ -411,10 +491,18 @@ BREAKAGES: list[tuple[Check, Callable[[Cluster], None]]] = [
     (find_head_start, drop(HEAD_START)),
     (find_thread_limits, replace_in(HEAD_START, UNSET, "true")),
     (find_thread_limits, replace_in(WORKER_START, UNSET, "true")),
-    (find_health_checks, replace_in(HEAD_START, "health_check_period_ms=1000", "")),
+    (find_health_checks, replace_in(HEAD_START, "health_check_timeout_ms=3000", "")),
+    (find_health_checks, replace_in(HEAD_START, "period_ms=1000", "period_ms=4000")),
+    (find_health_checks, replace_in(HEAD_START, "export ", "")),
+    (find_scratch, replace_in(WORKER_START, "TMPDIR=", "TMP=")),
+    (find_scratch, replace_in(WORKER_START, "HF_HOME=$nvme", "HF_HOME=$HOME")),
+    (find_sharing, replace_in(WORKER_START, "nvidia-cuda-mps-control -d", "true")),
     (find_head_cloud_library, replace_in("head_setup_commands", "[cluster]", "")),
     (find_head_cloud_library, put("head_setup_commands", [])),
     (find_setup, drop("setup_commands")),
+    (find_setup, put("setup_commands", ['pip install -e "$HOME/mtbert"'])),
+    (find_setup, put("worker_setup_commands", [])),
+    (find_extras, replace_in("head_setup_commands", "[cluster]", "[clusters]")),
     (find_setup, drop(WORKER_START)),
 ]
 CHECKS = [find_ignored_negations, *dict.fromkeys(check for check, _ in BREAKAGES)]

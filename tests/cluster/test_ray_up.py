@@ -1,0 +1,412 @@
+"""`ray up`, a worker, `ray exec` and `ray down`, against a stand-in for AWS.
+
+Ray, boto3 and cluster.yaml are the real ones. AWS is moto's server on the loopback; `ssh` and
+`rsync` record how they are called and do nothing, so that no other machine is ever contacted.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped, unused-ignore]
+
+pytestmark = pytest.mark.slow
+pytest.importorskip("boto3", reason="boto3 is not installed")
+server = pytest.importorskip("moto.server", reason="moto is not installed")
+
+ROOT = Path(__file__).resolve().parents[2]
+REGION = "us-east-1"
+TOKEN = "0123456789abcdef" * 4
+SEARCH = "cd ~/mtbert && python search/run.py --address auto --storage s3://BUCKET/PREFIX"
+# What the recorded rsync leaves behind: the head's configuration, whose source Ray deletes.
+KEEP_CONFIGURATION = """
+import shutil
+if "ray_bootstrap_config.yaml" in sys.argv[-1]:
+    shutil.copyfile(sys.argv[-2], {target!r})
+"""
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """The stand-in for AWS.
+
+    Attributes:
+        address: Of the server.
+        environment: Variables for programs that shall talk to it, and to nothing else.
+    """
+
+    address: str
+    environment: dict[str, str]
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of one service."""
+        import boto3
+
+        return boto3.client(
+            service,
+            endpoint_url=self.address,
+            region_name=REGION,
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+        )
+
+    def machines(self, **wanted: str) -> list[dict[str, Any]]:
+        """All machines that are not ended, as EC2 describes them; with these Ray tags only."""
+        reservations = self.client("ec2").describe_instances()["Reservations"]
+        found = [machine for group in reservations for machine in group["Instances"]]
+        return [
+            machine
+            for machine in found
+            if machine["State"]["Name"] in ("pending", "running")
+            and {f"ray-{key.replace('_', '-')}": value for key, value in wanted.items()}.items()
+            <= {tag["Key"]: tag["Value"] for tag in machine["Tags"]}.items()
+        ]
+
+
+@dataclass(frozen=True)
+class Lived:
+    """What happened in the life of a cluster; each list of commands in order.
+
+    Attributes:
+        configuration: cluster.yaml, with the ids that exist in the stand-in.
+        head: The head, as EC2 described it.
+        worker: The spot worker.
+        refused: The worker that was asked for when there was no spot capacity.
+        errors: Of a launch that EC2 refused for another reason.
+        up: Commands of `ray up`.
+        join: Commands with which the head made the worker join.
+        exec: Commands of `ray exec`.
+        left: Machines after `ray down`.
+    """
+
+    configuration: dict[str, Any]
+    head: dict[str, Any]
+    worker: dict[str, Any]
+    refused: dict[str, Any]
+    errors: list[str]
+    up: list[str]
+    join: list[str]
+    exec: list[str]
+    left: list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def patch() -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def cloud(patch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    from moto.ec2.models.instance_types import InstanceTypeBackend
+
+    # Of the 800 types of moto those that the file names; the rest takes Ray ten seconds to read.
+    named = {t["node_config"]["InstanceType"] for t in node_types(load_cluster()).values()}
+    known = [each for each in InstanceTypeBackend.instance_types if each["InstanceType"] in named]
+    patch.setattr(InstanceTypeBackend, "instance_types", known)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    aws = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    aws.start()
+    address = "http://{}:{}".format(*aws.get_host_and_port())
+    yield Cloud(
+        address,
+        {
+            "AWS_ENDPOINT_URL": address,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "RAY_USAGE_STATS_ENABLED": "0",
+        },
+    )
+    aws.stop()
+
+
+def load_cluster() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "cluster.yaml").read_text(encoding="utf-8"))
+    return loaded
+
+
+def node_types(cluster: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = cluster["available_node_types"]
+    return found
+
+
+def prepare(cloud: Cloud, policies: dict[str, Any], folder: Path) -> Path:
+    """Make what the file's comments ask for, and write the file with the ids of that."""
+    iam, ec2 = cloud.client("iam"), cloud.client("ec2")
+    documents = {name: json.dumps(policy) for name, policy in policies.items()}
+    for role in ("mtbert-head", "mtbert-worker"):
+        iam.create_role(RoleName=role, AssumeRolePolicyDocument=documents["trust"])
+        iam.put_role_policy(RoleName=role, PolicyName="mtbert", PolicyDocument=documents[role])
+        iam.create_instance_profile(InstanceProfileName=role)
+        iam.add_role_to_instance_profile(InstanceProfileName=role, RoleName=role)
+    (network,) = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
+    group = ec2.create_security_group(
+        GroupName="mtbert", Description="itself", VpcId=network["VpcId"]
+    )
+    cluster = load_cluster()
+    # The stand-in hands out public addresses that belong to somebody.
+    cluster["provider"]["use_internal_ips"] = True
+    for node_type in node_types(cluster).values():
+        node_type["node_config"]["SecurityGroupIds"] = [group["GroupId"]]
+    path = folder / "cluster.yaml"
+    path.write_text(yaml.safe_dump(cluster), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def lived(
+    cloud: Cloud,
+    patch: pytest.MonkeyPatch,
+    policies: dict[str, Any],
+    make_recorder: Callable[[Path], Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Lived:
+    folder = tmp_path_factory.mktemp("cluster")
+    home, temporary, configuration = folder / "home", folder / "tmp", folder / "bootstrap.yaml"
+    (home / ".ray").mkdir(parents=True)
+    (home / "mtbert").mkdir()  # where `ray up` puts it on the head, with the next
+    (home / "ray_bootstrap_key.pem").touch()
+    (home / ".ray" / "auth_token").write_text(TOKEN, encoding="utf-8")
+    temporary.mkdir()
+    recorder = make_recorder(folder)
+    recorder.add("ssh")
+    recorder.add("rsync", then=KEEP_CONFIGURATION.format(target=str(configuration)))
+    environment = cloud.environment | {
+        "HOME": str(home),
+        "TMPDIR": str(temporary),
+        "PATH": f"{recorder.folder}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+    }
+    path = prepare(cloud, policies, folder)
+
+    def run(*arguments: str) -> list[str]:
+        """Run a command of Ray's as a user does; returns what it did on other machines."""
+        before = len(recorder.calls())
+        done = subprocess.run(
+            [sys.executable, "-m", "ray.scripts.scripts", *arguments],
+            cwd=ROOT,
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, f"ray {arguments[0]}: {done.stdout} {done.stderr}"
+        return [call.text for call in recorder.calls()[before:]]
+
+    up = run("up", str(path), "--yes")
+    (head,) = cloud.machines(node_type="head")
+    for name, value in environment.items():
+        patch.setenv(name, value)
+    worker, refused, errors = work(cloud, patch, configuration)
+    before = len(recorder.calls())
+    join(configuration, worker, head["PrivateIpAddress"])
+    joined = [call.text for call in recorder.calls()[before:]]
+    executed = run("exec", str(path), "--tmux", SEARCH)
+    run("down", str(path), "--yes")
+    resolved = yaml.safe_load(configuration.read_text(encoding="utf-8"))
+    return Lived(resolved, head, worker, refused, errors, up, joined, executed, cloud.machines())
+
+
+def work(
+    cloud: Cloud, patch: pytest.MonkeyPatch, configuration: Path
+) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    """Start workers as the head's autoscaler does: with spot capacity, without, and in vain."""
+    from moto.ec2.exceptions import EC2ClientError
+    from moto.ec2.models.instances import InstanceBackend
+    from ray.autoscaler._private.providers import _get_node_provider
+    from ray.autoscaler.v2.instance_manager.config import FileConfigReader
+    from ray.autoscaler.v2.instance_manager.node_provider import NodeProviderAdapter
+
+    reader = FileConfigReader(str(configuration))
+    config = reader.get_cached_autoscaling_config()
+    provider = _get_node_provider(
+        config.get_provider_config(), config.get_config("cluster_name"), use_cache=False
+    )
+    adapter = NodeProviderAdapter(provider, reader)
+    run_instances = InstanceBackend.run_instances
+
+    def launch(request: str) -> list[str]:
+        """Ask for one worker, and wait for it or for the errors."""
+        adapter.launch({"a10g_4": 1}, request)
+        for _ in range(200):
+            if errors := adapter.poll_errors():
+                return [str(error.__cause__) for error in errors]
+            if cloud.machines(launch_request=request):
+                return []
+            time.sleep(0.05)
+        raise TimeoutError(f"no worker for {request}")
+
+    def no_spot(self: Any, *arguments: Any, **options: Any) -> Any:
+        if options.get("instance_market_options"):
+            raise EC2ClientError("InsufficientInstanceCapacity", "There is no Spot capacity.")
+        return run_instances(self, *arguments, **options)
+
+    def no_right(self: Any, *arguments: Any, **options: Any) -> Any:
+        if options.get("instance_market_options"):
+            raise EC2ClientError("UnauthorizedOperation", "You are not authorized.")
+        return run_instances(self, *arguments, **options)
+
+    assert launch("plenty") == []
+    patch.setattr(InstanceBackend, "run_instances", no_spot)
+    assert launch("scarce") == []
+    patch.setattr(InstanceBackend, "run_instances", no_right)
+    errors = launch("forbidden")
+    patch.setattr(InstanceBackend, "run_instances", run_instances)
+    (worker,) = cloud.machines(launch_request="plenty")
+    (refused,) = cloud.machines(launch_request="scarce")
+    return worker, refused, errors
+
+
+def join(configuration: Path, worker: dict[str, Any], head_ip: str) -> None:
+    """Set up a worker as the head's autoscaler does."""
+    from ray.autoscaler._private.providers import _get_node_provider
+    from ray.autoscaler.v2.instance_manager.config import AutoscalingConfig
+    from ray.autoscaler.v2.instance_manager.ray_installer import RayInstaller
+    from ray.core.generated.instance_manager_pb2 import Instance
+
+    loaded = yaml.safe_load(configuration.read_text(encoding="utf-8"))
+    config = AutoscalingConfig(loaded, skip_content_hash=True)
+    provider = _get_node_provider(loaded["provider"], loaded["cluster_name"], use_cache=False)
+    provider.non_terminated_nodes({})
+    instance = Instance(instance_type="a10g_4", cloud_instance_id=worker["InstanceId"])
+    RayInstaller(provider, config).install_ray(instance, head_ip)
+
+
+def remote(calls: list[str]) -> list[str]:
+    """What was done on the other machine: the command that ran there, or `put PATH`."""
+    done = []
+    for call in calls:
+        if call.startswith("rsync "):
+            done.append("put " + call.rsplit(":", 1)[1].rstrip("/"))
+        else:
+            script = shlex.split(call[call.index("bash --login") :])[-1]
+            done.append(script.split(" && (", 1)[1].removesuffix(")"))
+    return done
+
+
+def shorten(commands: list[str]) -> list[str]:
+    """Leave out what Ray puts before a command, and folders that it makes."""
+    prefix = re.compile(r"^(?:export \w+=(?:'[^']*'|\S*?); ?)+")
+    return [prefix.sub("", each) for each in commands if not each.startswith("mkdir -p")]
+
+
+def test_head_is_set_up_in_order(lived: Lived) -> None:
+    cluster = load_cluster()
+    assert shorten(remote(lived.up)) == [
+        "uptime",
+        "put ~/.ray/auth_token",
+        "put ~/mtbert",
+        "put ~/ray_bootstrap_config.yaml",
+        "put ~/ray_bootstrap_key.pem",
+        *cluster["initialization_commands"],
+        'pip install -e "$HOME/mtbert[cluster]"',
+        "ray stop",
+        cluster["head_start_ray_commands"][-1],
+    ]
+
+
+def test_worker_is_set_up_in_order(lived: Lived) -> None:
+    cluster = load_cluster()
+    assert shorten(remote(lived.join)) == [
+        "uptime",
+        "put ~/.ray/auth_token",
+        "put ~/mtbert",
+        *cluster["initialization_commands"],
+        'pip install -e "$HOME/mtbert"',
+        "ray stop",
+        cluster["worker_start_ray_commands"][-1],
+    ]
+    (start,) = [each for each in remote(lived.join) if "ray start" in each]
+    assert f"export RAY_HEAD_IP={lived.head['PrivateIpAddress']};" in start
+    assert '"GPU":4' in start.replace(" ", "")
+
+
+def test_search_runs_in_the_checkout_on_the_head(lived: Lived) -> None:
+    (command,) = remote(lived.exec)
+    assert shlex.split(command)[:5] == ["tmux", "new", "-d", "bash", "-c"]
+    assert SEARCH in command
+
+
+def test_checkout_goes_over_without_what_is_not_wanted_there(lived: Lived) -> None:
+    (call,) = [call for call in lived.up if call.endswith(":~/mtbert/")]
+    for excluded in ("--exclude .git ", "--exclude .venv ", "--filter dir-merge,- .gitignore"):
+        assert excluded in call
+
+
+def test_only_machines_of_the_cluster_are_contacted(lived: Lived) -> None:
+    own = {lived.head["PrivateIpAddress"], lived.worker["PrivateIpAddress"]}
+    for call in [*lived.up, *lived.join, *lived.exec]:
+        (address,) = re.findall(r"ubuntu@([\w.]+)", call)
+        assert address in own
+
+
+def test_token_is_in_no_command_and_in_no_configuration(lived: Lived) -> None:
+    assert TOKEN not in json.dumps(lived.configuration)
+    assert not any(TOKEN in call for call in [*lived.up, *lived.join, *lived.exec])
+
+
+def test_head_is_on_demand_and_workers_are_spot(lived: Lived) -> None:
+    assert lived.head["InstanceType"] == "m6i.xlarge"
+    assert "InstanceLifecycle" not in lived.head
+    assert lived.worker["InstanceType"] == "g5.12xlarge"
+    assert lived.worker["InstanceLifecycle"] == "spot"
+
+
+def test_without_spot_capacity_the_same_machine_is_started_on_demand(lived: Lived) -> None:
+    assert "InstanceLifecycle" not in lived.refused
+    assert lived.refused["IamInstanceProfile"]["Arn"] == lived.worker["IamInstanceProfile"]["Arn"]
+    for key in ("InstanceType", "ImageId", "SecurityGroups"):
+        assert lived.refused[key] == lived.worker[key]
+
+
+def test_other_refusals_reach_the_autoscaler(lived: Lived) -> None:
+    (error,) = lived.errors
+    assert "UnauthorizedOperation" in error
+
+
+def test_machines_have_the_roles_and_the_security_group(lived: Lived) -> None:
+    for machine, role in ((lived.head, "mtbert-head"), (lived.worker, "mtbert-worker")):
+        assert machine["IamInstanceProfile"]["Arn"].endswith(f"instance-profile/{role}")
+        (group,) = machine["SecurityGroups"]
+        assert group["GroupName"] == "mtbert"
+
+
+def test_nothing_is_left_after_ray_down(lived: Lived) -> None:
+    assert lived.left == []
+
+
+def test_ray_makes_no_role_and_no_group_of_its_own(lived: Lived, cloud: Cloud) -> None:
+    roles = {role["RoleName"] for role in cloud.client("iam").list_roles()["Roles"]}
+    groups = cloud.client("ec2").describe_security_groups()["SecurityGroups"]
+    assert roles == {"mtbert-head", "mtbert-worker"}
+    assert {group["GroupName"] for group in groups} == {"default", "mtbert"}
+
+
+def test_resources_are_those_of_the_machines(cloud: Cloud) -> None:
+    for name, node_type in node_types(load_cluster()).items():
+        wanted = node_type["node_config"]["InstanceType"]
+        (found,) = cloud.client("ec2").describe_instance_types(InstanceTypes=[wanted])[
+            "InstanceTypes"
+        ]
+        gpus = found.get("GpuInfo", {"Gpus": []})["Gpus"]
+        count = sum(gpu["Count"] for gpu in gpus)
+        if name != "head":
+            assert node_type["resources"] == {
+                "CPU": found["VCpuInfo"]["DefaultVCpus"],
+                "GPU": count,
+            }
+            assert name == f"{gpus[0]['Name'].lower()}_{count}"
+            assert found["InstanceStorageSupported"], "no NVMe"

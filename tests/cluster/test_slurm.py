@@ -1,0 +1,195 @@
+"""search/clusters/slurm.sh, run by bash, where Slurm and Ray only record how they are called."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.options import parse
+
+pytestmark = pytest.mark.slow
+SCRIPT = Path(__file__).resolve().parents[2] / "search" / "clusters" / "slurm.sh"
+TOKEN_VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "OMP_NUM_THREADS")
+# srun runs what follows its options.
+RUN_REST = """
+rest = sys.argv[1:]
+while rest[0].startswith("--"):
+    del rest[0]
+os.execvp(rest[0], rest)
+"""
+# A head answers once it is there; nodes stay until they are ended.
+RAY = """
+import time
+text = open({log!r}).read()
+if sys.argv[1] == "status":
+    sys.exit(0 if '"--head"' in text else 1)
+open(f"node-{{os.getpid()}}", "x")
+time.sleep(60)
+"""
+# The driver waits for all nodes; it ends with status 3 when it is interrupted, else after that.
+DRIVER = """
+import time
+if sys.argv[1] == "-c":
+    exec(sys.argv[2])
+    sys.exit()
+try:
+    open("driver-is-ready", "x")
+    for _ in range(600):
+        nodes = [line for line in open({log!r}) if '"name": "ray"' in line and '"start"' in line]
+        if len(nodes) == {n_starts} and not os.environ.get("STAY"):
+            sys.exit(int(os.environ.get("STATUS", "0")))
+        time.sleep(0.05)
+except KeyboardInterrupt:
+    sys.exit(3)
+"""
+
+
+class Job:
+    """The script as a job of so many nodes, with the options of a search."""
+
+    def __init__(self, recorder: Any, folder: Path, n_nodes: int, **environment: str) -> None:
+        log = str(recorder.log)
+        recorder.log.touch()
+        nodes = "\\n".join(f"node{i + 1}" for i in range(n_nodes))
+        recorder.add("scontrol", then=f'print("{nodes}")')
+        recorder.add("hostname", then='print("10.1.2.3 fe80::1")')
+        recorder.add("srun", then=RUN_REST)
+        recorder.add("sleep")
+        recorder.add("ray", *TOKEN_VARIABLES, then=RAY.format(log=log))
+        n_starts = 2 if n_nodes > 1 else 1
+        recorder.add("python", *TOKEN_VARIABLES, then=DRIVER.format(log=log, n_starts=n_starts))
+        (folder / "bin").mkdir(exist_ok=True)
+        (folder / ".venv" / "bin").mkdir(parents=True)
+        (folder / ".venv" / "bin" / "activate").touch()
+        self.process = subprocess.Popen(
+            ["bash", str(SCRIPT), "--name", "n", "--storage", "/shared/my results"],
+            env={
+                "PATH": f"{recorder.folder}:/usr/bin:/bin",
+                "OMP_NUM_THREADS": "8",
+                "SLURM_SUBMIT_DIR": str(folder),
+                "SLURM_JOB_ID": "1234567",
+                "SLURM_JOB_NODELIST": f"node[1-{n_nodes}]",
+                "SLURM_JOB_NUM_NODES": str(n_nodes),
+                "SLURM_CPUS_ON_NODE": "32",
+                **environment,
+            },
+            start_new_session=True,
+        )
+
+
+@pytest.fixture
+def jobs() -> Iterator[list[Job]]:
+    started: list[Job] = []
+    yield started
+    for job in started:
+        if job.process.poll() is None:
+            os.killpg(job.process.pid, signal.SIGKILL)
+
+
+def starts(recorder: Any) -> list[Any]:
+    return [
+        call for call in recorder.calls() if call.name == "ray" and call.arguments[0] == "start"
+    ]
+
+
+def test_commands_in_order(recorder: Any, tmp_path: Path, jobs: list[Job]) -> None:
+    jobs.append(Job(recorder, tmp_path, 3))
+    assert jobs[0].process.wait(30) == 0
+    calls = [call for call in recorder.calls() if call.name in ("scontrol", "srun", "python")]
+    one = "srun --overlap --nodes=1 --ntasks=1 --nodelist=node1"
+    common = "--block --num-cpus=32 --object-store-memory=2000000000"
+    token, *rest = [call.text for call in calls]
+    workers = "srun --overlap --nodes=2 --ntasks=2 --ntasks-per-node=1 --exclude=node1"
+    last_two = {
+        f"{workers} ray start --address=10.1.2.3:24567 {common}",
+        "python search/run.py --address 10.1.2.3:24567 --name n --storage /shared/my results",
+    }
+    assert token.startswith("python -c import secrets")
+    assert rest[:-2] == [
+        "scontrol show hostnames node[1-3]",
+        f"{one} hostname --ip-address",
+        f"{one} ray start --head --node-ip-address=10.1.2.3 --port=24567 "
+        f"--dashboard-host=127.0.0.1 --temp-dir=/tmp/ray-1234567 {common}",
+    ]
+    assert set(rest[-2:]) == last_two
+
+
+def test_driver_gets_the_options_as_they_were_given(
+    recorder: Any, tmp_path: Path, jobs: list[Job]
+) -> None:
+    jobs.append(Job(recorder, tmp_path, 2))
+    jobs[0].process.wait(30)
+    options = parse(driver(recorder).arguments[1:])
+    assert (options.name, options.storage) == ("n", "/shared/my results")
+    assert options.address == "10.1.2.3:24567"
+
+
+def driver(recorder: Any) -> Any:
+    (call,) = [call for call in recorder.calls() if call.arguments[:1] == ["search/run.py"]]
+    return call
+
+
+def test_one_token_for_all_in_no_command(recorder: Any, tmp_path: Path, jobs: list[Job]) -> None:
+    jobs.append(Job(recorder, tmp_path, 2))
+    jobs[0].process.wait(30)
+    called = [*starts(recorder), driver(recorder)]
+    assert len(called) == 3
+    tokens = {call.environment["RAY_AUTH_TOKEN"] for call in called}
+    assert {call.environment["RAY_AUTH_MODE"] for call in called} == {"token"}
+    assert not any("OMP_NUM_THREADS" in call.environment for call in called)
+    (token,) = tokens
+    assert re.fullmatch(r"[0-9a-f]{64}", token)
+    assert not any(token in call.text for call in recorder.calls())
+
+
+def test_one_node_has_no_workers(recorder: Any, tmp_path: Path, jobs: list[Job]) -> None:
+    jobs.append(Job(recorder, tmp_path, 1))
+    assert jobs[0].process.wait(30) == 0
+    assert len(starts(recorder)) == 1
+
+
+def test_job_ends_as_the_search_did(recorder: Any, tmp_path: Path, jobs: list[Job]) -> None:
+    jobs.append(Job(recorder, tmp_path, 2, STATUS="7"))
+    assert jobs[0].process.wait(30) == 7
+
+
+def test_before_the_time_is_up_the_driver_is_interrupted(
+    recorder: Any, tmp_path: Path, jobs: list[Job]
+) -> None:
+    jobs.append(Job(recorder, tmp_path, 2, STAY="1"))
+    process = jobs[0].process
+    for _ in range(600):
+        if (tmp_path / "driver-is-ready").exists():
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 3
+
+
+def test_nothing_runs_on_after_the_job(recorder: Any, tmp_path: Path, jobs: list[Job]) -> None:
+    jobs.append(Job(recorder, tmp_path, 2))
+    jobs[0].process.wait(30)
+    nodes = [path.name.removeprefix("node-") for path in tmp_path.glob("node-*")]
+    assert len(nodes) == 2
+    assert not any(Path("/proc", pid).exists() for pid in nodes)
+
+
+def test_job_without_slurm_says_what_is_missing(tmp_path: Path) -> None:
+    found = subprocess.run(
+        ["bash", str(SCRIPT)], env={"PATH": os.environ["PATH"]}, capture_output=True, text=True
+    )
+    assert found.returncode != 0
+    assert "start this with sbatch" in found.stderr
+
+
+def test_script_is_valid_bash() -> None:
+    subprocess.run(["bash", "-n", str(SCRIPT)], check=True)
+    assert os.access(SCRIPT, os.X_OK)
