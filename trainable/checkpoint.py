@@ -25,12 +25,14 @@ _STATE = "state.json"
 _KEYS = {"run_config", "data_fingerprint", "units", "multitask"}
 
 
-def save(run: Run, folder: Path) -> None:
+def save(run: Run, folder: Path, *, optimizer: bool = True) -> None:
     """Write everything that the next unit of the run depends on.
 
     Args:
         run: The run, between two units.
         folder: An existing folder.
+        optimizer: Whether to keep AdamW's moments, two thirds of the size. Without them a run that
+            goes on from here begins them anew, and so does their correction of bias.
     """
     tensors = {f"model.{name}": t.contiguous() for name, t in run.model.state_dict().items()}
     tensors["generator"] = run.generator.get_state()
@@ -42,7 +44,7 @@ def save(run: Run, folder: Path) -> None:
         "multitask": None,
     }
     if run.training is not None:
-        tensors |= _training_tensors(run.training)
+        tensors |= _training_tensors(run.training, optimizer)
         state["multitask"] = _training_state(run.training)
     write_tensors(folder / _TENSORS, tensors)
     write_json(folder / _STATE, state)
@@ -54,12 +56,12 @@ def _named_parameters(training: MultitaskTraining) -> dict[str, nn.Parameter]:
     return dict(training.model.named_parameters()) | dict(learned)
 
 
-def _training_tensors(training: MultitaskTraining) -> dict[str, Tensor]:
+def _training_tensors(training: MultitaskTraining, optimizer: bool) -> dict[str, Tensor]:
     """Return the tensors of a multitask stage, except the model's."""
     tensors = {"gradient_generator": training.gradient_generator.get_state()}
     for name, t in training.combination.module.state_dict().items():
         tensors[f"combination.{name}"] = t
-    for name, parameter in _named_parameters(training).items():
+    for name, parameter in _named_parameters(training).items() if optimizer else ():
         for key, value in training.optimizer.state.get(parameter, {}).items():
             tensors[f"optimizer.{key}.{name}"] = value
     return tensors | {f"average.{n}": t for n, t in training.average.tensors().items()}
@@ -130,6 +132,6 @@ def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
-def size_in_bytes(n_parameters: int) -> int:
-    """Return the size of a checkpoint: float32 weights and two AdamW moments."""
-    return 3 * 4 * n_parameters
+def size_in_bytes(n_parameters: int, *, optimizer: bool) -> int:
+    """Return the size of a checkpoint: float32 weights and, if kept, two AdamW moments."""
+    return (3 if optimizer else 1) * 4 * n_parameters

@@ -4,8 +4,9 @@ Actors stay warm: encoder, data and the process outlive a trial, and the next tr
 the weights. `step()` is one unit. What a user may meet, and what happens:
 
     a loss that is not a number, out of memory   the trial ends, marked failed, with the worst score
-    a run that cannot be started                 Ray tries again, then marks the trial failed
-    a lost worker or node                        Ray restarts the trial from its last checkpoint
+    a run that cannot be started                 the search tries again, then marks it failed
+    a lost worker or node                        the search hands the trial out again
+    a checkpoint that cannot be read             is reported; the one before it is taken, else none
 """
 
 from __future__ import annotations
@@ -17,15 +18,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow.fs
 import torch
 from ray import tune
 
 from trainable import checkpoint
+from trainable.errors import InputError
 from trainable.evaluation import SCORE_KEYS, WORST_SCORE
 from trainable.loop import Run, RunFailed
 from trainable.multitask import STEP_METRICS
 from trainable.predictions import LABELLED, PREDICTIONS, Found, write_probabilities
 from trainable.run_config import RunConfig
+from trainable.scratch import use_scratch
 from trainable.stages.training import StageFailed
 from trainable.workbench import Source, Workbench, open_workbench
 
@@ -53,8 +57,11 @@ _TRIAL_FAILURES = (RunFailed, StageFailed, torch.OutOfMemoryError, MemoryError)
 class MultitaskTrainable(tune.Trainable):
     """One minBERT multitask run as a Tune trial.
 
-    Config keys: `run_config` (a RunConfig as a dictionary); the searcher's flat params beside it
-    are for tables only.
+    Config keys:
+        run_config: A RunConfig as a dictionary.
+        storage: Folder or URI of searches.
+        checkpoints: Paths below it to go on from, newest first; without any the run starts anew.
+        save: `full`, or `weights` for checkpoints without the optimizer's moments.
     """
 
     # The last trial's workbench, and what it was made from.
@@ -67,6 +74,7 @@ class MultitaskTrainable(tune.Trainable):
         torch.set_num_threads(max(1, int(share.get("CPU", 1))))
         # A GPU that the trial did not ask for belongs to somebody else.
         self._device = torch.device("cuda" if share.get("GPU", 0) else "cpu")
+        use_scratch()
         self._start(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -82,10 +90,13 @@ class MultitaskTrainable(tune.Trainable):
         started = time.perf_counter()
         self._run: Run | None = None
         self._found: Found = {}
+        self._lost: list[tuple[str, str]] = []
+        self._save_optimizer = config.get("save", "full") == "full"
         self.start_error: Exception | None = None
         try:
             self._release_memory()
-            self._run = self._new_run(RunConfig.from_dict(config["run_config"], "trial"))
+            run_config = RunConfig.from_dict(config["run_config"], "trial")
+            self._run = self._continued(run_config, config) or self._new_run(run_config)
         except Exception as error:  # kept, and raised by step(): see reset_config
             log.exception("the trial could not be started")
             self.start_error = error
@@ -104,11 +115,30 @@ class MultitaskTrainable(tune.Trainable):
             self._source = Source.of(config)
         return Run(config, self._workbench)
 
+    def _continued(self, run_config: RunConfig, config: dict[str, Any]) -> Run | None:
+        """Return a run that goes on from the newest checkpoint that can be read, if any can."""
+        for path in config.get("checkpoints", ()):
+            run = self._new_run(run_config)
+            try:
+                with _stored(config["storage"], path).as_directory() as folder:
+                    checkpoint.load(run, Path(folder))
+            except (OSError, InputError) as error:
+                log.warning("checkpoint %s could not be read: %s", path, error)
+                self._lost.append((path, str(error)))
+            else:
+                return run
+        return None
+
     def step(self) -> dict[str, Any]:
-        """Train one unit, evaluate on *select*, and report every key."""
+        """Train one unit, evaluate on *select*, and report every key.
+
+        Without Tune's `done`: that would end the trial before the scheduler has seen the report.
+        """
         if self.start_error is not None:
             raise self.start_error
         assert self._run is not None
+        if self._run.done:
+            raise RuntimeError(f"the run is over after unit {self._run.units}")
         try:
             return self._report(self._unit(self._run))
         except _TRIAL_FAILURES as error:
@@ -117,7 +147,7 @@ class MultitaskTrainable(tune.Trainable):
             worst = dict.fromkeys(SCORE_KEYS, WORST_SCORE)
             self._run.model.zero_grad(set_to_none=True)
             self._release_memory()
-            return self._report({**worst, "failure": message, "done": True})
+            return self._report({**worst, "failure": message})
 
     def _unit(self, run: Run) -> dict[str, Any]:
         """Return the numbers of one unit; with the *confirm* scores after the last one."""
@@ -133,7 +163,7 @@ class MultitaskTrainable(tune.Trainable):
         if run.done:
             confirm = run.score("confirm", self._found["confirm"])
             metrics |= {f"confirm_{key}": value for key, value in confirm.items()}
-        return metrics | {"eval_seconds": time.perf_counter() - started, "done": run.done}
+        return metrics | {"eval_seconds": time.perf_counter() - started}
 
     def _report(self, metrics: dict[str, Any]) -> dict[str, Any]:
         """Return all keys: a result that lacks one would end the whole search in Tune."""
@@ -146,7 +176,9 @@ class MultitaskTrainable(tune.Trainable):
             "start_seconds": self.start_seconds,
             "save_seconds": self.save_seconds,
             "failure": "",
+            "lost": self._lost,
         }
+        self._lost = []
         if torch.cuda.is_available():
             own["peak_memory_bytes"] = torch.cuda.max_memory_allocated()
         return dict.fromkeys(NUMBERS, math.nan) | own | metrics
@@ -155,12 +187,20 @@ class MultitaskTrainable(tune.Trainable):
         """Write safetensors and JSON; returns None, so that Ray pickles nothing."""
         started = time.perf_counter()
         if self._run is not None:
-            checkpoint.save(self._run, Path(checkpoint_dir))
+            checkpoint.save(self._run, Path(checkpoint_dir), optimizer=self._save_optimizer)
             if self._run.done and self._found:
                 write_probabilities(self._run, Path(checkpoint_dir) / PREDICTIONS, self._found)
         self.save_seconds = time.perf_counter() - started
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]
-        """Go on where the checkpoint was written."""
+        """Go on where the checkpoint was written: Tune's way, where a node was drained."""
         if self._run is not None:  # else the next step raises what went wrong
             checkpoint.load(self._run, Path(checkpoint_dir))
+
+
+def _stored(storage: str, path: str) -> tune.Checkpoint:
+    """Return a checkpoint below a folder or URI."""
+    if "://" not in storage:
+        return tune.Checkpoint(str(Path(storage) / path))
+    filesystem, root = pyarrow.fs.FileSystem.from_uri(storage)
+    return tune.Checkpoint(f"{root.rstrip('/')}/{path}", filesystem)

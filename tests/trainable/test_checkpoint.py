@@ -346,4 +346,4 @@ def test_checkpoint_over_other_data_is_refused(workbench: Workbench, saved: Path
 def test_size_is_that_of_weights_and_two_moments(workbench: Workbench, saved: Path) -> None:
     n_parameters = sum(p.numel() for p in Run(CONFIG, workbench).model.parameters())
     size = (saved / "state.safetensors").stat().st_size
-    assert size == pytest.approx(checkpoint.size_in_bytes(n_parameters), rel=0.1)
+    assert size == pytest.approx(checkpoint.size_in_bytes(n_parameters, optimizer=True), rel=0.1)

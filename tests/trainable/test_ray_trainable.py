@@ -86,9 +86,9 @@ Start = Callable[[RunConfig], Any]
 def results(actor: Any) -> list[dict[str, Any]]:
     """Train to the end; returns what each unit reported, except how long things took."""
     found: list[dict[str, Any]] = []
-    while not found or not found[-1]["done"]:
+    while not found or not (actor._run.done or found[-1]["failure"]):
         result = actor.train()
-        kept = (set(NUMBERS) - set(SECONDS)) | {"done", "failure"}
+        kept = (set(NUMBERS) - set(SECONDS)) | {"failure"}
         found.append({k: v for k, v in result.items() if k in kept})
     return found
 
@@ -132,7 +132,13 @@ def test_confirm_scores_come_after_the_last_unit_only(start: Start) -> None:
     first, last = results(start(run_config()))
     assert all(math.isnan(first[key]) for key in CONFIRM)
     assert all(math.isfinite(last[key]) for key in CONFIRM)
-    assert (first["done"], last["done"]) == (False, True)
+
+
+def test_a_run_that_is_over_is_not_trained_on(start: Start) -> None:
+    actor = start(run_config())
+    results(actor)
+    with pytest.raises(RuntimeError, match="over after unit 2"):
+        actor.step()
 
 
 @pytest.mark.slow
@@ -153,7 +159,6 @@ def test_a_loss_that_is_no_number_ends_the_trial_as_failed_with_the_worst_score(
     start: Start,
 ) -> None:
     result = results(poison(start(run_config())))[-1]
-    assert result["done"]
     assert result["failure"].startswith("RunFailed: ")
     assert result["unit"] == 1
     for key in SCORE_KEYS:
@@ -173,7 +178,6 @@ def test_what_the_trial_itself_could_not_do_ends_it_as_failed(
     actor = start(run_config())
     monkeypatch.setattr(Run, "train_unit", train_unit)
     result = actor.train()
-    assert result["done"]
     assert result["failure"].startswith(type(error).__name__)
     assert result["score"] == WORST_SCORE
 
@@ -187,7 +191,6 @@ def test_scores_that_are_no_numbers_end_the_trial_as_failed(
     actor = start(run_config())
     monkeypatch.setattr(Run, "score", score)
     result = actor.train()
-    assert result["done"]
     assert "sts_corr is nan in unit 1" in result["failure"]
 
 
@@ -265,6 +268,69 @@ def test_saved_and_restored_equals_never_stopped(
         theirs = weights(whole)
         for name, tensor in weights(actor).items():
             assert torch.equal(tensor, theirs[name]), name
+
+
+@pytest.fixture
+def kept(start: Start, tmp_path: Path) -> list[str]:
+    """Checkpoints after units 1 and 2 of three, newest first, as paths below `tmp_path`."""
+    actor = start(run_config(units=3, budget_tokens=1800))
+    paths = []
+    for unit in (1, 2):
+        actor.train()
+        folder = tmp_path / "search" / f"unit_{unit}"
+        folder.mkdir(parents=True)
+        actor.save_checkpoint(str(folder))
+        paths.append(f"search/unit_{unit}")
+    return paths[::-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_torn", [0, 1, 2])
+def test_a_leg_goes_on_from_the_newest_checkpoint_that_can_be_read(
+    start: Start, tmp_path: Path, kept: list[str], n_torn: int
+) -> None:
+    config = run_config(units=3, budget_tokens=1800)
+    expected = results(start(config))
+    for path in kept[:n_torn]:
+        (tmp_path / path / "state.json").write_text("{")
+    actor = start(run_config(seed=7))
+    storage = {"storage": str(tmp_path), "checkpoints": kept}
+    actor.reset(tune_config(config) | storage)
+    first = actor.train()
+    assert [path for path, _ in first["lost"]] == kept[:n_torn]
+    assert first["unit"] == 3 - n_torn
+    assert first["score"] == expected[2 - n_torn]["score"]
+    assert_same(results(actor) if n_torn else [], expected[3 - n_torn :])
+
+
+@pytest.mark.slow
+def test_a_checkpoint_that_is_gone_and_one_in_a_uri(
+    start: Start, tmp_path: Path, kept: list[str]
+) -> None:
+    actor = start(run_config(seed=7))
+    checkpoints = {"storage": f"file://{tmp_path}", "checkpoints": ["search/gone", *kept]}
+    actor.reset(tune_config(run_config(units=3, budget_tokens=1800)) | checkpoints)
+    result = actor.train()
+    assert (result["unit"], [path for path, _ in result["lost"]]) == (3, ["search/gone"])
+
+
+@pytest.mark.slow
+def test_weights_alone_take_a_third_and_go_on_with_new_moments(
+    start: Start, tmp_path: Path
+) -> None:
+    sizes = {}
+    for save in ("full", "weights"):
+        actor = start(run_config())
+        actor.reset(tune_config(run_config()) | {"save": save})
+        actor.train()
+        folder = tmp_path / save
+        folder.mkdir()
+        actor.save_checkpoint(str(folder))
+        sizes[save] = sum(path.stat().st_size for path in folder.iterdir())
+        actor.reset(tune_config(run_config()) | {"storage": str(tmp_path), "checkpoints": [save]})
+        assert bool(actor._run.training.optimizer.state) == (save == "full")
+        assert actor.train()["unit"] == 2
+    assert sizes["weights"] < 0.4 * sizes["full"]
 
 
 def test_a_checkpoint_is_written_without_pickle(start: Start, tmp_path: Path) -> None:

@@ -1,0 +1,39 @@
+"""A folder for temporary files that does not outlive its process for long.
+
+Ray Tune writes each checkpoint to a temporary folder before it copies it to the storage. A process
+that is killed meanwhile leaves it behind: of BERT-base with AdamW's moments 1.3 GB each time.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+
+def use_scratch() -> Path:
+    """Make temporary files of this process go to a folder of its own; remove those of dead ones.
+
+    Returns:
+        The folder, `mtbert-UID/PID` below the usual place for temporary files.
+    """
+    tempfile.tempdir = None  # forget what an earlier call chose
+    parent = Path(tempfile.gettempdir()) / f"mtbert-{os.getuid()}"
+    own = parent / str(os.getpid())
+    own.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for other in parent.iterdir():
+        if other.name.isdigit() and not _is_alive(int(other.name)):
+            shutil.rmtree(other, ignore_errors=True)  # another process may be removing it, too
+    tempfile.tempdir = str(own)
+    return own
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's process: it lives
+        return True
+    return True
