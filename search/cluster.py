@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import ray
 import yaml
@@ -17,6 +20,10 @@ from trainable.errors import InputError
 _OBJECT_STORE_BYTES = 200_000_000
 # Marks the local Ray of one search: another must not join it, since it ends with that search.
 _PRIVATE = "private_to_one_search"
+_HEAD = "node:__internal_head__"  # a resource of the head node
+_KINDS = ("CPU", "GPU")
+_FINEST = 1e-4  # of a resource, as Ray counts
+_STARTING = "those that are starting count once `ray status` shows them"
 
 
 @dataclass(frozen=True)
@@ -61,10 +68,28 @@ def connect(address: str | None) -> str:
         include_dashboard=False,
         object_store_memory=_OBJECT_STORE_BYTES,
         resources={_PRIVATE: 1.0},
+        # Workers find this checkout whether it is installed or not, and wherever they are started.
+        runtime_env={"env_vars": {"PYTHONPATH": _python_path()}},
         log_to_driver=False,
         logging_level=logging.ERROR,
     )
     return "a local Ray on this machine"
+
+
+def _python_path() -> str:
+    given = os.environ.get("PYTHONPATH")
+    root = str(Path(__file__).resolve().parents[1])
+    return f"{root}{os.pathsep}{given}" if given else root
+
+
+def is_private() -> bool:
+    """Return whether Ray is the local one of this search: this machine, and nothing else."""
+    return _PRIVATE in ray.cluster_resources()  # type: ignore[no-untyped-call]
+
+
+def alive_nodes() -> list[dict[str, Any]]:
+    """Return what Ray says of the nodes that are there."""
+    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
 def resources(options: SearchOptions, n_trials: int) -> Resources:
@@ -77,36 +102,89 @@ def resources(options: SearchOptions, n_trials: int) -> Resources:
     Raises:
         InputError: No node can serve a trial.
     """
-    alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    nodes = [node["Resources"] for node in alive]
-    nodes += _launchable_nodes()
-    most = {kind: max(node.get(kind, 0.0) for node in nodes) for kind in ("CPU", "GPU")}
+    nodes = _nodes()
+    most = {kind: max((node.get(kind, 0.0) for node in nodes), default=0.0) for kind in _KINDS}
     gpus = options.gpus_per_trial
     if gpus is None:
         gpus = 1.0 if most["GPU"] else 0.0
-    wanted = {"CPU": options.cpus_per_trial, "GPU": gpus}
-    for kind, amount in wanted.items():
+    cpus = options.cpus_per_trial
+    if cpus is None:
+        cpus = _cpus_in_proportion(nodes, gpus)
+    for kind, amount in zip(_KINDS, (cpus, gpus), strict=True):
         if amount > most[kind]:
             raise InputError(
                 f"--{kind.lower()}s-per-trial {amount:g}: no node has more than {most[kind]:g} "
-                f"{kind}s; ask for less, or add nodes that have them"
+                f"{kind}s; ask for less, or add nodes that have them ({_STARTING})"
             )
-    room = sum(
-        int(min(node.get(kind, 0.0) / amount for kind, amount in wanted.items() if amount))
+    share = Resources(cpus, gpus, 1)
+    room = sum(places(node, share) for node in nodes)
+    if not room:
+        raise InputError(
+            f"--cpus-per-trial {cpus:g} and --gpus-per-trial {gpus:g}: no node has both; ask for "
+            f"less, or add nodes that have them ({_STARTING})"
+        )
+    return replace(share, max_concurrent=min(options.max_concurrent or room, n_trials))
+
+
+def places(node: Mapping[str, float], share: Resources) -> int:
+    """Return how many trials a node with these resources has room for.
+
+    A share of a GPU is of one GPU: of trials that get 0.4 each two fit, and on four GPUs eight.
+    """
+    by_cpu = _fit(node.get("CPU", 0.0), share.cpus)
+    return min(by_cpu, _places_by_gpu(node, share.gpus)) if share.gpus else by_cpu
+
+
+def _places_by_gpu(node: Mapping[str, float], gpus: float) -> int:
+    return int(node.get("GPU", 0.0)) * _fit(1.0, gpus)
+
+
+def _fit(whole: float, part: float) -> int:
+    return int(whole / part + 1e-9)
+
+
+def _cpus_in_proportion(nodes: Sequence[Mapping[str, float]], gpus: float) -> float:
+    """Return the CPUs of a trial so that a node's last as long as its GPUs.
+
+    Whole ones, unless a node has fewer CPUs than places: who asks for eight trials on a GPU gets
+    eight, of one thread each.
+    """
+    shares = [
+        node["CPU"] / _places_by_gpu(node, gpus)
         for node in nodes
-    )
-    limit = min(options.max_concurrent or room, n_trials)
-    return Resources(options.cpus_per_trial, gpus, max(1, limit))
+        if gpus and node.get("CPU") and _places_by_gpu(node, gpus)
+    ]
+    least = min(shares, default=1.0)
+    return float(int(least)) if least >= 1 else math.floor(least / _FINEST) * _FINEST
 
 
-def _launchable_nodes() -> list[dict[str, float]]:
+def servable(share: Resources) -> bool:
+    """Whether a node that is alive, or that `ray up` may still launch, could serve a trial."""
+    return any(places(node, share) for node in _nodes())
+
+
+def _nodes() -> list[dict[str, float]]:
+    """Return the resources of nodes that are alive, or may still be launched."""
+    alive = [node["Resources"] for node in alive_nodes()]
+    return alive if is_private() else [*alive, *_launchable(alive)]
+
+
+def _launchable(alive: Sequence[dict[str, float]]) -> list[dict[str, float]]:
     """Resources of workers that `ray up` may still launch; known on the head node only."""
     path = Path.home() / "ray_bootstrap_config.yaml"
     if not path.is_file():
         return []
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    nodes = []
+    most = int(config["max_workers"])
+    found: list[dict[str, float]] = []
     for name, node_type in config["available_node_types"].items():
         if name != config["head_node_type"]:
-            nodes += [node_type["resources"]] * int(node_type.get("max_workers", 0))
-    return nodes[: int(config["max_workers"])]
+            found += [node_type.get("resources", {})] * int(node_type.get("max_workers", most))
+    workers = [node for node in alive if _HEAD not in node]
+    for worker in workers:
+        launched = [n for n in found if all(n.get(k, 0) == worker.get(k, 0) for k in _KINDS)]
+        if launched:
+            found.remove(launched[0])
+    # Where the types together are more than may run, the largest stand for all.
+    found.sort(key=lambda node: (node.get("GPU", 0), node.get("CPU", 0)), reverse=True)
+    return found[: max(0, most - len(workers))]

@@ -6,29 +6,42 @@ import os
 import sys
 import time
 from dataclasses import asdict
-from pathlib import Path
 
 import ray
 from ray import tune
 from rich.console import Console
 
-from search.callback import SearchCallback
-from search.cluster import Resources, connect, resources
+from search.bridge import METRIC, MODE, LimitStopper, TuneCallback, TuneScheduler, TuneSearcher
+from search.checkpoints import Checkpoints
+from search.closing import write_results
+from search.cluster import Resources, connect, resources, servable
 from search.curves import TensorBoard
+from search.dispatch import Dispatcher
 from search.events import EventLog, read_events
-from search.export import write_results
+from search.history import History, Journal
+from search.limits import Limits
+from search.mirror import Mirror
 from search.options import parse
 from search.plan import Plan, describe, make_plan
+from search.preflight import check_nodes
 from search.progress import Progress, clock, summary
-from search.results import TrialRecord, actor_seconds, records
+from search.results import actor_seconds
 from search.resume import check_resumable, header
-from search.scheduler import make_scheduler
-from search.searcher import METRIC, MODE, make_searcher
+from search.searcher import make_proposer, make_scheduler
+from search.stock import STOCK_WARNING
 from search.storage import EVENTS
+from search.watchdog import Watchdog
 from trainable.errors import InputError
 from trainable.ray_trainable import MultitaskTrainable
 
-_MAX_FAILURES = 3  # of the machine, per trial; a failed training is not repeated
+_ENVIRONMENT = {
+    # Our log, TensorBoard files and tables replace Tune's own loggers: fewer files to copy.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",  # Tune's own tables; `verbose=0` silences the old ones
+    # Nothing is restored from Tune's snapshots, and each of them holds all trials there were.
+    "TUNE_GLOBAL_CHECKPOINT_S": str(10**9),
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,17 +60,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run_search(plan: Plan, console: Console) -> int:
-    """Run or resume a search and write its results; returns the exit status.
+    """Run or resume a search and write its results.
+
+    Returns:
+        The exit status: 1 if no trial has a score, or if the search could not go on.
 
     Raises:
         InputError: The cluster cannot serve a trial, or the search cannot be resumed.
     """
-    options, events_path = plan.options, plan.folder.local / EVENTS
-    earlier: list[TrialRecord] = []
+    options, started = plan.options, time.monotonic()
     if options.resume:
         check_resumable(plan)
-        earlier = records(read_events(events_path))
-    started = time.monotonic()
     try:
         console.print(f"using {connect(options.address)}")
         share = resources(options, plan.n_trials)
@@ -66,66 +79,93 @@ def run_search(plan: Plan, console: Console) -> int:
             f"{plan.budget:,} tokens a full run",
             markup=False,
         )
-        for note in plan.notes:
+        for note in (*plan.notes, *check_nodes(plan, share)):
             console.print(note, markup=False)
-        _run_tune(plan, share, earlier, events_path, console)
+        if options.searcher == "tpe":
+            console.print(STOCK_WARNING, markup=False)
+        limits = _run_legs(plan, share, console)
     finally:
         ray.shutdown()
-    events = read_events(events_path)
-    trials = records(events)
-    winner = write_results(plan, trials, actor_seconds(events))
+    events = read_events(plan.folder.local / EVENTS)
+    history = History(events)
+    winner = write_results(plan, history, actor_seconds(events))
     console.print(
         f"\nsearch took {clock(time.monotonic() - started)}; results in {plan.folder.uri}",
         markup=False,
     )
-    console.print(summary(plan, trials, winner), markup=False)
-    return 0 if winner else 1
+    if limits.reached:
+        console.print(f"it ended early: {limits.reached}", markup=False)
+    console.print(summary(plan, list(history.trials.values()), winner), markup=False)
+    return 1 if winner is None or limits.is_failure else 0
 
 
-def _run_tune(
-    plan: Plan, share: Resources, earlier: list[TrialRecord], events_path: Path, console: Console
-) -> None:
-    """The part that Ray Tune does."""
-    options = plan.options
-    # Our log, TensorBoard files and tables replace Tune's own loggers: fewer files to copy.
-    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # Tune's own tables; `verbose=0` silences the old ones
-    log = EventLog(events_path)
+def _open_journal(plan: Plan, share: Resources, log: EventLog) -> Journal:
+    """Write how this driver begins, after what an earlier one wrote."""
+    options, journal = plan.options, Journal(plan.earlier, log)
     if options.resume:
-        log.append("resumed", slots=share.max_concurrent, options=asdict(options))
+        fields = {"options": asdict(options), "n_trials": plan.n_trials}
+        journal.write("resumed", slots=share.max_concurrent, **fields)
     else:
-        log.append("search", slots=share.max_concurrent, **header(plan))
-    scheduler = make_scheduler(plan, earlier)
-    callback = SearchCallback(
-        log,
-        TensorBoard(plan.folder.local, plan.space.params()),
-        Progress(plan, console),
-        scheduler,
-        earlier,
+        journal.write("search", slots=share.max_concurrent, **header(plan))
+        for trial in plan.carried:
+            journal.write("imported", **trial)
+    return journal
+
+
+def _run_legs(plan: Plan, share: Resources, console: Console) -> Limits:
+    """Let Ray Tune run legs until nothing is left to do or a limit is reached."""
+    log = EventLog(plan.folder.local / EVENTS)
+    journal = _open_journal(plan, share, log)
+    dispatcher = Dispatcher(
+        journal,
+        make_scheduler(plan, journal.history),
+        make_proposer(plan),
+        plan.space,
+        list(plan.points),
+        plan.options.units,
     )
+    checkpoints = Checkpoints(journal, plan.folder)
+    dispatcher.on_closed = checkpoints.closed
+    dispatcher.settle()
+    limits = Limits(dispatcher, plan, share.gpus or share.cpus)
+    progress = Progress(plan, dispatcher, console)
+    mirror = Mirror(plan.folder)
+    board = TensorBoard(plan.folder.local, plan.space.params())
+    watchdog = Watchdog(dispatcher, plan, limits, mirror, lambda: servable(share), progress.say)
+    callback = TuneCallback(dispatcher, share, checkpoints, board, progress, limits, watchdog)
     try:
-        tune.run(
-            MultitaskTrainable,
-            name=plan.folder.name,
-            storage_path=plan.folder.storage,
-            metric=METRIC,
-            mode=MODE,
-            num_samples=plan.n_trials,
-            search_alg=make_searcher(plan),
-            scheduler=scheduler,
-            max_concurrent_trials=share.max_concurrent,
-            resources_per_trial={"cpu": share.cpus, "gpu": share.gpus},
-            reuse_actors=True,
-            time_budget_s=plan.time_limit,
-            max_failures=_MAX_FAILURES,
-            raise_on_failed_trial=False,
-            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, num_to_keep=2),
-            callbacks=[callback],
-            trial_dirname_creator=lambda trial: f"trial_{trial.trial_id}",
-            resume=options.resume,
-            verbose=0,
-        )
+        _tune(plan, share, dispatcher, limits, callback)
     finally:
-        callback.close()
-        log.append("closed")
+        dispatcher.interrupt(share.cpus, share.gpus)
+        journal.write("closed", reason=limits.reached or "")
+        board.close()
+        progress.close()
+        mirror.close()
         log.close()
+    return limits
+
+
+def _tune(
+    plan: Plan, share: Resources, dispatcher: Dispatcher, limits: Limits, callback: TuneCallback
+) -> None:
+    os.environ.update(_ENVIRONMENT)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(share.max_concurrent)
+    tune.run(
+        MultitaskTrainable,
+        name=plan.folder.name,
+        storage_path=plan.folder.storage,
+        metric=METRIC,
+        mode=MODE,
+        num_samples=-1,  # the searcher says when it is finished
+        search_alg=TuneSearcher(dispatcher, plan, share, limits),
+        scheduler=TuneScheduler(dispatcher),
+        stop=LimitStopper(limits),
+        resources_per_trial={"cpu": share.cpus, "gpu": share.gpus},
+        reuse_actors=True,
+        max_failures=0,  # the dispatcher hands a trial out again
+        raise_on_failed_trial=False,
+        checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1),
+        callbacks=[callback],
+        trial_dirname_creator=lambda trial: f"trial_{trial.config['trial']:04d}_{trial.trial_id}",
+        verbose=0,
+    )

@@ -1,17 +1,27 @@
 """The event log of a search: append-only JSON lines, written by the driver only.
 
-Every report is a function of this log. Version 1 has these events; all carry `event` and `time`
-(seconds since 1970):
+Everything else that a search knows of its past is a function of this log (`search.history`): rungs,
+leaderboard, what the searcher learns from, TensorBoard's table, report, Optuna view. Reading it
+needs neither Ray nor Optuna. All events carry `event` and `time` (seconds since 1970). Version 2:
 
-    search     version, options, rungs, units, slots (trials at a time), space, versions,
+    search     version, options, n_trials, rungs, units, slots (trials at a time), space, versions,
                data_fingerprint: first line
-    resumed    options, slots: a later driver went on with the search
-    suggested  trial (number), id (Ray's), params, run_config
-    reported   trial, unit, metrics (NaN and infinity become null)
-    decided    trial, unit, decision (`stop`): by the scheduler, at a rung
-    failed     trial, error: one attempt failed; Ray may retry it
+    resumed    options, n_trials, slots: a later driver goes on with the search
+    imported   search, params, run_config, reports: a trial of another search, for the searcher
+    suggested  trial (number), params, run_config, bracket, origin: who proposed it
+    started    trial, id (Ray's), unit: it got a place, after that many units of training
+    reported   trial, unit, metrics (NaN and infinity become null), failure (empty, or why)
+    decided    trial, unit, decision (`continue`, `pause`, `stop`), rank (1 is best), among
+    paused     trial, unit: gave up its place at a rung
+    promoted   trial, unit, rank, among: may go on from that rung
+    stopped    trial, unit, reason: will not go on
+    failed     trial, error: a worker or node was lost; the trial goes on from its last checkpoint
+    saved      trial, unit, path: a checkpoint, below the folder of the search
+    deleted    trial, unit, path
+    lost       trial, unit, path, error: could not be read; an older one was taken, or none
+    cost       trial, seconds, cpus, gpus, node: that a place was held
     ended      trial, status (`done`, `stopped`, `failed`, `interrupted`), error or null
-    closed     the driver ended in order
+    closed     reason: the driver ended in order
 """
 
 from __future__ import annotations
@@ -21,9 +31,9 @@ import math
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-VERSION = 1
+VERSION: Final = 2
 Event = dict[str, Any]
 
 
@@ -35,14 +45,14 @@ class EventLog:
     """
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self._file = path.open("a", encoding="utf-8")
         if self._file.tell() and not path.read_bytes().endswith(b"\n"):
             self._file.write("\n")  # close the line that a killed driver left torn
 
-    def append(self, event: str, **fields: Any) -> None:
+    def append(self, event: Event) -> None:
         """Write one event."""
-        line = json.dumps({"event": event, "time": time.time(), **_without_nan(fields)})
-        self._file.write(line + "\n")
+        self._file.write(json.dumps(event) + "\n")
         self._file.flush()
         os.fsync(self._file.fileno())
 
@@ -51,14 +61,21 @@ class EventLog:
         self._file.close()
 
 
+def new_event(kind: str, **fields: Any) -> Event:
+    """Return an event of this moment, as reading the log would give it."""
+    return {"event": kind, "time": time.time(), **_without_nan(fields)}
+
+
 def read_events(path: Path) -> list[Event]:
     """Read a log; a line that a killed driver left torn is skipped."""
     events = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            events.append(json.loads(line))
+            event = json.loads(line)
         except ValueError:
             continue
+        if isinstance(event, dict) and "event" in event:
+            events.append(event)
     return events
 
 

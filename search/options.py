@@ -39,9 +39,9 @@ class SearchOptions:
     repeats: int = 1
     """Runs of each row of `published` or `ablation`, each with another seed."""
 
-    warm_start: Literal["published"] | None = None
-    """Begin with the configurations of the papers that --rows names; the searcher learns from
-    them."""
+    warm_start: Annotated[str | None, tyro.conf.arg(metavar="published|SEARCH")] = None
+    """`published`: begin with the configurations of the papers that --rows names. A folder of
+    another search, or its name below --storage: let the searcher learn from its trials."""
 
     text_data: Annotated[str | None, tyro.conf.arg(metavar="own|hub|sick:DIR|FILE,...")] = None
     """Text for further pretraining: the tasks' own, what the papers used (from the Hub), SICK, or
@@ -65,10 +65,20 @@ class SearchOptions:
     """Reporting intervals that the budget is cut into."""
 
     eta: int = 3
-    """ASHA lets about one in eta trials pass a rung."""
+    """One in eta trials passes a rung."""
+
+    brackets: int = 1
+    """Brackets of promotion ASHA; bracket b has its first rung at unit eta^b."""
 
     time_limit: Annotated[str | None, tyro.conf.arg(metavar="30m|2h|90s")] = None
-    """Stop the search after this long; trials under way are closed."""
+    """End after this long; --resume goes on with what was under way."""
+
+    max_device_hours: float | None = None
+    """End when trials have used so many hours of GPUs, or of CPU cores where they use no GPU."""
+
+    min_gain: float | None = None
+    """Begin no new trials once ten more full runs would raise the best score by less than this, as
+    far as the last ones tell."""
 
     name: str | None = None
     """Name of the search, and of its folder below --storage. Default: data, encoder and time."""
@@ -77,14 +87,24 @@ class SearchOptions:
     """Where searches are kept: a folder, or any URI that Ray can write to, such as
     s3://bucket/prefix."""
 
-    searcher: Literal["tpe", "random"] = "tpe"
-    """Optuna's TPE, or random search."""
+    searcher: Literal["rung-tpe", "random", "stepwise", "tpe"] = "rung-tpe"
+    """Optuna's TPE fitted at the highest rung with enough results; random search; forward stepwise
+    selection of components; or Ray's OptunaSearch, for comparison."""
 
-    scheduler: Literal["asha", "none"] = "asha"
-    """ASHA stops poor trials at rungs; `none` runs every trial to its full budget."""
+    beam: int = 2
+    """Configurations that stepwise selection goes on from."""
 
-    cpus_per_trial: float = 1.0
-    """CPU cores of a trial."""
+    scheduler: Literal["promotion-asha", "asha", "none"] = "promotion-asha"
+    """ASHA that pauses trials at rungs and promotes the best; Ray's, which stops poor ones; `none`
+    runs every trial to its full budget."""
+
+    checkpoint: Literal["full", "weights"] = "full"
+    """What a checkpoint holds: everything, so that a trial goes on bit for bit, or a third of it,
+    without the optimizer's moments, which then begin anew after each pause."""
+
+    cpus_per_trial: float | None = None
+    """CPU cores of a trial. Default: its part of a node's, in proportion to --gpus-per-trial; 1
+    where it uses no GPU."""
 
     gpus_per_trial: float | None = None
     """GPUs of a trial, fractions allowed. Default: 1 if the cluster has any, else 0."""
@@ -99,7 +119,7 @@ class SearchOptions:
     """Ray cluster. Default: RAY_ADDRESS or a cluster running on this machine, else a local Ray."""
 
     resume: bool = False
-    """Go on with the search of this --name."""
+    """Go on with the search of this --name; --trials may be larger, and limits may differ."""
 
     dry_run: bool = False
     """Print the resolved plan and stop."""

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.fs
 from numpy.typing import NDArray
 
-from search.results import TrialRecord
+from search.history import TrialRecord
 from search.storage import SearchFolder
 from trainable.data.examples import Examples
 from trainable.data.split import is_confirm
@@ -73,20 +73,18 @@ def select_half(examples: Examples, task: TaskName) -> Half:
 
 
 def read_predictions(folder: SearchFolder, trial: TrialRecord) -> bytes | None:
-    """Return the content of a trial's newest file of predictions, or None where there is none."""
+    """Return the content of a finished trial's file of predictions, or None where there is none."""
+    checkpoint = trial.checkpoints.get(trial.units)
+    if checkpoint is None:
+        return None
     if folder.is_remote:
         filesystem, path = folder.remote()
     else:
         filesystem, path = pyarrow.fs.LocalFileSystem(), str(folder.local)
     try:
-        own = pyarrow.fs.FileSelector(f"{path}/trial_{trial.id}", recursive=True)
-        files = [file.path for file in filesystem.get_file_info(own) if file.is_file]
-        files = sorted(file for file in files if file.endswith(f"/{PREDICTIONS}"))
-        if not files:
-            return None
-        with filesystem.open_input_stream(files[-1]) as stream:
+        with filesystem.open_input_stream(f"{path}/{checkpoint}/{PREDICTIONS}") as stream:
             return bytes(stream.read())
-    except FileNotFoundError:  # nothing was saved, or it was removed by hand
+    except FileNotFoundError:  # the trial did not finish, or the file was removed by hand
         return None
 
 

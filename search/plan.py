@@ -7,7 +7,11 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from search.carry_over import carry_over
+from search.events import read_events
+from search.history import History
 from search.options import SearchOptions, budget_tokens, seconds
 from search.rows import (
     ROW_SPACES,
@@ -33,6 +37,7 @@ from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
 from trainable.tasks import TASK_NAMES, TaskName
 
+Point = tuple[dict[str, Value], str]
 _LONGEST_STEP = len(TASK_NAMES) * max(BATCH_SIZES)  # examples
 
 
@@ -59,9 +64,11 @@ class Plan:
         options: What the user asked for.
         space: What varies, over the base RunConfig, or which rows are run.
         n_trials: Number of trials.
-        points: Params that the searcher proposes first, in this order.
+        points: Params of the first trials, in this order, each with a name for where it is from.
+        carried: Trials of another search that the searcher learns from, as fields of events.
         rows: Name -> configuration of every row among the points.
         folder: Where the search is kept.
+        earlier: What an earlier driver left; empty for a new search.
         rungs: Units after which ASHA decides, ascending; the last one ends the run.
         budget: Tokens of a full run.
         n_parameters: Of the encoder.
@@ -74,9 +81,11 @@ class Plan:
     options: SearchOptions
     space: Space | RowSpace
     n_trials: int
-    points: tuple[dict[str, Value], ...]
+    points: tuple[Point, ...]
+    carried: tuple[dict[str, Any], ...]
     rows: dict[str, RunConfig]
     folder: SearchFolder
+    earlier: History
     rungs: tuple[int, ...]
     budget: int
     n_parameters: int
@@ -97,6 +106,7 @@ def make_plan(options: SearchOptions) -> Plan:
     time_limit = seconds(options.time_limit) if options.time_limit else None
     name = options.name or _default_name(options)
     folder = find_folder(options.storage, name, resume=options.resume)
+    earlier = History(read_events(folder.fetch_log()) if options.resume else ())
     source = _data_source(options)
     examples = source.load()
     encoder = pinned(EncoderConfig(source=options.encoder))
@@ -106,8 +116,9 @@ def make_plan(options: SearchOptions) -> Plan:
     stage = Multitask(budget_tokens=budget, units=options.units, precision=options.precision)
     base = base_config(encoder, source, options.seed, stage)
     space, rows, points = _start(options, base)
-    n_trials = _n_trials(options, space, points)
+    n_trials = _n_trials(options, space, points, earlier)
     check_corpora(space, rows, pretrained.tokenizer)
+    carried, notes = carry_over(options, space, data.fingerprint, budget, encoder)
     if not options.dry_run:  # last, so that a refused search leaves nothing behind
         folder.make()
     return Plan(
@@ -115,15 +126,17 @@ def make_plan(options: SearchOptions) -> Plan:
         space=space,
         n_trials=n_trials,
         points=tuple(points),
+        carried=carried,
         rows=rows,
         folder=folder,
-        rungs=rungs(options.units, options.eta)
-        if options.scheduler == "asha"
-        else (options.units,),
+        earlier=earlier,
+        rungs=(options.units,)
+        if options.scheduler == "none"
+        else rungs(options.units, options.eta),
         budget=budget,
         n_parameters=_n_parameters(pretrained),
         time_limit=time_limit,
-        notes=data.notes,
+        notes=(*data.notes, *notes),
         data_fingerprint=data.fingerprint,
         sizes={
             task: TaskSize(len(own), own.n_tokens / len(own), len(data.confirm[task]))
@@ -134,24 +147,25 @@ def make_plan(options: SearchOptions) -> Plan:
 
 def _start(
     options: SearchOptions, base: RunConfig
-) -> tuple[Space | RowSpace, dict[str, RunConfig], list[dict[str, Value]]]:
+) -> tuple[Space | RowSpace, dict[str, RunConfig], list[Point]]:
     """Return the space, the rows among its first proposals, and those proposals."""
     if options.space in ROW_SPACES:
         chosen = row_space(options, base)
-        return chosen, chosen.rows, chosen.points()
+        return chosen, chosen.rows, [(point, str(point["row"])) for point in chosen.points()]
     space = make_space(options.space, base, text_data(options), nli_data(options))
     rows, points = warm_points(options, space, base)
     # A search should say what it gains over the defaults.
-    return space, rows, [*points, space.params_of(space.base)]
+    named = list(zip(points, rows, strict=True))
+    return space, rows, [*named, (space.params_of(space.base), "default")]
 
 
 def _n_trials(
-    options: SearchOptions, space: Space | RowSpace, points: list[dict[str, Value]]
+    options: SearchOptions, space: Space | RowSpace, points: list[Point], earlier: History
 ) -> int:
     if isinstance(space, RowSpace):
         return len(points)
-    n_trials = 12 if options.trials is None else options.trials
-    if n_trials < len(points) and options.warm_start:
+    n_trials = options.trials or earlier.n_trials or 12
+    if n_trials < len(points) and options.warm_start == "published":
         raise InputError(
             f"--trials {n_trials}: --warm-start published begins with {len(points)} "
             f"configurations, the defaults among them; give at least --trials {len(points)}, or "
@@ -171,15 +185,27 @@ def _check_numbers(options: SearchOptions) -> None:
         raise InputError(f"--eta {options.eta}: ASHA needs at least 2 (one in eta trials goes on)")
     at_least_one = {
         "--trials": options.trials,
+        "--brackets": options.brackets,
+        "--beam": options.beam,
         "--units": options.units,
         "--max-concurrent": options.max_concurrent,
     }
     for name, value in at_least_one.items():
         if value is not None and value < 1:
             raise InputError(f"{name} {value}: give at least 1")
+    n_brackets = len(rungs(options.units, options.eta))
+    if options.brackets > n_brackets:
+        raise InputError(
+            f"--brackets {options.brackets}: --units {options.units} and --eta {options.eta} give "
+            f"at most {n_brackets}"
+        )
+    if options.max_device_hours is not None and not options.max_device_hours > 0:
+        raise InputError(f"--max-device-hours {options.max_device_hours:g}: give more than 0")
+    if options.min_gain is not None and not options.min_gain >= 0:
+        raise InputError(f"--min-gain {options.min_gain:g}: give at least 0, such as 0.002")
     if not 0 <= options.seed < 2**31:
         raise InputError(f"--seed {options.seed}: give a number from 0 to {2**31 - 1}")
-    if not options.cpus_per_trial > 0:  # NaN too
+    if options.cpus_per_trial is not None and not options.cpus_per_trial > 0:  # NaN too
         raise InputError(f"--cpus-per-trial {options.cpus_per_trial:g}: give more than 0")
     gpus = options.gpus_per_trial
     if gpus is not None and not 0 <= gpus <= 1:
@@ -226,6 +252,11 @@ def _n_parameters(pretrained: Pretrained) -> int:
     return sum(tensor.numel() for tensor in pretrained.parameters.values())
 
 
+def checkpoint_bytes(plan: Plan) -> int:
+    """Return the size of a checkpoint."""
+    return size_in_bytes(plan.n_parameters, optimizer=plan.options.checkpoint == "full")
+
+
 def describe(plan: Plan) -> str:
     """Return the plan as text for people."""
     options, budget = plan.options, plan.budget
@@ -243,7 +274,8 @@ def describe(plan: Plan) -> str:
         f"(eta {options.eta})",
         f"budget     {budget:,} tokens a run",
         *rung_lines,
-        f"checkpoint {size_in_bytes(plan.n_parameters) / 1e6:,.0f} MB, two kept for each trial",
+        f"checkpoint {checkpoint_bytes(plan) / 1e6:,.0f} MB; two of a running trial, one of a "
+        f"paused one",
         f"space      {options.space}, {len(plan.space.params())} params",
     ]
     lines += [f"  row {name}" for name in plan.rows]

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections import Counter
 
 from rich.console import Console
 
+from search.dispatch import Dispatcher, unit_seconds
+from search.history import Status, TrialRecord
 from search.plan import Plan
-from search.results import TrialRecord, best, leaderboard
+from search.results import leaderboard
 
 _STATUS_SECONDS = 15.0
+_LIVE_SECONDS = 0.5
+_SHOWN: tuple[Status, ...] = ("running", "paused", "stopped", "done", "failed")
+_ENDED = ("done", "stopped", "failed")
 
 
 def clock(seconds: float) -> str:
@@ -20,19 +27,19 @@ def clock(seconds: float) -> str:
 
 
 class Progress:
-    """Prints a line for each finished trial and, unless quiet, a status line now and then.
+    """Prints a line when a trial gives up its place and, unless quiet, a status line now and then.
 
     On a terminal the status line is one line that is kept up to date.
 
     Args:
         plan: The search.
+        dispatcher: What it is doing.
         console: Where to print.
     """
 
-    def __init__(self, plan: Plan, console: Console) -> None:
-        self._plan = plan
-        self._console = console
-        self._started = self._last_status = time.monotonic()
+    def __init__(self, plan: Plan, dispatcher: Dispatcher, console: Console) -> None:
+        self._plan, self._dispatcher, self._console = plan, dispatcher, console
+        self._started = self._shown = time.monotonic()
         self._status = console.status("starting the first trials") if self._live else None
         if self._status:
             self._status.start()
@@ -41,42 +48,45 @@ class Progress:
     def _live(self) -> bool:
         return self._console.is_terminal and not self._plan.options.quiet
 
-    def ended(self, trial: TrialRecord, trials: list[TrialRecord]) -> None:
-        """Print how a trial ended."""
-        units, n_trials = trial.config.units, self._plan.n_trials
+    def left(self, trial: TrialRecord) -> None:
+        """Print how a trial gave up its place."""
         if trial.status == "failed":
             outcome = f"failed: {trial.error}"
         else:
             score = f"score {trial.score:.4f}" if trial.reports else "no score"
-            outcome = f"{trial.status} after unit {trial.units}/{units}, {score}"
-        n_ended = sum(t.status != "running" for t in trials)
-        self._console.print(
-            f"[{n_ended}/{n_trials}] trial {trial.number} {outcome}", markup=False, highlight=False
-        )
+            status = "waits for another place" if trial.status == "running" else trial.status
+            outcome = f"{status} after unit {trial.units}/{self._plan.options.units}, {score}"
+        trials = self._dispatcher.history.trials.values()
+        n_ended = sum(t.status in _ENDED for t in trials)
+        self.say(f"[{n_ended}/{self._dispatcher.n_trials}] trial {trial.number} {outcome}")
 
-    def tick(self, trials: list[TrialRecord]) -> None:
+    def say(self, line: str) -> None:
+        """Print a line."""
+        self._console.print(line, markup=False, highlight=False)
+
+    def tick(self) -> None:
         """Bring the status up to date; called often."""
         now = time.monotonic()
-        if self._plan.options.quiet:
+        wait = _LIVE_SECONDS if self._status else _STATUS_SECONDS
+        if self._plan.options.quiet or now - self._shown < wait:
             return
+        self._shown = now
         if self._status:
-            self._status.update(self._line(trials, now))
-        elif now - self._last_status >= _STATUS_SECONDS:
-            self._last_status = now
-            self._console.print(self._line(trials, now), markup=False, highlight=False)
+            self._status.update(self._line(now))
+        else:
+            self.say(self._line(now))
 
     def close(self) -> None:
         """Leave the terminal as it was."""
         if self._status:
             self._status.stop()
 
-    def _line(self, trials: list[TrialRecord], now: float) -> str:
-        counts = {s: sum(t.status == s for t in trials) for s in ("running", "stopped", "done")}
-        failed = sum(t.status == "failed" for t in trials)
-        parts = [*(f"{n} {status}" for status, n in counts.items())]
-        if failed:
-            parts.append(f"{failed} failed")
-        leader = best(trials)
+    def _line(self, now: float) -> str:
+        trials = list(self._dispatcher.history.trials.values())
+        counts = Counter(trial.status for trial in trials)
+        shown = [s for s in _SHOWN if counts[s]]
+        parts = [f"{counts[status]} {status}" for status in shown] or ["starting"]
+        leader = self._dispatcher.history.best
         if leader:
             parts.append(f"best {leader.score:.4f} (trial {leader.number}, unit {leader.units})")
         elapsed = now - self._started
@@ -88,19 +98,14 @@ class Progress:
 
     def _seconds_left(self, trials: list[TrialRecord], elapsed: float) -> float | None:
         """Units still to come, times the usual seconds of a unit; None before the first unit."""
-        reports = [metrics for trial in trials for metrics in trial.reports.values()]
-        running = [t for t in trials if t.status == "running"]
-        if not reports or not running:
+        seconds, running = unit_seconds(self._dispatcher.history), len(self._dispatcher.legs)
+        if math.isnan(seconds) or not running:
             return None
-        seconds = sum((m["train_seconds"] or 0) + (m["eval_seconds"] or 0) for m in reports)
-        # What ASHA lets a trial have on average, corrected by what trials have had.
+        # What a scheduler that lets one in eta pass each rung gives a trial on average.
         gains = zip(self._plan.rungs, (0, *self._plan.rungs), strict=False)
-        expected = sum((r - s) / self._plan.options.eta**k for k, (r, s) in enumerate(gains))
-        had = [t.units for t in trials if t.status != "running"]
-        usual = (2 * expected + sum(had)) / (2 + len(had))
-        to_come = usual * max(0, self._plan.n_trials - len(trials))
-        to_come += sum(max(usual - t.units, 1) for t in running)
-        left: float = to_come * seconds / len(reports) / len(running)
+        usual = sum((r - s) / self._plan.options.eta**k for k, (r, s) in enumerate(gains))
+        had = sum(trial.units for trial in trials)
+        left: float = max(usual * self._dispatcher.n_trials - had, running / 2) * seconds / running
         limit = self._plan.time_limit
         return left if limit is None else min(left, max(0.0, limit - elapsed))
 
@@ -117,12 +122,12 @@ def summary(plan: Plan, trials: list[TrialRecord], winner: TrialRecord | None) -
         )
     if winner is None:
         return "\n".join([*lines, "", "no trial finished a unit; see the errors above"])
-    folder = plan.folder.uri
+    folder = plan.folder.local  # neither command reads a bucket
     lines += [
         "",
         f"  tensorboard --logdir {folder}",
         f"  python search/retrain.py {folder}/best.json --seeds 3",
     ]
-    if any(trial.status == "interrupted" for trial in trials):
+    if any(trial.status in ("interrupted", "paused") for trial in trials):
         lines.append(f"  the same command with --name {plan.folder.name} --resume goes on")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What a log says of its search at the start, and whether a search can be resumed."""
+"""What a log says of its search at the start, and whether a later driver may go on with it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from search.events import VERSION, read_events
+from search.events import VERSION
 from search.plan import Plan
-from search.storage import EVENTS
 from search.versions import versions
+from spaces.domains import domain_fields, domain_from
 from trainable.errors import InputError
 
 # A search that went on with another of these would compare what cannot be compared, or would
@@ -20,64 +20,84 @@ _SAME_OPTIONS = (
     "precision",
     "searcher",
     "scheduler",
+    "eta",
+    "brackets",
+    "beam",
     "seed",
-    "trials",
     "warm_start",
     "rows",
     "text_data",
     "nli_data",
 )
+_MOST_NAMED = 8
 
 
 def header(plan: Plan) -> dict[str, Any]:
-    """What a reader of the log needs to know about the search."""
+    """Return what a reader of the log needs to know about the search."""
     return {
         "version": VERSION,
         "options": asdict(plan.options),
+        "n_trials": plan.n_trials,
         "rungs": list(plan.rungs),
         "units": plan.options.units,
-        "space": {
-            p.name: [str(p.domain), [list(c) for c in p.parents]] for p in plan.space.params()
-        },
+        "space": {param.name: domain_fields(param) for param in plan.space.params()},
         "versions": versions(),
         "data_fingerprint": plan.data_fingerprint,
     }
 
 
 def check_resumable(plan: Plan) -> None:
-    """Refuse what Tune would silently start over.
+    """Refuse to go on with what was another search.
 
     Raises:
-        InputError: The log or Tune's state is missing or torn, or the search was another one.
+        InputError: The log has no whole first line or is of another version; data, space, rungs or
+            an option that every trial depends on differ; there are fewer trials than were begun.
     """
-    events = read_events(plan.folder.local / EVENTS)
-    if not events or events[0]["event"] != "search":
+    history = plan.earlier
+    then = history.header
+    if not then:
         raise InputError(
             f"--resume: {plan.folder.uri} was stopped before it began; start anew with another "
             f"--name"
         )
-    then = events[0] | {key: events[0]["options"].get(key) for key in _SAME_OPTIONS}
+    _check_space(plan, then["space"], header(plan)["space"])
     now: dict[str, Any] = header(plan)
+    before = then | {key: then["options"].get(key) for key in _SAME_OPTIONS}
     now |= {key: now["options"][key] for key in _SAME_OPTIONS}
-    for key in ("space", "data_fingerprint", "rungs", *_SAME_OPTIONS):
-        if then[key] != now[key]:
+    for key in ("data_fingerprint", "rungs", "units", *_SAME_OPTIONS):
+        if before[key] != now[key]:
             raise InputError(
-                f"--resume: {key} of {plan.folder.uri} was {_short(then[key])}, now it is "
+                f"--resume: {key} of {plan.folder.uri} was {_short(before[key])}, now it is "
                 f"{_short(now[key])}; give the options that the search was started with, or start "
                 f"another --name"
             )
-    if plan.folder.is_remote:
-        return
-    states = sorted(plan.folder.local.glob("experiment_state-*.json"))
-    if not states:
+    if plan.n_trials < len(history.trials):
         raise InputError(
-            f"--resume: {plan.folder.uri} was stopped before its first trial was saved; start anew "
-            f"with another --name"
+            f"--trials {plan.n_trials}: {plan.folder.uri} has begun {len(history.trials)} already; "
+            f"give at least as many"
         )
-    try:
-        json.loads(states[-1].read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"--resume: {states[-1]} is not whole ({error})") from error
+
+
+def _check_space(plan: Plan, then: dict[str, Any], now: dict[str, Any]) -> None:
+    """Name every param that differs."""
+    lines = [f"{name} is new" for name in now if name not in then]
+    lines += [f"{name} is gone" for name in then if name not in now]
+    for name in then:
+        if name in now and then[name] != now[name]:
+            lines.append(f"{name} was {_range(then[name])}, now it is {_range(now[name])}")
+    if lines:
+        more = [f"and {len(lines) - _MOST_NAMED} more"] if len(lines) > _MOST_NAMED else []
+        listed = "".join(f"\n  {line}" for line in [*lines[:_MOST_NAMED], *more])
+        raise InputError(
+            f"--resume: the space of {plan.folder.uri} has changed:{listed}\n"
+            f"give the options that the search was started with, or let a new search learn from "
+            f"it: --name OTHER --warm-start {plan.folder.uri}"
+        )
+
+
+def _range(fields: dict[str, Any]) -> str:
+    condition = " and ".join(f"{parent} = {kind}" for parent, kind in fields["parents"])
+    return str(domain_from(fields)) + (f" if {condition}" if condition else "")
 
 
 def _short(value: Any) -> str:

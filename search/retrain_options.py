@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from search.export import Best
+from search.best import Best
 from trainable.errors import InputError
 
 

@@ -22,8 +22,8 @@ import torch
 import tyro
 from rich.console import Console
 
+from search.best import Best, read_best
 from search.ensemble import Labels, Member, average, compare, table
-from search.export import Best, read_best
 from search.retrain_options import RetrainOptions, check_ensemble
 from search.seeds_table import seeds_table, summary_of
 from trainable.errors import InputError

@@ -34,7 +34,8 @@ def check_row_options(options: SearchOptions) -> None:
         raise InputError(
             f"--warm-start: --space {options.space} runs its rows as they are; drop one of the two"
         )
-    if options.rows is not None and not has_rows and options.warm_start is None:
+    published = options.warm_start == "published"
+    if options.rows is not None and not has_rows and not published:
         raise InputError(
             f"--rows {options.rows!r}: has no meaning with --space {options.space}; add "
             f"--warm-start published, or choose --space published or ablation"
@@ -51,14 +52,14 @@ def check_row_options(options: SearchOptions) -> None:
             f"--seed {options.seed}: the seeds of --repeats {options.repeats} would end above "
             f"{2**31 - 1}; give a smaller one"
         )
-    if not has_rows and options.space != "stages" and options.warm_start is None:
+    if not has_rows and options.space != "stages" and not published:
         for name, given in (("text", options.text_data), ("nli", options.nli_data)):
             if given is not None:
                 raise InputError(
                     f"--{name}-data {given!r}: no run of --space {options.space} would read it; "
                     f"drop it, or choose --space stages, published or ablation"
                 )
-    if options.text_data == "hub" and options.space != "published" and options.warm_start is None:
+    if options.text_data == "hub" and options.space != "published" and not published:
         raise InputError(
             f"--text-data hub: it is what the papers of rows read, and --space {options.space} has "
             f"no such rows; give own, sick:DIR or files"
@@ -113,7 +114,7 @@ def warm_points(
     Raises:
         InputError: The space cannot express a row; the message names each and says why.
     """
-    if options.warm_start is None:
+    if options.warm_start != "published":
         return {}, []
     rows = published(options, base)
     reasons = {name: space.why_not(config) for name, config in rows.items()}

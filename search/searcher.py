@@ -1,45 +1,46 @@
-"""Who proposes configurations: Optuna through Ray's OptunaSearch.
-
-The rest of the driver sees a Ray `Searcher`; a better one takes its place here.
-"""
+"""Which scheduler and which proposer the options ask for."""
 
 from __future__ import annotations
 
-import warnings
-
-import optuna
-from ray.tune.search import Searcher
-from ray.tune.search.optuna import OptunaSearch
-
+from search.history import History
 from search.plan import Plan
+from search.proposals import Proposer, RandomProposer
+from search.rung_tpe import RungTpe
+from search.scheduler import PromotionASHA, RunAll, Scheduler, StoppingASHA
+from search.stepwise import Stepwise
+from search.stock import StockTpe
+from spaces.rows import RowSpace
 
-METRIC, MODE = "score", "max"
+
+class NoProposer:
+    """Proposes nothing: all trials are given points."""
+
+    def propose(self, number: int, history: History) -> None:
+        """Return None: the space has nothing more that is new."""
 
 
-def make_searcher(plan: Plan) -> Searcher:
-    """Return the searcher that the options ask for.
-
-    Its first proposals are the plan's points.
-    """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+def make_scheduler(plan: Plan, history: History) -> Scheduler:
+    """Return the scheduler of a search, with what the history holds."""
     options = plan.options
-    if options.searcher == "random":
-        sampler: optuna.samplers.BaseSampler = optuna.samplers.RandomSampler(seed=options.seed)
-    else:
-        # `group` is marked experimental since 2021; nothing else models conditional params well.
-        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-        sampler = optuna.samplers.TPESampler(
-            seed=options.seed,
-            # A third of the trials at random first, at most Optuna's usual ten.
-            n_startup_trials=max(2, min(10, plan.n_trials // 3)),
-            multivariate=True,
-            group=True,  # conditional params are modelled in groups, not one by one
-            constant_liar=True,  # trials under way count as poor, so that two do not coincide
-        )
-    return OptunaSearch(
-        space=plan.space,
-        metric=METRIC,
-        mode=MODE,
-        sampler=sampler,
-        points_to_evaluate=list(plan.points),
+    if options.scheduler == "none":
+        return RunAll()
+    if options.scheduler == "asha":
+        return StoppingASHA(history, options.units, options.eta)
+    return PromotionASHA(
+        history, options.units, options.eta, plan.n_trials, options.brackets, options.seed
     )
+
+
+def make_proposer(plan: Plan) -> Proposer:
+    """Return the proposer of a search."""
+    space, options = plan.space, plan.options
+    if isinstance(space, RowSpace):
+        return NoProposer()
+    if options.searcher == "random":
+        return RandomProposer(space, options.seed)
+    if options.searcher == "stepwise":
+        return Stepwise(space, options.seed, options.beam)
+    if options.searcher == "tpe":
+        # A third of the trials at random first, at most Optuna's usual ten.
+        return StockTpe(space, options.seed, max(2, min(10, plan.n_trials // 3)))
+    return RungTpe(space, options.seed, plan.rungs)

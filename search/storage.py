@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import pyarrow
 import pyarrow.fs
@@ -14,6 +16,7 @@ import pyarrow.fs
 from trainable.errors import InputError, did_you_mean
 
 EVENTS = "events.jsonl"
+_SECRET = re.compile(r"secret|token|password|^sig$", re.IGNORECASE)  # of a URI's options
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,9 @@ class SearchFolder:
 
     @property
     def uri(self) -> str:
-        """Where the search is to be found."""
-        return f"{self.storage.rstrip('/')}/{self.name}"
+        """Where the search is to be found; what `split` takes apart."""
+        path, mark, query = self.storage.partition("?")
+        return f"{path.rstrip('/')}/{self.name}{mark}{query}"
 
     @property
     def is_remote(self) -> bool:
@@ -51,7 +55,7 @@ class SearchFolder:
         return filesystem, f"{root.rstrip('/')}/{self.name}"
 
     def make(self) -> None:
-        """Make the folder, write and remove a file in it, and fetch the log of a remote search.
+        """Make the folder, and write and remove a file in it.
 
         Raises:
             InputError: The storage cannot be written.
@@ -67,14 +71,39 @@ class SearchFolder:
                 with filesystem.open_output_stream(f"{path}/.probe") as stream:
                     stream.write(b"probe")
                 filesystem.delete_file(f"{path}/.probe")
-                if not (self.local / EVENTS).exists() and _is_file(filesystem, f"{path}/{EVENTS}"):
-                    log = str(self.local / EVENTS)
-                    pyarrow.fs.copy_files(f"{path}/{EVENTS}", log, source_filesystem=filesystem)
         except (OSError, pyarrow.ArrowInvalid) as error:
             raise InputError(
                 f"--storage {self.storage!r} cannot be written: {error}; give a folder or URI that "
                 f"this user may write to"
             ) from error
+
+    def fetch_log(self) -> Path:
+        """Return the log on this machine; the one in a remote storage is fetched if it is longer.
+
+        A log only grows, so the longer one is the newer.
+
+        Raises:
+            InputError: The storage cannot be read.
+        """
+        log = self.local / EVENTS
+        if self.is_remote:
+            try:
+                filesystem, path = self.remote()
+                there = filesystem.get_file_info(f"{path}/{EVENTS}")
+                here = log.stat().st_size if log.exists() else -1
+                if there.type == pyarrow.fs.FileType.File and there.size > here:
+                    log.parent.mkdir(parents=True, exist_ok=True)
+                    source = f"{path}/{EVENTS}"
+                    pyarrow.fs.copy_files(source, str(log), source_filesystem=filesystem)
+            except (OSError, pyarrow.ArrowInvalid) as error:
+                raise InputError(f"--storage {self.storage!r} cannot be read: {error}") from error
+        return log
+
+    def publish_log(self) -> None:
+        """Copy the log to a remote storage; it appears there whole."""
+        filesystem, path = self.remote()
+        with filesystem.open_output_stream(f"{path}/{EVENTS}") as stream:
+            stream.write((self.local / EVENTS).read_bytes())
 
     def publish(self) -> None:
         """Copy log, TensorBoard files and results to a remote storage; nothing to do if local."""
@@ -83,13 +112,22 @@ class SearchFolder:
             pyarrow.fs.copy_files(str(self.local), path, destination_filesystem=filesystem)
 
 
+def split(uri: str) -> tuple[str, str]:
+    """Return storage and name of a search whose folder or URI is given."""
+    path, mark, query = uri.partition("?")
+    storage, _, name = path.rstrip("/").rpartition("/")
+    return f"{storage or '/'}{mark}{query}", name
+
+
 def find_folder(storage: str, name: str, *, resume: bool) -> SearchFolder:
     """Return the folder of a new search, or of one to be resumed; nothing is made.
 
     Raises:
-        InputError: The search exists without --resume, or does not exist with it.
+        InputError: The search exists without --resume, or does not exist with it; the URI holds a
+            secret.
     """
     if "://" in storage:
+        _refuse_secrets(storage)
         # One folder for each URI: searches of one name in two storages are two searches.
         own = hashlib.sha256(storage.encode()).hexdigest()[:12]
         local = Path(tempfile.gettempdir()) / f"searches-{os.getuid()}" / own / name
@@ -101,13 +139,26 @@ def find_folder(storage: str, name: str, *, resume: bool) -> SearchFolder:
         exists = (folder.local / EVENTS).exists()
     if resume and not exists:
         raise InputError(
-            f"--resume: there is no search {name!r} in {folder.storage}{_nearest(folder)}"
+            f"there is no search {name!r} in {folder.storage}{_nearest(folder)}"
         )
     if exists and not resume:
         raise InputError(
             f"the search {folder.uri} exists; go on with it by --resume, or choose another --name"
         )
     return folder
+
+
+def _refuse_secrets(uri: str) -> None:
+    """Refuse keys in a URI: it is written to the log, and sent to every trial."""
+    parts = urlsplit(uri)
+    secrets = [key for key, _ in parse_qsl(parts.query) if _SECRET.search(key)]
+    if parts.password is not None or secrets:
+        what = ", ".join(secrets) or "a password"
+        raise InputError(
+            f"--storage {parts.scheme}://...: the URI holds {what}, which would be written to the "
+            f"log; give nodes a role, or the keys by environment variables (for S3 "
+            f"AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
+        )
 
 
 def _nearest(folder: SearchFolder) -> str:

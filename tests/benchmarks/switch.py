@@ -1,14 +1,22 @@
-"""How long an actor takes from the end of one trial to the first step of the next, warm and cold.
+"""How long an actor takes from the end of one trial to the first step of the next.
 
     python tests/benchmarks/switch.py --encoder DIR [--data-dir DIR] [--trials 12]
 
-Both kinds run in one real Ray Tune search each, one actor at a time, with the project's trainable,
-encoder and data; only the length of a trial is cut to one short unit without evaluation. Warm is
-the project's way (`reuse_actors`); cold starts a process for every trial, as Tune does by default.
+Three kinds, each in one real Ray Tune search, one actor at a time, with the project's trainable,
+encoder and data; only the length of a trial is cut to short units without evaluation:
+
+    warm       the project's way: the actor stays (`reuse_actors`)
+    promoted   the same, and the next trial goes on from its checkpoint, as after a pause
+    cold       a process for every trial, as Tune does by default
 
 Times are wall-clock, taken inside the actors: from the moment the last `step()` of a trial returned
-to the moment the next trial's first optimizer step begins. `start` is the part of it in which the
-next trial's run is built: model, weights, optimizer (and, cold, encoder and data).
+to the moment the next trial's first optimizer step begins; the checkpoint that every trial saves at
+its end lies in between. `start` is the part of it in which the next trial's run is built: model,
+weights, optimizer (and, cold, encoder and data).
+
+Warm and cold trials are the same runs, so their losses must be equal, bit for bit. How much memory
+the warm actor gains from switch to switch is the slope of a line through the later half of them
+(`--trials 201` for 200 switches).
 """
 
 from __future__ import annotations
@@ -33,12 +41,17 @@ import tyro
 from ray import tune
 
 from search.cluster import connect
+from trainable import checkpoint
 from trainable.data.sources import Cs224nData, DataSource, SampleData
 from trainable.encoder import EncoderConfig
 from trainable.evaluation import SCORE_KEYS
+from trainable.loop import Run
 from trainable.ray_trainable import MultitaskTrainable
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
+from trainable.workbench import open_workbench
+
+_LOSSES = ("sst_loss", "para_loss", "sts_loss")
 
 
 @dataclass(frozen=True)
@@ -52,82 +65,131 @@ class Options:
     """Folder of the course's files; without it the sample data."""
 
     trials: int = 12
-    """Trials of each kind; there is one switch less."""
+    """Trials of each warm kind; there is one switch less."""
+
+    cold_trials: int = 6
+    """Trials of the cold kind."""
 
     out: Path | None = None
     """Also write the figures as JSON."""
 
 
 class TimedTrainable(MultitaskTrainable):
-    """The project's trainable, which also notes when things happened."""
+    """The project's trainable, which also notes when things happened and how large it is."""
+
+    def _start(self, config: dict[str, Any]) -> None:
+        super()._start(config["own"])  # Tune's grid has one axis
 
     def step(self) -> dict[str, Any]:
         """One unit; adds when its first optimizer step began and when the unit was over."""
         began_at = time.time()
         assert self._run is not None
-        # No part of a switch, and the longest part of so short a trial.
-        nothing = dict.fromkeys((*SCORE_KEYS, "eval_seconds"), 0.0)
-        self._run.evaluate = lambda split: dict(nothing)  # type: ignore[method-assign]
+        # Evaluation is no part of a switch, and the longest part of so short a trial.
+        self._run.probabilities = lambda split: {}  # type: ignore[method-assign]
+        self._run.score = lambda split, found: dict.fromkeys(SCORE_KEYS, 0.0)  # type: ignore[method-assign]
         report = super().step()
-        return report | {"began_at": began_at, "ended_at": time.time()}
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        times = {"began_at": began_at, "ended_at": time.time()}
+        return report | times | {"memory_bytes": pages * os.sysconf("SC_PAGE_SIZE")}
 
 
-def switches(options: Options, warm: bool, folder: str) -> dict[str, list[float]]:
-    """Run one search with one place; return the seconds of each switch, and of its `start`."""
+def configurations(options: Options) -> list[RunConfig]:
+    """Return one run for each trial, of two units."""
     data: DataSource = SampleData()
     if options.data_dir is not None:
         data = Cs224nData(dir=str(Path(options.data_dir).absolute()))
     source = options.encoder
     if Path(source).is_dir():
         source = str(Path(source).absolute())
-    stage = Multitask(budget_tokens=1000, units=1)
-    configs = [
-        RunConfig(seed=i, data=data, encoder=EncoderConfig(source=source), multitask=stage)
-        for i in range(options.trials)
+    stage = Multitask(budget_tokens=2000, units=2)
+    encoder = EncoderConfig(source=source)
+    return [
+        RunConfig(seed=seed, data=data, encoder=encoder, multitask=stage)
+        for seed in range(options.trials)
     ]
+
+
+def save_halves(configs: list[RunConfig], folder: str) -> list[str]:
+    """Train the first unit of two runs and save them; returns a path for each configuration."""
+    kept = []
+    for config in configs[:2]:
+        run = Run(config, open_workbench(config, torch.device("cpu")))
+        run.train_unit()
+        own = Path(folder) / f"half_{config.seed}"
+        own.mkdir()
+        checkpoint.save(run, own)
+        kept.append(own.name)
+    return [kept[i % 2] for i in range(len(configs))]
+
+
+def search(trials: list[dict[str, Any]], folder: str, *, name: str) -> list[dict[str, Any]]:
+    """Run one search with one place; returns what each trial reported, in order."""
     result = tune.run(
         TimedTrainable,
-        name="warm" if warm else "cold",
+        name=name,
         storage_path=folder,
-        config={"run_config": tune.grid_search([config.to_dict() for config in configs])},
+        config={"own": tune.grid_search(trials)},
+        stop=lambda trial_id, report: True,  # after one unit
+        checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, num_to_keep=1),
         resources_per_trial={"cpu": 2},
         max_concurrent_trials=1,
-        reuse_actors=warm,
+        reuse_actors=name != "cold",
         verbose=0,
     )
-    reports = sorted((t.last_result for t in result.trials), key=lambda r: r["ended_at"])
+    return sorted((t.last_result for t in result.trials), key=lambda r: float(r["ended_at"]))
+
+
+def figures_of(reports: list[dict[str, Any]]) -> dict[str, float]:
+    """Return what is known of the switches between trials, in seconds."""
+    ranked = sorted(b["began_at"] - a["ended_at"] for a, b in pairwise(reports))
     return {
-        "switch": [b["began_at"] - a["ended_at"] for a, b in pairwise(reports)],
-        "start": [report["start_seconds"] for report in reports[1:]],
+        "n": len(ranked),
+        "median": statistics.median(ranked),
+        "min": ranked[0],
+        "max": ranked[-1],
+        "p95": ranked[round(0.95 * (len(ranked) - 1))],
+        "start": statistics.median(report["start_seconds"] for report in reports[1:]),
     }
 
 
+def memory_slope(reports: list[dict[str, Any]]) -> float:
+    """Return the bytes that the actor gains with each switch of the later half."""
+    sizes = [float(report["memory_bytes"]) for report in reports[len(reports) // 2 :]]
+    return statistics.linear_regression(range(len(sizes)), sizes).slope
+
+
 def main() -> None:
-    """Print median, range and 95th percentile of both kinds, and their ratio."""
+    """Print the figures of all kinds."""
     options = tyro.cli(Options)
     # As in a search: no loggers and no tables of Tune's own.
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     print(f"torch {torch.__version__}, ray {ray.__version__}, {connect('local')}")
+    configs = configurations(options)
+    plain = [{"run_config": config.to_dict()} for config in configs]
     with tempfile.TemporaryDirectory() as folder:
-        found = {kind: switches(options, kind == "warm", folder) for kind in ("warm", "cold")}
-    ray.shutdown()
-    figures: dict[str, dict[str, float]] = {}
-    for kind, seconds in found.items():
-        ranked = sorted(seconds["switch"])
-        figures[kind] = {
-            "n": len(ranked),
-            "median": statistics.median(ranked),
-            "min": ranked[0],
-            "max": ranked[-1],
-            "p95": ranked[round(0.95 * (len(ranked) - 1))],
-            "start": statistics.median(seconds["start"]),
+        halves = zip(configs, save_halves(configs, folder), strict=True)
+        promoted = [
+            # The runs themselves alternate: a checkpoint belongs to one RunConfig.
+            {"run_config": configs[i % 2].to_dict(), "storage": folder, "checkpoints": [half]}
+            for i, (_, half) in enumerate(halves)
+        ]
+        found = {
+            "warm": search(plain, folder, name="warm"),
+            "promoted": search(promoted, folder, name="promoted"),
+            "cold": search(plain[: options.cold_trials], folder, name="cold"),
         }
-        print(kind, "  ".join(f"{name} {value:.3f}" for name, value in figures[kind].items()))
-    ratio = figures["cold"]["median"] / figures["warm"]["median"]
-    print(f"cold / warm, medians: {ratio:.1f}")
+    ray.shutdown()
+    figures = {kind: figures_of(reports) for kind, reports in found.items()}
+    for kind, own in figures.items():
+        print(f"{kind:8}", "  ".join(f"{name} {value:.3f}" for name, value in own.items()))
+    print(f"cold / warm, medians: {figures['cold']['median'] / figures['warm']['median']:.1f}")
+    pairs = zip(found["warm"], found["cold"], strict=False)
+    equal = all(repr(warm[key]) == repr(cold[key]) for warm, cold in pairs for key in _LOSSES)
+    print(f"losses of warm and cold trials are equal: {equal}")
+    print(f"memory gained by the warm actor: {memory_slope(found['warm']) / 1e6:.3f} MB a switch")
     if options.out:
-        options.out.write_text(json.dumps({**figures, "ratio": ratio}, indent=2) + "\n")
+        options.out.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,213 @@
+"""What Ray Tune calls: a searcher, a scheduler, a callback and a stopper around one dispatcher.
+
+To Tune every leg is a trial that ends. It never pauses, restores or repeats a search for us: what
+it would keep for that is incomplete (ray-project/ray#30838) and may be torn; the event log is not.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback, Checkpoint, Stopper
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from search.checkpoints import Checkpoints
+from search.cluster import Resources
+from search.curves import TensorBoard
+from search.dispatch import Dispatcher
+from search.limits import Limits
+from search.plan import Plan
+from search.progress import Progress
+from search.watchdog import Watchdog
+from trainable.ray_trainable import NUMBERS
+
+METRIC, MODE = "score", "max"
+
+
+class TuneSearcher(Searcher):
+    """Hands legs to Tune as its trials.
+
+    Tune's own limit of concurrent trials is not used: it counts proposals, we count places.
+
+    Args:
+        dispatcher: The search.
+        plan: Where checkpoints are.
+        share: What a trial gets, and how many run at a time.
+        limits: When nothing new may begin.
+    """
+
+    def __init__(
+        self, dispatcher: Dispatcher, plan: Plan, share: Resources, limits: Limits
+    ) -> None:
+        super().__init__(metric=METRIC, mode=MODE)
+        self._dispatcher, self._plan, self._share, self._limits = dispatcher, plan, share, limits
+
+    def suggest(self, trial_id: str) -> Any:
+        """Return the config of a leg; None: not now; FINISHED: never again."""
+        dispatcher = self._dispatcher
+        if self._limits.reached is not None:
+            return Searcher.FINISHED
+        if len(dispatcher.legs) >= self._share.max_concurrent:
+            return None
+        leg = dispatcher.next_leg(trial_id)
+        if leg is None:
+            return Searcher.FINISHED if dispatcher.is_finished else None
+        newest_first = sorted(leg.trial.checkpoints.items(), reverse=True)
+        return {
+            "trial": leg.trial.number,
+            "run_config": leg.trial.run_config,
+            "storage": self._plan.folder.storage,
+            "checkpoints": [f"{self._plan.folder.name}/{path}" for _, path in newest_first],
+            "save": self._plan.options.checkpoint,
+        }
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """The callback is told as well, and knows more."""
+
+
+class TuneScheduler(FIFOScheduler):
+    """Ends a leg where the dispatcher says so.
+
+    Args:
+        dispatcher: The search.
+    """
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._dispatcher = dispatcher
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Write the report down and decide."""
+        leg = self._dispatcher.legs[trial.trial_id]
+        leg.node = str(result.get("node_ip", ""))
+        for path, error in result["lost"]:
+            self._dispatcher.lost(trial.trial_id, path.partition("/")[2], error)
+        metrics = {key: float(result[key]) for key in NUMBERS}
+        goes_on = self._dispatcher.reported(
+            trial.trial_id, result["unit"], metrics, result["failure"]
+        )
+        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+
+
+class TuneCallback(Callback):
+    """Tells the dispatcher what became of legs, and shows it to people.
+
+    Args:
+        dispatcher: The search.
+        share: What a trial gets.
+        checkpoints: What to keep of them.
+        board: TensorBoard files.
+        progress: The screen.
+        limits: Looked at now and then.
+        watchdog: Likewise.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        share: Resources,
+        checkpoints: Checkpoints,
+        board: TensorBoard,
+        progress: Progress,
+        limits: Limits,
+        watchdog: Watchdog,
+    ) -> None:
+        self._dispatcher, self._share, self._checkpoints = dispatcher, share, checkpoints
+        self._board, self._progress = board, progress
+        self._limits, self._watchdog = limits, watchdog
+
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """A leg starts, or starts again after its worker was lost."""
+        self._dispatcher.started(trial.trial_id)
+        record = self._dispatcher.legs[trial.trial_id].trial
+        self._board.start(record.number, record.params)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """A leg finished a unit."""
+        self._board.report(self._dispatcher.legs[trial.trial_id].trial.number, result)
+
+    def on_checkpoint(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        checkpoint: Checkpoint,
+        **info: Any,
+    ) -> None:
+        """A leg saved a checkpoint."""
+        leg = self._dispatcher.legs[trial.trial_id]
+        if not leg.failure:  # what is left of a failed run is of no use
+            path = Path(checkpoint.path)
+            self._dispatcher.saved(trial.trial_id, f"{path.parent.name}/{path.name}")
+            self._checkpoints.saved(leg.trial)
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """A leg ended."""
+        self._left(trial, None)
+
+    def on_trial_error(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """An attempt failed, and Tune will not try again."""
+        self._left(trial, error_of(trial))
+
+    def _left(self, trial: Trial, error: str | None) -> None:
+        record = self._dispatcher.left(trial.trial_id, self._share.cpus, self._share.gpus, error)
+        self._board.end(record.number)
+        self._progress.left(record)
+
+    def on_trial_recover(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """An attempt failed and will be repeated from the last checkpoint."""
+        self._dispatcher.failed(trial.trial_id, error_of(trial))
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Called after every event of Tune's loop."""
+        self._limits.look()
+        self._watchdog.look()
+        self._progress.tick()
+
+
+class LimitStopper(Stopper):
+    """Ends Tune's loop when a limit is reached.
+
+    Args:
+        limits: Of the search.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Return False: a single trial is never ended here."""
+        return False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing: Tune pickles this into a snapshot that nobody reads."""
+        return {}
+
+    def stop_all(self) -> bool:
+        """Return whether the search is over."""
+        return self._limits.reached is not None
+
+
+def error_of(trial: Trial) -> str:
+    """Return the last line of what Tune kept of an error, which says what went wrong."""
+    error = trial.get_pickled_error()  # None where an actor died, rather than raised
+    text = "" if error is None else str(error)
+    if not text and trial.error_file:
+        text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    return lines[-1].strip() if lines else f"{type(error).__name__} without a message"

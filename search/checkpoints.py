@@ -1,0 +1,69 @@
+"""Which checkpoints are kept: of trials that may still go on, and of the best that is done."""
+
+from __future__ import annotations
+
+import shutil
+
+import pyarrow.fs
+
+from search.history import Journal, TrialRecord
+from search.storage import SearchFolder
+
+_KEPT_WHILE_RUNNING = 2  # the older one is there in case that the newer cannot be read
+
+
+class Checkpoints:
+    """Deletes what nobody needs any more, and writes that down.
+
+    Args:
+        journal: History and log.
+        folder: Of the search.
+    """
+
+    def __init__(self, journal: Journal, folder: SearchFolder) -> None:
+        self._journal, self._folder = journal, folder
+        self._best: TrialRecord | None = None
+        for trial in journal.history.trials.values():  # what a killed driver had no time to delete
+            if trial.checkpoints:
+                self.closed(trial)
+
+    def saved(self, trial: TrialRecord) -> None:
+        """A running trial has one more."""
+        self._keep(trial, _KEPT_WHILE_RUNNING)
+
+    def closed(self, trial: TrialRecord) -> None:
+        """A trial gave up its place, or was stopped while it was paused."""
+        if trial.status == "done":
+            self._finished(trial)
+        elif trial.status == "paused":
+            self._keep(trial, 1)
+        elif trial.status in ("stopped", "failed"):
+            self._keep(trial, 0)
+
+    def _finished(self, trial: TrialRecord) -> None:
+        if self._best is not None and self._best is not trial:
+            if self._best.score >= trial.score:
+                self._keep(trial, 0)
+                return
+            self._keep(self._best, 0)
+        self._best = trial
+        self._keep(trial, 1)
+
+    def _keep(self, trial: TrialRecord, n: int) -> None:
+        units = sorted(trial.checkpoints)
+        for unit in units[: len(units) - n]:
+            path = trial.checkpoints[unit]
+            self._delete(path)
+            self._journal.write("deleted", trial=trial.number, unit=unit, path=path)
+
+    def _delete(self, path: str) -> None:
+        if self._folder.is_remote:
+            filesystem, root = self._folder.remote()
+            target = f"{root}/{path}"
+            if filesystem.get_file_info(target).type == pyarrow.fs.FileType.Directory:
+                filesystem.delete_dir(target)
+        else:
+            folder = self._folder.local / path
+            shutil.rmtree(folder, ignore_errors=True)
+            if folder.parent.is_dir() and not any(folder.parent.iterdir()):
+                folder.parent.rmdir()

@@ -1,0 +1,324 @@
+"""What runs next, and what becomes of it: the search without Ray.
+
+A trial runs in *legs*: each leg holds a place and trains from a checkpoint, or from the start,
+until the scheduler ends it. A trial that was paused and is promoted, one that a killed driver left
+open and one whose worker was lost all go on in the same way: by another leg from the last
+checkpoint.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import optuna
+
+from search.history import History, Journal, TrialRecord
+from search.proposals import WAIT, Proposal, Proposer
+from search.scheduler import Decision, Scheduler
+from spaces.rows import RowSpace
+from spaces.space import Space
+from spaces.walk import Value
+
+Clock = Callable[[], float]
+_MAX_FAILURES = 3  # of the machine, in a row
+
+
+@dataclass
+class Leg:
+    """A stretch of a trial on one place.
+
+    Attributes:
+        trial: What trains.
+        unit: Units that it had when the leg began.
+        asked: When it was handed out, in seconds of the clock.
+        started: When it got its place; None while it waits for one.
+        heard: When it was last heard of.
+        verdict: What the scheduler decided to end it with; None while it runs.
+        failure: What the run itself ended with; empty if nothing.
+        node: Where it runs, once that is known.
+        reported: Unit that it reported last; 0 before the first.
+    """
+
+    trial: TrialRecord
+    unit: int
+    asked: float
+    heard: float
+    started: float | None = None
+    verdict: Decision | None = None
+    failure: str = ""
+    node: str = ""
+    reported: int = 0
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether nothing was decided that ends it."""
+        return self.verdict is None or self.verdict.action == "continue"
+
+
+class Dispatcher:
+    """Hands out legs, hears what they report, and writes all of it down.
+
+    Args:
+        journal: History and log.
+        scheduler: Who goes on.
+        proposer: Who proposes new trials.
+        space: Turns params into a RunConfig.
+        points: Params of the first trials, and who proposed them.
+        units: Units of a full run.
+        clock: Seconds; the simulator has its own.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        scheduler: Scheduler,
+        proposer: Proposer,
+        space: Space | RowSpace,
+        points: list[tuple[dict[str, Value], str]],
+        units: int,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self.journal, self.scheduler, self.proposer = journal, scheduler, proposer
+        self.history: History = journal.history
+        self._space, self._points, self._units, self._clock = space, points, units, clock
+        self.legs: dict[str, Leg] = {}
+        self.n_trials = self.history.n_trials
+        self.on_closed: Callable[[TrialRecord], None] = lambda trial: None
+        self._queue = deque(t for t in self.history.trials.values() if t.is_open)
+
+    def settle(self) -> None:
+        """Decide what an earlier driver heard of and had no time to decide.
+
+        Call it once, before the first leg.
+        """
+        for trial in list(self._queue):
+            unit = trial.units
+            lost_for_good = trial.last_failure if trial.failures >= _MAX_FAILURES else ""
+            leg = Leg(trial, unit, 0.0, 0.0, failure=trial.error or lost_for_good)
+            if unit in trial.decided and unit not in trial.promoted:
+                leg.verdict = Decision(trial.decided[unit], 0, 0)
+            elif unit and unit not in trial.decided and not leg.failure:
+                leg.verdict = self._decide(trial, unit)
+            # A finished run without its last checkpoint trains the last unit again.
+            over = leg.failure or (unit >= self._units and unit in trial.checkpoints)
+            if over or not leg.goes_on:
+                self._queue.remove(trial)
+                self._close(leg)
+        for trial in self.history.trials.values():
+            if trial.status == "stopped" and not trial.is_closed:
+                self._end(trial, "stopped", None)
+
+    def next_leg(self, id: str) -> Leg | None:
+        """Hand out a leg under Ray's id, or None where there is nothing to do at the moment."""
+        trial = self._next_trial()
+        if trial is None:
+            return None
+        now = self._clock()
+        self.legs[id] = Leg(trial, max(trial.checkpoints, default=0), now, now)
+        return self.legs[id]
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing runs, is new or can be promoted any more; closes what is paused."""
+        if self.legs or self._queue or len(self.history.trials) < self.n_trials:
+            return False
+        promoted = self._drain()
+        if promoted is not None:
+            self._queue.append(promoted)
+        return promoted is None
+
+    def _drain(self) -> TrialRecord | None:
+        """Return the last trial that may be promoted when nothing runs, or close what is paused."""
+        promotion = self.scheduler.next_promotion(draining=True)
+        if promotion is not None:
+            return self._promoted(*promotion)
+        for trial in self.history.trials.values():
+            if trial.status == "paused":
+                self._stop(trial, "nothing can be promoted any more")
+        return None
+
+    def no_more_trials(self) -> None:
+        """Let nothing new begin; what has begun may still be promoted."""
+        self.n_trials = len(self.history.trials)
+
+    def _next_trial(self) -> TrialRecord | None:
+        if self._queue:
+            return self._queue.popleft()
+        for hopeless in self.scheduler.hopeless():
+            self._stop(hopeless, "cannot be promoted any more")
+        promotion = self.scheduler.next_promotion(draining=False)
+        if promotion is not None:
+            return self._promoted(*promotion)
+        number = len(self.history.trials)
+        if number >= self.n_trials:
+            return None
+        proposal = self._proposal(number)
+        if proposal is WAIT and not self.legs:
+            return self._drain() or self._next_trial()
+        if proposal is WAIT:
+            return None
+        if proposal is None:
+            self.no_more_trials()
+            return None
+        self.journal.write(
+            "suggested",
+            trial=number,
+            params=proposal.params,
+            run_config=proposal.run_config.to_dict(),
+            bracket=self.scheduler.bracket(number),
+            origin=proposal.origin,
+        )
+        return self.history.trials[number]
+
+    def _proposal(self, number: int) -> Proposal | Any:
+        if number >= len(self._points):
+            return self.proposer.propose(number, self.history)
+        params, origin = self._points[number]
+        config = self._space.suggest(optuna.trial.FixedTrial(params, number))
+        return Proposal(params, origin, config)
+
+    def _promoted(self, trial: TrialRecord, unit: int, decision: Decision) -> TrialRecord:
+        rank, among = decision.rank, decision.among
+        self.journal.write("promoted", trial=trial.number, unit=unit, rank=rank, among=among)
+        return trial
+
+    def started(self, id: str) -> None:
+        """A leg got its place, for the first time or after its worker was lost."""
+        leg = self.legs[id]
+        leg.heard = self._clock()
+        leg.started = leg.heard if leg.started is None else leg.started
+        self.journal.write("started", trial=leg.trial.number, id=id, unit=leg.unit)
+
+    def reported(self, id: str, unit: int, metrics: dict[str, float], failure: str = "") -> bool:
+        """Write a report down and decide; returns whether the leg goes on.
+
+        A unit that was reported before (its checkpoint came too late) changes nothing.
+        """
+        leg = self.legs[id]
+        leg.heard = self._clock()
+        trial, leg.failure, leg.reported = leg.trial, failure, unit
+        if unit in trial.reports and not failure:
+            return unit < self._units
+        self.journal.write(
+            "reported", trial=trial.number, unit=unit, metrics=metrics, failure=failure
+        )
+        if failure or unit >= self._units:
+            return False
+        leg.verdict = self._decide(trial, unit)
+        return leg.goes_on
+
+    def _decide(self, trial: TrialRecord, unit: int) -> Decision | None:
+        decision = self.scheduler.decide(trial, unit) if unit < self._units else None
+        if decision is not None:
+            self.journal.write(
+                "decided",
+                trial=trial.number,
+                unit=unit,
+                decision=decision.action,
+                rank=decision.rank,
+                among=decision.among,
+            )
+        return decision
+
+    def saved(self, id: str, path: str) -> None:
+        """A checkpoint is there, of the unit that the leg reported last."""
+        leg = self.legs[id]
+        leg.heard, leg.unit = self._clock(), leg.reported
+        self.journal.write("saved", trial=leg.trial.number, unit=leg.unit, path=path)
+
+    def failed(self, id: str, error: str) -> None:
+        """An attempt failed and will be repeated."""
+        leg = self.legs[id]
+        leg.heard = self._clock()
+        self.journal.write("failed", trial=leg.trial.number, error=error)
+
+    def left(self, id: str, cpus: float, gpus: float, error: str | None = None) -> TrialRecord:
+        """A leg gave up its place: at a rung, at the end of the run, or with an error.
+
+        An error of the machine, such as a lost node, must not cost the trial: it gets another leg,
+        unless it fails again and again without a report. What was decided before it stays so.
+        """
+        leg = self.legs.pop(id)
+        self._pay(leg, cpus, gpus)
+        if error is not None and not leg.failure:
+            self.journal.write("failed", trial=leg.trial.number, error=error)
+            if leg.goes_on and leg.trial.failures < _MAX_FAILURES:
+                self._queue.append(leg.trial)
+                return leg.trial
+            if leg.goes_on:
+                leg.failure = error
+        self._close(leg)
+        return leg.trial
+
+    def lost(self, id: str, path: str, error: str) -> None:
+        """A checkpoint could not be read."""
+        trial = self.legs[id].trial
+        unit = next((u for u, known in trial.checkpoints.items() if known == path), 0)
+        self.journal.write("lost", trial=trial.number, unit=unit, path=path, error=error)
+
+    def interrupt(self, cpus: float, gpus: float) -> None:
+        """Close every leg that is under way; a later driver goes on with these trials."""
+        for id in list(self.legs):
+            leg = self.legs.pop(id)
+            self._pay(leg, cpus, gpus)
+            self._end(leg.trial, "interrupted", None)
+        for trial in self._queue:
+            if trial.status == "running":
+                self._end(trial, "interrupted", None)
+
+    def place_seconds(self) -> float:
+        """Return the seconds that all places were held for, the present legs included."""
+        now = self._clock()
+        running = sum(now - leg.started for leg in self.legs.values() if leg.started is not None)
+        return running + sum(trial.place_seconds for trial in self.history.trials.values())
+
+    def _pay(self, leg: Leg, cpus: float, gpus: float) -> None:
+        if leg.started is not None:
+            seconds = self._clock() - leg.started
+            self.journal.write(
+                "cost",
+                trial=leg.trial.number,
+                seconds=seconds,
+                cpus=cpus,
+                gpus=gpus,
+                node=leg.node,
+            )
+
+    def _close(self, leg: Leg) -> None:
+        """Write down how a leg ended."""
+        trial = leg.trial
+        if leg.failure:
+            self._end(trial, "failed", leg.failure)
+        elif trial.units >= self._units:
+            self._end(trial, "done", None)
+        elif leg.verdict is None or leg.verdict.action == "continue":
+            self._end(trial, "interrupted", None)
+        elif leg.verdict.action == "pause":
+            self.journal.write("paused", trial=trial.number, unit=trial.units)
+            self.on_closed(trial)
+        else:
+            self._stop(trial, "the scheduler gave it up")
+
+    def _stop(self, trial: TrialRecord, reason: str) -> None:
+        self.journal.write("stopped", trial=trial.number, unit=trial.units, reason=reason)
+        self._end(trial, "stopped", None)
+
+    def _end(self, trial: TrialRecord, status: str, error: str | None) -> None:
+        self.journal.write("ended", trial=trial.number, status=status, error=error)
+        self.on_closed(trial)
+
+
+def unit_seconds(history: History) -> float:
+    """Return the median seconds of a unit of training and evaluation; NaN before the first."""
+    seconds = [
+        float(metrics["train_seconds"] or 0.0) + float(metrics["eval_seconds"] or 0.0)
+        for trial in history.trials.values()
+        for metrics in list(trial.reports.values())[-1:]
+    ]
+    return median(seconds) if seconds else math.nan

@@ -1,0 +1,107 @@
+"""The command line of search/export.py: what follows from the log of a search alone.
+
+Neither data nor encoder nor cluster are needed, so that it works from the bucket on any machine,
+and while the search runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import pyarrow
+import tyro
+
+from search.events import read_events
+from search.history import History
+from search.optuna_view import write_study
+from search.result_files import result_files
+from search.storage import SearchFolder, find_folder
+from search.study_tables import shown
+from trainable.errors import InputError
+from trainable.files import write_text
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Write trials.csv and best.json of a search again, or its trials as an Optuna study."""
+
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
+    """Name of the search."""
+
+    storage: str = "runs"
+    """Where the search is kept: a folder, or any URI that Ray can read, such as
+    s3://bucket/prefix."""
+
+    optuna: Annotated[str | None, tyro.conf.arg(metavar="sqlite:///study.db")] = None
+    """Write an Optuna study of the same name into this database, for optuna-dashboard. The study of
+    an earlier export is replaced."""
+
+    out: Path | None = None
+    """Folder for trials.csv and best.json. Default: that of the search."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run `search/export.py`; returns the exit status."""
+    options = tyro.cli(ExportOptions, prog="search/export.py", args=arguments)
+    try:
+        print(_export(options))
+    except InputError as error:
+        # A search is looked for as one that goes on; here nobody said --resume.
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _export(options: ExportOptions) -> str:
+    """Write what is asked for; returns what to say of it."""
+    if options.optuna is not None and options.out is not None:
+        raise InputError(
+            "--out: has no meaning with --optuna, which writes into its database; drop one of them"
+        )
+    folder = find_folder(options.storage, options.name, resume=True)
+    history = read_history(folder)
+    n_trials = len(history.trials)
+    if options.optuna is not None:
+        write_study(folder.name, history, options.optuna)
+        return f"study {folder.name!r} with {n_trials} trials is in {shown(options.optuna)}"
+    files = result_files(folder.name, history)
+    where = _write(folder, options.out, files)
+    return f"{' and '.join(files)} of {n_trials} trials are in {where}"
+
+
+def read_history(folder: SearchFolder) -> History:
+    """Return what happened in a search.
+
+    Raises:
+        InputError: The storage cannot be read, the search has not begun, or its log is of another
+            version.
+    """
+    path = folder.fetch_log()
+    history = History(read_events(path))
+    if not history.header:
+        raise InputError(f"{path}: has no whole first line: the search was stopped before it began")
+    return history
+
+
+def _write(folder: SearchFolder, out: Path | None, files: dict[str, str]) -> str:
+    """Write files into a folder, or where the search is kept; returns which it was."""
+    try:
+        if out is None and folder.is_remote:
+            filesystem, path = folder.remote()
+            for name, text in files.items():
+                with filesystem.open_output_stream(f"{path}/{name}") as stream:
+                    stream.write(text.encode())
+            return folder.uri
+        target = folder.local if out is None else out
+        target.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            write_text(target / name, text)
+        return str(target)
+    except (OSError, pyarrow.ArrowInvalid) as error:
+        raise InputError(
+            f"the results cannot be written ({error}); give a folder that this user may write to "
+            f"by --out"
+        ) from error

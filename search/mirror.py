@@ -1,0 +1,59 @@
+"""Copies the event log to a remote storage while the search runs."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from search.storage import EVENTS, SearchFolder
+
+_SECONDS = 10.0
+_SHARE = 20  # copying takes at most one in so many seconds
+
+
+class Mirror:
+    """A thread that copies the log whenever it has grown.
+
+    Attributes:
+        error: Why the last attempt failed; None if it did not.
+        failing_since: When attempts began to fail, in seconds of the monotonic clock; else None.
+
+    Args:
+        folder: Of the search; nothing is done if it is local.
+    """
+
+    def __init__(self, folder: SearchFolder) -> None:
+        self._folder = folder
+        self._stop = threading.Event()
+        self._copied = 0
+        self.error: str | None = None
+        self.failing_since: float | None = None
+        self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
+        if folder.is_remote:
+            self._thread.start()
+
+    def _run(self) -> None:
+        wait = _SECONDS
+        while not self._stop.wait(wait):
+            wait = max(_SECONDS, _SHARE * self._copy())
+
+    def _copy(self) -> float:
+        """Copy the log if it has grown; returns the seconds that it took."""
+        started = time.monotonic()
+        size = (self._folder.local / EVENTS).stat().st_size
+        if size == self._copied and self.error is None:
+            return 0.0
+        try:
+            self._folder.publish_log()
+        except OSError as error:  # the watchdog tells, and ends the search if it does not pass
+            self.error = str(error)
+            self.failing_since = self.failing_since or started
+        else:
+            self._copied, self.error, self.failing_since = size, None, None
+        return time.monotonic() - started
+
+    def close(self) -> None:
+        """End the thread; what is left to copy is left to `SearchFolder.publish`."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()

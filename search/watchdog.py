@@ -1,0 +1,137 @@
+"""Says when a search does not get on, and what to do; ends it where it never will."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+
+from search.dispatch import Dispatcher, Leg, unit_seconds
+from search.limits import Limits
+from search.mirror import Mirror
+from search.plan import Plan, checkpoint_bytes
+
+_LOOK_SECONDS = 5.0
+_PLACE_SECONDS = 120.0  # a node that must be launched first takes minutes
+_SILENT_SECONDS = 600.0
+_SILENT_UNITS = 10.0
+_STORAGE_SECONDS = 60.0
+_PATIENCE = 5  # the search ends after so many times the time after which it is said
+
+
+class Watchdog:
+    """Looks at what should be moving.
+
+    Args:
+        dispatcher: The search.
+        plan: The search that was planned.
+        limits: Ends the search.
+        mirror: Copies the log to a remote storage.
+        servable: Whether a node that is there, or can be launched, could serve a trial.
+        say: Prints a line.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        plan: Plan,
+        limits: Limits,
+        mirror: Mirror,
+        servable: Callable[[], bool],
+        say: Callable[[str], None],
+    ) -> None:
+        self._dispatcher, self._plan, self._limits = dispatcher, plan, limits
+        self._mirror, self._servable, self._say = mirror, servable, say
+        self._looked = time.monotonic()
+        self._said: set[str] = set()
+
+    def look(self) -> None:
+        """See what is stuck; called often."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK_SECONDS or self._limits.reached is not None:
+            return
+        self._looked = now
+        self._look_at_places(now)
+        self._look_at_silence(now)
+        self._look_at_storage(now)
+        self._look_at_disk()
+
+    def _look_at_places(self, now: float) -> None:
+        legs = list(self._dispatcher.legs.values())
+        waiting = [leg for leg in legs if leg.started is None]
+        if not waiting or any(leg.started is not None for leg in legs):
+            self._said.discard("place")
+            return
+        waited = now - min(leg.asked for leg in waiting)
+        if waited > _PLACE_SECONDS:
+            options = self._plan.options
+            cpus, gpus = options.cpus_per_trial, options.gpus_per_trial
+            wanted = "its share of the CPUs" if cpus is None else f"{cpus:g} CPUs"
+            if gpus:
+                wanted += f" and {gpus:g} GPUs"
+            self._once(
+                "place",
+                f"no trial has had a place for {waited:.0f} s: each needs {wanted}; `ray status` "
+                f"says what the nodes have and what else runs on them",
+            )
+            if not self._servable():
+                self._limits.fail(f"no node is left that could serve a trial ({wanted})")
+
+    def _look_at_silence(self, now: float) -> None:
+        seconds = unit_seconds(self._dispatcher.history)
+        allowed = max(_SILENT_SECONDS, _SILENT_UNITS * seconds if seconds == seconds else 0.0)
+        running = [leg for leg in self._dispatcher.legs.values() if leg.started is not None]
+        for leg in running:
+            if now - leg.heard > allowed:
+                self._once(f"silent {leg.trial.number} {leg.unit}", self._silence(leg, now))
+        if running and all(now - leg.heard > _PATIENCE * allowed for leg in running):
+            self._limits.fail(
+                f"no trial has reported anything for {_PATIENCE * allowed / 60:.0f} minutes"
+            )
+
+    def _silence(self, leg: Leg, now: float) -> str:
+        where = f" on node {leg.node}" if leg.node else ""
+        return (
+            f"trial {leg.trial.number}{where} has reported nothing for "
+            f"{(now - leg.heard) / 60:.0f} minutes, after unit {leg.trial.units}; see what its "
+            f"process does there; if you kill it, the trial goes on from its last checkpoint"
+        )
+
+    def _look_at_storage(self, now: float) -> None:
+        since = self._mirror.failing_since
+        if since is None:
+            self._said.discard("storage")
+            return
+        seconds = now - since
+        uri = self._plan.folder.uri
+        if seconds > _STORAGE_SECONDS:
+            self._once(
+                "storage",
+                f"{uri} has not taken the event log for {seconds:.0f} s ({self._mirror.error}); "
+                f"the log is in {self._plan.folder.local}",
+            )
+        if seconds > _PATIENCE * _STORAGE_SECONDS:
+            self._limits.fail(f"{uri} does not answer: {self._mirror.error}")
+
+    def _look_at_disk(self) -> None:
+        if self._plan.folder.is_remote:
+            return
+        free = shutil.disk_usage(self._plan.folder.local).free
+        one = checkpoint_bytes(self._plan)
+        needed = one * max(1, len(self._dispatcher.legs))
+        if free < needed:
+            self._limits.fail(
+                f"{self._plan.folder.local} has {free / 1e9:.1f} GB left, the next checkpoints "
+                f"need {needed / 1e9:.1f}; make room, then go on with --resume"
+            )
+        elif free < 5 * needed:
+            self._once(
+                "disk",
+                f"{self._plan.folder.local} has {free / 1e9:.1f} GB left, a checkpoint takes "
+                f"{one / 1e9:.1f}; --checkpoint weights takes a third",
+            )
+
+    def _once(self, topic: str, message: str) -> None:
+        if topic not in self._said:
+            self._said.add(topic)
+            self._say(f"warning: {message}")
