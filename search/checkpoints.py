@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import PurePosixPath
 
 import pyarrow.fs
 
 from search.history import Journal, TrialRecord
 from search.storage import SearchFolder
 
+_CHECKPOINTS = "trial_*/checkpoint_*"  # Tune's names, in folders that the driver names
 _KEPT_WHILE_RUNNING = 2  # the older one is there in case that the newer cannot be read
 
 
@@ -26,6 +28,30 @@ class Checkpoints:
         for trial in journal.history.trials.values():  # what a killed driver had no time to delete
             if trial.checkpoints:
                 self.closed(trial)
+
+    def sweep(self) -> None:
+        """Delete what drivers and workers left that were killed before the log could name it.
+
+        Call it before the first leg: checkpoints that are being written are not in the log either.
+        """
+        trials = self._journal.history.trials.values()
+        known = {path for trial in trials for path in trial.checkpoints.values()}
+        for path in self._there():
+            if path not in known:
+                self._delete(path)
+
+    def _there(self) -> list[str]:
+        """Return all checkpoints in the folder of the search."""
+        if not self._folder.is_remote:
+            root = self._folder.local
+            return [path.relative_to(root).as_posix() for path in root.glob(_CHECKPOINTS)]
+        filesystem, root_path = self._folder.remote()
+        selector = pyarrow.fs.FileSelector(root_path, allow_not_found=True, recursive=True)
+        found = [PurePosixPath(file.path) for file in filesystem.get_file_info(selector)]
+        below = [path.relative_to(root_path) for path in found]
+        # An object store may know of files only, and of no folder.
+        folders = {PurePosixPath(*path.parts[:2]) for path in below}
+        return [str(path) for path in sorted(folders) if path.match(_CHECKPOINTS)]
 
     def saved(self, trial: TrialRecord) -> None:
         """A running trial has one more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -9,6 +10,7 @@ from dataclasses import asdict
 
 import ray
 from ray import tune
+from ray.tune import TuneError
 from rich.console import Console
 
 from search.bridge import METRIC, MODE, LimitStopper, TuneCallback, TuneScheduler, TuneSearcher
@@ -43,6 +45,8 @@ _ENVIRONMENT = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 
+_FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run `search/run.py`; returns the exit status."""
@@ -57,6 +61,15 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except (OSError, TuneError) as error:  # Tune wraps what its callbacks raise
+        if not any(text in str(error) for text in _FULL):
+            raise
+        print(
+            f"error: {plan.folder.local} is full; nothing that the event log holds is lost: make "
+            f"room, then go on with --name {plan.folder.name} --resume",
+            file=sys.stderr,
+        )
+        return 1
 
 
 def run_search(plan: Plan, console: Console) -> int:
@@ -127,6 +140,7 @@ def _run_legs(plan: Plan, share: Resources, console: Console) -> Limits:
     checkpoints = Checkpoints(journal, plan.folder)
     dispatcher.on_closed = checkpoints.closed
     dispatcher.settle()
+    checkpoints.sweep()
     limits = Limits(dispatcher, plan, share.gpus or share.cpus)
     progress = Progress(plan, dispatcher, console)
     mirror = Mirror(plan.folder)

@@ -68,7 +68,9 @@ def check_nodes(plan: Plan, share: Resources, seconds: float = _SECONDS) -> tupl
             for problem in [*unseen, *compare(answer, here, plan.folder.storage, needed)]:
                 problems[problem].append(label)
     except (OSError, pyarrow.ArrowException) as error:
-        raise InputError(f"--storage {plan.folder.storage!r} has failed: {error}; {SHARE}") from error
+        raise InputError(
+            f"--storage {plan.folder.storage!r} has failed: {error}; {SHARE}"
+        ) from error
     finally:
         with contextlib.suppress(OSError):
             filesystem.delete_dir(folder)

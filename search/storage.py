@@ -138,9 +138,7 @@ def find_folder(storage: str, name: str, *, resume: bool) -> SearchFolder:
         folder = SearchFolder(name, str(path), path / name)
         exists = (folder.local / EVENTS).exists()
     if resume and not exists:
-        raise InputError(
-            f"there is no search {name!r} in {folder.storage}{_nearest(folder)}"
-        )
+        raise InputError(f"there is no search {name!r} in {folder.storage}{_nearest(folder)}")
     if exists and not resume:
         raise InputError(
             f"the search {folder.uri} exists; go on with it by --resume, or choose another --name"
