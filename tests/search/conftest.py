@@ -1,9 +1,12 @@
-"""Plans and trial records made by hand, without Ray."""
+"""Plans and trial records made by hand, and searches that are played, without Ray."""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,14 +14,23 @@ from typing import Any
 import optuna
 import pytest
 
+from search.dispatch import Dispatcher
+from search.events import VERSION, Event
+from search.history import History, Journal, Status, TrialRecord
 from search.options import SearchOptions
 from search.plan import Plan, make_plan
-from search.results import Status, TrialRecord
+from search.proposals import RandomProposer
+from search.scheduler import PromotionASHA, Scheduler
+from spaces.catalogue import base_config, make_space
+from trainable.data.sources import SampleData
+from trainable.encoder import EncoderConfig
 from trainable.evaluation import SCORE_KEYS
 from trainable.ray_trainable import NUMBERS
+from trainable.stages.multitask import Multitask
 
 MakePlan = Callable[..., Plan]
 MakeTrial = Callable[..., TrialRecord]
+SMOKE = make_space("smoke", base_config(EncoderConfig(), SampleData(), 0, Multitask()))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -70,7 +82,7 @@ def trial_of() -> MakeTrial:
         asked = study.ask()
         config = plan.space.suggest(asked)
         start = 1_000_000.0 + 60 * number
-        record = TrialRecord(number, f"id{number}", asked.params, config, start, start + 30)
+        record = TrialRecord(number, asked.params, config.to_dict(), start, start + 30)
         record.reports = {unit: numbers(unit, score) for unit, score in scores.items()}
         record.status, record.error = status, error
         return record
@@ -87,3 +99,150 @@ def numbers(unit: int, score: float) -> dict[str, float | None]:
         reported |= {f"confirm_{key}": score - 0.01 for key in SCORE_KEYS}
     assert not any(isinstance(v, float) and math.isnan(v) for v in reported.values())
     return reported
+
+
+class MemoryLog:
+    """Keeps events as reading the log would give them.
+
+    Args:
+        events: What an earlier driver wrote.
+    """
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self.events: list[Event] = list(events)
+
+    def append(self, event: Event) -> None:
+        self.events.append(json.loads(json.dumps(event)))
+
+
+Outcome = Callable[[int, int], float | str]
+
+
+class Played:
+    """A search whose legs take no time: the real dispatcher, scheduler, proposer and journal.
+
+    Attributes:
+        log: All events.
+        trained: (trial, unit) -> how often this driver trained it.
+
+    Args:
+        outcome: Trial and unit -> score, or what the run fails with.
+        earlier: Events of an earlier driver.
+        n_trials: Trials of the search; more than the earlier driver had extend it.
+        scheduler: Made from a history; PromotionASHA without it.
+        lost: Whether the worker is lost in this unit, asked anew for each attempt: `lost` before it
+            reports, `unsaved` after that and before the checkpoint is there, or empty.
+    """
+
+    def __init__(
+        self,
+        outcome: Outcome,
+        earlier: Iterable[Event] = (),
+        *,
+        n_trials: int = 6,
+        units: int = 4,
+        eta: int = 2,
+        brackets: int = 1,
+        scheduler: Callable[[History], Scheduler] | None = None,
+        lost: Callable[[int, int], str] = lambda number, unit: "",
+    ) -> None:
+        self.outcome, self.lost, self.units = outcome, lost, units
+        self.log, self.trained = MemoryLog(earlier), Counter[tuple[int, int]]()
+        self.journal = Journal(History(self.log.events), self.log)  # type: ignore[arg-type]
+        self.history = self.journal.history
+        if not self.history.header:
+            begin: dict[str, Any] = {"version": VERSION, "units": units, "options": {}, "slots": 1}
+            self.journal.write("search", n_trials=n_trials, **begin)
+        elif n_trials != self.history.n_trials:
+            self.journal.write("resumed", n_trials=n_trials, options={}, slots=1)
+        asha = PromotionASHA(self.history, units, eta, n_trials, brackets, 0)
+        self.dispatcher = Dispatcher(
+            self.journal,
+            asha if scheduler is None else scheduler(self.history),
+            RandomProposer(SMOKE, 0),
+            SMOKE,
+            [(SMOKE.params_of(SMOKE.base), "default")],
+            units,
+            clock=lambda: float(len(self.log.events)),
+        )
+        self._at: dict[str, int] = {}
+        self._n_legs = 0
+
+    def play(self, places: int = 1, order: int = 0) -> Played:
+        """Run to the end on so many places, in an order drawn at random from this seed."""
+        self.dispatcher.settle()
+        draw = random.Random(order)
+        for _ in range(10_000):
+            if len(self._at) < places and (not self._at or draw.random() < 0.7):
+                self._begin()
+            if self._at:
+                self._unit(draw.choice(sorted(self._at)))
+            elif self.dispatcher.is_finished:
+                return self
+        raise AssertionError("the search does not end")
+
+    def _begin(self) -> None:
+        self._n_legs += 1
+        id = f"leg{len(self.log.events)}-{self._n_legs}"
+        leg = self.dispatcher.next_leg(id)
+        if leg is not None:
+            self._at[id] = leg.unit
+            self.dispatcher.started(id)
+
+    def _unit(self, id: str) -> None:
+        number, unit = self.dispatcher.legs[id].trial.number, self._at[id] + 1
+        self._at[id] = unit
+        self.trained[number, unit] += 1
+        outcome, lost = self.outcome(number, unit), self.lost(number, unit)
+        failure = outcome if isinstance(outcome, str) else ""
+        goes_on = False
+        if lost != "lost":
+            score = -1 / 3 if isinstance(outcome, str) else outcome
+            goes_on = self.dispatcher.reported(id, unit, {"score": score}, failure)
+            if not lost and not failure:
+                self.dispatcher.saved(id, f"{id}/{unit}")
+        if lost or not goes_on:
+            del self._at[id]
+            self.dispatcher.left(id, 1.0, 0.0, f"{lost}: no worker" if lost else None)
+
+    @property
+    def found(self) -> list[tuple[Any, ...]]:
+        """What a search comes to, whoever played it: all but times, ids and costs."""
+        return [
+            (
+                trial.number,
+                trial.params,
+                trial.bracket,
+                trial.decided,
+                trial.promoted,
+                trial.status,
+                trial.error,
+                {unit: metrics["score"] for unit, metrics in trial.reports.items()},
+            )
+            for trial in self.history.trials.values()
+        ]
+
+
+@pytest.fixture(scope="session")
+def played() -> type[Played]:
+    """The class of a search that is played."""
+    return Played
+
+
+def drawn(seed: int, p_failure: float = 0.0, p_nan: float = 0.0) -> Outcome:
+    """Return outcomes drawn at random, the same for the same trial and unit."""
+
+    def outcome(number: int, unit: int) -> float | str:
+        draw = random.Random(f"{seed} {number} {unit}")
+        kind = draw.random()
+        if kind < p_failure:
+            return f"RunFailed: the loss is nan in unit {unit}"
+        return math.nan if kind < p_failure + p_nan else round(draw.random(), 2)
+
+    return outcome
+
+
+@pytest.fixture(scope="session")
+def outcomes() -> Callable[..., Outcome]:
+    """Return a function from a seed to outcomes drawn at random."""
+    return drawn

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.events import EventLog, read_events
+from search.events import Event, EventLog, new_event, read_events
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
     max_leaves=10,
 )
+FIELDS = st.dictionaries(st.text("abc", min_size=1), VALUES, max_size=3)
 
 
-def without_time(path: Path) -> list[dict[str, Any]]:
-    return [{k: v for k, v in event.items() if k != "time"} for event in read_events(path)]
+def write(path: Path, *events: Event) -> None:
+    log = EventLog(path)
+    for event in events:
+        log.append(event)
+    log.close()
 
 
 @pytest.fixture
@@ -28,60 +33,68 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_events_come_back_in_order(path: Path) -> None:
-    log = EventLog(path)
-    log.append("search", options={"trials": 2}, rungs=(1, 3))
-    log.append("reported", trial=0, metrics={"score": 0.5})
-    log.close()
-    assert without_time(path) == [
-        {"event": "search", "options": {"trials": 2}, "rungs": [1, 3]},
-        {"event": "reported", "trial": 0, "metrics": {"score": 0.5}},
+    events = [
+        new_event("search", options={"trials": 2}, rungs=(1, 3)),
+        new_event("reported", trial=0, metrics={"score": 0.5}),
     ]
-    times = [event["time"] for event in read_events(path)]
-    assert times == sorted(times)
+    write(path, *events)
+    assert read_events(path) == events
+    assert events[0]["rungs"] == [1, 3]
+    assert events[0]["time"] <= events[1]["time"]
 
 
-def test_an_event_is_in_the_file_before_append_returns(path: Path) -> None:
+def test_an_event_is_on_the_disk_before_append_returns(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
     log = EventLog(path)
     for number in range(3):
-        log.append("reported", trial=number)
-        assert len(read_events(path)) == number + 1
+        log.append(new_event("reported", trial=number))
+        assert len(read_events(path)) == len(synced) == number + 1
     log.close()
 
 
 def test_a_second_driver_appends(path: Path) -> None:
     for name in ("search", "resumed"):
-        log = EventLog(path)
-        log.append(name)
-        log.close()
+        write(path, new_event(name))
     assert [event["event"] for event in read_events(path)] == ["search", "resumed"]
 
 
-@pytest.mark.parametrize("cut", range(1, 40))
-def test_a_torn_last_line_costs_that_event_only(path: Path, cut: int) -> None:
-    log = EventLog(path)
-    log.append("search")
-    log.append("reported", trial=0, text="never read")
-    log.close()
-    path.write_bytes(path.read_bytes()[:-cut])
-    survived = without_time(path)
-    # Without its line break alone, the event is whole.
-    assert len(survived) == (2 if cut == 1 else 1)
-    log = EventLog(path)
-    log.append("resumed")
-    log.close()
-    assert without_time(path) == [*survived, {"event": "resumed"}]
+def test_a_log_torn_anywhere_keeps_all_whole_events(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut at every byte of the last three lines, and go on behind the cut."""
+    monkeypatch.setattr(os, "fsync", lambda file: None)  # hundreds of them take a while
+    events = [new_event("saved", trial=n, path=f"Zoë\n{n}") for n in range(4)]
+    write(path, *events)
+    content, last = path.read_bytes(), new_event("resumed")
+    lines = content.splitlines(keepends=True)
+    for end in range(len(b"".join(lines[:-3])), len(content) + 1):
+        path.write_bytes(content[:end])
+        # Without its line break alone, an event is whole.
+        n_whole = sum(len(b"".join(lines[: n + 1])) - 1 <= end for n in range(len(lines)))
+        assert read_events(path) == events[:n_whole]
+        write(path, last)
+        assert read_events(path) == [*events[:n_whole], last]
+        assert path.read_bytes().startswith(content[:end])
+
+
+def test_bytes_that_are_no_text_cost_their_line_only(path: Path) -> None:
+    event = new_event("search")
+    path.write_bytes(b'\xff\xfe{"event"\n[1, 2]\n7\n{"trial": 0}\n')
+    write(path, event)
+    assert read_events(path) == [event]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_what_is_no_number_becomes_null(path: Path, value: float) -> None:
-    log = EventLog(path)
-    log.append("reported", metrics={"score": value, "all": [value, 1.0]}, other=value)
-    log.close()
-    assert without_time(path)[0]["metrics"] == {"score": None, "all": [None, 1.0]}
-    assert without_time(path)[0]["other"] is None
+def test_what_is_no_number_becomes_null(value: float) -> None:
+    event = new_event("reported", metrics={"score": value, "all": (value, 1.0)}, other=value)
+    assert event["metrics"] == {"score": None, "all": [None, 1.0]}
+    assert event["other"] is None
 
 
-@given(st.dictionaries(st.text("abc", min_size=1), VALUES, max_size=3))
+@given(FIELDS)
 def test_every_event_is_one_line_of_strict_json(
     tmp_path_factory: pytest.TempPathFactory, fields: dict[str, Any]
 ) -> None:
@@ -89,12 +102,9 @@ def test_every_event_is_one_line_of_strict_json(
         pytest.fail(f"{name} is no JSON")
 
     path = tmp_path_factory.mktemp("events") / "events.jsonl"
-    log = EventLog(path)
-    log.append("first", **fields)
-    log.append("second")
-    log.close()
+    events = [new_event("first", **fields), new_event("second")]
+    write(path, *events)
     lines = path.read_bytes().split(b"\n")
     assert lines.pop() == b""
-    decoded = [json.loads(line, parse_constant=refuse) for line in lines]
-    assert [event["event"] for event in decoded] == ["first", "second"]
-    assert decoded == read_events(path)
+    assert [json.loads(line, parse_constant=refuse) for line in lines] == events
+    assert read_events(path) == events

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.driver import main
+from search.events import VERSION, EventLog, new_event
 from search.options import SearchOptions
-from search.plan import Plan, describe, make_plan, rungs
+from search.plan import Plan, checkpoint_bytes, describe, make_plan, rungs
+from search.storage import EVENTS
 from spaces.catalogue import SPACE_NAMES
 from trainable import checkpoint
 from trainable.loop import Run
@@ -53,7 +56,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(
         ("1", "3", "30,000"),
         ("2", "9", "90,000"),
     ]
-    assert re.search(r"checkpoint \d+ MB", output.out)
+    assert re.search(r"checkpoint \d+ MB; two of a running trial, one of a paused one", output.out)
     assert "multitask.optimization.lr: 0.001 .. 0.01 (log)" in output.out
     assert list(tmp_path.iterdir()) == []
 
@@ -84,14 +87,15 @@ def test_the_description_names_every_param_with_its_range_and_condition(
 def test_the_stated_size_of_a_checkpoint_is_nearly_that_on_disk(
     plan_of: MakePlan, workbench: Workbench, tmp_path: Path
 ) -> None:
-    plan = plan_of(space="smoke")
-    run = Run(plan.space.base, workbench)
+    run = Run(plan_of(space="smoke").space.base, workbench)
     run.train_unit()
-    checkpoint.save(run, tmp_path)
-    size = sum(path.stat().st_size for path in tmp_path.iterdir() if path.is_file())
-    # Of the heads it knows nothing: tiny has a wide one.
-    stated = checkpoint.size_in_bytes(plan.n_parameters)
-    assert stated < size < 4 * stated
+    for kind in ("full", "weights"):
+        (tmp_path / kind).mkdir()
+        checkpoint.save(run, tmp_path / kind, optimizer=kind == "full")
+        size = sum(p.stat().st_size for p in (tmp_path / kind).iterdir() if p.is_file())
+        # Of the heads it knows nothing: tiny has a wide one.
+        stated = checkpoint_bytes(plan_of(space="smoke", checkpoint=kind))
+        assert stated < size < 4 * stated
 
 
 def test_the_base_has_what_the_options_ask_for(plan_of: MakePlan) -> None:
@@ -132,3 +136,28 @@ def test_a_relative_encoder_folder_is_made_absolute(
     monkeypatch.chdir(minilm.parent)
     plan = make_plan(SearchOptions(encoder=minilm.name, storage=str(tmp_path), dry_run=True))
     assert plan.space.base.encoder.source == str(minilm)
+
+
+def test_the_first_trials_are_the_points_each_with_its_name(plan_of: MakePlan) -> None:
+    plan = plan_of(space="smoke")
+    assert plan.points == ((plan.space.params_of(plan.space.base), "default"),)
+    ablation = plan_of(space="ablation", rows="gradients/*")
+    assert [origin for _, origin in ablation.points] == list(ablation.rows)
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(None, 30), (20, 20), (50, 50)])
+def test_a_search_that_goes_on_knows_what_was_and_how_many_trials_it_has(
+    tmp_path: Path, asked: int | None, expected: int
+) -> None:
+    (tmp_path / "n").mkdir()
+    log = EventLog(tmp_path / "n" / EVENTS)
+    log.append(new_event("search", version=VERSION, n_trials=30))
+    log.close()
+    options = SearchOptions(
+        name="n", storage=str(tmp_path), space="smoke", trials=asked, resume=True, dry_run=True
+    )
+    plan = make_plan(options)
+    assert plan.n_trials == expected
+    assert plan.earlier.n_trials == 30
+    new = make_plan(replace(options, name="new", resume=False))
+    assert (new.n_trials, new.earlier.n_trials) == (asked or 12, 0)

@@ -13,9 +13,11 @@ import ray
 
 from search import driver
 from search.driver import main
+from search.events import VERSION
 from search.storage import EVENTS
 
 Refusal = Callable[..., str]
+HEADER: dict[str, Any] = {"event": "search", "time": 0.0, "version": VERSION, "n_trials": 12}
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +63,15 @@ def test_an_unknown_option_ends_with_status_2(capsys: pytest.CaptureFixture[str]
     [
         ("--trials 0", ["--trials 0", "at least 1"]),
         ("--units 0", ["--units 0", "at least 1"]),
+        ("--brackets 0", ["--brackets 0", "at least 1"]),
+        ("--brackets 4", ["--brackets 4", "--units 9", "--eta 3", "at most 3"]),
+        ("--beam 0", ["--beam 0", "at least 1"]),
+        ("--max-device-hours 0", ["--max-device-hours 0", "more than 0"]),
+        ("--max-device-hours nan", ["--max-device-hours nan", "more than 0"]),
+        ("--min-gain -0.1", ["--min-gain -0.1", "at least 0"]),
+        ("--min-gain nan", ["--min-gain nan", "at least 0"]),
+        ("--warm-start nothing", ["--warm-start 'nothing'", "no search 'nothing'"]),
+        ("--warm-start /nowhere/first", ["--warm-start '/nowhere/first'", "in /nowhere"]),
         ("--max-concurrent 0", ["--max-concurrent 0", "at least 1"]),
         ("--eta 1", ["--eta 1", "at least 2"]),
         ("--seed -1", ["--seed -1", "from 0 to"]),
@@ -167,14 +178,11 @@ def test_text_that_is_empty_or_no_text_is_refused(refusal: Refusal, tmp_path: Pa
         assert fragment in message
 
 
-def test_an_unknown_kind_of_start_or_space_ends_with_status_2(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    for arguments in (["--warm-start", "ablation"], ["--space", "publishd"]):
-        with pytest.raises(SystemExit) as caught:
-            main(arguments)
-        assert caught.value.code == 2
-        assert "published" in capsys.readouterr().err
+def test_an_unknown_space_ends_with_status_2(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--space", "publishd"])
+    assert caught.value.code == 2
+    assert "published" in capsys.readouterr().err
 
 
 def test_a_missing_data_folder_is_named(refusal: Refusal, tmp_path: Path) -> None:
@@ -268,7 +276,7 @@ def existing(tmp_path: Path) -> Path:
     """A search that is there, as far as anyone can see from outside."""
     folder = tmp_path / "runs" / "monday"
     folder.mkdir(parents=True)
-    (folder / EVENTS).write_text('{"event": "search"}\n')
+    (folder / EVENTS).write_text(json.dumps(HEADER) + "\n")
     return folder
 
 
@@ -283,6 +291,13 @@ def test_resuming_what_is_not_there_names_the_nearest(refusal: Refusal, existing
     message = refusal("--name", "mondey", "--resume")
     assert "no search 'mondey'" in message
     assert "did you mean 'monday'?" in message
+
+
+def test_a_warm_start_that_is_misspelt_names_the_nearest(refusal: Refusal, existing: Path) -> None:
+    message = refusal("--warm-start", "mondey")
+    assert "--warm-start 'mondey'" in message
+    assert "did you mean 'monday'?" in message
+    assert "--resume" not in message
 
 
 def test_resuming_where_nothing_is_says_so(refusal: Refusal) -> None:
@@ -301,12 +316,16 @@ def test_storage_of_an_unknown_kind_is_refused(refusal: Refusal) -> None:
     assert "s4://bucket" in refusal("--storage", "s4://bucket/prefix")
 
 
-HEADER: dict[str, Any] = {"event": "search", "time": 0.0}
-
-
 @pytest.mark.parametrize("text", ["", '{"event": "sea', json.dumps({**HEADER, "event": "closed"})])
 def test_a_log_without_its_first_line_cannot_be_resumed(
     refusal: Refusal, existing: Path, text: str
 ) -> None:
     (existing / EVENTS).write_text(text)
     assert str(existing) in refusal("--name", "monday", "--resume")
+
+
+def test_a_log_of_another_version_is_refused(refusal: Refusal, existing: Path) -> None:
+    (existing / EVENTS).write_text(json.dumps({**HEADER, "version": 1}) + "\n")
+    for arguments in (["--name", "monday", "--resume"], ["--warm-start", "monday"]):
+        message = refusal(*arguments)
+        assert f"is of version 1, this program reads {VERSION}" in message

@@ -7,11 +7,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from search import report
-from search.export import write_results
+from search.closing import write_results
 from search.figures import learning_curves_figure
+from search.history import History, TrialRecord
 from search.plan import Plan
 from search.report import param_importances, write_report
-from search.results import TrialRecord
+from search.resume import header
 from trainable.tasks import TASKS
 
 MakePlan = Callable[..., Plan]
@@ -25,7 +26,10 @@ def plan(plan_of: MakePlan) -> Plan:
 
 
 def report_of(plan: Plan, trials: list[TrialRecord]) -> str:
-    write_results(plan, trials, 600.0)
+    history = History()
+    history.header = header(plan)
+    history.trials = {trial.number: trial for trial in trials}
+    write_results(plan, history, 600.0)
     return (plan.folder.local / "report.md").read_text(encoding="utf-8")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from search.export import BEST_VERSION, Best
+from search.best import BEST_VERSION, Best
 from search.retraining import main
 from trainable.evaluation import SCORE_KEYS
 from trainable.files import write_json

@@ -7,14 +7,18 @@ from pathlib import Path
 import pytest
 
 import search.rows
+from search.dispatch import Dispatcher
+from search.history import History, Journal
 from search.options import SearchOptions
 from search.plan import Plan, describe
+from search.resume import header
 from search.rows import check_corpora, nli_data, published, row_space, text_data, warm_points
-from search.searcher import make_searcher
+from search.searcher import make_proposer, make_scheduler
 from spaces.catalogue import base_config, make_space
 from spaces.ledger import load_ledger
 from spaces.rows import RowSpace
 from spaces.space import Space
+from spaces.walk import Value
 from trainable.data.nli import HubNli, NliSource, SampleNli, SickNli
 from trainable.data.sources import SampleData
 from trainable.data.text import OwnText, SickText, TextFiles, TextSource
@@ -34,6 +38,17 @@ PRETRAINED = RunConfig(encoder=EncoderConfig(source="a/b"), multitask=Multitask(
 
 def options(**given: object) -> SearchOptions:
     return replace(SearchOptions(space="published"), **given)  # type: ignore[arg-type]
+
+
+def suggestions(plan: Plan, n: int) -> list[tuple[dict[str, Value], RunConfig]]:
+    """Return params and configurations of the first trials that a search hands out."""
+    journal = Journal(History())
+    journal.write("search", slots=n, **header(plan))
+    scheduler, units = make_scheduler(plan, journal.history), plan.options.units
+    points = list(plan.points)
+    dispatcher = Dispatcher(journal, scheduler, make_proposer(plan), plan.space, points, units)
+    legs = [dispatcher.next_leg(f"id{number}") for number in range(n)]
+    return [(leg.trial.params, leg.trial.config) for leg in legs if leg is not None]
 
 
 # Where text and examples come from.
@@ -140,15 +155,13 @@ def test_a_plan_of_rows_runs_each_as_often_as_it_is_to_be_repeated(plan_of: Make
     names = [row.id for row in load_ledger() if "para-cosine" in row.id]
     assert list(plan.rows) == names
     assert plan.n_trials == 2 * len(names) == 8
-    assert [(p["row"], p["repeat"]) for p in plan.points] == [(n, r) for r in (0, 1) for n in names]
-    searcher = make_searcher(plan)
-    for number, point in enumerate(plan.points):
-        found = searcher.suggest(f"id{number}")
-        assert found is not None
-        config = RunConfig.from_dict(found.pop("run_config"), "suggestion")
-        assert found == point
-        expected = plan.rows[str(point["row"])]
-        assert config == expected.model_copy(update={"seed": 3 + int(point["repeat"])})
+    expected = [{"row": name, "repeat": n} for n in (0, 1) for name in names]
+    assert list(plan.points) == [(point, point["row"]) for point in expected]
+    found = suggestions(plan, 9)
+    assert [params for params, _ in found] == expected
+    for params, config in found:
+        row = plan.rows[str(params["row"])]
+        assert config == row.model_copy(update={"seed": 3 + int(params["repeat"])})
     lines = describe(plan).splitlines()
     assert [line for line in lines if line.startswith("  row ")] == [f"  row {n}" for n in names]
     assert any(line.startswith("trials     8") for line in lines)
@@ -184,18 +197,12 @@ def test_a_warm_start_begins_with_the_rows_and_then_the_base(plan_of: MakePlan) 
     assert plan.n_trials == 9
     assert [name.split("/")[1][:11] for name in plan.rows] == ["para-cosine"] * 4
     assert len(plan.points) == 5
-    assert plan.points[-1] == plan.space.params_of(plan.space.base)
-    searcher = make_searcher(plan)
+    assert plan.points[-1] == (plan.space.params_of(plan.space.base), "default")
     expected = [*plan.rows.values(), plan.space.base]
-    for number, config in enumerate(expected):
-        found = searcher.suggest(f"id{number}")
-        assert found is not None
-        assert RunConfig.from_dict(found.pop("run_config"), "suggestion") == config
-        assert found == plan.points[number]
-    # From here on it is the searcher's turn.
-    found = searcher.suggest("id5")
-    assert found is not None
-    assert RunConfig.from_dict(found["run_config"], "suggestion") not in expected
+    *begin, (_, proposed) = suggestions(plan, 6)
+    assert begin == [(p, c) for (p, _), c in zip(plan.points, expected, strict=True)]
+    assert [origin for _, origin in plan.points[:-1]] == list(plan.rows)
+    assert proposed not in expected, "from here on it is the proposer's turn"
 
 
 def test_without_a_warm_start_a_search_begins_with_the_base(plan_of: MakePlan) -> None:
@@ -203,7 +210,7 @@ def test_without_a_warm_start_a_search_begins_with_the_base(plan_of: MakePlan) -
         plan = plan_of(space=name)
         assert plan.rows == {}
         assert isinstance(plan.space, Space)
-        assert plan.points == (plan.space.params_of(plan.space.base),)
+        assert plan.points == ((plan.space.params_of(plan.space.base), "default"),)
 
 
 def test_rows_with_stages_start_a_search_over_stages(plan_of: MakePlan) -> None:
@@ -211,7 +218,7 @@ def test_rows_with_stages_start_a_search_over_stages(plan_of: MakePlan) -> None:
     plan = plan_of(space="stages", warm_start="published", rows=rows)
     assert len(plan.rows) == 2
     assert isinstance(plan.space, Space)
-    for point, config in zip(plan.points, plan.rows.values(), strict=False):
+    for (point, _), config in zip(plan.points, plan.rows.values(), strict=False):
         assert plan.space.params_of(config) == point
 
 

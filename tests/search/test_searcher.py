@@ -1,113 +1,102 @@
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-import optuna
 import pytest
-from ray.tune.search.optuna import OptunaSearch
 
+from search.history import History, TrialRecord
 from search.plan import Plan
-from search.searcher import METRIC, make_searcher
-from spaces.catalogue import SPACE_NAMES
-from trainable.run_config import RunConfig
+from search.proposals import Proposal, RandomProposer
+from search.rung_tpe import RungTpe
+from search.scheduler import PromotionASHA, RunAll, StoppingASHA
+from search.searcher import NoProposer, make_proposer, make_scheduler
+from search.stepwise import Stepwise
+from search.stock import StockTpe
 
 MakePlan = Callable[..., Plan]
-SEARCHERS = ("tpe", "random")
+PROPOSERS = {
+    "rung-tpe": RungTpe,
+    "random": RandomProposer,
+    "stepwise": Stepwise,
+    "tpe": StockTpe,
+}
 
 
-def searcher_of(plan: Plan) -> OptunaSearch:
-    found = make_searcher(plan)
-    assert isinstance(found, OptunaSearch)
-    return found
+@pytest.fixture
+def with_options(plan_of: MakePlan) -> MakePlan:
+    """Return a function from options that need no other data to a plan."""
+    plan = plan_of(space="smoke")
+    return lambda **changed: replace(plan, options=replace(plan.options, **changed))
 
 
-def suggest(searcher: OptunaSearch, number: int) -> dict[str, Any]:
-    found = searcher.suggest(f"id{number}")
-    assert found is not None
-    return found
+@pytest.mark.parametrize("name", PROPOSERS)
+def test_each_searcher_proposes_what_the_space_has(with_options: MakePlan, name: str) -> None:
+    plan = with_options(searcher=name)
+    proposer = make_proposer(plan)
+    assert type(proposer) is PROPOSERS[name]
+    proposal = proposer.propose(0, History())
+    assert isinstance(proposal, Proposal)
+    assert plan.space.params_of(proposal.run_config) == proposal.params
 
 
-def score(config: dict[str, Any]) -> float:
-    """A made-up score that a searcher can learn from."""
-    lr: float = config["multitask.optimization.lr"]
-    return -abs(lr - 3e-3) * 100
+@pytest.mark.parametrize("name", ["rung-tpe", "random", "tpe"])
+def test_equal_seeds_propose_equally_and_others_do_not(with_options: MakePlan, name: str) -> None:
+    def proposed(seed: int) -> Any:
+        found = make_proposer(with_options(searcher=name, seed=seed)).propose(0, History())
+        assert isinstance(found, Proposal)
+        return found.params
+
+    assert proposed(0) == proposed(0)
+    assert proposed(0) != proposed(1)
 
 
-def play(searcher: OptunaSearch, numbers: range) -> list[dict[str, Any]]:
-    """Ask and tell; two trials are always under way."""
-    found = []
-    for number in numbers:
-        found.append(suggest(searcher, number))
-        if number > 0:
-            last = found[-2] if len(found) > 1 else found[-1]
-            result = {METRIC: score(last), "training_iteration": 1}
-            searcher.on_trial_complete(f"id{number - 1}", result)
-    return found
+def test_the_beam_is_as_wide_as_asked_for(with_options: MakePlan) -> None:
+    proposer = make_proposer(with_options(searcher="stepwise", beam=3))
+    assert isinstance(proposer, Stepwise)
+    assert proposer._beam == 3
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", SEARCHERS)
-@pytest.mark.parametrize("space", SPACE_NAMES)
-def test_suggestions_are_run_configs_with_their_params_beside_them(
-    plan_of: MakePlan, space: str, name: str
+@pytest.mark.parametrize(("n_trials", "n_startup"), [(3, 2), (12, 4), (300, 10)])
+def test_a_third_of_the_trials_of_stock_tpe_is_random_at_most_ten(
+    with_options: MakePlan, n_trials: int, n_startup: int
 ) -> None:
-    plan = plan_of(space=space, searcher=name)
-    searcher = searcher_of(plan)
-    for number in range(5):
-        params = suggest(searcher, number)
-        config = RunConfig.from_dict(params.pop("run_config"), "suggestion")
-        assert plan.space.params_of(config) == params
-        assert not any("/" in key for key in params)
+    proposer = make_proposer(replace(with_options(searcher="tpe"), n_trials=n_trials))
+    assert isinstance(proposer, StockTpe)
+    sampler: Any = proposer._search._sampler
+    assert sampler._n_startup_trials == n_startup
 
 
-@pytest.mark.parametrize("space", SPACE_NAMES)
-def test_the_first_suggestion_is_the_base(plan_of: MakePlan, space: str) -> None:
-    plan = plan_of(space=space)
-    first = suggest(searcher_of(plan), 0)
-    assert RunConfig.from_dict(first["run_config"], "suggestion") == plan.space.base
+def test_rows_are_all_there_is(plan_of: MakePlan) -> None:
+    plan = plan_of(space="ablation", rows="gradients/*", name="rows")
+    proposer = make_proposer(plan)
+    assert isinstance(proposer, NoProposer)
+    assert proposer.propose(len(plan.points), History()) is None
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", SEARCHERS)
-def test_equal_seeds_suggest_equally_and_others_do_not(plan_of: MakePlan, name: str) -> None:
-    plan = plan_of(space="full", searcher=name)
-    first, again = (play(searcher_of(plan), range(14)) for _ in range(2))
-    assert first == again
-    other = play(searcher_of(plan_of(space="full", searcher=name, seed=1)), range(14))
-    assert [c["multitask.optimization.lr"] for c in other[1:]] != [
-        c["multitask.optimization.lr"] for c in first[1:]
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("promotion-asha", PromotionASHA), ("asha", StoppingASHA), ("none", RunAll)],
+)
+def test_each_scheduler_is_the_one_asked_for(
+    with_options: MakePlan, name: str, kind: type[object]
+) -> None:
+    assert type(make_scheduler(with_options(scheduler=name), History())) is kind
+
+
+def test_rungs_brackets_and_results_reach_the_scheduler(with_options: MakePlan) -> None:
+    history = History()
+    scheduler = make_scheduler(with_options(units=8, eta=2, brackets=3, seed=1), history)
+    assert {scheduler.bracket(number) for number in range(50)} == {0, 1, 2}
+    other = make_scheduler(with_options(units=8, eta=2, brackets=3, seed=2), history)
+    numbers = range(50)
+    assert [scheduler.bracket(n) for n in numbers] != [other.bracket(n) for n in numbers]
+    trial = history.trials[0] = TrialRecord(0, {}, {}, 0.0, 0.0, bracket=1)
+    trial.reports = {unit: {"score": 0.5} for unit in range(1, 5)}
+    assert [scheduler.decide(trial, unit) is None for unit in range(1, 5)] == [
+        True,
+        False,
+        True,
+        False,
     ]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", SEARCHERS)
-def test_its_state_survives_saving(plan_of: MakePlan, tmp_path: Path, name: str) -> None:
-    plan = plan_of(space="full", searcher=name)
-    searcher = searcher_of(plan)
-    play(searcher, range(8))
-    searcher.save(str(tmp_path / "searcher.pkl"))
-    restored = searcher_of(plan)
-    restored.restore(str(tmp_path / "searcher.pkl"))
-    assert play(restored, range(8, 14)) == play(searcher, range(8, 14))
-
-
-def test_tpe_comes_with_the_settings_that_conditional_params_need(plan_of: MakePlan) -> None:
-    sampler = searcher_of(plan_of())._sampler
-    assert isinstance(sampler, optuna.samplers.TPESampler)
-    assert (sampler._multivariate, sampler._group, sampler._constant_liar) == (True, True, True)
-    random_sampler = searcher_of(plan_of(searcher="random"))._sampler
-    assert isinstance(random_sampler, optuna.samplers.RandomSampler)
-
-
-@pytest.mark.slow
-def test_tpe_gathers_where_scores_are_high(plan_of: MakePlan) -> None:
-    """A search that ignored what it was told would pass all other tests."""
-    searcher = searcher_of(plan_of(space="smoke", trials=30))
-    lrs = [c["multitask.optimization.lr"] for c in play(searcher, range(30))]
-    far = [abs(lr - 3e-3) for lr in lrs]
-    draw = random.Random(0)
-    by_chance = [abs(10 ** draw.uniform(-3, -2) - 3e-3) for _ in range(1000)]
-    assert sum(far[15:]) / 15 < 0.75 * sum(by_chance) / 1000

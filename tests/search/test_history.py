@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from search.events import VERSION, Event, EventLog, read_events
+from search.history import History, Journal, Status, TrialRecord
+from trainable.errors import InputError
+from trainable.run_config import RunConfig
+
+CONFIG = RunConfig(seed=3)
+
+
+def event(kind: str, time: float = 0.0, **fields: Any) -> Event:
+    return {"event": kind, "time": time, **fields}
+
+
+def suggested(number: int, time: float = 0.0) -> Event:
+    chosen = {"params": {"lr": 0.1}, "run_config": CONFIG.to_dict()}
+    return event("suggested", time, trial=number, bracket=1, origin="random", **chosen)
+
+
+def reported(number: int, time: float, unit: int, score: float | None, failure: str = "") -> Event:
+    metrics = {"score": score}
+    return event("reported", time, trial=number, unit=unit, metrics=metrics, failure=failure)
+
+
+def ended(number: int, time: float, status: Status, error: str | None = None) -> Event:
+    return event("ended", time, trial=number, status=status, error=error)
+
+
+def folded(*later: Event) -> TrialRecord:
+    """Return what is known of one trial."""
+    return History([suggested(0), *later]).trials[0]
+
+
+def test_a_trial_is_what_its_events_say() -> None:
+    history = History(
+        [
+            event("search", 100.0, version=VERSION, n_trials=3),
+            suggested(0, 110.0),
+            suggested(1, 111.0),
+            event("started", 112.0, trial=0, id="ab", unit=0),
+            reported(0, 120.0, 1, 0.5),
+            event("saved", 121.0, trial=0, unit=1, path="a/1"),
+            event("decided", 122.0, trial=0, unit=1, decision="pause", rank=1, among=1),
+            event("paused", 123.0, trial=0, unit=1),
+            event("cost", 124.0, trial=0, seconds=12.0, cpus=1.0, gpus=0.0, node="n"),
+            event("promoted", 125.0, trial=0, unit=1, rank=1, among=3),
+            event("started", 126.0, trial=0, id="cd", unit=1),
+            reported(0, 130.0, 2, 0.6),
+            event("saved", 131.0, trial=0, unit=2, path="c/2"),
+            event("deleted", 131.0, trial=0, unit=1, path="a/1"),
+            event("cost", 132.0, trial=0, seconds=6.0, cpus=1.0, gpus=0.0, node="n"),
+            ended(0, 133.0, "done"),
+            event("closed", 140.0, reason=""),
+        ]
+    )
+    first, second = history.trials.values()
+    assert (history.n_trials, history.header["time"]) == (3, 100.0)
+    assert (first.number, first.id, first.status, first.error) == (0, "cd", "done", None)
+    assert (first.params, first.config, first.bracket) == ({"lr": 0.1}, CONFIG, 1)
+    assert first.reports == {1: {"score": 0.5}, 2: {"score": 0.6}}
+    assert (first.decided, first.promoted) == ({1: "pause"}, {1})
+    assert first.checkpoints == {2: "c/2"}
+    assert (first.started, first.ended, first.place_seconds) == (110.0, 133.0, 18.0)
+    assert (first.units, first.score, first.score_at(1), first.origin) == (2, 0.6, 0.5, "random")
+    assert (second.status, second.is_open, second.started) == ("running", True, 111.0)
+    assert history.best is first
+
+
+def test_a_trial_without_a_report_has_no_score() -> None:
+    trial = folded()
+    assert (trial.units, trial.last, trial.score) == (0, {}, -math.inf)
+    assert folded(reported(0, 1.0, 1, None)).score == -math.inf
+
+
+@pytest.mark.parametrize(
+    ("later", "status", "is_open"),
+    [
+        ([], "running", True),
+        ([event("paused", trial=0, unit=1)], "paused", False),
+        ([event("paused", trial=0, unit=1), event("promoted", trial=0, unit=1)], "running", True),
+        ([event("stopped", trial=0, unit=1)], "stopped", False),
+        ([ended(0, 1.0, "interrupted")], "interrupted", True),
+        ([ended(0, 1.0, "interrupted"), event("started", trial=0, id="b")], "running", True),
+        ([ended(0, 1.0, "failed", "nan")], "failed", False),
+    ],
+)
+def test_status_follows_the_last_event(later: list[Event], status: Status, is_open: bool) -> None:
+    trial = folded(*later)
+    assert (trial.status, trial.is_open) == (status, is_open)
+
+
+def test_attempts_that_failed_are_counted_until_a_report() -> None:
+    failed = [event("failed", trial=0, error=f"lost {k}") for k in range(2)]
+    trial = folded(*failed)
+    assert (trial.failures, trial.last_failure, trial.status) == (2, "lost 1", "running")
+    trial = folded(*failed, reported(0, 1.0, 1, 0.5))
+    assert (trial.failures, trial.last_failure) == (0, "lost 1")
+
+
+def test_what_a_run_failed_with_is_its_error_until_it_starts_again() -> None:
+    failed = reported(0, 1.0, 1, -1 / 3, "RunFailed: the loss is nan")
+    assert folded(failed).error == "RunFailed: the loss is nan"
+    assert folded(failed, event("started", trial=0, id="b")).error is None
+    assert folded(failed, reported(0, 2.0, 1, 0.5)).error is None
+
+
+@pytest.mark.parametrize("kind", ["deleted", "lost"])
+def test_a_checkpoint_that_was_saved_anew_is_not_forgotten_with_the_old_one(kind: str) -> None:
+    saved = [event("saved", trial=0, unit=1, path=path) for path in ("a/1", "b/1")]
+    assert folded(*saved, event(kind, trial=0, unit=1, path="a/1")).checkpoints == {1: "b/1"}
+    assert folded(*saved, event(kind, trial=0, unit=1, path="b/1")).checkpoints == {}
+    assert folded(*saved, event(kind, trial=0, unit=0, path="?")).checkpoints == {1: "b/1"}
+
+
+def test_more_trials_open_what_was_stopped_and_nothing_else() -> None:
+    statuses: list[Status] = ["done", "stopped", "failed", "interrupted"]
+    events = [event("search", version=VERSION, n_trials=4), *(suggested(n) for n in range(4))]
+    events += [ended(n, 1.0, status) for n, status in enumerate(statuses)]
+    for n_trials, second in ((4, "stopped"), (5, "paused")):
+        history = History([*events, event("resumed", n_trials=n_trials)])
+        found = [trial.status for trial in history.trials.values()]
+        assert found == ["done", second, "failed", "interrupted"]
+        assert history.n_trials == n_trials
+
+
+def test_a_log_of_another_version_is_refused() -> None:
+    with pytest.raises(InputError, match=rf"version 1, this program reads {VERSION}"):
+        History([event("search", version=1, n_trials=1)])
+
+
+def test_a_config_of_another_program_is_refused_when_somebody_asks_for_it() -> None:
+    line = suggested(7)
+    line["run_config"] = {**line["run_config"], "unheard_of": 1}
+    history = History([line])
+    with pytest.raises(InputError, match=r"trial 7.*unheard_of"):
+        assert history.trials[7].config
+
+
+def test_imported_trials_are_no_trials_of_this_search() -> None:
+    fields = {"params": {"lr": 0.2}, "run_config": CONFIG.to_dict()}
+    history = History(
+        [event("imported", reports={"1": {"score": 0.5}, "9": {"score": 0.9}}, **fields)]
+    )
+    (trial,) = history.imported
+    assert (trial.number, trial.status, trial.score_at(9)) == (-1, "done", 0.9)
+    assert (history.trials, history.best) == ({}, None)
+
+
+@settings(max_examples=15)
+@given(seed=st.integers(0, 10**6), places=st.integers(1, 4))
+def test_what_the_driver_knows_is_what_the_log_says(
+    played: Any, outcomes: Any, seed: int, places: int
+) -> None:
+    search = played(outcomes(seed, 0.1, 0.1)).play(places, seed)
+    again = History(search.log.events)
+    assert again.trials == search.history.trials
+    assert (again.header, again.n_trials) == (search.history.header, search.history.n_trials)
+
+
+def test_a_journal_writes_before_it_takes_note(tmp_path: Path) -> None:
+    log = EventLog(tmp_path / "events.jsonl")
+    journal = Journal(History(), log)
+    written = journal.write("suggested", **{k: v for k, v in suggested(0).items() if k != "event"})
+    log.close()
+    assert read_events(log.path) == [written]
+    with pytest.raises(ValueError, match="closed file"):
+        journal.write("paused", trial=0, unit=1)
+    assert journal.history.trials[0].status == "running"
+
+
+def test_a_journal_without_a_log_keeps_the_history_only() -> None:
+    journal = Journal(History([suggested(0)]))
+    journal.write("reported", trial=0, unit=1, metrics={"score": math.nan}, failure="")
+    assert journal.history.trials[0].reports == {1: {"score": None}}

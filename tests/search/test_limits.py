@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from search.history import History, Status, TrialRecord
+from search.limits import Limits, expected_gain
+from search.options import seconds
+from search.plan import Plan
+
+MakePlan = Callable[..., Plan]
+SCORES = st.lists(st.floats(-1 / 3, 1), min_size=8, max_size=24)
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("search.limits.time", clock)
+    return clock
+
+
+@pytest.fixture
+def search(played: Any) -> Any:
+    """A search in which nothing has happened yet."""
+    return played(lambda number, unit: 0.5, n_trials=20)
+
+
+@pytest.fixture
+def limits_of(plan_of: MakePlan, search: Any, clock: Clock) -> Callable[..., Limits]:
+    """Return a function from options to the limits of a search on two devices a trial."""
+    plan = plan_of(space="smoke")
+
+    def limits(**changed: Any) -> Limits:
+        options = replace(plan.options, **changed)
+        time_limit = seconds(options.time_limit) if options.time_limit else None
+        asked = replace(plan, options=options, time_limit=time_limit)
+        return Limits(search.dispatcher, asked, 2.0)
+
+    return limits
+
+
+def after(limits: Limits, clock: Clock, seconds: float) -> str | None:
+    clock.now += seconds
+    limits.look()
+    return limits.reached
+
+
+def test_without_limits_a_search_goes_on(limits_of: Any, clock: Clock) -> None:
+    limits = limits_of()
+    assert after(limits, clock, 1e7) is None
+    assert (limits.seconds_left, limits.is_failure) == (None, False)
+
+
+def test_the_time_limit_ends_the_search(limits_of: Any, clock: Clock) -> None:
+    limits = limits_of(time_limit="30s")
+    assert after(limits, clock, 29.0) is None
+    assert limits.seconds_left == 1.0
+    assert after(limits, clock, 1.0) == "--time-limit 30s is over"
+    assert not limits.is_failure
+
+
+def test_it_looks_at_most_once_a_second(limits_of: Any, clock: Clock) -> None:
+    limits = limits_of(time_limit="0.5s")
+    assert after(limits, clock, 0.75) is None
+    assert after(limits, clock, 0.25) == "--time-limit 0.5s is over"
+
+
+def test_device_hours_count_the_devices_of_every_place(
+    limits_of: Any, clock: Clock, search: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = limits_of(max_device_hours=3.0)
+    hours = SimpleNamespace(held=1.49)
+    monkeypatch.setattr(search.dispatcher, "place_seconds", lambda: 3600 * hours.held)
+    assert after(limits, clock, 5.0) is None
+    hours.held = 1.5
+    assert after(limits, clock, 5.0) == "--max-device-hours 3 are used"
+    assert not limits.is_failure
+
+
+def test_the_first_reason_stays(limits_of: Any, clock: Clock) -> None:
+    limits = limits_of(time_limit="30s")
+    limits.fail("nothing answers")
+    assert after(limits, clock, 60.0) == "nothing answers"
+    assert limits.is_failure
+
+
+def lose(search: Any, times: int) -> None:
+    for _ in range(times):
+        id = f"a{len(search.log.events)}"
+        search.dispatcher.next_leg(id)
+        search.dispatcher.started(id)
+        search.dispatcher.left(id, 1.0, 0.0, f"ImportError: no module {len(search.log.events)}")
+
+
+def test_a_mistake_that_every_trial_runs_into_ends_the_search(
+    limits_of: Any, clock: Clock, search: Any
+) -> None:
+    limits = limits_of()
+    lose(search, 5)
+    assert after(limits, clock, 5.0) is None
+    lose(search, 1)
+    reason = after(limits, clock, 5.0)
+    assert reason is not None
+    assert reason.startswith("6 attempts failed and none succeeded: ImportError: no module")
+    assert limits.is_failure
+
+
+def test_failures_after_a_success_are_no_mistake_of_all(
+    limits_of: Any, clock: Clock, search: Any
+) -> None:
+    search.dispatcher.next_leg("a")
+    search.dispatcher.reported("a", 1, {"score": 0.5})
+    search.dispatcher.left("a", 1.0, 0.0)
+    lose(search, 12)
+    assert after(limits_of(), clock, 5.0) is None
+
+
+def test_without_a_gain_to_be_had_nothing_new_begins(
+    limits_of: Any, clock: Clock, search: Any
+) -> None:
+    limits = limits_of(min_gain=0.01)
+    for number in range(8):
+        search.history.trials[number] = done(number, 0.5)
+    assert after(limits, clock, 0.5) is None
+    assert search.dispatcher.n_trials == 20
+    assert after(limits, clock, 0.5) is None
+    assert search.dispatcher.n_trials == 8
+    assert search.dispatcher.is_finished
+
+
+def test_with_a_gain_to_be_had_new_trials_begin(limits_of: Any, clock: Clock, search: Any) -> None:
+    limits = limits_of(min_gain=0.01)
+    for number in range(8):
+        search.history.trials[number] = done(number, number / 10)
+    assert after(limits, clock, 5.0) is None
+    assert search.dispatcher.n_trials == 20
+
+
+def done(number: int, score: float | None, status: Status = "done") -> TrialRecord:
+    trial = TrialRecord(number, {}, {}, 0.0, 0.0, status=status)
+    trial.reports = {9: {"score": score}}
+    return trial
+
+
+def gain(scores: list[float], seed: int = 0) -> float | None:
+    history = History()
+    history.trials = {n: done(n, score) for n, score in enumerate(scores)}
+    return expected_gain(history, seed)
+
+
+@settings(max_examples=10)
+@given(SCORES, st.floats(1.5, 10))
+def test_the_gain_grows_with_the_spread(scores: list[float], factor: float) -> None:
+    mean = sum(scores) / len(scores)
+    narrow, wide = gain(scores), gain([mean + factor * (score - mean) for score in scores])
+    assert narrow is not None
+    assert wide is not None
+    assert 0 <= narrow <= wide + 1e-12
+    assert wide == pytest.approx(factor * narrow, abs=1e-9)
+
+
+@settings(max_examples=10)
+@given(st.floats(-1 / 3, 1), st.integers(8, 20))
+def test_nothing_is_gained_where_all_are_equal(score: float, n: int) -> None:
+    assert gain([score] * n) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_the_forecast_is_that_of_ten_draws_from_the_blurred_scores() -> None:
+    """Half of the newer scores are 0 and half are 1; integrated instead of drawn."""
+    width = math.sqrt(8 * 0.25 / 7) * 8**-0.2
+
+    def share_below(x: float) -> float:
+        below = [(1 + math.erf((x - at) / (width * math.sqrt(2)))) / 2 for at in (0, 1)]
+        return sum(below) / 2
+
+    step = 0.001
+    expected = sum(step * (1 - share_below(1 + step * k) ** 10) for k in range(5000))
+    older, newer = [-9.0] * 8, [0.0, 1.0] * 4
+    assert gain([*older, *newer]) == pytest.approx(expected, abs=0.02)
+    assert gain([99.0, *older[1:], *newer]) == 0.0  # the best may be an old one
+
+
+def test_few_full_runs_say_nothing() -> None:
+    assert gain([0.1 * n for n in range(7)]) is None
+    assert gain([0.1 * n for n in range(8)]) is not None
+
+
+def test_only_full_runs_with_a_score_count() -> None:
+    history = History()
+    history.trials = {n: done(n, n / 10) for n in range(8)}
+    expected = expected_gain(history, 0)
+    history.trials[8] = done(8, None)
+    history.trials[9] = done(9, 50.0, "stopped")
+    assert expected_gain(history, 0) == expected
+    assert expected is not None
+    assert math.isfinite(expected)
+    history.trials[0].status = "failed"
+    assert expected_gain(history, 0) is None

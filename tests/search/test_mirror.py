@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pyarrow.fs
+import pytest
+
+from search.events import EventLog, new_event
+from search.mirror import Mirror
+from search.storage import EVENTS, SearchFolder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> SearchFolder:
+    """A search whose storage is reached as a remote one is."""
+    found = SearchFolder("search", f"file://{tmp_path / 'store'}", tmp_path / "local")
+    found.make()
+    log = EventLog(found.local / EVENTS)
+    log.append(new_event("search"))
+    log.close()
+    return found
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Seconds that pass when the test says so."""
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr("search.mirror.time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
+
+
+def grow(folder: SearchFolder) -> None:
+    log = EventLog(folder.local / EVENTS)
+    log.append(new_event("resumed"))
+    log.close()
+
+
+def copied(folder: SearchFolder) -> bytes:
+    filesystem, path = folder.remote()
+    below = pyarrow.fs.SubTreeFileSystem(path, filesystem)
+    with below.open_input_stream(EVENTS) as stream:
+        return bytes(stream.read())
+
+
+def waits(mirror: Mirror, count: int) -> list[float]:
+    """Let the thread's loop run so many times; returns how long it would have waited."""
+    found: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        found.append(seconds)
+        return len(found) > count
+
+    mirror._stop.wait = wait  # type: ignore[method-assign,assignment]
+    mirror._run()
+    return found
+
+
+def test_the_log_is_copied_whenever_it_has_grown(
+    folder: SearchFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror = Mirror(folder)
+    mirror.close()
+    mirror._copy()
+    assert copied(folder) == (folder.local / EVENTS).read_bytes()
+    grow(folder)
+    assert copied(folder) != (folder.local / EVENTS).read_bytes()
+    mirror._copy()
+    assert copied(folder) == (folder.local / EVENTS).read_bytes()
+    monkeypatch.setattr(SearchFolder, "publish_log", lambda self: pytest.fail("nothing is new"))
+    assert mirror._copy() == 0.0
+
+
+def test_it_copies_every_ten_seconds_and_less_often_where_that_takes_long(
+    folder: SearchFolder, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    took = [0.1, 3.0, 0.25]
+
+    def publish_log(self: SearchFolder) -> None:
+        clock.now += took.pop(0)
+        grow(folder)
+
+    monkeypatch.setattr(SearchFolder, "publish_log", publish_log)
+    mirror = Mirror(folder)
+    mirror.close()
+    assert waits(mirror, 3) == pytest.approx([10.0, 10.0, 60.0, 10.0])
+
+
+def test_it_remembers_since_when_the_storage_refuses(
+    folder: SearchFolder, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: SearchFolder) -> None:
+        clock.now += 1
+        raise OSError(f"refused at {clock.now:.0f}")
+
+    mirror = Mirror(folder)
+    mirror.close()
+    mirror._copy()
+    with monkeypatch.context() as patch:
+        patch.setattr(SearchFolder, "publish_log", refuse)
+        grow(folder)
+        assert mirror._copy() == 1.0
+        clock.now = 1100.0
+        mirror._copy()  # though the log has not grown: it has not been taken yet
+        assert (mirror.error, mirror.failing_since) == ("refused at 1101", 1000.0)
+    mirror._copy()
+    assert (mirror.error, mirror.failing_since) == (None, None)
+    assert copied(folder) == (folder.local / EVENTS).read_bytes()
+
+
+def test_a_storage_that_is_gone_is_an_error_and_no_end_of_the_thread(
+    folder: SearchFolder, tmp_path: Path
+) -> None:
+    mirror = Mirror(folder)
+    mirror.close()
+    store = tmp_path / "store"
+    (store / "search").rmdir()
+    store.rmdir()
+    store.write_text("a file where the folder was")
+    assert waits(mirror, 2)
+    assert mirror.error is not None
+    assert str(store) in mirror.error
+
+
+def test_a_local_search_has_nothing_to_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror = Mirror(SearchFolder("search", str(tmp_path), tmp_path / "search"))
+    assert not mirror._thread.is_alive()
+    mirror.close()
+
+
+def test_the_thread_copies_and_ends(folder: SearchFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.mirror._SECONDS", 0.001)
+    mirror = Mirror(folder)
+    size: Callable[[], int] = (folder.local / EVENTS).stat().st_size.__int__
+    while mirror._copied < size():
+        mirror._thread.join(0.01)
+    mirror.close()
+    assert not mirror._thread.is_alive()
+    assert copied(folder) == (folder.local / EVENTS).read_bytes()
