@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,17 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 
+from search.best import read_best
 from search.driver import main, run_search
-from search.events import read_events
-from search.export import read_best
+from search.events import Event, read_events
 from search.options import SearchOptions
 from search.plan import make_plan
-from search.results import TrialRecord, records
+from search.results import records
 from search.storage import EVENTS
 from spaces.space import Space
+from tests.chaos.clusters import Nodes
+from tests.chaos.drivers import Search
+from tests.chaos.verify import figures
 from trainable.evaluation import WORST_SCORE
 from trainable.hugging_face import write_encoder
 from trainable.loop import Run
@@ -68,8 +72,9 @@ def test_trials_whose_loss_is_no_number_fail_and_the_others_finish(
     )
     plan = make_plan(options)
     base = plan.space.base.model_copy(update={"sst": SingleTask(pooling=ClsPooling())})
-    space = Space("pooler", base, ("sst.pooling.cls.pooler",))
-    assert run_search(replace(plan, space=space), Console(quiet=True)) == 0
+    # With a learning rate there are enough configurations: none is tried twice.
+    space = Space("pooler", base, ("sst.pooling.cls.pooler", "multitask.optimization.lr"))
+    assert run_search(replace(plan, space=space, points=()), Console(quiet=True)) == 0
     folder = tmp_path / "runs" / "nan"
     trials = records(read_events(folder / EVENTS))
     assert len(trials) == 5
@@ -85,7 +90,7 @@ def test_trials_whose_loss_is_no_number_fail_and_the_others_finish(
         else:
             assert (trial.status, trial.error, trial.units) == ("done", None, 2)
     assert read_best(folder / "best.json").trial not in {t.number for t in broken}
-    assert "sst nan" in (folder / "report.md").read_text()
+    assert "sst_loss nan" in (folder / "report.md").read_text()
 
 
 def test_more_gpus_than_any_node_has_are_refused(
@@ -155,11 +160,13 @@ def test_ctrl_c_ends_the_search_in_order(
     assert events[-1]["event"] == "closed"
     trials = records(events)
     assert 0 < len(trials) <= 4
-    assert "running" not in {trial.status for trial in trials}
     assert "interrupted" in {trial.status for trial in trials}
+    assert "running" not in {trial.status for trial in trials}
+    costs = [event["seconds"] for event in events if event["event"] == "cost"]
+    assert len(costs) == sum(event["event"] == "started" for event in events)
 
 
-def before_resume(folder: Path) -> list[dict[str, Any]]:
+def before_resume(folder: Path) -> list[Event]:
     """Return the events of the first driver."""
     events = read_events(folder / EVENTS)
     kinds = [event["event"] for event in events]
@@ -184,25 +191,90 @@ def test_a_search_that_was_interrupted_goes_on_where_it_stopped(
 ) -> None:
     folder, _ = interrupted
     first = records(before_resume(folder))
+    for path in folder.iterdir():
+        if path.is_file() and path.name != EVENTS:  # what Tune and we wrote: nobody reads it
+            path.write_bytes(b"torn")
     assert main([*OPTIONS, "--storage", str(folder.parent), "--resume", "--quiet"]) == 0
     events = read_events(folder / EVENTS)
-    suggested = Counter(event["trial"] for event in events if event["event"] == "suggested")
-    assert suggested == Counter(range(4))
+    assert_whole(events, n_trials=4)
     trials = records(events)
-    assert len({trial.id for trial in trials}) == 4
+    for before in first:
+        after = trials[before.number]
+        assert (after.params, after.run_config) == (before.params, before.run_config)
+        assert before.reports.items() <= after.reports.items()
+        assert before.decided.items() <= after.decided.items()
+    goes_on = [e for e in events if e["event"] == "started"][sum(not t.is_open for t in first) :]
+    assert any(event["unit"] > 0 for event in goes_on)
+    assert read_best(folder / "best.json").units == 3
+
+
+def assert_whole(events: list[Event], n_trials: int) -> None:
+    """Every trial was suggested once and came to an end, without a gap; one ran to the end."""
+    suggested = Counter(event["trial"] for event in events if event["event"] == "suggested")
+    assert suggested == Counter(range(n_trials))
+    trials = records(events)
     assert {trial.status for trial in trials} <= {"done", "stopped"}
-    assert any(trial.units == 3 for trial in trials)
+    assert "done" in {trial.status for trial in trials}
     for trial in trials:
         assert list(trial.reports) == list(range(1, trial.units + 1))
-    for before in first:
-        assert_went_on(before, trials[before.number])
-    assert read_best(folder / "best.json").units == 3
     assert events[-1]["event"] == "closed"
 
 
-def assert_went_on(before: TrialRecord, after: TrialRecord) -> None:
-    assert (after.id, after.params, after.config) == (before.id, before.params, before.config)
-    for unit, metrics in before.reports.items():
-        # A unit whose checkpoint came too late is trained again, to the same result.
-        assert after.reports[unit]["score"] == metrics["score"]
-        assert after.reports[unit]["tokens"] == metrics["tokens"]
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Nodes]:
+    with Nodes(head_cpus=2) as nodes:
+        yield nodes
+
+
+@pytest.fixture
+def new_search(nodes: Nodes, tmp_path: Path) -> Callable[..., Search]:
+    """Return a function that makes a search whose trials are stubs."""
+
+    def make(*more: str, **faults: Any) -> Search:
+        options = ["--space", "smoke", "--budget", "60000", "--units", "4", "--eta", "2"]
+        return Search(tmp_path, [*options, "--quiet", "--address", nodes.address, *more], **faults)
+
+    return make
+
+
+def test_a_time_limit_ends_the_search_in_order_and_more_trials_extend_it(
+    new_search: Callable[..., Search],
+) -> None:
+    search = new_search("--max-concurrent", "2", seconds=4.0)
+    # Five trials need a minute of two places at least.
+    assert search.run("--trials", "10", "--time-limit", "20s") == 0, search.printed
+    assert "it ended early: --time-limit 20s is over" in search.printed
+    assert search.events[-1]["reason"] == "--time-limit 20s is over"
+    statuses = Counter(trial.status for trial in records(search.events))
+    assert 0 < statuses["interrupted"] <= 2
+    assert statuses["running"] == 0
+    assert (search.results / "best.json").exists()
+    search.behave(seconds=0.02)
+    assert search.run("--trials", "14") == 0, search.printed
+    assert_whole(search.events, n_trials=14)
+    assert figures(search.events, search.units).most_repeated <= 1
+
+
+def test_device_hours_are_counted_over_all_drivers(new_search: Callable[..., Search]) -> None:
+    search = new_search("--max-concurrent", "1", "--trials", "100", seconds=0.3)
+    limit = "--max-device-hours 0.002"  # 7.2 s of a core
+    assert search.run(*limit.split()) == 0, search.printed
+    for _ in range(2):
+        assert f"it ended early: {limit} are used" in search.printed
+        spent = sum(event["seconds"] for event in search.events if event["event"] == "cost")
+        assert spent >= 7.2
+        n_units = len(search.units)
+        assert n_units < 100
+        assert search.run(*limit.split()) == 0, search.printed
+        assert len(search.units) - n_units < 20, "the first driver's hours were forgotten"
+
+
+def test_a_search_of_which_nothing_can_start_ends_with_an_error(
+    new_search: Callable[..., Search],
+) -> None:
+    search = new_search("--trials", "50", start_errors=dict.fromkeys(map(str, range(50)), 100))
+    assert search.run() == 1
+    assert "6 attempts failed and none succeeded" in search.printed
+    assert "device-side assert" in search.printed
+    assert len(records(search.events)) <= 6
+    assert search.events[-1]["event"] == "closed"

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import ray
 
+from search.best import read_best
 from search.driver import main
 from search.events import read_events
-from search.export import read_best
 from search.options import parse
 from search.plan import Plan, make_plan
 from search.results import TrialRecord, records
@@ -117,7 +117,7 @@ def test_a_search_begins_with_the_rows_and_goes_on_by_itself(warm: Finished) -> 
     assert isinstance(plan.space, Space)
     assert len(trials) == 4
     assert [trial.config for trial in trials[:3]] == [*plan.rows.values(), plan.space.base]
-    assert [trial.params for trial in trials[:3]] == list(plan.points)
+    assert [(trial.params, trial.origin) for trial in trials[:3]] == list(plan.points)
     assert trials[3].config not in [trial.config for trial in trials[:3]]
     for trial in trials:
         assert plan.space.params_of(trial.config) == trial.params
@@ -127,7 +127,7 @@ def test_a_search_begins_with_the_rows_and_goes_on_by_itself(warm: Finished) -> 
 def test_rows_stand_in_the_table_of_a_search_with_their_params(warm: Finished) -> None:
     table = {int(line["trial"]): line for line in warm.table}
     assert set(table) == {0, 1, 2, 3}
-    for number, point in enumerate(warm.plan.points):
+    for number, (point, _) in enumerate(warm.plan.points):
         own = {name: value for name, value in table[number].items() if name in point}
         assert own == {name: str(value) for name, value in point.items()}
     report = (warm.folder / "report.md").read_text()

@@ -17,10 +17,11 @@ import ray
 from transformers import BertModel
 
 from search import retraining
+from search.best import Best, read_best
 from search.driver import main
 from search.events import Event, read_events
-from search.export import Best, read_best
-from search.results import TrialRecord, records
+from search.history import TrialRecord
+from search.results import records
 from search.storage import EVENTS
 from spaces.catalogue import base_config, make_space
 from spaces.space import Space
@@ -115,19 +116,11 @@ def test_what_was_sampled_is_what_ran(finished: Finished) -> None:
         config = RunConfig.from_dict(event["run_config"], "event")
         assert space().params_of(config) == event["params"]
         assert len(event["params"]) == 3
-    # What an actor saves is what it ran.
-    ran = {p.parent.parent.name: json.loads(p.read_text()) for p in states(finished.folder)}
-    for trial in finished.trials:
-        own = [state for name, state in ran.items() if trial.id in name]
-        assert own
-        for state in own:
-            assert RunConfig.from_dict(state["run_config"], "state") == trial.config
-
-
-def states(folder: Path) -> list[Path]:
-    found = sorted(folder.glob("*/checkpoint_*/state.json"))
-    assert found
-    return found
+    # What an actor saves is what it ran. Of a finished search only the best keeps a checkpoint.
+    (state,) = finished.folder.glob("*/checkpoint_*/state.json")
+    best = finished.trials[finished.best.trial]
+    assert state.parent == finished.folder / best.checkpoints[best.units]
+    assert RunConfig.from_dict(json.loads(state.read_text())["run_config"], "state") == best.config
 
 
 def test_the_first_trial_is_the_base(finished: Finished) -> None:
@@ -191,19 +184,19 @@ def test_it_is_not_resumed_as_another_search(
     assert not ray.is_initialized()
 
 
-def test_a_torn_state_of_tune_is_not_started_over(
-    finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_finished_search_is_resumed_from_its_log_alone(
+    finished: Finished, tmp_path: Path
 ) -> None:
     options = list(finished.options)
     options[options.index("--storage") + 1] = str(tmp_path)
     shutil.copytree(finished.folder, tmp_path / "first")
-    state = max((tmp_path / "first").glob("experiment_state-*.json"))
-    state.write_text(state.read_text()[:-100])
-    assert main([*options, "--resume"]) == 2
-    assert "is not whole" in capsys.readouterr().err
-    state.unlink()
-    assert main([*options, "--resume"]) == 2
-    assert "start anew" in capsys.readouterr().err
+    for state in (tmp_path / "first").glob("*_state-*.json"):
+        state.write_bytes(state.read_bytes()[:-100])  # Tune's own, torn
+    assert main([*options, "--resume"]) == 0
+    events = read_events(tmp_path / "first" / EVENTS)
+    assert [event["event"] for event in events[len(finished.events) :]] == ["resumed", "closed"]
+    best = (tmp_path / "first" / "best.json").read_text()
+    assert best == (finished.folder / "best.json").read_text()
 
 
 def shortened(finished: Finished, tmp_path: Path) -> Path:

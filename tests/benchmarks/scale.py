@@ -1,0 +1,253 @@
+"""What a search of many trials costs its driver: time, memory, log, and the time to go on.
+
+    python tests/benchmarks/scale.py [--trials 100 1000 10000] [--without-ray] [--tensorboard]
+
+Trials do no work. Searcher, scheduler, dispatcher, checkpoints and event log (with its fsync) are
+those of a real search with the space `full`. By default they run under real Ray Tune; with
+--without-ray they are driven directly, which is their own share of the cost. At each number of
+trials, while the search runs:
+
+    wall, user     milliseconds of the driver for each of the last trials: elapsed, and of its own
+                   CPU time, which says more on a machine that does other work
+    fsync          milliseconds of `wall` in which the driver waited for the disk
+    memory         resident memory of the driver, and what each trial since the last line added
+    log            bytes of the event log for each trial
+    resume         seconds from the log to the first leg of a driver that goes on: log and history
+                   read, searcher and scheduler made, the first leg handed out
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+# This folder must not come first on the path, and the project need not be installed.
+sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+import optuna
+import ray
+import tyro
+from rich.console import Console
+
+import search.driver
+from search.curves import TensorBoard
+from search.dispatch import Dispatcher
+from search.events import EventLog, read_events
+from search.history import History, Journal
+from search.options import SearchOptions
+from search.plan import Plan, make_plan
+from search.resume import header
+from search.storage import EVENTS
+from tests.chaos import stub
+from tests.chaos.simulation import make_dispatcher, run
+
+_WINDOW = 100  # trials that the marginal cost is taken over
+_Times = tuple[float, float, float]  # wall, user, fsync; seconds
+
+
+@dataclass(frozen=True)
+class Options:
+    """Measure what trials cost the driver."""
+
+    trials: tuple[int, ...] = (100, 1000, 10_000)
+    """Where to measure; the last one is the size of the search."""
+
+    without_ray: bool = False
+    """Drive the dispatcher directly."""
+
+    tensorboard: bool = False
+    """Write TensorBoard files too, where Ray is left out; under Ray they always are written."""
+
+    places: int = 8
+    """Trials at a time, where Ray is left out; under Ray one for each CPU."""
+
+    space: str = "full"
+    """What varies."""
+
+    out: Path | None = None
+    """Also write the figures as JSON."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """Figures at one number of trials; units as in the text above."""
+
+    trials: int
+    wall: float
+    user: float
+    fsync: float
+    memory: float
+    memory_per_trial: float
+    log_per_trial: float
+    resume: float
+
+
+class Meter:
+    """Notes figures when so many trials have begun.
+
+    Args:
+        plan: The search.
+        sizes: Where to measure.
+    """
+
+    def __init__(self, plan: Plan, sizes: tuple[int, ...]) -> None:
+        self._plan = plan
+        self._sizes = list(sizes)
+        self._fsync = TimedFsync()
+        self._began = {0: self._now()}
+        self._memory = {0: _memory()}
+        self._stolen = (0.0, 0.0, 0.0)  # by measuring
+        self.lines: list[Line] = []
+
+    def _now(self) -> _Times:
+        return time.perf_counter(), _user_seconds(), self._fsync.seconds
+
+    def look(self, n_trials: int) -> None:
+        """Measure if it is time; called often."""
+        if n_trials in self._began:
+            return
+        now = self._now()
+        self._began[n_trials] = _minus(now, self._stolen)
+        self._memory[n_trials] = _memory()
+        if self._sizes and n_trials >= self._sizes[0]:
+            del self._sizes[0]
+            self._measure(n_trials)
+            self._stolen = _minus(self._now(), self._began[n_trials])
+
+    def _measure(self, n_trials: int) -> None:
+        first = max(n for n in self._began if n <= max(0, n_trials - _WINDOW))
+        spent = _minus(self._began[n_trials], self._began[first])
+        wall, user, fsync = (1000 * seconds / (n_trials - first) for seconds in spent)
+        before = self.lines[-1].trials if self.lines else first
+        log = self._plan.folder.local / EVENTS
+        line = Line(
+            trials=n_trials,
+            wall=wall,
+            user=user,
+            fsync=fsync,
+            memory=self._memory[n_trials] / 1e6,
+            memory_per_trial=(self._memory[n_trials] - self._memory[before]) / (n_trials - before),
+            log_per_trial=log.stat().st_size / n_trials,
+            resume=seconds_to_resume(self._plan, log),
+        )
+        self.lines.append(line)
+        print(_text(line), flush=True)
+
+
+class TimedFsync:
+    """Replaces `os.fsync` by one that says how long it took.
+
+    Attributes:
+        seconds: All calls together.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._fsync = os.fsync
+        os.fsync = self  # type: ignore[assignment]
+
+    def __call__(self, file: int) -> None:
+        """Write a file to the disk."""
+        started = time.perf_counter()
+        self._fsync(file)
+        self.seconds += time.perf_counter() - started
+
+
+def _minus(one: _Times, other: _Times) -> _Times:
+    return one[0] - other[0], one[1] - other[1], one[2] - other[2]
+
+
+def seconds_to_resume(plan: Plan, log: Path) -> float:
+    """Return the seconds from a log to the first leg of a driver that goes on."""
+    started = time.perf_counter()
+    journal = Journal(History(read_events(log)))
+    journal.write("resumed", slots=1, options={}, n_trials=plan.n_trials)
+    dispatcher = make_dispatcher(plan, journal)
+    dispatcher.settle()
+    dispatcher.next_leg("first")
+    return time.perf_counter() - started
+
+
+def without_ray(plan: Plan, options: Options, meter: Meter, faults: stub.Faults) -> None:
+    """Run the search with places that answer at once."""
+    log = EventLog(plan.folder.local / EVENTS)
+    journal = Journal(History(), log)
+    journal.write("search", slots=options.places, **header(plan))
+    board = TensorBoard(plan.folder.local, plan.space.params()) if options.tensorboard else None
+    trials, draw = journal.history.trials, random.Random(0)
+    run(plan, journal, faults, options.places, draw, board, lambda: meter.look(len(trials)))
+    log.close()
+
+
+def with_ray(plan: Plan, meter: Meter, faults: stub.Faults) -> None:
+    """Run the search as `search/run.py` does, up to its results."""
+    ray.cloudpickle.register_pickle_by_value(stub)
+    search.driver.MultitaskTrainable = type(  # type: ignore[attr-defined, misc]
+        "StubTrainable", (stub.StubTrainable,), {"faults": faults}
+    )
+
+    class MeteredDispatcher(Dispatcher):
+        def started(self, id: str) -> None:
+            super().started(id)
+            meter.look(len(self.history.trials))
+
+    search.driver.Dispatcher = MeteredDispatcher  # type: ignore[attr-defined, misc]
+    search.driver.write_results = _no_results  # type: ignore[attr-defined]
+    started = time.perf_counter()
+    search.driver.run_search(plan, Console(quiet=True))
+    print(f"whole search: {time.perf_counter() - started:.0f} s")
+
+
+def _no_results(*_: Any) -> None:
+    """Reports and pictures come once, after the search, and are not measured here."""
+
+
+def _user_seconds() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_utime
+
+
+def _memory() -> float:
+    """Return the resident memory of this process, in bytes."""
+    return float(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _text(line: Line) -> str:
+    return (
+        f"{line.trials:6} {line.wall:9.1f} {line.user:9.1f} {line.fsync:9.1f} {line.memory:9.0f} "
+        f"{line.memory_per_trial / 1000:9.1f} {line.log_per_trial / 1000:9.1f} {line.resume:9.2f}"
+    )
+
+
+def main(options: Options) -> None:
+    """Measure, and print a line at each number of trials."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with tempfile.TemporaryDirectory() as folder:
+        asked = SearchOptions(
+            space=options.space,  # type: ignore[arg-type]
+            trials=options.trials[-1],
+            storage=folder,
+            name="scale",
+            address="local",
+            quiet=True,
+        )
+        plan = make_plan(asked)
+        meter, faults = Meter(plan, options.trials), stub.Faults(folder, seconds=0.0)
+        print("trials   wall,ms   user,ms  fsync,ms memory,MB kB/trial  log kB/tr  resume,s")
+        if options.without_ray:
+            without_ray(plan, options, meter, faults)
+        else:
+            with_ray(plan, meter, faults)
+    if options.out:
+        options.out.write_text(json.dumps([asdict(line) for line in meter.lines], indent=2))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))

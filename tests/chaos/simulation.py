@@ -1,0 +1,156 @@
+"""A search without Ray: the project's dispatcher, and places that answer at once."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from search.checkpoints import Checkpoints
+from search.curves import TensorBoard
+from search.dispatch import Dispatcher
+from search.events import Event
+from search.history import History, Journal
+from search.plan import Plan
+from search.resume import header
+from search.searcher import make_proposer, make_scheduler
+from tests.chaos.stub import Faults, report_of
+
+_ids = count()
+
+
+class Killed(Exception):
+    """The driver was killed."""
+
+
+class Tape:
+    """An event log in memory that kills the driver instead of writing one event too many.
+
+    Args:
+        events: What earlier drivers wrote.
+        room: Events that this driver may write; None for all.
+    """
+
+    def __init__(self, events: list[Event], room: int | None) -> None:
+        self.events = events
+        self._last = None if room is None else len(events) + room
+
+    def append(self, event: Event) -> None:
+        """Write one event."""
+        if len(self.events) == self._last:
+            raise Killed
+        self.events.append(event)
+
+
+@dataclass
+class _Place:
+    """What a place trains: a leg, and the unit that it is at."""
+
+    id: str
+    unit: int
+
+
+def simulate(
+    plan: Plan,
+    faults: Faults,
+    n_places: int = 1,
+    seed: int = 0,
+    earlier: list[Event] | None = None,
+    room: int | None = None,
+) -> list[Event]:
+    """Run a search, or go on with one, until it is finished or its driver is killed.
+
+    Args:
+        plan: The search.
+        faults: What trials report.
+        n_places: Trials at a time.
+        seed: Of which place reports next.
+        earlier: What killed drivers wrote, but for the first event; None to begin.
+        room: Kill the driver when it has written so many events.
+
+    Returns:
+        All events.
+    """
+    tape = Tape([] if earlier is None else list(earlier), room)
+    history = History(tape.events)
+    journal = Journal(history, tape)  # type: ignore[arg-type]
+    try:
+        if earlier is None:
+            journal.write("search", slots=n_places, **header(plan))
+        else:
+            journal.write("resumed", slots=n_places, options={}, n_trials=plan.n_trials)
+        run(plan, journal, faults, n_places, random.Random(seed))
+    except Killed:
+        pass
+    return tape.events
+
+
+def run(
+    plan: Plan,
+    journal: Journal,
+    faults: Faults,
+    n_places: int,
+    draw: random.Random,
+    board: TensorBoard | None = None,
+    look: Callable[[], None] = lambda: None,
+) -> None:
+    """Run legs until the search is finished.
+
+    Args:
+        plan: The search.
+        journal: What an earlier driver left, and the log.
+        faults: What trials report.
+        n_places: Trials at a time.
+        draw: Which place reports next.
+        board: Where to write curves, if anywhere.
+        look: Called after every leg that is handed out.
+    """
+    dispatcher = make_dispatcher(plan, journal)
+    checkpoints = Checkpoints(journal, plan.folder)
+    dispatcher.on_closed = checkpoints.closed
+    dispatcher.settle()
+    places: list[_Place] = []
+    while True:
+        while len(places) < n_places:
+            id = f"leg {next(_ids)}"
+            leg = dispatcher.next_leg(id)
+            if leg is not None:
+                places.append(_Place(id, max(leg.trial.checkpoints, default=0)))
+                dispatcher.started(id)
+                if board:
+                    board.start(leg.trial.number, leg.trial.params)
+                look()
+            elif places or dispatcher.is_finished:
+                break
+        if not places:
+            return
+        place = draw.choice(places)
+        place.unit += 1
+        leg = dispatcher.legs[place.id]
+        report: dict[str, Any] = report_of(faults, leg.trial.run_config, place.unit)
+        failure = report.pop("failure")
+        goes_on = dispatcher.reported(place.id, place.unit, report, failure)
+        if board:
+            board.report(leg.trial.number, report)
+        if not failure:
+            dispatcher.saved(place.id, f"trial_{leg.trial.number}/{place.id} {place.unit}")
+            checkpoints.saved(leg.trial)
+        if not goes_on:
+            places.remove(place)
+            dispatcher.left(place.id, 1.0, 0.0)
+            if board:
+                board.end(leg.trial.number)
+
+
+def make_dispatcher(plan: Plan, journal: Journal) -> Dispatcher:
+    """Return the dispatcher that the driver would make."""
+    return Dispatcher(
+        journal,
+        make_scheduler(plan, journal.history),
+        make_proposer(plan),
+        plan.space,
+        list(plan.points),
+        plan.options.units,
+    )

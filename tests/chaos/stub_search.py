@@ -1,0 +1,26 @@
+"""The real driver, with a trainable that trains nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import ray
+
+import search.driver
+from tests.chaos import stub
+
+
+def run(faults: Path, options: list[str]) -> int:
+    """Run `search/run.py`; returns its exit status.
+
+    Args:
+        faults: How stubs behave: fields of `stub.Faults` as JSON.
+        options: Of `search/run.py`.
+    """
+    behaviour = stub.Faults(**json.loads(faults.read_text(encoding="utf-8")))
+    ray.cloudpickle.register_pickle_by_value(stub)  # workers need not know of tests, nor of torch
+    search.driver.MultitaskTrainable = type(  # type: ignore[attr-defined, misc]
+        "StubTrainable", (stub.StubTrainable,), {"faults": behaviour}
+    )
+    return search.driver.main(options)

@@ -1,0 +1,180 @@
+"""Faults against the real driver and Ray; trials are stubs. The long form: `kill_driver.py`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.events import Event
+from search.history import History
+from tests.chaos.clusters import Nodes
+from tests.chaos.drivers import Search, kill
+from tests.chaos.simulation import simulate
+from tests.chaos.verify import differences, figures, replay
+
+pytestmark = pytest.mark.slow
+
+OPTIONS = ["--space", "smoke", "--budget", "60000", "--units", "4", "--eta", "2", "--quiet"]
+NewSearch = Callable[..., Search]
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Nodes]:
+    with Nodes(head_cpus=2) as nodes:
+        yield nodes
+
+
+@pytest.fixture
+def new_search(nodes: Nodes, tmp_path: Path) -> NewSearch:
+    """Return a function that makes a search of eight trials, one at a time."""
+
+    def make(*more: str, **settings: Any) -> Search:
+        options = [*OPTIONS, "--trials", "8", "--max-concurrent", "1", *more]
+        return Search(tmp_path, [*options, "--address", nodes.address], **settings)
+
+    return make
+
+
+def uninterrupted(search: Search) -> list[Event]:
+    """Return the log that the search would have if nothing had happened to it."""
+    return simulate(search.plan(), search.faults)
+
+
+def count(events: list[Event], kind: str) -> int:
+    return sum(event["event"] == kind for event in events)
+
+
+def test_killed_drivers_leave_no_trace(new_search: NewSearch) -> None:
+    search, draw = new_search(failing=0.3, unknown=0.2), random.Random(1)
+    kills = sum(search.kill_at_random(draw, most_events=20) for _ in range(3))
+    assert search.run() == 0
+    assert kills == count(search.events, "resumed") == 3
+    found = figures(search.events, search.units)
+    assert (found.trials, found.lost, found.suggested_twice) == (8, 0, 0)
+    assert found.most_repeated <= 1
+    assert differences(uninterrupted(search), search.events) == []
+    assert replay(search.events, search.plan()) == []
+    failed = {t.number for t in History(search.events).trials.values() if t.status == "failed"}
+    assert failed, "choose another seed: no loss was NaN"
+
+
+def test_a_killed_worker_costs_one_unit(new_search: NewSearch) -> None:
+    search = new_search(seconds=0.3)
+    driver = search.start()
+    assert search.wait_for(driver, lambda: len(search.units) >= 8)
+    os.kill(search.units[-1]["pid"], signal.SIGKILL)
+    driver.join()
+    assert driver.exitcode == 0, search.printed
+    assert count(search.events, "failed") == 1
+    found = figures(search.events, search.units)
+    assert (found.lost, found.suggested_twice, found.repeated) == (0, 0, 1)
+    assert differences(uninterrupted(search), search.events) == []
+
+
+@pytest.mark.parametrize("damage", ["newest", "all", "torn"])
+def test_lost_checkpoints_are_trained_again(new_search: NewSearch, damage: str) -> None:
+    search = new_search("--scheduler", "none", "--trials", "2", seconds=0.5)
+    driver = search.start()
+    assert search.wait_for(driver, lambda: sorted(first_trial(search)) == [1, 2])
+    assert kill(driver)
+    there = [path for _, path in sorted(first_trial(search).items(), reverse=True)]
+    damaged = there if damage == "all" else there[:1]
+    for path in damaged:
+        if damage == "torn":
+            (search.results / path / "unit.json").write_bytes(b'{"un')
+        else:
+            shutil.rmtree(search.results / path)
+    assert search.run() == 0, search.printed
+    lost = [event["path"] for event in search.events if event["event"] == "lost"]
+    assert lost == damaged
+    found = figures(search.events, search.units)
+    assert (found.lost, found.suggested_twice) == (0, 0)
+    assert differences(uninterrupted(search), search.events) == []
+
+
+def first_trial(search: Search) -> dict[int, str]:
+    """Return the checkpoints of trial 0."""
+    trials = History(search.events).trials
+    return trials[0].checkpoints if trials else {}
+
+
+def test_a_torn_log_is_gone_on_with(new_search: NewSearch) -> None:
+    search, draw = new_search(), random.Random(3)
+    driver = search.start()
+    assert search.wait_for(driver, lambda: search.n_events() >= 40)
+    assert kill(driver)
+    whole = search.log.read_bytes()
+    begins = whole.index(b"\n") + 1
+    search.log.write_bytes(whole[: draw.randrange(begins, len(whole))])
+    assert search.run() == 0, search.printed
+    found = figures(search.events, [])
+    assert (found.trials, found.lost, found.suggested_twice) == (8, 0, 0)
+    assert differences(uninterrupted(search), search.events) == []
+
+
+def test_a_trial_that_cannot_be_started_ends_and_one_that_starts_later_does_not(
+    new_search: NewSearch,
+) -> None:
+    search = new_search(start_errors={"1": 1, "3": 100})
+    assert search.run() == 0, search.printed
+    trials = History(search.events).trials
+    assert trials[3].status == "failed"
+    assert trials[3].error is not None
+    assert "device-side assert" in trials[3].error
+    assert count([e for e in search.events if e.get("trial") == 3], "failed") == 3
+    others = [trial for trial in trials.values() if trial.number != 3]
+    assert {trial.status for trial in others} <= {"done", "stopped"}
+    assert len(others) == 7
+
+
+def test_a_report_without_the_metric_ends_the_search_and_says_so(new_search: NewSearch) -> None:
+    """The contract of the trainable forbids it; a change that breaks it must not go unnoticed."""
+    search = new_search(silent=(2,))
+    assert search.run() == 1
+    assert "score" in search.printed
+    search.behave()
+    assert search.run() == 0, search.printed
+    assert figures(search.events, search.units).lost == 0
+    assert differences(uninterrupted(search), search.events) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("only root may mount a small file system")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("bytes_left", [0, 800_000])
+def test_a_full_disk_ends_the_search_before_trials_are_lost(
+    new_search: NewSearch, small_disk: Path, bytes_left: int
+) -> None:
+    """No room is left for the log, or not enough for a real checkpoint of the encoder."""
+    search = new_search(storage=small_disk, seconds=0.5)
+    driver = search.start()
+    assert search.wait_for(driver, lambda: search.n_events() >= 20)
+    filling = small_disk / "filling"
+    with contextlib.suppress(OSError), filling.open("wb", buffering=0) as file:
+        while shutil.disk_usage(small_disk).free > bytes_left:
+            file.write(bytes(4096))
+    driver.join()
+    assert driver.exitcode == 1, search.printed
+    assert "make room, then go on with" in search.printed
+    filling.unlink()
+    assert search.run() == 0, search.printed
+    assert figures(search.events, search.units).lost == 0
+    assert differences(uninterrupted(search), search.events) == []

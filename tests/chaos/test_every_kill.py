@@ -1,0 +1,89 @@
+"""Drivers are killed before every single event of a search, without Ray."""
+
+from __future__ import annotations
+
+import random
+
+import optuna
+import pytest
+
+from search.events import Event
+from search.history import History
+from search.options import SearchOptions
+from search.plan import Plan, make_plan
+from tests.chaos.simulation import simulate
+from tests.chaos.stub import Faults
+from tests.chaos.verify import differences, figures, replay
+
+pytestmark = pytest.mark.slow
+
+FAULTS = Faults(folder="", failing=0.25, unknown=0.25)
+KINDS = [
+    ("rung-tpe", "promotion-asha", 1),
+    ("random", "promotion-asha", 2),
+    ("random", "asha", 1),
+    ("random", "none", 1),
+    ("stepwise", "promotion-asha", 1),
+]
+
+
+@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: "-".join(map(str, kind)))
+def plan(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    searcher, scheduler, brackets = request.param
+    options = SearchOptions(
+        space="heads" if searcher == "stepwise" else "smoke",
+        budget="60000",
+        units=4,
+        eta=2,
+        trials=14,
+        brackets=brackets,
+        searcher=searcher,
+        scheduler=scheduler,
+        storage=str(tmp_path_factory.mktemp("runs")),
+        name="kills",
+    )
+    return make_plan(options)
+
+
+def test_a_kill_before_any_event_changes_nothing(plan: Plan) -> None:
+    whole = simulate(plan, FAULTS)
+    assert {"done", "failed"} <= {trial.status for trial in History(whole).trials.values()}
+    assert any(e["event"] == "reported" and e["metrics"]["score"] is None for e in whole)
+    for n_events in range(1, len(whole)):
+        resumed = simulate(plan, FAULTS, earlier=whole[:n_events])
+        assert differences(whole, resumed) == [], f"killed before {whole[n_events]}"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_many_kills_of_a_search_with_many_places_lose_nothing(plan: Plan, seed: int) -> None:
+    draw = random.Random(seed)
+    events: list[Event] = []
+    while not finished(events):
+        events = simulate(
+            plan,
+            FAULTS,
+            n_places=3,
+            seed=draw.randrange(1000),
+            earlier=events or None,
+            room=draw.randint(1, 50),
+        )
+    found = figures(events, [])
+    assert (found.trials, found.lost, found.suggested_twice) == (14, 0, 0)
+    assert replay(events, plan) == []
+
+
+def finished(events: list[Event]) -> bool:
+    """Whether a driver that goes on finds nothing to do."""
+    trials = History(events).trials.values()
+    return len(trials) == 14 and all(t.status in ("done", "stopped", "failed") for t in trials)
+
+
+def test_the_replay_notices_a_decision_that_is_not_the_schedulers(plan: Plan) -> None:
+    if plan.options.scheduler == "none":
+        pytest.skip("nothing is decided")
+    events = simulate(plan, FAULTS, n_places=3)
+    assert replay(events, plan) == []
+    decided = next(k for k, event in enumerate(events) if event["event"] == "decided")
+    events[decided] = events[decided] | {"rank": events[decided]["rank"] + 1}
+    assert len(replay(events, plan)) == 1
