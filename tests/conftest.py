@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import importlib.util
 import os
 from collections.abc import Callable, Iterator
@@ -15,9 +16,11 @@ import torch
 from hypothesis import settings
 from hypothesis import strategies as st
 
+import trainable.data.sources
 from spaces.walk import Value, rebuild
 from trainable.component import Choice, Domain, IntRange
 from trainable.corpus import Rows
+from trainable.data.sample import generate_sample
 from trainable.run_config import RunConfig
 from trainable.stages.store import CACHE_VARIABLE
 from trainable.workbench import Workbench, open_workbench
@@ -43,6 +46,17 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(CACHE_VARIABLE, str(folder))
         yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sample_once() -> Iterator[None]:
+    """Generate the sample of a seed once: that takes half a second, and a workbench needs it.
+
+    What is shared is frozen. The generator's own tests call it by its name, and get it anew.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainable.data.sources, "generate_sample", functools.cache(generate_sample))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -79,21 +93,24 @@ def workbench() -> Workbench:
 def cut_workbench(workbench: Workbench) -> Callable[..., Workbench]:
     """Return a function from train set sizes, as `sst=8`, to a workbench with only so many.
 
-    It takes another workbench than the usual one, too; what is not named stays whole.
+    It takes another workbench than the usual one, too; what is not named stays whole. `scored`
+    leaves so many examples in each set that is not trained on: a tiny run is scored for longer
+    than it trains.
     """
 
-    def cut(whole: Workbench = workbench, **sizes: int) -> Workbench:
+    def cut_rows(rows: Rows, size: int | None) -> Rows:
+        labels = None if rows.labels is None else rows.labels[:size]
+        return Rows(rows.starts[:, :size], rows.lengths[:, :size], labels, rows.ids[:size])
+
+    def cut(whole: Workbench = workbench, scored: int | None = None, **sizes: int) -> Workbench:
         corpus = copy.copy(whole.corpus)
-        train = {
-            task: Rows(
-                rows.starts[:, : sizes.get(task)],
-                rows.lengths[:, : sizes.get(task)],
-                None if rows.labels is None else rows.labels[: sizes.get(task)],
-                rows.ids[: sizes.get(task)],
-            )
-            for task, rows in corpus.splits["train"].items()
+        corpus.splits = {
+            split: {
+                task: cut_rows(rows, sizes.get(task) if split == "train" else scored)
+                for task, rows in tasks.items()
+            }
+            for split, tasks in corpus.splits.items()
         }
-        corpus.splits = {**corpus.splits, "train": train}
         return replace(whole, corpus=corpus)
 
     return cut

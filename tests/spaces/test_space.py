@@ -80,15 +80,16 @@ def test_params_of_a_config_are_those_that_the_trial_was_asked_for(space: Space)
 def test_names_and_ranges_are_announced_with_their_conditions(space: Space) -> None:
     announced = space.params()
     for trial, _ in trials(space):
+        params, distributions = trial.params, trial.distributions  # Optuna copies them each time
         expected = {
             param.name
             for param in announced
-            if all(trial.params.get(parent) == kind for parent, kind in param.parents)
+            if all(params.get(parent) == kind for parent, kind in param.parents)
         }
-        assert trial.params.keys() == expected
+        assert params.keys() == expected
         for param in announced:
-            if param.name in trial.params:
-                assert same_range(param.domain, trial.distributions[param.name]), param.name
+            if param.name in params:
+                assert same_range(param.domain, distributions[param.name]), param.name
 
 
 def same_range(domain: Domain, distribution: BaseDistribution) -> bool:

@@ -116,7 +116,7 @@ VARIANTS = {
 
 @pytest.fixture(scope="module")
 def small(cut_workbench: Callable[..., Workbench]) -> Workbench:
-    return cut_workbench(**SIZES)
+    return cut_workbench(scored=60, **SIZES)
 
 
 @pytest.fixture

@@ -16,10 +16,12 @@ from torch import Tensor
 
 import trainable.data.nli
 import trainable.data.prepare
+import trainable.stages.nli_training
 from spaces.corpora import with_stage_budgets
 from spaces.walk import Param, Value, all_params, rebuild
 from trainable.batch_order import LockStep
 from trainable.component import Choice, Domain
+from trainable.data.nli import pairs, triplets
 from trainable.data.pos_tags import PosTagger
 from trainable.data.sample_nli import generate_nli
 from trainable.data.synonyms import Lexicon
@@ -192,6 +194,8 @@ def workbench_of(
         patch.setattr(trainable.data.prepare, "load_wordnet", lambda: lexicon)
         # Else every run would generate the same examples again, and that takes longer than the run.
         patch.setattr(trainable.data.nli, "generate_nli", functools.cache(generate_nli))
+        patch.setattr(trainable.stages.nli_training, "pairs", functools.cache(pairs))
+        patch.setattr(trainable.stages.nli_training, "triplets", functools.cache(triplets))
         yield cut
 
 

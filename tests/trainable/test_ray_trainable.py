@@ -59,16 +59,22 @@ OTHER = RunConfig(
 )
 
 
+@pytest.fixture(scope="module")
+def quick(cut_workbench: Callable[..., Workbench]) -> Workbench:
+    """The usual workbench with fewer examples to be scored."""
+    return cut_workbench(scored=60)
+
+
 @pytest.fixture
 def start(
-    workbench: Workbench, monkeypatch: pytest.MonkeyPatch
+    quick: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[RunConfig], Any]]:
     """Return a function that starts a trial in a fresh actor whose data are loaded already."""
     open_actors: list[Any] = []
 
     def new(config: RunConfig) -> Any:
         # As after the first trial of an actor: setup() would take half a second each time.
-        monkeypatch.setattr(MultitaskTrainable, "_workbench", workbench)
+        monkeypatch.setattr(MultitaskTrainable, "_workbench", quick)
         monkeypatch.setattr(MultitaskTrainable, "_source", Source.of(RunConfig()))
         actor = MultitaskTrainable(config=tune_config(config))
         open_actors.append(actor)
@@ -142,9 +148,9 @@ def test_a_run_that_is_over_is_not_trained_on(start: Start) -> None:
 
 
 @pytest.mark.slow
-def test_it_reports_what_the_run_does(start: Start, workbench: Workbench) -> None:
+def test_it_reports_what_the_run_does(start: Start, quick: Workbench) -> None:
     reported = results(start(run_config()))
-    run = Run(run_config(), workbench)
+    run = Run(run_config(), quick)
     for result in reported:
         expected = run.train_unit() | run.evaluate("select")
         for key in (*SCORE_KEYS, "sst_loss", "para_loss", "sts_loss"):
@@ -408,10 +414,10 @@ def test_round_robin_reports_a_number_for_every_key_too(start: Start) -> None:
 
 
 def test_a_finished_trial_leaves_what_it_said_of_each_example(
-    start: Start, workbench: Workbench, tmp_path: Path
+    start: Start, quick: Workbench, tmp_path: Path
 ) -> None:
     actor = start(run_config())
-    splits = workbench.corpus.splits
+    splits = quick.corpus.splits
     ids = {split: {task: splits[split][task].ids for task in TASK_NAMES} for split in LABELLED}
     for unit in (1, 2):
         folder = tmp_path / str(unit)
@@ -433,7 +439,7 @@ def test_a_trial_without_a_multitask_stage_reports_once(
     config = RunConfig(multitask=None, head_tuning=tuning)
     actor = start(config)
     assert actor._run is not None
-    actor._run.workbench = cut_workbench(sst=40)
+    actor._run.workbench = cut_workbench(sst=40, scored=60)
     (result,) = results(actor)
     assert set(NUMBERS) - set(SECONDS) <= result.keys()
     assert (result["unit"], result["tokens"], result["steps"]) == (1, 0, 0)
