@@ -32,7 +32,7 @@ class Checkpoints:
     def sweep(self) -> None:
         """Delete what drivers and workers left that were killed before the log could name it.
 
-        Call it before the first leg: checkpoints that are being written are not in the log either.
+        Call it while no trial runs: checkpoints that are being written are not in the log either.
         """
         trials = self._journal.history.trials.values()
         known = {path for trial in trials for path in trial.checkpoints.values()}

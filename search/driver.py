@@ -140,7 +140,6 @@ def _run_legs(plan: Plan, share: Resources, console: Console) -> Limits:
     checkpoints = Checkpoints(journal, plan.folder)
     dispatcher.on_closed = checkpoints.closed
     dispatcher.settle()
-    checkpoints.sweep()
     limits = Limits(dispatcher, plan, share.gpus or share.cpus)
     progress = Progress(plan, dispatcher, console)
     mirror = Mirror(plan.folder)
@@ -148,7 +147,9 @@ def _run_legs(plan: Plan, share: Resources, console: Console) -> Limits:
     watchdog = Watchdog(dispatcher, plan, limits, mirror, lambda: servable(share), progress.say)
     callback = TuneCallback(dispatcher, share, checkpoints, board, progress, limits, watchdog)
     try:
+        checkpoints.sweep()
         _tune(plan, share, dispatcher, limits, callback)
+        checkpoints.sweep()
     finally:
         dispatcher.interrupt(share.cpus, share.gpus)
         journal.write("closed", reason=limits.reached or "")

@@ -121,8 +121,10 @@ class RungTpe:
             by_status[trial.status].append(trial)
         failed = by_status.pop("failed", [])
         for status in ("done", "stopped"):
-            failed += [t for t in by_status[status] if _is_lost(t)]
-            by_status[status] = [t for t in by_status[status] if not _is_lost(t)]
+            scored: list[TrialRecord] = []
+            for trial in by_status[status]:
+                (failed if _is_lost(trial) else scored).append(trial)
+            by_status[status] = scored
         for unit in self._rungs:
             there = [t for own in by_status.values() for t in own if unit in t.reports]
             results = [t for t in there if t.score_at(unit) > -math.inf]
@@ -199,7 +201,8 @@ def _frozen(trial: TrialRecord, state: TrialState, score: float | None = None) -
 
 def _is_lost(trial: TrialRecord) -> bool:
     """Whether the last score of a trial that ended was not finite."""
-    return bool(trial.reports) and trial.score == -math.inf
+    last = next(reversed(trial.reports.values()), None)  # units are reported in ascending order
+    return last is not None and last.get("score") is None
 
 
 def _some(trials: list[TrialRecord], n: int, draw: random.Random) -> list[TrialRecord]:

@@ -136,7 +136,7 @@ class PromotionASHA:
         insort(rung.results, key)
         insort(rung.waiting, key)
         rank, among = rung.rank(key), len(rung.results)
-        best = self._best_promotable()
+        best = self._best_promotable(with_running=True)
         if best is not None and best[2] == key:
             self._promote(rung, key)
             return Decision("continue", rank, among)
@@ -147,7 +147,7 @@ class PromotionASHA:
 
     def next_promotion(self, *, draining: bool) -> tuple[TrialRecord, int, Decision] | None:
         """Return the best promotable trial of the highest rung; take it as promoted."""
-        found = self._best_promotable()
+        found = self._best_promotable(with_running=False)
         if found is None and draining:
             found = self._last_resort()
         if found is None:
@@ -166,15 +166,28 @@ class PromotionASHA:
             most = self._most_results(bracket)
             for unit, rung in levels.items():
                 while rung.waiting and rung.rank(rung.waiting[-1]) > most[unit] // self._eta:
+                    if not self._is_paused(rung.waiting[-1]):
+                        break
                     found.append(self._history.trials[rung.waiting.pop()[1]])
         return found
 
-    def _best_promotable(self) -> tuple[int, _Rung, _Key] | None:
+    def _best_promotable(self, *, with_running: bool) -> tuple[int, _Rung, _Key] | None:
+        """Return the best trial of the highest rung that may go on.
+
+        Args:
+            with_running: Also those that were decided to pause and are still saving a checkpoint:
+                they hold a place, and must not get another.
+        """
         for unit, rung in self._highest_first():
-            # The best of those that wait has the best chance: if it may not go, none may.
-            if rung.waiting and rung.rank(rung.waiting[0]) <= len(rung.results) // self._eta:
-                return unit, rung, rung.waiting[0]
+            for key in rung.waiting:
+                if rung.rank(key) > len(rung.results) // self._eta:
+                    break  # those behind it have less of a chance
+                if with_running or self._is_paused(key):
+                    return unit, rung, key
         return None
+
+    def _is_paused(self, key: _Key) -> bool:
+        return self._history.trials[key[1]].status == "paused"
 
     def _last_resort(self) -> tuple[int, _Rung, _Key] | None:
         if self._one_is_done():

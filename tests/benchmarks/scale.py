@@ -189,8 +189,8 @@ def without_ray(plan: Plan, options: Options, meter: Meter, faults: stub.Faults)
 
 def with_ray(plan: Plan, meter: Meter, faults: stub.Faults) -> None:
     """Run the search as `search/run.py` does, up to its results."""
-    ray.cloudpickle.register_pickle_by_value(stub)
-    search.driver.MultitaskTrainable = type(  # type: ignore[attr-defined, misc]
+    ray.cloudpickle.register_pickle_by_value(stub)  # type: ignore[no-untyped-call]
+    search.driver.MultitaskTrainable = type(  # type: ignore[attr-defined, assignment]
         "StubTrainable", (stub.StubTrainable,), {"faults": faults}
     )
 
@@ -199,8 +199,8 @@ def with_ray(plan: Plan, meter: Meter, faults: stub.Faults) -> None:
             super().started(id)
             meter.look(len(self.history.trials))
 
-    search.driver.Dispatcher = MeteredDispatcher  # type: ignore[attr-defined, misc]
-    search.driver.write_results = _no_results  # type: ignore[attr-defined]
+    search.driver.Dispatcher = MeteredDispatcher  # type: ignore[attr-defined]
+    search.driver.write_results = _no_results  # type: ignore[attr-defined, assignment]
     started = time.perf_counter()
     search.driver.run_search(plan, Console(quiet=True))
     print(f"whole search: {time.perf_counter() - started:.0f} s")

@@ -31,7 +31,7 @@ class Nodes:
 
     def __init__(self, head_cpus: int = 0) -> None:
         os.environ.update(RAY_AUTH_MODE="disabled", PYTHONPATH=str(_ROOT))
-        head = {"num_cpus": head_cpus, "num_gpus": 0, "include_dashboard": False}
+        head: dict[str, Any] = {"num_cpus": head_cpus, "num_gpus": 0, "include_dashboard": False}
         head |= {"object_store_memory": _OBJECT_STORE_BYTES, "_system_config": _HEALTH_CHECKS}
         self._cluster = Cluster(initialize_head=True, head_node_args=head)
         self.address: str = self._cluster.address
@@ -48,7 +48,7 @@ class Nodes:
     ) -> None:
         for process in self._frozen:
             _send(process, signal.SIGKILL)
-        self._cluster.shutdown()
+        self._cluster.shutdown()  # type: ignore[no-untyped-call]
 
     def add(self, gpus: int) -> Any:
         """Add a node with so many CPUs and pretended GPUs."""

@@ -46,10 +46,15 @@ class Tape:
 
 @dataclass
 class _Place:
-    """What a place trains: a leg, and the unit that it is at."""
+    """What a place trains: a leg, and the unit that it is at.
+
+    A report is there, and decided on, before its checkpoint is: other places do things in between.
+    """
 
     id: str
     unit: int
+    is_saving: bool = False
+    goes_on: bool = True
 
 
 def simulate(
@@ -127,17 +132,21 @@ def run(
         if not places:
             return
         place = draw.choice(places)
-        place.unit += 1
         leg = dispatcher.legs[place.id]
-        report: dict[str, Any] = report_of(faults, leg.trial.run_config, place.unit)
-        failure = report.pop("failure")
-        goes_on = dispatcher.reported(place.id, place.unit, report, failure)
-        if board:
-            board.report(leg.trial.number, report)
-        if not failure:
+        if not place.is_saving:
+            place.unit += 1
+            place.is_saving = True
+            report: dict[str, Any] = report_of(faults, leg.trial.run_config, place.unit)
+            failure = report.pop("failure")
+            place.goes_on = dispatcher.reported(place.id, place.unit, report, failure)
+            if board:
+                board.report(leg.trial.number, report)
+            continue
+        place.is_saving = False
+        if not leg.failure:
             dispatcher.saved(place.id, f"trial_{leg.trial.number}/{place.id} {place.unit}")
             checkpoints.saved(leg.trial)
-        if not goes_on:
+        if not place.goes_on:
             places.remove(place)
             dispatcher.left(place.id, 1.0, 0.0)
             if board:

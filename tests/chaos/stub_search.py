@@ -19,8 +19,9 @@ def run(faults: Path, options: list[str]) -> int:
         options: Of `search/run.py`.
     """
     behaviour = stub.Faults(**json.loads(faults.read_text(encoding="utf-8")))
-    ray.cloudpickle.register_pickle_by_value(stub)  # workers need not know of tests, nor of torch
-    search.driver.MultitaskTrainable = type(  # type: ignore[attr-defined, misc]
+    # Workers need to know neither of tests nor of torch.
+    ray.cloudpickle.register_pickle_by_value(stub)  # type: ignore[no-untyped-call]
+    search.driver.MultitaskTrainable = type(  # type: ignore[attr-defined, assignment]
         "StubTrainable", (stub.StubTrainable,), {"faults": behaviour}
     )
     return search.driver.main(options)

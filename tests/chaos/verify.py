@@ -12,6 +12,7 @@ from typing import Any
 from search.events import Event
 from search.history import History
 from search.plan import Plan
+from search.proposals import Proposal
 from search.searcher import make_proposer, make_scheduler
 
 _ENDED = ("done", "stopped", "failed")
@@ -29,6 +30,7 @@ class Figures:
         trials: That it began.
         lost: Trials that did not end, or failed for no fault of their own.
         suggested_twice: Trials of which the log has two suggestions, or params that two have.
+        overlapping: Legs of a trial that began while it held another place.
         units: Units that were trained, all together.
         repeated: Those of them that were trained again.
         most_repeated: Of one trial, after one of its starts.
@@ -37,9 +39,15 @@ class Figures:
     trials: int
     lost: int
     suggested_twice: int
+    overlapping: int
     units: int
     repeated: int
     most_repeated: int
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing happened that must not."""
+        return not (self.lost or self.suggested_twice or self.overlapping or self.most_repeated > 1)
 
 
 def figures(
@@ -68,10 +76,25 @@ def figures(
         trials=len(trials),
         lost=len(lost),
         suggested_twice=twice,
+        overlapping=_overlapping(events),
         units=sum(line["what"] == "begun" for line in units),
         repeated=sum(again.values()),
         most_repeated=max(again.values(), default=0),
     )
+
+
+def _overlapping(events: Sequence[Event]) -> int:
+    holding: set[int] = set()
+    n = 0
+    for event in events:
+        if event["event"] == "resumed":
+            holding.clear()
+        elif event["event"] == "started":
+            n += event["trial"] in holding
+            holding.add(event["trial"])
+        elif event["event"] == "cost":
+            holding.remove(event["trial"])
+    return n
 
 
 def repeated(units: Sequence[dict[str, Any]]) -> dict[tuple[int, int], int]:
@@ -119,7 +142,7 @@ def _essence(event: Event) -> Event:
 
 
 def _is_interruption(event: Event) -> bool:
-    return event["event"] == "ended" and event["status"] == "interrupted"
+    return bool(event["event"] == "ended" and event["status"] == "interrupted")
 
 
 def differences(expected: Sequence[Event], found: Sequence[Event]) -> list[str]:
@@ -157,15 +180,13 @@ def replay(events: Sequence[Event], plan: Plan) -> list[str]:
             number = event["trial"]
             if scheduler.next_promotion(draining=False) is not None:
                 wrong.append(f"trial {number} was begun although another could be promoted")
-            proposal = None
-            if number >= len(points):
+            expected = {"trial": len(history.trials), "bracket": scheduler.bracket(number)}
+            if number < len(points):
+                expected |= {"params": points[number][0], "origin": points[number][1]}
+            else:
                 proposal = proposer.propose(number, history)
-            expected = {
-                "trial": len(history.trials),
-                "params": proposal.params if proposal else points[number][0],
-                "origin": proposal.origin if proposal else points[number][1],
-                "bracket": scheduler.bracket(number),
-            }
+                assert isinstance(proposal, Proposal)
+                expected |= {"params": proposal.params, "origin": proposal.origin}
         elif kind == "decided":
             trial = history.trials[event["trial"]]
             decision = scheduler.decide(trial, event["unit"])
