@@ -84,8 +84,9 @@ def folder(tmp_path: Path) -> SearchFolder:
 
 
 def trial(config: RunConfig = CONFIG, units: int = CONFIG.units) -> TrialRecord:
-    record = TrialRecord(3, "id3", {}, config, 0.0, 1.0)
+    record = TrialRecord(3, {}, config.to_dict(), 0.0, 1.0)
     record.reports = {unit: {"score": 0.5} for unit in range(1, units + 1)}
+    record.checkpoints = {units: f"trial_id3/checkpoint_{9:06d}"}
     return record
 
 
@@ -234,10 +235,12 @@ def test_bins_hold_all_examples(finished: Finished, section: str) -> None:
     )
 
 
-def test_the_newest_checkpoint_counts(folder: SearchFolder) -> None:
+def test_the_checkpoint_of_the_last_unit_counts(folder: SearchFolder) -> None:
     for number in (8, 10, 9):
         checkpoint(folder.local, number).write_bytes(b"%d" % number)
-    assert read_predictions(folder, trial()) == b"10"
+    record = trial()
+    record.checkpoints = {8: "trial_id3/checkpoint_000010", 9: "trial_id3/checkpoint_000008"}
+    assert read_predictions(folder, record) == b"8"
 
 
 def test_predictions_are_read_from_a_remote_storage(tmp_path: Path) -> None:
