@@ -34,6 +34,12 @@ CPUS = st.integers(1, 96)
 # Each kind of node has other resources, so that a test chooses by what a trial needs.
 GOOD, OLD, BARE = Resources(1.0, 0.5, 1), Resources(3.0, 0.0, 1), Resources(7.0, 0.0, 1)
 
+# All nodes share this Python, which finds an editable installation from everywhere.
+UNINSTALL = """
+import sys
+sys.meta_path = [f for f in sys.meta_path if "__editable__" not in getattr(f, "__module__", "")]
+"""
+
 
 @pytest.fixture
 def nodes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
@@ -191,7 +197,8 @@ def raylets(
     repository: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Cluster, dict[Resources, Any]]]:
     """A head without resources, two good nodes, one with an older checkout, one without any."""
-    old, elsewhere = tmp_path_factory.mktemp("old"), tmp_path_factory.mktemp("elsewhere")
+    old, bare, elsewhere = (tmp_path_factory.mktemp(name) for name in ("old", "bare", "elsewhere"))
+    (bare / "sitecustomize.py").write_text(UNINSTALL)
     for package in ("search", "spaces", "trainable"):
         shutil.copytree(repository / package, old / package)
     (old / "search" / "bridge.py").write_text("")
@@ -206,13 +213,13 @@ def raylets(
             head_node_args={"num_cpus": 0, "num_gpus": 0, "include_dashboard": False, **small},
         )
 
-        def add(path: Path | str, cpus: int, gpus: int) -> Any:
+        def add(path: Path, cpus: int, gpus: int) -> Any:
             patch.setenv("PYTHONPATH", str(path))
             return cluster.add_node(num_cpus=cpus, num_gpus=gpus, **small)
 
         add(repository, 2, 2)
         add(repository, 2, 2)
-        by_share = {OLD: add(old, 3, 0), BARE: add("", 7, 0)}
+        by_share = {OLD: add(old, 3, 0), BARE: add(bare, 7, 0)}
         try:
             ray.init(address=cluster.address, log_to_driver=False)
             yield cluster, by_share
