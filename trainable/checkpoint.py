@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +17,33 @@ from torch import Tensor, nn
 
 from trainable.errors import InputError
 from trainable.files import write_json, write_tensors
-from trainable.loop import Run
+from trainable.loop import Run, UnitSoFar
 from trainable.multitask import MultitaskTraining
 from trainable.run_config import RunConfig
 
 _TENSORS = "state.safetensors"
 _STATE = "state.json"
-_KEYS = {"run_config", "data_fingerprint", "units", "multitask"}
+_KEYS = {"run_config", "data_fingerprint", "units", "unit", "multitask"}
 
 
 def save(run: Run, folder: Path, *, optimizer: bool = True) -> None:
-    """Write everything that the next unit of the run depends on.
+    """Write everything that the next step of the run depends on.
 
     Args:
-        run: The run, between two units.
+        run: The run, between two units or two steps.
         folder: An existing folder.
         optimizer: Whether to keep AdamW's moments, two thirds of the size. Without them a run that
             goes on from here begins them anew, and so does their correction of bias.
     """
     tensors = {f"model.{name}": t.contiguous() for name, t in run.model.state_dict().items()}
     tensors["generator"] = run.generator.get_state()
-    tensors["units"] = torch.tensor(run.units)
+    tensors["at"] = torch.tensor([run.units, run.steps])
+    tensors |= {f"unit.{name}": total for name, total in run.so_far.sums.items()}
     state = {
         "run_config": run.config.to_dict(),
         "data_fingerprint": run.workbench.corpus.fingerprint,
         "units": run.units,
+        "unit": _unit_state(run.so_far),
         "multitask": None,
     }
     if run.training is not None:
@@ -48,6 +51,12 @@ def save(run: Run, folder: Path, *, optimizer: bool = True) -> None:
         state["multitask"] = _training_state(run.training)
     write_tensors(folder / _TENSORS, tensors)
     write_json(folder / _STATE, state)
+
+
+def _unit_state(unit: UnitSoFar) -> dict[str, Any]:
+    """Return the numbers of a unit that is under way."""
+    seconds = {"prefix_seconds": unit.prefix_seconds, "train_seconds": unit.train_seconds}
+    return {"counts": dict(unit.counts), **seconds}
 
 
 def _named_parameters(training: MultitaskTraining) -> dict[str, nn.Parameter]:
@@ -96,8 +105,9 @@ def load(run: Run, folder: Path) -> None:
         raise InputError(f"checkpoint {folder}: not whole ({error})") from error
     if not isinstance(state, dict) or set(state) != _KEYS:
         raise InputError(f"checkpoint {folder}: {_STATE} is not what `save` writes")
-    if state["units"] != tensors["units"].item():
-        raise InputError(f"checkpoint {folder}: its two files are of different units")
+    steps = state["multitask"]["steps"] if state["multitask"] else 0
+    if tensors["at"].tolist() != [state["units"], steps]:
+        raise InputError(f"checkpoint {folder}: its two files are of different steps")
     saved = RunConfig.from_dict(state["run_config"], f"{folder / _STATE}, run_config")
     if saved != run.config:
         raise InputError(f"checkpoint {folder}: it belongs to another RunConfig")
@@ -105,7 +115,13 @@ def load(run: Run, folder: Path) -> None:
         raise InputError(f"checkpoint {folder}: the data have changed since it was written")
     run.model.load_state_dict(_below(tensors, "model."))
     run.generator.set_state(tensors["generator"].cpu())
-    run.units = state["units"]
+    run.units, unit = state["units"], state["unit"]
+    run.so_far = UnitSoFar(
+        _below(tensors, "unit."),
+        Counter(unit["counts"]),
+        unit["prefix_seconds"],
+        unit["train_seconds"],
+    )
     if run.training is not None:
         _load_training(run.training, state["multitask"], tensors)
 

@@ -4,6 +4,8 @@
     multitask   cut into units; after each the run reports
     head tuning on the frozen encoder, at the end of the last unit
 
+A run may be left between any two steps, saved, and gone on with elsewhere: see `RunLeft`.
+
 Read `Run.train_unit` first, then `multitask.MultitaskTraining.step`.
 """
 
@@ -14,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -39,6 +42,30 @@ class RunFailed(RuntimeError):
     """The run cannot go on: its loss is no longer a number."""
 
 
+class RunLeft(Exception):
+    """Raised by `on_progress` to leave the run; another `train_unit` goes on with the same unit.
+
+    Between two steps of the multitask stage nothing is lost. A stage before it begins anew.
+    """
+
+
+@dataclass
+class UnitSoFar:
+    """What a unit that is under way has come to.
+
+    Attributes:
+        sums: Metric -> its sum over steps; on the device, so that no step waits for it.
+        counts: Metric -> steps that knew it.
+        prefix_seconds: What the stages before the tasks took.
+        train_seconds: What its steps took.
+    """
+
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    prefix_seconds: float = 0.0
+    train_seconds: float = 0.0
+
+
 class Run:
     """One run: a model in training and everything that its next unit depends on.
 
@@ -58,6 +85,7 @@ class Run:
         if config.multitask is not None:
             self.training = MultitaskTraining(config, config.multitask, workbench, self.model)
         self.units = 0
+        self.so_far = UnitSoFar()
 
     @property
     def done(self) -> bool:
@@ -78,7 +106,7 @@ class Run:
         """Train for one unit: the whole prefix first, the heads last.
 
         Args:
-            on_progress: Called after each step.
+            on_progress: Called after each step, also of the stages before the tasks.
 
         Returns:
             The means of `STEP_METRICS` over the unit, NaN where no step knows them, and
@@ -86,28 +114,39 @@ class Run:
 
         Raises:
             RunFailed: A loss is NaN or infinite.
+            RunLeft: `on_progress` raised it; the unit is not over.
             InputError: The text or the NLI examples of a stage cannot be had.
         """
-        started = time.perf_counter()
-        show = on_progress or (lambda what, share: None)
         self.units += 1  # a unit that fails counts, too
-        if self.units == 1:
+        try:
+            return self._train_unit(on_progress or (lambda what, share: None))
+        except RunLeft:
+            self.units -= 1
+            raise
+
+    def _train_unit(self, show: OnProgress) -> dict[str, float]:
+        unit, started = self.so_far, time.perf_counter()
+        if self.units == 1 and self.steps == 0:  # else the weights are those of the steps
             weights = prefix_weights(self.config, self.workbench, show)
             if weights is not None:
                 self.model.load_encoder(weights)
+            unit.prefix_seconds = time.perf_counter() - started
         ready = time.perf_counter()
         metrics = dict.fromkeys(STEP_METRICS, math.nan)
-        if self.training is not None:
-            metrics |= self._train_multitask(self.training, show)
-        if self.done:
-            self._finish()
-        seconds = time.perf_counter() - ready
-        return metrics | {"prefix_seconds": ready - started, "train_seconds": seconds}
+        try:
+            if self.training is not None:
+                metrics |= self._train_multitask(self.training, show)
+            if self.done:
+                self._finish()
+        finally:
+            unit.train_seconds += time.perf_counter() - ready
+        self.so_far = UnitSoFar()
+        seconds = {"prefix_seconds": unit.prefix_seconds, "train_seconds": unit.train_seconds}
+        return metrics | seconds
 
     def _train_multitask(self, training: MultitaskTraining, show: OnProgress) -> dict[str, float]:
         """Train the multitask stage to the end of this unit; return means over its steps."""
-        sums: dict[str, Tensor] = {}  # on the device: no wait for it inside the unit
-        counts: Counter[str] = Counter()
+        sums, counts = self.so_far.sums, self.so_far.counts
         self.model.train()
         budget = training.stage.budget_tokens
         end = budget * self.units / training.stage.units

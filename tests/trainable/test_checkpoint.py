@@ -23,7 +23,7 @@ from trainable.gradients import (
     PCGrad,
     UncertaintyGradients,
 )
-from trainable.loop import Run
+from trainable.loop import Run, RunLeft
 from trainable.multitask import MultitaskTraining
 from trainable.optimization import Optimization, TaskRates
 from trainable.pairs import DensePairLayer
@@ -171,7 +171,10 @@ def optimized(run: MultitaskTraining) -> dict[str, torch.Tensor]:
 def resumed_after_a_unit(
     config: RunConfig, workbench: Workbench, folder: Path, evaluate: bool = False
 ) -> None:
-    """Compare a run that is saved and loaded after its first unit with one that is not."""
+    """Compare a run that is saved and loaded after its first unit with one that is not.
+
+    It is left once more, after the first step of the second unit.
+    """
     uninterrupted = Run(config, workbench)
     uninterrupted.train_unit()
     checkpoint.save(uninterrupted, folder)
@@ -181,8 +184,14 @@ def resumed_after_a_unit(
     assert uninterrupted.steps >= 4
 
     torch.manual_seed(99)  # another process
+    left = Run(config, workbench)
+    checkpoint.load(left, folder)
+    with pytest.raises(RunLeft):
+        left.train_unit(leave)
+    checkpoint.save(left, folder)
     resumed = Run(config, workbench)
     checkpoint.load(resumed, folder)
+    assert (resumed.units, resumed.steps) == (1, left.steps)
     again = resumed.train_unit()
     assert resumed.done
     seconds = {"prefix_seconds": 0, "train_seconds": 0}
@@ -190,6 +199,10 @@ def resumed_after_a_unit(
     assert_equal_state(resumed, uninterrupted)
     if evaluate:
         assert_equal_predictions(resumed, uninterrupted)
+
+
+def leave(what: str, share: float) -> None:
+    raise RunLeft(f"{what} {share}")
 
 
 def assert_equal_predictions(one: Run, other: Run) -> None:
