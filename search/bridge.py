@@ -18,6 +18,7 @@ from search.checkpoints import Checkpoints
 from search.cluster import Resources
 from search.curves import TensorBoard
 from search.dispatch import Dispatcher
+from search.draining import Drain
 from search.limits import Limits
 from search.plan import Plan
 from search.progress import Progress
@@ -75,11 +76,12 @@ class TuneScheduler(FIFOScheduler):
 
     Args:
         dispatcher: The search.
+        drain: Lets Ray start nothing more on a node that is about to be taken away.
     """
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, drain: Drain) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._dispatcher = dispatcher
+        self._dispatcher, self._drain = dispatcher, drain
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Write the report down and decide."""
@@ -87,6 +89,10 @@ class TuneScheduler(FIFOScheduler):
         leg.node = str(result.get("node_ip", ""))
         for path, error in result["lost"]:
             self._dispatcher.lost(trial.trial_id, path.partition("/")[2], error)
+        if reason := result["leaving"]:
+            self._dispatcher.leaving(trial.trial_id, result["unit"], reason)
+            self._drain(result["node"], reason, result["deadline"])
+            return TrialScheduler.CONTINUE
         metrics = {key: float(result[key]) for key in NUMBERS}
         goes_on = self._dispatcher.reported(
             trial.trial_id, result["unit"], metrics, result["failure"]
@@ -132,7 +138,9 @@ class TuneCallback(Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        """A leg finished a unit."""
+        """A leg finished a unit, or left its machine before it had."""
+        if result["leaving"]:
+            return
         self._board.report(self._dispatcher.legs[trial.trial_id].trial.number, result)
 
     def on_checkpoint(
@@ -147,8 +155,8 @@ class TuneCallback(Callback):
         leg = self._dispatcher.legs[trial.trial_id]
         if not leg.failure:  # what is left of a failed run is of no use
             path = Path(checkpoint.path)
-            self._dispatcher.saved(trial.trial_id, f"{path.parent.name}/{path.name}")
-            self._checkpoints.saved(leg.trial)
+            saved = f"{path.parent.name}/{path.name}"
+            self._checkpoints.saved(leg.trial, self._dispatcher.saved(trial.trial_id, saved))
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any

@@ -53,8 +53,10 @@ class Checkpoints:
         folders = {PurePosixPath(*path.parts[:2]) for path in below}
         return [str(path) for path in sorted(folders) if path.match(_CHECKPOINTS)]
 
-    def saved(self, trial: TrialRecord) -> None:
-        """A running trial has one more."""
+    def saved(self, trial: TrialRecord, replaced: str | None = None) -> None:
+        """A running trial has one more, perhaps in place of another one of the same unit."""
+        if replaced is not None:
+            self._delete(replaced)
         self._keep(trial, _KEPT_WHILE_RUNNING)
 
     def closed(self, trial: TrialRecord) -> None:

@@ -2,8 +2,8 @@
 
 A trial runs in *legs*: each leg holds a place and trains from a checkpoint, or from the start,
 until the scheduler ends it. A trial that was paused and is promoted, one that a killed driver left
-open and one whose worker was lost all go on in the same way: by another leg from the last
-checkpoint.
+open, one whose worker was lost and one that left a machine in time all go on in the same way: by
+another leg from the last checkpoint.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Leg:
         failure: What the run itself ended with; empty if nothing.
         node: Where it runs, once that is known.
         reported: Unit that it reported last; 0 before the first.
+        is_leaving: Whether it leaves its machine, so that the next error is no failure.
     """
 
     trial: TrialRecord
@@ -54,6 +55,7 @@ class Leg:
     failure: str = ""
     node: str = ""
     reported: int = 0
+    is_leaving: bool = False
 
     @property
     def goes_on(self) -> bool:
@@ -226,17 +228,36 @@ class Dispatcher:
             )
         return decision
 
-    def saved(self, id: str, path: str) -> None:
-        """A checkpoint is there, of the unit that the leg reported last."""
+    def leaving(self, id: str, unit: int, reason: str) -> None:
+        """A leg had notice that its machine is taken away, and stopped between two steps.
+
+        That is in the middle of the unit after `unit`, so there is nothing to decide. Its
+        checkpoint and an error follow; then the trial gets another leg.
+        """
+        leg = self.legs[id]
+        leg.heard, leg.reported, leg.is_leaving = self._clock(), unit, True
+        self.journal.write("leaving", trial=leg.trial.number, unit=unit, reason=reason)
+
+    def saved(self, id: str, path: str) -> str | None:
+        """A checkpoint is there, of the unit that the leg reported last.
+
+        Returns:
+            The path of the one that it replaces, if there is one of the same unit.
+        """
         leg = self.legs[id]
         leg.heard, leg.unit = self._clock(), leg.reported
+        replaced = leg.trial.checkpoints.get(leg.unit)
         self.journal.write("saved", trial=leg.trial.number, unit=leg.unit, path=path)
+        return replaced if replaced != path else None
 
     def failed(self, id: str, error: str) -> None:
         """An attempt failed and will be repeated."""
         leg = self.legs[id]
         leg.heard = self._clock()
-        self.journal.write("failed", trial=leg.trial.number, error=error)
+        if leg.is_leaving:
+            leg.is_leaving = False
+        else:
+            self.journal.write("failed", trial=leg.trial.number, error=error)
 
     def left(self, id: str, cpus: float, gpus: float, error: str | None = None) -> TrialRecord:
         """A leg gave up its place: at a rung, at the end of the run, or with an error.
@@ -246,6 +267,9 @@ class Dispatcher:
         """
         leg = self.legs.pop(id)
         self._pay(leg, cpus, gpus)
+        if error is not None and leg.is_leaving:
+            self._queue.append(leg.trial)
+            return leg.trial
         if error is not None and not leg.failure:
             self.journal.write("failed", trial=leg.trial.number, error=error)
             if leg.goes_on and leg.trial.failures < _MAX_FAILURES:

@@ -19,6 +19,7 @@ from search.closing import write_results
 from search.cluster import Resources, connect, resources, servable
 from search.curves import TensorBoard
 from search.dispatch import Dispatcher
+from search.draining import Drains
 from search.events import EventLog, read_events
 from search.history import History, Journal
 from search.limits import Limits
@@ -148,7 +149,8 @@ def _run_legs(plan: Plan, share: Resources, console: Console) -> Limits:
     callback = TuneCallback(dispatcher, share, checkpoints, board, progress, limits, watchdog)
     try:
         checkpoints.sweep()
-        _tune(plan, share, dispatcher, limits, callback)
+        scheduler = TuneScheduler(dispatcher, Drains(progress.say))
+        _tune(plan, share, dispatcher, limits, scheduler, callback)
         checkpoints.sweep()
     finally:
         dispatcher.interrupt(share.cpus, share.gpus)
@@ -161,7 +163,12 @@ def _run_legs(plan: Plan, share: Resources, console: Console) -> Limits:
 
 
 def _tune(
-    plan: Plan, share: Resources, dispatcher: Dispatcher, limits: Limits, callback: TuneCallback
+    plan: Plan,
+    share: Resources,
+    dispatcher: Dispatcher,
+    limits: Limits,
+    scheduler: TuneScheduler,
+    callback: TuneCallback,
 ) -> None:
     os.environ.update(_ENVIRONMENT)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(share.max_concurrent)
@@ -173,7 +180,7 @@ def _tune(
         mode=MODE,
         num_samples=-1,  # the searcher says when it is finished
         search_alg=TuneSearcher(dispatcher, plan, share, limits),
-        scheduler=TuneScheduler(dispatcher),
+        scheduler=scheduler,
         stop=LimitStopper(limits),
         resources_per_trial={"cpu": share.cpus, "gpu": share.gpus},
         reuse_actors=True,

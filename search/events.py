@@ -16,7 +16,10 @@ needs neither Ray nor Optuna. All events carry `event` and `time` (seconds since
     promoted   trial, unit, rank, among: may go on from that rung
     stopped    trial, unit, reason: will not go on
     failed     trial, error: a worker or node was lost; the trial goes on from its last checkpoint
-    saved      trial, unit, path: a checkpoint, below the folder of the search
+    leaving    trial, unit, reason: its machine is about to be taken away; it stopped between two
+               steps after that unit, and saves what it has
+    saved      trial, unit, path: a checkpoint, below the folder of the search; replaces the one of
+               the same unit, if there is one
     deleted    trial, unit, path
     lost       trial, unit, path, error: could not be read; an older one was taken, or none
     cost       trial, seconds, cpus, gpus, node: that a place was held

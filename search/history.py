@@ -43,6 +43,7 @@ class TrialRecord:
         error: Why it failed, or None.
         failures: Attempts that failed since the last report.
         last_failure: What the last of all attempts that failed, failed with.
+        notice: Why it left its last machine, of which it had notice; empty once it has another.
         place_seconds: How long it held a place.
         is_closed: Whether the log says that it ended; a killed driver may have come only so far as
             to say that it is stopped.
@@ -64,6 +65,7 @@ class TrialRecord:
     error: str | None = None
     failures: int = 0
     last_failure: str = ""
+    notice: str = ""
     place_seconds: float = 0.0
     is_closed: bool = False
     _config: RunConfig | None = None
@@ -183,7 +185,7 @@ def _check_version(header: Event) -> None:
 
 def _started(trial: TrialRecord, event: Event) -> None:
     trial.id, trial.status, trial.error = event["id"], "running", None
-    trial.is_closed = False
+    trial.is_closed, trial.notice = False, ""
 
 
 def _reported(trial: TrialRecord, event: Event) -> None:
@@ -213,6 +215,10 @@ def _failed(trial: TrialRecord, event: Event) -> None:
     trial.last_failure = event["error"]
 
 
+def _leaving(trial: TrialRecord, event: Event) -> None:
+    trial.notice = event["reason"]
+
+
 def _saved(trial: TrialRecord, event: Event) -> None:
     trial.checkpoints[event["unit"]] = event["path"]
 
@@ -238,6 +244,7 @@ _APPLY: dict[str, Callable[[TrialRecord, Event], None]] = {
     "promoted": _promoted,
     "stopped": _stopped,
     "failed": _failed,
+    "leaving": _leaving,
     "saved": _saved,
     "deleted": _deleted,
     "lost": _deleted,

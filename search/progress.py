@@ -52,6 +52,8 @@ class Progress:
         """Print how a trial gave up its place."""
         if trial.status == "failed":
             outcome = f"failed: {trial.error}"
+        elif trial.notice and trial.status == "running":
+            outcome = f"left its machine ({trial.notice}), waits for another place"
         else:
             score = f"score {trial.score:.4f}" if trial.reports else "no score"
             status = "waits for another place" if trial.status == "running" else trial.status

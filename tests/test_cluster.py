@@ -358,6 +358,16 @@ def find_sharing(cluster: Cluster) -> list[str]:
     return ["worker: MPS is not started"] if missing else []
 
 
+def find_spot_notice(cluster: Cluster) -> list[str]:
+    """Workers whose trials do not ask for notice; or a head that would be drained with them."""
+    pattern = r"export MTBERT_SPOT_METADATA=http://169\.254\.169\.254;.*ray start"
+    return [
+        f"{key}: trials there should{'' if is_worker else ' not'} ask for notice"
+        for key, command in start_commands(cluster)
+        if (is_worker := key.startswith("worker")) != bool(re.search(pattern, command, re.DOTALL))
+    ]
+
+
 def find_head_cloud_library(cluster: Cluster) -> list[str]:
     """A head that cannot import boto3, hence start no worker. Setting the key drops Ray's own."""
     text = "\n".join(cluster.get("head_setup_commands", []))
@@ -442,6 +452,7 @@ def drop(path: str) -> Callable[[Cluster], None]:
 HEAD = "available_node_types head"
 SPOT = "available_node_types a10g_4"
 HEAD_START, WORKER_START = "head_start_ray_commands", "worker_start_ray_commands"
+EXPORT_SPOT = "export MTBERT_SPOT_METADATA=http://169.254.169.254;"
 UNSET = "unset OMP_NUM_THREADS"
 BREAKAGES: list[tuple[Check, Callable[[Cluster], None]]] = [
     (find_legacy_keys, put("min_workers", 1)),
@@ -497,6 +508,8 @@ BREAKAGES: list[tuple[Check, Callable[[Cluster], None]]] = [
     (find_scratch, replace_in(WORKER_START, "TMPDIR=", "TMP=")),
     (find_scratch, replace_in(WORKER_START, "HF_HOME=$nvme", "HF_HOME=$HOME")),
     (find_sharing, replace_in(WORKER_START, "nvidia-cuda-mps-control -d", "true")),
+    (find_spot_notice, replace_in(WORKER_START, "MTBERT_SPOT_METADATA", "SPOT_METADATA")),
+    (find_spot_notice, replace_in(HEAD_START, "ray start", f"{EXPORT_SPOT} ray start")),
     (find_head_cloud_library, replace_in("head_setup_commands", "[cluster]", "")),
     (find_head_cloud_library, put("head_setup_commands", [])),
     (find_setup, drop("setup_commands")),

@@ -7,6 +7,10 @@ the weights. `step()` is one unit. What a user may meet, and what happens:
     a run that cannot be started                 the search tries again, then marks it failed
     a lost worker or node                        the search hands the trial out again
     a checkpoint that cannot be read             is reported; the one before it is taken, else none
+    notice that a spot machine is taken away     between two steps the trial reports that it leaves;
+                                                 its checkpoint is saved, the actor ends, and the
+                                                 search lets it go on elsewhere: no step is repeated
+                                                 (a stage before the tasks begins anew)
 """
 
 from __future__ import annotations
@@ -19,17 +23,19 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.fs
+import ray
 import torch
 from ray import tune
 
 from trainable import checkpoint
 from trainable.errors import InputError
 from trainable.evaluation import SCORE_KEYS, WORST_SCORE
-from trainable.loop import Run, RunFailed
+from trainable.loop import Run, RunFailed, RunLeft
 from trainable.multitask import STEP_METRICS
 from trainable.predictions import LABELLED, PREDICTIONS, Found, write_probabilities
 from trainable.run_config import RunConfig
 from trainable.scratch import use_scratch
+from trainable.spot_notice import SpotWatcher, watch_spot
 from trainable.stages.training import StageFailed
 from trainable.workbench import Source, Workbench, open_workbench
 
@@ -54,6 +60,10 @@ NUMBERS = (
 _TRIAL_FAILURES = (RunFailed, StageFailed, torch.OutOfMemoryError, MemoryError)
 
 
+class NodeLeaving(RuntimeError):
+    """The machine is about to be taken away, and the trial has left it."""
+
+
 class MultitaskTrainable(tune.Trainable):
     """One minBERT multitask run as a Tune trial.
 
@@ -67,6 +77,7 @@ class MultitaskTrainable(tune.Trainable):
     # The last trial's workbench, and what it was made from.
     _workbench: Workbench | None = None
     _source: Source | None = None
+    _spot: SpotWatcher | None = None
 
     def setup(self, config: dict[str, Any]) -> None:
         """Start the first trial of this actor."""
@@ -75,7 +86,13 @@ class MultitaskTrainable(tune.Trainable):
         # A GPU that the trial did not ask for belongs to somebody else.
         self._device = torch.device("cuda" if share.get("GPU", 0) else "cpu")
         use_scratch()
+        self._spot = watch_spot()
         self._start(config)
+
+    def cleanup(self) -> None:
+        """Called at the end of this actor."""
+        if self._spot is not None:
+            self._spot.stop()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Start another trial in this actor.
@@ -91,6 +108,7 @@ class MultitaskTrainable(tune.Trainable):
         self._run: Run | None = None
         self._found: Found = {}
         self._lost: list[tuple[str, str]] = []
+        self._has_left = False
         self._save_optimizer = config.get("save", "full") == "full"
         self.start_error: Exception | None = None
         try:
@@ -132,15 +150,24 @@ class MultitaskTrainable(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Train one unit, evaluate on *select*, and report every key.
 
+        Where the machine is about to be taken away, it reports `leaving` and the state between two
+        steps. The next step fails: an actor whose trial ended well would be used again.
+
         Without Tune's `done`: that would end the trial before the scheduler has seen the report.
         """
         if self.start_error is not None:
             raise self.start_error
         assert self._run is not None
+        if self._has_left:
+            raise NodeLeaving("the trial has left this machine")
         if self._run.done:
             raise RuntimeError(f"the run is over after unit {self._run.units}")
         try:
+            self._leave_if_noticed()
             return self._report(self._unit(self._run))
+        except RunLeft:
+            self._has_left = True
+            return self._report(self._leaving())
         except _TRIAL_FAILURES as error:
             log.warning("the trial failed: %s", error)
             message = f"{type(error).__name__}: {error}"
@@ -149,9 +176,22 @@ class MultitaskTrainable(tune.Trainable):
             self._release_memory()
             return self._report({**worst, "failure": message})
 
+    def _leave_if_noticed(self, *progress: Any) -> None:
+        """Called between two steps."""
+        if self._spot is not None and self._spot.notice is not None:
+            raise RunLeft(str(self._spot.notice))
+
+    def _leaving(self) -> dict[str, Any]:
+        """Return why the trial leaves, which node, and when that ends; Tune flattens results."""
+        assert self._spot is not None
+        assert self._spot.notice is not None
+        node = ray.get_runtime_context().get_node_id()
+        notice = self._spot.notice
+        return {"leaving": str(notice), "node": node, "deadline": notice.deadline}
+
     def _unit(self, run: Run) -> dict[str, Any]:
         """Return the numbers of one unit; with the *confirm* scores after the last one."""
-        metrics: dict[str, Any] = run.train_unit()
+        metrics: dict[str, Any] = run.train_unit(self._leave_if_noticed)
         started = time.perf_counter()
         # What a finished run says of each example is kept: the report looks at it.
         splits = LABELLED if run.done else ("select",)
@@ -177,6 +217,7 @@ class MultitaskTrainable(tune.Trainable):
             "save_seconds": self.save_seconds,
             "failure": "",
             "lost": self._lost,
+            "leaving": "",
         }
         self._lost = []
         if torch.cuda.is_available():

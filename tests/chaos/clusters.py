@@ -50,11 +50,10 @@ class Nodes:
             _send(process, signal.SIGKILL)
         self._cluster.shutdown()  # type: ignore[no-untyped-call]
 
-    def add(self, gpus: int) -> Any:
-        """Add a node with so many CPUs and pretended GPUs."""
-        return self._cluster.add_node(
-            num_cpus=gpus, num_gpus=gpus, object_store_memory=_OBJECT_STORE_BYTES
-        )
+    def add(self, gpus: int, **more: Any) -> Any:
+        """Add a node with so many CPUs and pretended GPUs; `more` is as in `ray.init`."""
+        node = {"num_cpus": gpus, "num_gpus": gpus, "object_store_memory": _OBJECT_STORE_BYTES}
+        return self._cluster.add_node(**node | more)
 
     def kill(self, node: Any) -> None:
         """Kill all processes of a node."""

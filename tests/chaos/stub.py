@@ -115,7 +115,8 @@ class StubTrainable(tune.Trainable):
         self._note("begun")
         time.sleep(self.faults.seconds)
         self._note("finished")
-        report = report_of(self.faults, self._run_config, self._unit) | {"lost": self._lost}
+        report = report_of(self.faults, self._run_config, self._unit)
+        report |= {"lost": self._lost, "leaving": ""}
         self._lost = []
         if self._trial in self.faults.silent:
             del report["score"]

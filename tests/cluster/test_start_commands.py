@@ -11,7 +11,11 @@ from typing import Any
 
 import pytest
 
-VARIABLES = ("OMP_NUM_THREADS", "TMPDIR", "HF_HOME", "MTBERT_CACHE", "RAY_health_check_period_ms")
+SPOT = {"MTBERT_SPOT_METADATA": "http://169.254.169.254"}
+VARIABLES = (
+    *("OMP_NUM_THREADS", "TMPDIR", "HF_HOME", "MTBERT_CACHE", "RAY_health_check_period_ms"),
+    *SPOT,
+)
 Run = Callable[[str], None]
 
 
@@ -64,7 +68,7 @@ def test_worker_without_nvme_and_without_gpu_starts(
     recorder.add("mountpoint", then="sys.exit(1)")
     run(worker_start(cluster))
     call = start(recorder)
-    assert call.environment == {}
+    assert call.environment == SPOT
     assert call.arguments[:2] == ["start", "--address=10.0.0.1:6379"]
 
 
@@ -76,7 +80,7 @@ def test_worker_puts_temporary_files_and_caches_on_the_nvme(
     recorder.add("sudo")
     run(worker_start(cluster))
     nvme = "/opt/dlami/nvme"
-    assert start(recorder).environment == {
+    assert start(recorder).environment == SPOT | {
         "TMPDIR": f"{nvme}/mtbert/tmp",
         "HF_HOME": f"{nvme}/mtbert/hub",
         "MTBERT_CACHE": f"{nvme}/mtbert/stages",
@@ -95,7 +99,7 @@ def test_worker_that_may_not_use_the_nvme_starts_without_it(
     recorder.add("mountpoint")
     recorder.add("sudo", then="sys.exit(1)")
     run(worker_start(cluster))
-    assert start(recorder).environment == {}
+    assert start(recorder).environment == SPOT
 
 
 @pytest.mark.parametrize("status", [0, 1])  # 1: it runs already

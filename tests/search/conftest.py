@@ -131,7 +131,8 @@ class Played:
         n_trials: Trials of the search; more than the earlier driver had extend it.
         scheduler: Made from a history; PromotionASHA without it.
         lost: Whether the worker is lost in this unit, asked anew for each attempt: `lost` before it
-            reports, `unsaved` after that and before the checkpoint is there, or empty.
+            reports, `unsaved` after that and before the checkpoint is there, or empty. `leaves`: it
+            has notice of that, and leaves in the middle of the unit.
     """
 
     def __init__(
@@ -191,9 +192,13 @@ class Played:
 
     def _unit(self, id: str) -> None:
         number, unit = self.dispatcher.legs[id].trial.number, self._at[id] + 1
+        lost = self.lost(number, unit)
+        if lost == "leaves":
+            self._leave(id, unit - 1)
+            return
         self._at[id] = unit
         self.trained[number, unit] += 1
-        outcome, lost = self.outcome(number, unit), self.lost(number, unit)
+        outcome = self.outcome(number, unit)
         failure = outcome if isinstance(outcome, str) else ""
         goes_on = False
         if lost != "lost":
@@ -204,6 +209,12 @@ class Played:
         if lost or not goes_on:
             del self._at[id]
             self.dispatcher.left(id, 1.0, 0.0, f"{lost}: no worker" if lost else None)
+
+    def _leave(self, id: str, unit: int) -> None:
+        del self._at[id]
+        self.dispatcher.leaving(id, unit, "spot notice: terminate")
+        self.dispatcher.saved(id, f"{id}/after {unit}")
+        self.dispatcher.left(id, 1.0, 0.0, "NodeLeaving: the trial has left this machine")
 
     @property
     def found(self) -> list[tuple[Any, ...]]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -46,7 +47,8 @@ class Tuned:
         share = Resources(2.0, 0.5, 2)
         self.limits = Limits(self.dispatcher, plan, share.gpus)
         self.searcher = TuneSearcher(self.dispatcher, plan, share, self.limits)
-        self.scheduler = TuneScheduler(self.dispatcher)
+        self.drained: list[tuple[str, str, float]] = []
+        self.scheduler = TuneScheduler(self.dispatcher, lambda *node: self.drained.append(node))
         self.board, self.progress, self.watchdog = Seen(), Seen(), Seen()
         checkpoints = Checkpoints(search.journal, plan.folder)
         self.dispatcher.on_closed = checkpoints.closed
@@ -59,6 +61,7 @@ class Tuned:
             self.limits,
             self.watchdog,  # type: ignore[arg-type]
         )
+        self.n_saved = Counter[str]()
 
     def start(self, id: str) -> Any:
         """Do what Tune does with a leg: its config, or why there is none."""
@@ -70,10 +73,12 @@ class Tuned:
     def result(self, id: str, unit: int, score: float, **more: Any) -> str:
         """Let a leg report, and save if it did not fail; returns what Tune is to do."""
         own = dict.fromkeys(NUMBERS, math.nan) | {"unit": unit, "score": score}
-        reported = {**own, "node_ip": "10.0.0.7", "failure": "", "lost": [], **more}
+        reported = {**own, "node_ip": "10.0.0.7", "failure": "", "lost": [], "leaving": ""}
+        reported |= more
         decision = self.scheduler.on_trial_result(None, trial(id), reported)
         self.callback.on_trial_result(0, [], trial(id), reported)
-        path = self.plan.folder.local / f"trial_{id}" / f"checkpoint_{unit:06d}"
+        self.n_saved[id] += 1
+        path = self.plan.folder.local / f"trial_{id}" / f"checkpoint_{self.n_saved[id]:06d}"
         path.mkdir(parents=True)
         (path / "model").write_text("weights")
         checkpoint: Any = SimpleNamespace(path=str(path))
@@ -184,6 +189,34 @@ def test_a_lost_worker_costs_a_leg_and_not_the_trial(tuned: Tuned) -> None:
     assert tuned.record(0).last_failure == "NoneType without a message"
     assert (tuned.record(0).status, tuned.dispatcher.legs) == ("running", {})
     assert tuned.start("b")["trial"] == 0
+
+
+def test_a_trial_that_leaves_its_machine_reports_no_unit(tuned: Tuned) -> None:
+    tuned.start("x")
+    tuned.result("x", 1, 0.1)
+    tuned.callback.on_trial_complete(0, [], trial("x"))
+    tuned.start("a")
+    assert tuned.result("a", 1, 0.9) == TrialScheduler.CONTINUE
+    reports = [call for call in tuned.board.calls if call[0] == "report"]
+    leaving: dict[str, Any] = {"leaving": "spot notice: terminate", "node": "ab12", "deadline": 1.5}
+    asked = tuned.result("a", 1, math.nan, **leaving)
+    assert asked == TrialScheduler.CONTINUE  # the next step fails, and the actor with it
+    assert tuned.drained == [("ab12", "spot notice: terminate", 1.5)]
+    tuned.callback.on_trial_error(0, [], trial("a"))
+    found = tuned.record(1)
+    assert (found.status, found.failures, list(found.reports)) == ("running", 0, [1])
+    assert found.score == 0.9
+    assert [call for call in tuned.board.calls if call[0] == "report"] == reports
+    assert found.checkpoints == {1: "trial_a/checkpoint_000002"}
+    assert [path.name for path in (tuned.plan.folder.local / "trial_a").iterdir()] == [
+        "checkpoint_000002"
+    ]
+    again = tuned.start("b")
+    assert again["trial"] == 1
+    assert again["checkpoints"] == [f"{tuned.plan.folder.name}/trial_a/checkpoint_000002"]
+    assert tuned.result("b", 2, 0.95) == TrialScheduler.STOP
+    kinds = [event["event"] for event in tuned.log.events]
+    assert (kinds.count("leaving"), kinds.count("reported"), kinds.count("failed")) == (1, 3, 0)
 
 
 def test_tune_may_repeat_an_attempt_itself(tuned: Tuned) -> None:

@@ -32,8 +32,7 @@ class Stored:
         def saved(id: str, path: str) -> None:
             (folder.local / path).mkdir(parents=True)
             (folder.local / path / "model").write_text("weights")
-            told(id, path)
-            self.kept.saved(dispatcher.legs[id].trial)
+            self.kept.saved(dispatcher.legs[id].trial, told(id, path))
 
         dispatcher.saved = saved
 
@@ -67,7 +66,8 @@ def test_only_what_may_go_on_and_the_best_keep_theirs(
 ) -> None:
     draw = random.Random(seed)
     options: dict[str, Any] = {"units": 9, "eta": 3, "n_trials": 8}
-    options["lost"] = lambda number, unit: "unsaved" if draw.random() < p_lost else ""
+    ends = ["unsaved", "leaves"]
+    options["lost"] = lambda number, unit: draw.choice(ends) if draw.random() < p_lost else ""
     outcome = outcomes(seed, 0.05, 0.05)
     first = Stored(played(outcome, **options), local(tmp_path_factory.mktemp("first")))
     first.search.play(places, seed)

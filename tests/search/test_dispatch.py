@@ -26,7 +26,7 @@ def flaky(seed: int, p_lost: float) -> Callable[[int, int], str]:
     draw = random.Random(f"machine {seed}")
 
     def lost(number: int, unit: int) -> str:
-        return draw.choice(["lost", "unsaved"]) if draw.random() < p_lost else ""
+        return draw.choice(["lost", "unsaved", "leaves"]) if draw.random() < p_lost else ""
 
     return lost
 
@@ -232,3 +232,78 @@ def test_seconds_of_a_unit_are_the_median_of_what_is_known() -> None:
         trial.reports = {1: {"train_seconds": 99.0, "eval_seconds": 99.0}}
         trial.reports[2] = {"train_seconds": seconds, "eval_seconds": None}
     assert unit_seconds(history) == 2.0
+
+
+@pytest.mark.slow
+@settings(max_examples=20)
+@given(seed=SEEDS, shape=SHAPES, n_trials=st.integers(1, 8))
+def test_trials_that_leave_in_time_repeat_no_unit_and_change_no_decision(
+    played: Any, outcomes: Any, seed: int, shape: tuple[int, int], n_trials: int
+) -> None:
+    (units, eta), outcome = shape, outcomes(seed, 0.1, 0.1)
+    draw = random.Random(f"notices {seed}")
+
+    def lost(number: int, unit: int) -> str:
+        return "leaves" if draw.random() < 0.5 else ""
+
+    asked: dict[str, Any] = {"n_trials": n_trials, "units": units, "eta": eta}
+    calm = played(outcome, **asked).play()
+    search = played(outcome, **asked, lost=lost).play()
+    assert search.found == calm.found
+    assert search.trained == calm.trained
+    events = search.log.events
+    assert not of_kind(events, "failed")
+    assert all(trial.failures == 0 for trial in search.history.trials.values())
+
+
+def test_a_trial_may_leave_any_number_of_machines(played: Any, outcomes: Any) -> None:
+    notices = {(0, 1): ["leaves"] * 20}
+    asked = {"n_trials": 1, "units": 2, "scheduler": lambda history: RunAll()}
+    search = played(outcomes(0), **asked, lost=breaking(notices)).play()
+    assert search.history.trials[0].status == "done"
+    events = search.log.events
+    assert len(of_kind(events, "leaving")) == 20
+    assert [e["unit"] for e in of_kind(events, "started")] == [0] * 21
+    assert len(of_kind(events, "cost")) == 21
+
+
+def test_a_leg_goes_on_from_where_the_last_one_left(played: Any, outcomes: Any) -> None:
+    search = played(outcomes(0), n_trials=1, units=3, scheduler=lambda history: RunAll())
+    dispatcher = search.dispatcher
+    leg = dispatcher.next_leg("a")
+    trial = leg.trial
+    dispatcher.reported("a", 1, {"score": 0.5})
+    assert dispatcher.saved("a", "a/1") is None
+    dispatcher.leaving("a", 1, "spot notice: terminate")
+    assert dispatcher.saved("a", "a/2") == "a/1"
+    assert dispatcher.left("a", 1.0, 0.0, "NodeLeaving: the trial has left") is trial
+    assert (trial.status, trial.notice) == ("running", "spot notice: terminate")
+    assert (trial.checkpoints, trial.units) == ({1: "a/2"}, 1)
+    assert dispatcher.next_leg("b").unit == 1
+    dispatcher.started("b")
+    assert trial.notice == ""
+
+
+def test_an_actor_that_dies_while_it_leaves_is_no_failure(played: Any, outcomes: Any) -> None:
+    search = played(outcomes(0), n_trials=1, units=3)
+    dispatcher = search.dispatcher
+    trial = dispatcher.next_leg("a").trial
+    dispatcher.started("a")
+    dispatcher.leaving("a", 0, "spot notice: terminate")
+    dispatcher.failed("a", "RayActorError: its node was drained")  # Tune repeats it by itself
+    assert trial.failures == 0
+    dispatcher.failed("a", "RayActorError: once more")
+    assert trial.failures == 1
+
+
+def test_a_trial_that_has_just_left_when_the_search_ends_is_interrupted(
+    played: Any, outcomes: Any
+) -> None:
+    search = played(outcomes(0), n_trials=1, units=3)
+    dispatcher = search.dispatcher
+    trial = dispatcher.next_leg("a").trial
+    dispatcher.started("a")
+    dispatcher.leaving("a", 0, "spot notice: terminate")
+    dispatcher.saved("a", "a/1")
+    dispatcher.left("a", 1.0, 0.0)  # a limit was reached
+    assert (trial.status, trial.checkpoints) == ("interrupted", {0: "a/1"})

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import copy
 import math
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,8 +22,9 @@ from trainable.heads import MlpHead
 from trainable.loop import Run
 from trainable.pairs import SiamesePair
 from trainable.predictions import LABELLED, PREDICTIONS, read_probabilities
-from trainable.ray_trainable import NUMBERS, MultitaskTrainable
+from trainable.ray_trainable import NUMBERS, MultitaskTrainable, NodeLeaving
 from trainable.run_config import RunConfig
+from trainable.spot_notice import ADDRESS_VARIABLE, SpotNotice
 from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.stages.multitask import Multitask, NliAuxiliary
 from trainable.stages.training import StageFailed
@@ -452,3 +455,75 @@ def test_surgery_reports_how_the_tasks_agreed(start: Start) -> None:
     for key in ("cosine_sst_para", "conflict_sst_sts", "cosine_para_sts"):
         assert math.isnan(plain[key])
         assert math.isfinite(surgery[key])
+
+
+class Told:
+    """Stands for a watcher: has notice once so many steps are made, all together."""
+
+    def __init__(self, actor: Any, steps: int) -> None:
+        self.actor, self.steps = actor, steps
+
+    @property
+    def notice(self) -> SpotNotice | None:
+        return SpotNotice("terminate", 1.5) if self.actor._run.steps >= self.steps else None
+
+    def stop(self) -> None:
+        """There is nothing to stop."""
+
+
+@pytest.fixture
+def on_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    context = SimpleNamespace(get_node_id=lambda: "ab12")
+    monkeypatch.setattr("ray.get_runtime_context", lambda: context)
+
+
+@pytest.mark.usefixtures("on_node")
+def test_a_trial_that_leaves_between_two_steps_goes_on_as_if_it_had_not(
+    start: Start, tmp_path: Path
+) -> None:
+    config = run_config(batch_order=LockStep(batch_size=4))
+    expected = results(start(config))
+    n_steps = int(expected[0]["steps"]) + 1  # in the second unit
+    actor = start(config)
+    actor._spot = Told(actor, n_steps)
+    found = [actor.train(), actor.train()]
+    assert found[0]["leaving"] == ""
+    left = found.pop()
+    assert (left["unit"], left["steps"]) == (1, n_steps)
+    assert set(NUMBERS) <= left.keys()
+    assert math.isnan(left["score"])
+    assert (left["node"], left["deadline"]) == ("ab12", 1.5)
+    assert left["leaving"].startswith("spot notice: terminate at 19")
+    folder = tmp_path / "left"
+    folder.mkdir()
+    actor.save_checkpoint(str(folder))
+    with pytest.raises(NodeLeaving):
+        actor.train()
+    after = start(config)
+    after.reset(tune_config(config) | {"storage": str(tmp_path), "checkpoints": ["left"]})
+    found = [{key: found[0][key] for key in expected[0]}, *results(after)]
+    assert_same(found, expected)
+
+
+@pytest.mark.usefixtures("on_node")
+def test_a_trial_that_comes_to_a_machine_with_notice_leaves_at_once(start: Start) -> None:
+    actor = start(run_config())
+    actor._spot = Told(actor, 0)
+    for _ in range(2):  # the second is given to the same actor
+        left = actor.train()
+        assert left["leaving"]
+        assert (left["unit"], left["steps"]) == (0, 0)
+        with pytest.raises(NodeLeaving):
+            actor.train()
+        actor.reset(tune_config(run_config()))
+
+
+def test_an_actor_watches_where_there_is_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    monkeypatch.setenv(ADDRESS_VARIABLE, f"http://127.0.0.1:{port}")
+    actor: Any = MultitaskTrainable(config={})
+    assert actor._spot._thread.is_alive()
+    actor.stop()
+    actor._spot._thread.join(30)
+    assert not actor._spot._thread.is_alive()

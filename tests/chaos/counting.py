@@ -1,0 +1,66 @@
+"""The trainable of the project, which writes down every step that it makes."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from trainable import spot_notice
+from trainable.ray_trainable import MultitaskTrainable
+
+STEPS_FILE = "steps.jsonl"
+_PATIENCE_SECONDS = 60.0
+
+
+class CountingTrainable(MultitaskTrainable):
+    """Where there is an address to ask for notice, it comes after the second step of unit 2.
+
+    Attributes:
+        folder: Where steps are written down; set in a subclass, which goes to workers by value.
+    """
+
+    folder: str
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Start the first trial of this actor."""
+        spot_notice._ASK_SECONDS = 0.1
+        super().setup(config)
+
+    def _start(self, config: dict[str, Any]) -> None:
+        super()._start(config)
+        run, in_unit_2 = self._run, 0
+        assert run is not None
+        assert run.training is not None
+        training, step = run.training, run.training.step
+
+        def counted() -> dict[str, Tensor]:
+            nonlocal in_unit_2
+            metrics = step()
+            in_unit_2 += run.units == 2
+            expects = self._spot is not None and in_unit_2 == 2
+            line = {"trial": config["trial"], "step": training.steps, "expects": expects}
+            with (Path(self.folder) / STEPS_FILE).open("a") as file:
+                file.write(json.dumps(line) + "\n")
+            if expects:
+                self._wait_for_notice()
+            return metrics
+
+        training.step = counted  # type: ignore[method-assign]
+
+    def _wait_for_notice(self) -> None:
+        end = time.monotonic() + _PATIENCE_SECONDS
+        while self._spot is not None and self._spot.notice is None:
+            if time.monotonic() > end:
+                raise RuntimeError("no notice comes")
+            time.sleep(0.05)
+
+
+def steps(folder: Path) -> list[dict[str, Any]]:
+    """Return what was written down, in order; each line has trial, step and expects."""
+    path = folder / STEPS_FILE
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines]
