@@ -13,6 +13,7 @@ from typing import Any
 import ray
 import yaml
 
+from search.access import NoToken, knock
 from search.options import SearchOptions
 from trainable.errors import InputError
 
@@ -45,13 +46,16 @@ def connect(address: str | None) -> str:
     """Connect to a cluster, or start a local Ray; returns which, for people.
 
     Raises:
-        InputError: A cluster was named and does not answer.
+        InputError: A cluster was named and does not answer, or does not take our token.
     """
     # Ray's coming default; without it Ray prints a notice about trials without a GPU.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    logging.getLogger("ray").setLevel(logging.ERROR)
     named = address or os.environ.get("RAY_ADDRESS")
+    note = ""
     if named != "local":
         try:
+            knock(named or "auto")
             ray.init(address=named or "auto", log_to_driver=False, logging_level=logging.ERROR)
             shared = ray.cluster_resources()  # type: ignore[no-untyped-call]
             if named or _PRIVATE not in shared:
@@ -63,6 +67,17 @@ def connect(address: str | None) -> str:
                     f"no Ray cluster answers at {named!r} ({error}); start one with `ray up "
                     f"cluster.yaml`, or drop --address and RAY_ADDRESS for a local Ray"
                 ) from error
+        except NoToken as error:
+            if named:
+                raise InputError(
+                    f"the Ray cluster at {named!r} asks for a token: {error}"
+                ) from error
+            note = f" (a cluster that runs here asks for a token: {error})"
+    _start_local()
+    return f"a local Ray on this machine{note}"
+
+
+def _start_local() -> None:
     ray.init(
         address="local",
         include_dashboard=False,
@@ -73,7 +88,6 @@ def connect(address: str | None) -> str:
         log_to_driver=False,
         logging_level=logging.ERROR,
     )
-    return "a local Ray on this machine"
 
 
 def _python_path() -> str:
