@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import PurePosixPath
 
 import pyarrow.fs
 
 from search.history import Journal, TrialRecord
+from search.mirror import Mirror
 from search.storage import SearchFolder
 
 _CHECKPOINTS = "trial_*/checkpoint_*"  # Tune's names, in folders that the driver names
@@ -17,13 +19,17 @@ _KEPT_WHILE_RUNNING = 2  # the older one is there in case that the newer cannot 
 class Checkpoints:
     """Deletes what nobody needs any more, and writes that down.
 
+    The log says so first, also the copy of it in a remote storage: whichever of the two a later
+    driver goes on from, what it needs is there.
+
     Args:
         journal: History and log.
         folder: Of the search.
+        mirror: Copies the log.
     """
 
-    def __init__(self, journal: Journal, folder: SearchFolder) -> None:
-        self._journal, self._folder = journal, folder
+    def __init__(self, journal: Journal, folder: SearchFolder, mirror: Mirror) -> None:
+        self._journal, self._folder, self._mirror = journal, folder, mirror
         self._best: TrialRecord | None = None
         for trial in journal.history.trials.values():  # what a killed driver had no time to delete
             if trial.checkpoints:
@@ -81,10 +87,13 @@ class Checkpoints:
         units = sorted(trial.checkpoints)
         for unit in units[: len(units) - n]:
             path = trial.checkpoints[unit]
-            self._delete(path)
             self._journal.write("deleted", trial=trial.number, unit=unit, path=path)
+            self._delete(path)
 
     def _delete(self, path: str) -> None:
+        self._mirror.after_copy(partial(self._delete_now, path))
+
+    def _delete_now(self, path: str) -> None:
         if self._folder.is_remote:
             filesystem, root = self._folder.remote()
             target = f"{root}/{path}"

@@ -138,12 +138,12 @@ def _run_legs(plan: Plan, share: Resources, console: Console) -> Limits:
         list(plan.points),
         plan.options.units,
     )
-    checkpoints = Checkpoints(journal, plan.folder)
+    mirror = Mirror(plan.folder)
+    checkpoints = Checkpoints(journal, plan.folder, mirror)
     dispatcher.on_closed = checkpoints.closed
     dispatcher.settle()
     limits = Limits(dispatcher, plan, share.gpus or share.cpus)
     progress = Progress(plan, dispatcher, console)
-    mirror = Mirror(plan.folder)
     board = TensorBoard(plan.folder.local, plan.space.params())
     watchdog = Watchdog(dispatcher, plan, limits, mirror, lambda: servable(share), progress.say)
     callback = TuneCallback(dispatcher, share, checkpoints, board, progress, limits, watchdog)

@@ -1,9 +1,15 @@
-"""Copies the event log to a remote storage while the search runs."""
+"""Copies the event log to a remote storage while the search runs.
+
+The head of a cluster may be lost together with its disk: then the copy is all that a later driver
+knows. So nothing is deleted from the storage before the copy says that it is.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import deque
+from collections.abc import Callable
 
 from search.storage import EVENTS, SearchFolder
 
@@ -26,6 +32,7 @@ class Mirror:
         self._folder = folder
         self._stop = threading.Event()
         self._copied = 0
+        self._waiting: deque[Callable[[], None]] = deque()
         self.error: str | None = None
         self.failing_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
@@ -37,14 +44,25 @@ class Mirror:
         while not self._stop.wait(wait):
             wait = max(_SECONDS, _SHARE * self._copy())
 
+    def after_copy(self, action: Callable[[], None]) -> None:
+        """Do something once all that the log says now is in the storage; at once if it is local."""
+        if self._folder.is_remote:
+            self._waiting.append(action)
+        else:
+            action()
+
     def _copy(self) -> float:
-        """Copy the log if it has grown; returns the seconds that it took."""
+        """Copy the log if it has grown, and do what waits for that; returns the seconds it took."""
         started = time.monotonic()
+        n_waiting = len(self._waiting)  # of what is appended from here on the copy may know nothing
         size = (self._folder.local / EVENTS).stat().st_size
-        if size == self._copied and self.error is None:
+        if size == self._copied and self.error is None and not n_waiting:
             return 0.0
         try:
             self._folder.publish_log()
+            for _ in range(n_waiting):
+                self._waiting[0]()
+                self._waiting.popleft()
         except OSError as error:  # the watchdog tells, and ends the search if it does not pass
             self.error = str(error)
             self.failing_since = self.failing_since or started
@@ -53,7 +71,8 @@ class Mirror:
         return time.monotonic() - started
 
     def close(self) -> None:
-        """End the thread; what is left to copy is left to `SearchFolder.publish`."""
+        """End the thread, and copy what is new; the rest is left to `SearchFolder.publish`."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
+            self._copy()

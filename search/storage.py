@@ -102,8 +102,13 @@ class SearchFolder:
     def publish_log(self) -> None:
         """Copy the log to a remote storage; it appears there whole."""
         filesystem, path = self.remote()
-        with filesystem.open_output_stream(f"{path}/{EVENTS}") as stream:
+        # An object appears whole; a file would be torn where the driver is killed.
+        is_file = isinstance(filesystem, pyarrow.fs.LocalFileSystem)
+        written = f"{path}/.{EVENTS}" if is_file else f"{path}/{EVENTS}"
+        with filesystem.open_output_stream(written) as stream:
             stream.write((self.local / EVENTS).read_bytes())
+        if is_file:
+            filesystem.move(written, f"{path}/{EVENTS}")
 
     def publish(self) -> None:
         """Copy log, TensorBoard files and results to a remote storage; nothing to do if local."""

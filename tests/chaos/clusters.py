@@ -59,6 +59,10 @@ class Nodes:
         """Kill all processes of a node."""
         self._cluster.remove_node(node, allow_graceful=False)
 
+    def kill_head(self) -> None:
+        """Kill all processes of the head node, which ends the cluster."""
+        self._cluster.remove_node(self._cluster.head_node, allow_graceful=False)
+
     def freeze(self, node: Any) -> None:
         """Stop all processes of a node where they are: it still is there, and does not answer."""
         processes = self.processes(node)

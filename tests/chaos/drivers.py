@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -15,6 +16,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import search.mirror
 from search.events import Event, read_events
 from search.options import parse
 from search.plan import Plan, make_plan
@@ -34,17 +36,17 @@ class Search:
     Args:
         folder: Made for it.
         options: Of `search/run.py`, but for storage, name and --resume.
-        storage: Where the search is kept; by default below the folder.
+        storage: Where the search is kept; by default below the folder. A URI is copied to often.
         **faults: How stubs behave; see `Faults`.
     """
 
     def __init__(
-        self, folder: Path, options: list[str], storage: Path | None = None, **faults: Any
+        self, folder: Path, options: list[str], storage: Path | str | None = None, **faults: Any
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         storage = storage or folder / "runs"
-        self.results = storage / "search"
+        self.results = Path(str(storage).removeprefix("file://")) / "search"
         self._given = options
         self.options = [*options, "--name", "search", "--storage", str(storage)]
         self.behave(**faults)
@@ -63,6 +65,16 @@ class Search:
     def log(self) -> Path:
         """The event log."""
         return self.results / EVENTS
+
+    @property
+    def disk(self) -> Path:
+        """What drivers keep on their own disk."""
+        return self.folder / "disk"
+
+    @property
+    def own_events(self) -> list[Event]:
+        """All events of a driver whose storage is remote; `events` are those copied to there."""
+        return [e for log in self.disk.glob(f"*/*/search/{EVENTS}") for e in read_events(log)]
 
     @property
     def events(self) -> list[Event]:
@@ -151,6 +163,9 @@ def _drive(folder: Path, options: list[str]) -> None:
         os.dup2(printed.fileno(), 2)
     from tests.chaos import stub_search
 
+    (folder / "disk").mkdir(exist_ok=True)
+    tempfile.tempdir = str(folder / "disk")
+    search.mirror._SECONDS = 0.5  # or a search of seconds would end before the first copy
     status = stub_search.run(folder / "faults.json", options)
     sys.stdout.flush()
     os._exit(status)

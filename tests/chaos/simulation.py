@@ -13,6 +13,7 @@ from search.curves import TensorBoard
 from search.dispatch import Dispatcher
 from search.events import Event
 from search.history import History, Journal
+from search.mirror import Mirror
 from search.plan import Plan
 from search.resume import header
 from search.searcher import make_proposer, make_scheduler
@@ -113,7 +114,7 @@ def run(
         look: Called after every leg that is handed out.
     """
     dispatcher = make_dispatcher(plan, journal)
-    checkpoints = Checkpoints(journal, plan.folder)
+    checkpoints = Checkpoints(journal, plan.folder, Mirror(plan.folder))
     dispatcher.on_closed = checkpoints.closed
     dispatcher.settle()
     places: list[_Place] = []

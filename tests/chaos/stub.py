@@ -94,7 +94,8 @@ class StubTrainable(tune.Trainable):
         self._fails = n_before < self.faults.start_errors.get(str(self._trial), 0)
         for path in config["checkpoints"]:
             try:
-                text = (Path(config["storage"]) / path / CHECKPOINT_FILE).read_text()
+                folder = config["storage"].removeprefix("file://")
+                text = (Path(folder) / path / CHECKPOINT_FILE).read_text()
                 self._unit = json.loads(text.rstrip("."))["unit"]
                 break
             except (OSError, ValueError) as error:

@@ -20,7 +20,7 @@ from tests.chaos import node_faults
 from tests.chaos.clusters import Nodes
 from tests.chaos.drivers import Search, kill
 from tests.chaos.simulation import simulate
-from tests.chaos.verify import differences, figures, orphans, replay
+from tests.chaos.verify import differences, figures, orphans, repeated, replay
 
 pytestmark = pytest.mark.slow
 
@@ -92,6 +92,47 @@ def test_a_killed_node_costs_each_of_its_trials_one_unit(nodes: Nodes, tmp_path:
     assert found.trials == 12
     assert found.is_good, found
     assert replay(search.events, search.plan()) == []
+
+
+def test_a_lost_head_costs_what_the_bucket_did_not_know(tmp_path: Path) -> None:
+    """The copy of the log is all that is left of the head; checkpoints have gone on without it."""
+    options = [*OPTIONS, "--trials", "8", "--max-concurrent", "1"]
+    search = Search(tmp_path, options, storage=f"file://{tmp_path}/bucket", seconds=0.1)
+    with Nodes() as nodes:
+        nodes.add(gpus=1)
+        driver = search.start("--address", nodes.address)
+        assert search.wait_for(driver, lambda: needs_what_is_deleted(search))
+        kill(driver)
+        nodes.kill_head()
+    copied, begun = search.events, units_begun(search)
+    assert len(copied) < len(search.own_events)
+    shutil.rmtree(search.disk)
+    with Nodes(head_cpus=1) as nodes:
+        assert search.run("--address", nodes.address) == 0, search.printed
+    assert search.events[: len(copied)] == copied
+    found = figures(search.events, search.units)
+    assert (found.trials, found.lost, found.suggested_twice, found.overlapping) == (8, 0, 0, 0)
+    assert count(search.events, "lost") == 0
+    known = History(copied).trials
+    ended = {t.number for t in known.values() if t.status in ("done", "stopped", "failed")}
+    saved = {t.number: max(t.checkpoints, default=0) for t in known.values()}
+    expected = sum(last - saved.get(n, 0) for n, last in begun.items() if n not in ended)
+    assert sum(repeated(search.units).values()) == expected > 0
+    assert differences(uninterrupted(search), search.events) == []
+    assert orphans(search.events, search.results) == 0
+
+
+def needs_what_is_deleted(search: Search) -> bool:
+    """Whether the copied log goes on from a checkpoint that the driver needs no more."""
+    trials = History(search.events).trials.values()
+    needed = {t.checkpoints[max(t.checkpoints)] for t in trials if t.checkpoints and t.is_open}
+    return any(e["event"] == "deleted" and e["path"] in needed for e in search.own_events)
+
+
+def units_begun(search: Search) -> dict[int, int]:
+    """Return trial -> the last unit that it began."""
+    begun = [line for line in search.units if line["what"] == "begun"]
+    return {line["trial"]: line["unit"] for line in begun}
 
 
 @pytest.mark.parametrize("damage", ["all", "torn"])

@@ -18,6 +18,7 @@ from search.checkpoints import Checkpoints
 from search.cluster import Resources
 from search.history import TrialRecord
 from search.limits import Limits
+from search.mirror import Mirror
 from search.plan import Plan
 from trainable.ray_trainable import NUMBERS
 
@@ -50,7 +51,7 @@ class Tuned:
         self.drained: list[tuple[str, str, float]] = []
         self.scheduler = TuneScheduler(self.dispatcher, lambda *node: self.drained.append(node))
         self.board, self.progress, self.watchdog = Seen(), Seen(), Seen()
-        checkpoints = Checkpoints(search.journal, plan.folder)
+        checkpoints = Checkpoints(search.journal, plan.folder, Mirror(plan.folder))
         self.dispatcher.on_closed = checkpoints.closed
         self.callback = TuneCallback(
             self.dispatcher,

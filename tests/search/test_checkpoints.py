@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.checkpoints import Checkpoints
-from search.events import Event
+from search.events import Event, EventLog, read_events
 from search.history import History, Journal, Status
-from search.storage import SearchFolder
+from search.mirror import Mirror
+from search.storage import EVENTS, SearchFolder
 
 
 class Stored:
@@ -24,7 +25,7 @@ class Stored:
 
     def __init__(self, search: Any, folder: SearchFolder) -> None:
         self.search, self.folder = search, folder
-        self.kept = Checkpoints(search.journal, folder)
+        self.kept = Checkpoints(search.journal, folder, Mirror(folder))
         dispatcher = search.dispatcher
         dispatcher.on_closed = self.kept.closed
         told = dispatcher.saved
@@ -126,7 +127,7 @@ def folder(tmp_path: Path) -> SearchFolder:
 def test_what_a_trial_keeps(folder: SearchFolder, status: Status, kept: list[int]) -> None:
     journal = Journal(History(saved(0, 1, 2, 3)))
     trial = journal.history.trials[0]
-    checkpoints = Checkpoints(journal, folder)
+    checkpoints = Checkpoints(journal, folder, Mirror(folder))
     trial.status = status
     (checkpoints.saved if status == "running" else checkpoints.closed)(trial)
     assert list(trial.checkpoints) == kept
@@ -135,7 +136,8 @@ def test_what_a_trial_keeps(folder: SearchFolder, status: Status, kept: list[int
 def test_the_best_that_is_done_is_kept_whichever_ends_last(folder: SearchFolder) -> None:
     for order in ((0, 1, 2), (2, 1, 0), (1, 2, 0)):
         journal = Journal(History([e for n in range(3) for e in saved(n, 1)]))
-        checkpoints, trials = Checkpoints(journal, folder), journal.history.trials
+        checkpoints = Checkpoints(journal, folder, Mirror(folder))
+        trials = journal.history.trials
         for number in order:
             trials[number].status = "done"
             checkpoints.closed(trials[number])
@@ -147,29 +149,37 @@ def test_a_later_driver_deletes_what_the_killed_one_left(folder: SearchFolder) -
     for n, status in enumerate(("done", "done", "stopped", "interrupted")):
         events.append({"event": "ended", "time": 0.0, "trial": n, "status": status, "error": None})
     journal = Journal(History(events))
-    Checkpoints(journal, folder)
+    Checkpoints(journal, folder, Mirror(folder))
     assert [n for n, t in journal.history.trials.items() if t.checkpoints] == [1, 3]
 
 
-def test_what_is_deleted_is_gone_from_a_remote_storage(tmp_path: Path) -> None:
+@pytest.fixture
+def remote(tmp_path: Path) -> SearchFolder:
+    """A search whose storage is reached as a remote one is."""
     folder = SearchFolder("search", f"file://{tmp_path / 'store'}", tmp_path / "local")
+    folder.make()
+    return folder
+
+
+def test_what_is_deleted_is_gone_from_a_remote_storage_once_its_log_says_so(
+    remote: SearchFolder, tmp_path: Path
+) -> None:
     paths = [tmp_path / "store" / "search" / "t0" / str(unit) for unit in (1, 2, 3)]
     for path in paths[:2]:  # the third is gone already: nothing to be told of
         path.mkdir(parents=True)
         (path / "model").write_text("weights")
-    written: list[Event] = []
-
-    class Log:
-        def append(self, event: Event) -> None:
-            written.append(event)
-
-    journal = Journal(History(saved(0, 1, 2, 3)), Log())  # type: ignore[arg-type]
+    log = EventLog(remote.local / EVENTS)
+    mirror = Mirror(remote)
+    journal = Journal(History(saved(0, 1, 2, 3)), log)
     trial = journal.history.trials[0]
     trial.status = "failed"
-    Checkpoints(journal, folder)
-    assert not any(path.exists() for path in paths)
-    deleted = [(event["event"], event["unit"], event["path"]) for event in written]
+    Checkpoints(journal, remote, mirror)
+    deleted = [(event["event"], event["unit"], event["path"]) for event in read_events(log.path)]
     assert deleted == [("deleted", unit, f"t0/{unit}") for unit in (1, 2, 3)]
+    assert all(path.exists() for path in paths[:2])
+    mirror.close()
+    assert (tmp_path / "store" / "search" / EVENTS).read_bytes() == log.path.read_bytes()
+    assert not any(path.exists() for path in paths)
 
 
 @pytest.mark.parametrize("is_remote", [False, True])
@@ -189,7 +199,11 @@ def test_what_the_log_does_not_know_is_swept(tmp_path: Path, is_remote: bool) ->
         (root / path / "model").write_text("weights")
     journal = Journal(History(saved(0, 1)))
     journal.history.trials[0].checkpoints = {1: known}
-    Checkpoints(journal, folder).sweep()
+    folder.make()
+    EventLog(folder.local / EVENTS).close()
+    mirror = Mirror(folder)
+    Checkpoints(journal, folder, mirror).sweep()
+    mirror.close()
     there = {str(path.parent.relative_to(root)) for path in root.rglob("model")}
     assert there == {known, "tensorboard/trial_0000", "trial_0002_c/notes"}
 
@@ -197,4 +211,8 @@ def test_what_the_log_does_not_know_is_swept(tmp_path: Path, is_remote: bool) ->
 def test_sweeping_before_anything_was_written_is_no_error(tmp_path: Path) -> None:
     for storage in (str(tmp_path), f"file://{tmp_path}/store"):
         folder = SearchFolder("search", storage, tmp_path / "search")
-        Checkpoints(Journal(History()), folder).sweep()
+        folder.make()
+        EventLog(folder.local / EVENTS).close()
+        mirror = Mirror(folder)
+        Checkpoints(Journal(History()), folder, mirror).sweep()
+        mirror.close()

@@ -31,6 +31,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     return clock
 
 
+def idle(folder: SearchFolder) -> Mirror:
+    """Return a mirror whose thread has ended."""
+    mirror = Mirror(folder)
+    mirror._stop.set()
+    mirror._thread.join()
+    return mirror
+
+
 def grow(folder: SearchFolder) -> None:
     log = EventLog(folder.local / EVENTS)
     log.append(new_event("resumed"))
@@ -60,8 +68,7 @@ def waits(mirror: Mirror, count: int) -> list[float]:
 def test_the_log_is_copied_whenever_it_has_grown(
     folder: SearchFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mirror = Mirror(folder)
-    mirror.close()
+    mirror = idle(folder)
     mirror._copy()
     assert copied(folder) == (folder.local / EVENTS).read_bytes()
     grow(folder)
@@ -82,8 +89,7 @@ def test_it_copies_every_ten_seconds_and_less_often_where_that_takes_long(
         grow(folder)
 
     monkeypatch.setattr(SearchFolder, "publish_log", publish_log)
-    mirror = Mirror(folder)
-    mirror.close()
+    mirror = idle(folder)
     assert waits(mirror, 3) == pytest.approx([10.0, 10.0, 60.0, 10.0])
 
 
@@ -94,8 +100,7 @@ def test_it_remembers_since_when_the_storage_refuses(
         clock.now += 1
         raise OSError(f"refused at {clock.now:.0f}")
 
-    mirror = Mirror(folder)
-    mirror.close()
+    mirror = idle(folder)
     mirror._copy()
     with monkeypatch.context() as patch:
         patch.setattr(SearchFolder, "publish_log", refuse)
@@ -109,11 +114,42 @@ def test_it_remembers_since_when_the_storage_refuses(
     assert copied(folder) == (folder.local / EVENTS).read_bytes()
 
 
+def test_what_waits_for_a_copy_is_done_after_it_and_again_where_it_failed(
+    folder: SearchFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror = idle(folder)
+    done: list[tuple[str, bytes]] = []
+
+    def act(name: str) -> Callable[[], None]:
+        return lambda: done.append((name, copied(folder)))
+
+    def refuse() -> None:
+        if not mirror.error:
+            raise OSError("may not delete")
+
+    grow(folder)
+    for action in (act("first"), refuse, act("third")):
+        mirror.after_copy(action)
+    assert done == []
+    with monkeypatch.context() as patch:
+        patch.setattr(SearchFolder, "publish_log", lambda self: (folder.local / "no").read_bytes())
+        mirror._copy()
+    assert done == []
+    mirror.error = None
+    mirror._copy()
+    whole = (folder.local / EVENTS).read_bytes()
+    assert (mirror.error, done) == ("may not delete", [("first", whole)])
+    mirror._copy()
+    assert (mirror.error, done) == (None, [("first", whole), ("third", whole)])
+    mirror.after_copy(act("last"))  # though the log has not grown since
+    mirror._copy()
+    assert [name for name, _ in done] == ["first", "third", "last"]
+
+
 def test_a_storage_that_is_gone_is_an_error_and_no_end_of_the_thread(
     folder: SearchFolder, tmp_path: Path
 ) -> None:
-    mirror = Mirror(folder)
-    mirror.close()
+    mirror = idle(folder)
     store = tmp_path / "store"
     (store / "search").rmdir()
     store.rmdir()
@@ -128,6 +164,9 @@ def test_a_local_search_has_nothing_to_copy(
 ) -> None:
     mirror = Mirror(SearchFolder("search", str(tmp_path), tmp_path / "search"))
     assert not mirror._thread.is_alive()
+    done: list[str] = []
+    mirror.after_copy(lambda: done.append("at once"))
+    assert done == ["at once"]
     mirror.close()
 
 
