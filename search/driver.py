@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import time
 from dataclasses import asdict
@@ -86,7 +87,8 @@ def run_search(plan: Plan, console: Console) -> int:
     if options.resume:
         check_resumable(plan)
     try:
-        console.print(f"using {connect(options.address)}")
+        console.print(f"using {connect(options.address)}", markup=False)
+        _end_in_order_on_sigterm()
         share = resources(options, plan.n_trials)
         console.print(
             f"search {plan.folder.uri}: {plan.n_trials} trials, {share.max_concurrent} at a time, "
@@ -100,6 +102,7 @@ def run_search(plan: Plan, console: Console) -> int:
         limits = _run_legs(plan, share, console)
     finally:
         ray.shutdown()
+        _end_in_order_on_sigterm()
     events = read_events(plan.folder.local / EVENTS)
     history = History(events)
     winner = write_results(plan, history, actor_seconds(events))
@@ -111,6 +114,14 @@ def run_search(plan: Plan, console: Console) -> int:
         console.print(f"it ended early: {limits.reached}", markup=False)
     console.print(summary(plan, list(history.trials.values()), winner), markup=False)
     return 1 if winner is None or limits.is_failure else 0
+
+
+def _end_in_order_on_sigterm() -> None:
+    """Let SIGTERM end a search as Ctrl-C does: `ray job stop`, Slurm and Kubernetes send it.
+
+    Ray would exit at once: `ray.init` sets its own handler, and `ray.shutdown` the default.
+    """
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
 
 
 def _open_journal(plan: Plan, share: Resources, log: EventLog) -> Journal:

@@ -340,6 +340,17 @@ def find_health_checks(cluster: Cluster) -> list[str]:
     return problems
 
 
+def find_job_stop(cluster: Cluster) -> list[str]:
+    """A head on which `ray job stop` would kill a search that has begun to write its results."""
+    seconds = [
+        int(value)
+        for key, command in start_commands(cluster)
+        if key == "head_start_ray_commands"
+        for value in re.findall(r"export [^;&]*\bRAY_JOB_STOP_WAIT_TIME_S=(\d+)", command)
+    ]
+    return [] if seconds and min(seconds) >= 60 else [f"head: `ray job stop` waits for {seconds} s"]
+
+
 def find_scratch(cluster: Cluster) -> list[str]:
     """Workers whose temporary files and caches stay on the root disk."""
     start = [command for key, command in start_commands(cluster) if key.startswith("worker")]
@@ -505,6 +516,8 @@ BREAKAGES: list[tuple[Check, Callable[[Cluster], None]]] = [
     (find_health_checks, replace_in(HEAD_START, "health_check_timeout_ms=3000", "")),
     (find_health_checks, replace_in(HEAD_START, "period_ms=1000", "period_ms=4000")),
     (find_health_checks, replace_in(HEAD_START, "export ", "")),
+    (find_job_stop, replace_in(HEAD_START, "RAY_JOB_STOP_WAIT_TIME_S=120", "")),
+    (find_job_stop, replace_in(HEAD_START, "WAIT_TIME_S=120", "WAIT_TIME_S=3")),
     (find_scratch, replace_in(WORKER_START, "TMPDIR=", "TMP=")),
     (find_scratch, replace_in(WORKER_START, "HF_HOME=$nvme", "HF_HOME=$HOME")),
     (find_sharing, replace_in(WORKER_START, "nvidia-cuda-mps-control -d", "true")),
@@ -582,9 +595,10 @@ def test_contradicting_pin_is_found(command: str, n_problems: int) -> None:
     assert len(find_wrong_pins(cluster, requirements)) == n_problems
 
 
-def test_cluster_extra_brings_boto3() -> None:
-    extra = load_requirements()["cluster"]
-    assert "boto3" in {canonicalize_name(req.name) for req in extra}
+def test_cluster_extra_brings_what_ray_up_and_ray_job_need() -> None:
+    extra = {canonicalize_name(req.name): req.extras for req in load_requirements()["cluster"]}
+    assert "boto3" in extra
+    assert "default" in extra["ray"]
 
 
 def test_pyproject_fixes_what_all_machines_must_share() -> None:

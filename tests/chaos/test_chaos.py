@@ -69,6 +69,22 @@ def test_killed_drivers_leave_no_trace(new_search: NewSearch) -> None:
     assert failed, "choose another seed: no loss was NaN"
 
 
+def test_sigterm_ends_a_search_in_order(new_search: NewSearch) -> None:
+    search = new_search(seconds=0.3)
+    driver = search.start()
+    assert search.wait_for(driver, lambda: len(search.units) >= 8)
+    driver.terminate()
+    driver.join()
+    assert driver.exitcode == 0, search.printed
+    assert "rank trial units" in search.printed
+    assert "Traceback" not in search.printed
+    assert search.events[-1]["event"] == "closed"
+    trials = History(search.events).trials.values()
+    assert "interrupted" in {trial.status for trial in trials}
+    assert "running" not in {trial.status for trial in trials}
+    assert (search.results / "best.json").exists()
+
+
 def test_a_killed_worker_costs_one_unit(new_search: NewSearch) -> None:
     search = new_search(seconds=0.3)
     driver = search.start()
