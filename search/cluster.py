@@ -14,13 +14,10 @@ import ray
 import yaml
 
 from search.access import NoToken, knock
+from search.local_ray import PRIVATE, is_private, start_local
 from search.options import SearchOptions
 from trainable.errors import InputError
 
-# Tune moves little through the object store; Ray's default would take 30 % of the memory.
-_OBJECT_STORE_BYTES = 200_000_000
-# Marks the local Ray of one search: another must not join it, since it ends with that search.
-_PRIVATE = "private_to_one_search"
 _HEAD = "node:__internal_head__"  # a resource of the head node
 _KINDS = ("CPU", "GPU")
 _FINEST = 1e-4  # of a resource, as Ray counts
@@ -58,7 +55,7 @@ def connect(address: str | None) -> str:
             knock(named or "auto")
             ray.init(address=named or "auto", log_to_driver=False, logging_level=logging.ERROR)
             shared = ray.cluster_resources()  # type: ignore[no-untyped-call]
-            if named or _PRIVATE not in shared:
+            if named or PRIVATE not in shared:
                 return f"the cluster at {ray.get_runtime_context().gcs_address}"
             ray.shutdown()
         except ConnectionError as error:
@@ -73,32 +70,8 @@ def connect(address: str | None) -> str:
                     f"the Ray cluster at {named!r} asks for a token: {error}"
                 ) from error
             note = f" (a cluster that runs here asks for a token: {error})"
-    _start_local()
+    start_local()
     return f"a local Ray on this machine{note}"
-
-
-def _start_local() -> None:
-    ray.init(
-        address="local",
-        include_dashboard=False,
-        object_store_memory=_OBJECT_STORE_BYTES,
-        resources={_PRIVATE: 1.0},
-        # Workers find this checkout whether it is installed or not, and wherever they are started.
-        runtime_env={"env_vars": {"PYTHONPATH": _python_path()}},
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
-
-
-def _python_path() -> str:
-    given = os.environ.get("PYTHONPATH")
-    root = str(Path(__file__).resolve().parents[1])
-    return f"{root}{os.pathsep}{given}" if given else root
-
-
-def is_private() -> bool:
-    """Return whether Ray is the local one of this search: this machine, and nothing else."""
-    return _PRIVATE in ray.cluster_resources()  # type: ignore[no-untyped-call]
 
 
 def alive_nodes() -> list[dict[str, Any]]:

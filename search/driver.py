@@ -12,6 +12,7 @@ from dataclasses import asdict
 import ray
 from ray import tune
 from ray.tune import TuneError
+from ray.tune.execution import class_cache
 from rich.console import Console
 
 from search.bridge import METRIC, MODE, LimitStopper, TuneCallback, TuneScheduler, TuneSearcher
@@ -183,6 +184,9 @@ def _tune(
 ) -> None:
     os.environ.update(_ENVIRONMENT)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(share.max_concurrent)
+    # Tune would send them to trials in a way that Ray logs. Nodes have their own, or a role.
+    keys = {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")}
+    class_cache.ENV_VARS_TO_PROPAGATE -= keys
     tune.run(
         MultitaskTrainable,
         name=plan.folder.name,

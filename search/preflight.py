@@ -20,7 +20,8 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search import node_facts
-from search.cluster import Resources, alive_nodes, is_private, places
+from search.cluster import Resources, alive_nodes, places
+from search.local_ray import is_private
 from search.node_facts import Answer, look
 from search.node_problems import SHARE, SILENT, Problem, compare, text
 from search.options import SearchOptions

@@ -73,7 +73,7 @@ class Nodes:
     def processes(self, node: Any) -> list[int]:
         """Return the raylet of a node, its workers, and what else it has started."""
         raylet = int(node.all_processes["raylet"][0].process.pid)
-        return [raylet, *_children(raylet)]
+        return [raylet, *children(raylet)]
 
 
 def _send(process: int, number: signal.Signals) -> None:
@@ -81,7 +81,7 @@ def _send(process: int, number: signal.Signals) -> None:
         os.kill(process, number)
 
 
-def _children(process: int) -> list[int]:
+def children(process: int) -> list[int]:
     """Return all processes below one."""
     found = []
     for entry in Path("/proc").iterdir():
@@ -91,5 +91,5 @@ def _children(process: int) -> list[int]:
             except OSError:
                 continue
             if int(stat[1]) == process:
-                found += [int(entry.name), *_children(int(entry.name))]
+                found += [int(entry.name), *children(int(entry.name))]
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -186,14 +187,31 @@ def test_ctrl_c_leaves_whole_results(
     assert not list(folder.rglob("*.tmp"))
 
 
+class Hostile:
+    """A pickle of it makes a folder where it is read."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.trace),)
+
+
 def test_a_search_that_was_interrupted_goes_on_where_it_stopped(
-    interrupted: tuple[Path, subprocess.CompletedProcess[str]],
+    interrupted: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     folder, _ = interrupted
     first = records(before_resume(folder))
+    trace = tmp_path / "trace"
+    hostile = pickle.dumps(Hostile(trace))
     for path in folder.iterdir():
         if path.is_file() and path.name != EVENTS:  # what Tune and we wrote: nobody reads it
-            path.write_bytes(b"torn")
+            path.write_bytes(hostile)
+    # Where Ray would look: beside the log, in folders of trials and in checkpoints.
+    checkpoints = [path.parent for path in folder.rglob("state.json")]
+    for place in {folder, *checkpoints, *(path.parent for path in checkpoints)}:
+        for name in ("tuner", "trainable", "params", "searcher-state", ".metadata", "error"):
+            (place / f"{name}.pkl").write_bytes(hostile)
     assert main([*OPTIONS, "--storage", str(folder.parent), "--resume", "--quiet"]) == 0
     events = read_events(folder / EVENTS)
     assert_whole(events, n_trials=4)
@@ -206,6 +224,9 @@ def test_a_search_that_was_interrupted_goes_on_where_it_stopped(
     goes_on = [e for e in events if e["event"] == "started"][sum(not t.is_open for t in first) :]
     assert any(event["unit"] > 0 for event in goes_on)
     assert read_best(folder / "best.json").units == 3
+    assert not trace.exists()
+    pickle.loads(hostile)
+    assert trace.exists()
 
 
 def assert_whole(events: list[Event], n_trials: int) -> None:

@@ -123,7 +123,7 @@ def test_a_strangers_cluster_on_this_machine_is_left_alone(monkeypatch: pytest.M
 
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(cluster, "knock", refuse)
-    monkeypatch.setattr(cluster, "_start_local", lambda: None)
+    monkeypatch.setattr(cluster, "start_local", lambda: None)
     found = cluster.connect(None)
     assert found.startswith("a local Ray on this machine (a cluster that runs here asks for a tok")
     monkeypatch.setenv("RAY_ADDRESS", "auto")

@@ -1,0 +1,182 @@
+"""What the README promises under "Security", and no other test shows."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from search.events import read_events
+from search.storage import EVENTS
+from tests.chaos.clusters import children
+
+# Functions that run what they read, by how they are called.
+RUNS_ANYTHING = re.compile(
+    r"(c?pickle|cloudpickle|dill|joblib|marshal)\.(loads?|Unpickler)|shelve\.open|eval|exec"
+    r"|yaml\.(load|load_all|full_load|unsafe_load)|os\.(system|popen)|(pd|pandas)\.read_pickle"
+)
+UNLESS = {"torch.load": ("weights_only", True)}
+NEVER = {"trust_remote_code": True, "allow_pickle": True, "shell": True, "weights_only": False}
+
+
+def dangers(source: str) -> list[str]:
+    """Return the calls that would run what is read."""
+    found = []
+    for call in ast.walk(ast.parse(source)):
+        if isinstance(call, ast.Call):
+            name = ast.unparse(call.func)
+            given = {
+                k.arg: k.value.value for k in call.keywords if isinstance(k.value, ast.Constant)
+            }
+            needed = UNLESS.get(name)
+            if (
+                RUNS_ANYTHING.fullmatch(name)
+                or (needed and given.get(needed[0]) is not needed[1])
+                or any(given.get(key) is value for key, value in NEVER.items())
+            ):
+                found.append(f"line {call.lineno}: {ast.unparse(call)}")
+    # `from pickle import load` would hide the call.
+    for line in ast.walk(ast.parse(source)):
+        if isinstance(line, ast.ImportFrom):
+            names = [f"{line.module}.{name.name}" for name in line.names]
+            found += [f"line {line.lineno}: {n}" for n in names if RUNS_ANYTHING.fullmatch(n)]
+    return found
+
+
+@pytest.mark.parametrize("package", ["search", "spaces", "trainable"])
+def test_nothing_that_is_read_is_run(repository: Path, package: str) -> None:
+    files = sorted((repository / package).rglob("*.py"))
+    assert files
+    assert {p.name: d for p in files if (d := dangers(p.read_text(encoding="utf-8")))} == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "pickle.load(file)",
+        "cloudpickle.loads(data)",
+        "from pickle import load",
+        "pickle.Unpickler(file)",
+        "torch.load(path)",
+        "torch.load(path, weights_only=False)",
+        "yaml.load(text, yaml.Loader)",
+        "eval(text)",
+        "AutoModel.from_pretrained(name, trust_remote_code=True)",
+        "np.load(path, allow_pickle=True)",
+        "subprocess.run(command, shell=True)",
+        "os.system(command)",
+    ],
+)
+def test_a_danger_is_found(line: str) -> None:
+    assert dangers(line)
+
+
+def test_what_is_safe_is_left_alone() -> None:
+    assert dangers("model.eval(); torch.load(p, weights_only=True); yaml.safe_load(t)") == []
+
+
+SECRETS = {
+    "AWS_ACCESS_KEY_ID": "planted-key-id",
+    "AWS_SECRET_ACCESS_KEY": "planted-secret-key",
+    "AWS_SESSION_TOKEN": "planted-session-token",
+    "HF_TOKEN": "hf_planted_token",
+}
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A search on this machine by a user who has secrets.
+
+    Attributes:
+        listening: Addresses on which its processes listened while a trial ran.
+        token: The file that holds the token of its Ray.
+        written: Path -> content of what it has written, Ray's logs included; and what it printed.
+    """
+
+    listening: list[str]
+    token: Path
+    written: dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def finished(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
+    folder = tmp_path_factory.mktemp("user")
+    logs = Path(tempfile.mkdtemp(dir="/tmp"))  # Ray's sockets need a short path
+    home, storage = folder / "home", folder / "runs"
+    home.mkdir()
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("RAY_")}
+    options = [
+        *("--space", "smoke", "--budget", "20000", "--units", "1", "--trials", "1", "--quiet"),
+        *("--address", "local", "--name", "search", "--storage", str(storage)),
+    ]
+    with subprocess.Popen(
+        [sys.executable, "search/run.py", *options],
+        cwd=repository,
+        env={**kept, **SECRETS, "HOME": str(home), "RAY_TMPDIR": str(logs)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        wait_for_trial(storage / "search" / EVENTS, process)
+        found = listening([process.pid, *children(process.pid)])
+        printed, _ = process.communicate()
+    assert process.returncode == 0, printed.decode()
+    paths = [path for root in (storage, logs) for path in root.rglob("*") if path.is_file()]
+    written = {str(path): path.read_bytes() for path in paths} | {"printed": printed}
+    yield Finished(found, home / ".ray" / "auth_token", written)
+    shutil.rmtree(logs)
+
+
+def wait_for_trial(log: Path, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a trial has a place."""
+    while process.poll() is None:
+        if log.exists() and any(e["event"] == "started" for e in read_events(log)):
+            return
+        time.sleep(0.05)
+
+
+def listening(processes: list[int]) -> list[str]:
+    """Return the addresses on which processes listen for TCP, as the kernel writes them."""
+    sockets = set()
+    for process in processes:
+        for file in Path(f"/proc/{process}/fd").glob("*"):
+            if file.is_symlink() and (found := re.match(r"socket:\[(\d+)\]", os.readlink(file))):
+                sockets.add(found[1])
+    lines = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in sockets:
+                lines.append(fields[1].partition(":")[0])
+    return lines
+
+
+@pytest.mark.slow
+def test_a_local_search_listens_on_the_loopback_only(finished: Finished) -> None:
+    assert len(finished.listening) >= 4  # of GCS and raylet alone
+    loopback = {"0100007F", "0000000000000000FFFF00000100007F", "0" * 24 + "01000000"}
+    assert set(finished.listening) <= loopback
+
+
+@pytest.mark.slow
+def test_no_secret_is_in_what_a_search_writes_or_in_the_logs_of_ray(finished: Finished) -> None:
+    names = {Path(path).name for path in finished.written}
+    assert {EVENTS, "best.json", "report.md", "raylet.out", "runtime_env_agent.log"} <= names
+    secrets = [*SECRETS.values(), finished.token.read_text()]
+    for path, content in finished.written.items():
+        assert not [secret for secret in secrets if secret.encode() in content], path
+
+
+@pytest.mark.slow
+def test_only_the_user_may_read_the_token(finished: Finished) -> None:
+    assert finished.token.stat().st_mode & 0o777 == 0o600
+    assert len(finished.token.read_text()) >= 32
