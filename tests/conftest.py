@@ -21,8 +21,8 @@ from spaces.walk import Value, rebuild
 from trainable.component import Choice, Domain, IntRange
 from trainable.corpus import Rows
 from trainable.data.sample import generate_sample
+from trainable.files import CACHE_VARIABLE
 from trainable.run_config import RunConfig
-from trainable.stages.store import CACHE_VARIABLE
 from trainable.workbench import Workbench, open_workbench
 
 REPOSITORY = Path(__file__).resolve().parents[1]

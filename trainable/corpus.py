@@ -107,6 +107,30 @@ class Corpus:
         tags = torch.cat(self._tags)
         self.tags = tags.to(device) if tags.any() else None
 
+    @classmethod
+    def placed(
+        cls,
+        fingerprint: str,
+        tokens: Tensor,
+        tags: Tensor | None,
+        splits: dict[Split, dict[TrainName, Rows]],
+        device: torch.device,
+    ) -> Corpus:
+        """Return the corpus whose parts another process has laid out; on the CPU nothing is copied.
+
+        Args:
+            fingerprint: As `PreparedData.fingerprint`.
+            tokens: (n_tokens,) int32; it begins with [CLS], [SEP].
+            tags: (n_tokens,) uint8, or None.
+            splits: Where sentences lie in it.
+            device: Where tokens and batches live.
+        """
+        corpus = cls.__new__(cls)
+        corpus.device, corpus.fingerprint, corpus.splits = device, fingerprint, splits
+        corpus.tokens = tokens.to(device)
+        corpus.tags = None if tags is None else tags.to(device)
+        return corpus
+
     def with_dev_in_train(self) -> Corpus:
         """Return a view in which `train` holds the labelled examples of dev, too."""
         other = copy.copy(self)

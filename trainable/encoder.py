@@ -19,7 +19,7 @@ from trainable.component import Choice, Component, FloatRange
 from trainable.data.tokenize import MAX_SENTENCE_TOKENS, load_tokenizer, train_wordpiece
 from trainable.dropout import Dropout
 from trainable.errors import InputError
-from trainable.weights import Parameters, read_shape, read_weights
+from trainable.weights import Parameters, read_shape, shared_weights
 
 TINY = "tiny"
 LONGEST_SEQUENCE = 2 * MAX_SENTENCE_TOKENS + 3  # [CLS] s1 [SEP] s2 [SEP]
@@ -53,7 +53,7 @@ class Pretrained:
     Attributes:
         shape: Sizes.
         tokenizer: WordPiece tokenizer.
-        parameters: Name -> float32 tensor on the CPU.
+        parameters: Name -> float32 tensor on the CPU, one for all processes of a node.
     """
 
     shape: BertShape
@@ -69,7 +69,7 @@ def load_pretrained(config: EncoderConfig, sentences: Iterable[str]) -> Pretrain
         sentences: Training text; read only by `tiny`, which has its WordPiece trained on it.
 
     Raises:
-        InputError: The source cannot be had, or is no BERT.
+        InputError: The source cannot be had, or is no BERT; the cache cannot be written to.
     """
     if config.source == TINY:
         return _tiny(train_wordpiece(sentences, _TINY_VOCABULARY))
@@ -86,7 +86,7 @@ def load_pretrained(config: EncoderConfig, sentences: Iterable[str]) -> Pretrain
             f"encoder {config.source!r}: it has {shape.max_position_embeddings} positions, a pair "
             f"of sentences may need {LONGEST_SEQUENCE}; choose another encoder"
         )
-    return Pretrained(shape, tokenizer, read_weights(folder, shape))
+    return Pretrained(shape, tokenizer, shared_weights(folder, shape))
 
 
 def pinned(config: EncoderConfig) -> EncoderConfig:

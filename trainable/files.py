@@ -1,4 +1,4 @@
-"""Files appear whole: written under a temporary name, then renamed. And JSON that a user gave."""
+"""Files appear whole: written under a temporary name, then renamed. And where caches are."""
 
 from __future__ import annotations
 
@@ -11,6 +11,16 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from trainable.errors import InputError
+
+CACHE_VARIABLE = "MTBERT_CACHE"
+
+
+def cache_folder() -> Path:
+    """Return the folder of what can be computed again: $MTBERT_CACHE, or below the user's cache."""
+    if own := os.environ.get(CACHE_VARIABLE):
+        return Path(own).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "multitask-bert-search"
 
 
 def read_json(path: Path, if_missing: str) -> Any:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from trainable.files import cache_folder
 from trainable.run_config import RunConfig
 from trainable.stages.prefix import run_prefix
-from trainable.stages.store import cache_folder
 from trainable.weights import Parameters
 from trainable.workbench import Workbench
 

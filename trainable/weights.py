@@ -6,6 +6,7 @@ names of 2018 (`gamma`, `beta`) and of today (`weight`, `bias`).
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 from trainable.bert import BertShape
 from trainable.errors import InputError, did_you_mean
 from trainable.files import read_json
+from trainable.mapped import code_digest, mapped
 
 Parameters = dict[str, Tensor]
 
@@ -134,6 +136,29 @@ def read_weights(folder: Path, shape: BertShape) -> Parameters:
             _check_tensor(path, name, found, _expected_size(name, shape))
         parameters[ours] = torch.cat([found[name].float() for name in theirs])
     return parameters
+
+
+def shared_weights(folder: Path, shape: BertShape) -> Parameters:
+    """As `read_weights`, but the processes of a node hold the parameters once; see `mapped`.
+
+    They are a copy of the encoder's file in our layout, not views of it: who writes to that file
+    while runs are under way must not change what they start from.
+
+    Raises:
+        InputError: As `read_weights`; the cache cannot be written to.
+    """
+    path = folder / "model.safetensors"
+    if not path.is_file():
+        return read_weights(folder, shape)  # which says what is wrong
+    status = path.stat()
+    identity = {
+        "file": str(path.resolve()),
+        # Not a digest of 440 MB at each start: whatever changes the file changes its ctime.
+        "status": [status.st_dev, status.st_ino, status.st_size, status.st_ctime_ns],
+        "shape": asdict(shape),
+        "code": code_digest(Path(__file__)),
+    }
+    return mapped("encoder", identity, lambda: read_weights(folder, shape))
 
 
 def _modern_name(name: str) -> str:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pyarrow as pa
 import torch
 
 from trainable.corpus import Corpus
-from trainable.data.nli import NliSource, triplets
-from trainable.data.prepare import PreparedData, prepare
+from trainable.data.nli import NliSource
+from trainable.data.prepare import add_features
 from trainable.data.sources import DataSource
-from trainable.data.store import Sentences
-from trainable.data.text import joined
 from trainable.encoder import TINY, Pretrained, find_folder, load_pretrained
 from trainable.features import InputFeatures
 from trainable.run_config import RunConfig
+from trainable.shared_corpus import open_corpus
 from trainable.stages.mlm_head import read_mlm_head
 from trainable.stages.multitask import NliAuxiliary
 from trainable.stages.training import StageInputs
@@ -65,26 +65,21 @@ class Workbench:
 
 
 def open_workbench(config: RunConfig, device: torch.device) -> Workbench:
-    """Load encoder and data of a run.
+    """Load encoder and data of a run; the processes of a node hold them once.
 
     Raises:
-        InputError: Either cannot be had.
+        InputError: Either cannot be had; the cache cannot be written to.
     """
     source = Source.of(config)
     examples = source.data.load()
     pretrained = load_pretrained(config.encoder, examples.train_sentences())
-    prepared = prepare(examples, pretrained.tokenizer, source.features)
-    nli = None if source.nli is None else triplets(source.nli, pretrained.tokenizer)
-    corpus = Corpus(prepared, pretrained.tokenizer, device, nli)
+    featured = add_features(examples, source.features)
+    shared = open_corpus(featured, pretrained.tokenizer, source.nli, device)
     mlm_head = None
     if config.encoder.source != TINY:
         folder = find_folder(config.encoder.source, config.encoder.revision)
         mlm_head = read_mlm_head(folder, pretrained.shape)
-    inputs = StageInputs(pretrained, _own_text(prepared), mlm_head)
-    return Workbench(pretrained, corpus, inputs, device, prepared.notes)
-
-
-def _own_text(data: PreparedData) -> Sentences:
-    """Return the sentences of all train sets."""
-    columns = [(split.sentence1, split.sentence2) for split in data.train.values()]
-    return joined(own for pair in columns for own in pair if own is not None)
+    inputs = StageInputs(pretrained, shared.own, mlm_head)
+    del examples, featured
+    pa.default_memory_pool().release_unused()  # what reading them took stays with Arrow else
+    return Workbench(pretrained, shared.corpus, inputs, device, shared.notes)

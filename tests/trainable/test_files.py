@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from trainable.errors import InputError
-from trainable.files import read_json, write_json, write_tensors, write_text
+from trainable.files import cache_folder, read_json, write_json, write_tensors, write_text
 
 
 def test_what_is_written_is_read_and_nothing_else_stays(tmp_path: Path) -> None:
@@ -39,3 +39,14 @@ def test_json_that_cannot_be_read_is_refused_by_file(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"a": ')
     with pytest.raises(InputError, match=r"a\.json: not valid JSON"):
         read_json(tmp_path / "a.json", "make one")
+
+
+def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.delenv("MTBERT_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert cache_folder() == Path("/home/somebody/.cache/multitask-bert-search")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
+    assert cache_folder() == Path("/caches/multitask-bert-search")
+    monkeypatch.setenv("MTBERT_CACHE", "/fast/disk")
+    assert cache_folder() == Path("/fast/disk")

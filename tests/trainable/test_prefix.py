@@ -14,6 +14,7 @@ from torch import Tensor
 from trainable import checkpoint
 from trainable.batch_order import LockStep
 from trainable.encoder import EncoderConfig
+from trainable.files import CACHE_VARIABLE
 from trainable.loop import Run
 from trainable.optimization import Optimization
 from trainable.prefix import prefix_weights
@@ -22,7 +23,6 @@ from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.stages.language_modelling import MaskedLanguageModelling
 from trainable.stages.multitask import Multitask
 from trainable.stages.nli_training import ContrastiveNli
-from trainable.stages.store import CACHE_VARIABLE
 from trainable.stages.training import StageFailed
 from trainable.tasks import TASK_NAMES
 from trainable.weights import Parameters

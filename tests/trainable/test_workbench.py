@@ -4,7 +4,9 @@ import pytest
 import torch
 
 import trainable.workbench
+from trainable.data.examples import Examples
 from trainable.data.nli import HubNli, SampleNli, triplets
+from trainable.data.prepare import Featured
 from trainable.data.sources import Cs224nData, SampleData
 from trainable.data.text import encode
 from trainable.encoder import EncoderConfig
@@ -92,13 +94,12 @@ def test_further_pretraining_reads_every_train_sentence_once(workbench: Workbenc
 
 def test_the_features_are_those_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[InputFeatures] = []
-    prepare = trainable.workbench.prepare
 
-    def record(examples, tokenizer, features):  # type: ignore[no-untyped-def]
+    def record(examples: Examples, features: InputFeatures) -> Featured:
         asked.append(features)
-        return prepare(examples, tokenizer)
+        return Featured(examples, None)
 
-    monkeypatch.setattr(trainable.workbench, "prepare", record)
+    monkeypatch.setattr(trainable.workbench, "add_features", record)
     features = InputFeatures(pos_tags=True, synonym_copies=2)
     open_workbench(RunConfig(features=features), CPU)
     assert asked == [features]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from datasets import Dataset, Features
+from filelock import FileLock
 
 from trainable.data.progress import no_progress_bars
 
@@ -24,6 +26,8 @@ def computed(
 ) -> pa.Table:
     """Compute new columns batch by batch, or map those of an earlier start into memory.
 
+    One process computes, others that want the same wait for it.
+
     Args:
         dataset: What to compute from.
         compute: From the columns of a batch to the new columns, of any number of rows.
@@ -32,7 +36,8 @@ def computed(
         cache_dir: Where results are kept, or None to compute anew.
     """
     fingerprint = hashlib.sha256(key.encode()).hexdigest()[:16]
-    with no_progress_bars():
+    lock = nullcontext() if cache_dir is None else FileLock(cache_dir / f"{fingerprint}.lock")
+    with lock, no_progress_bars():
         result = dataset.map(
             compute,
             batched=True,

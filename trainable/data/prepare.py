@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tokenizers import Tokenizer
 
 from trainable.data.examples import Examples
-from trainable.data.pos_tags import load_tagger
+from trainable.data.pos_tags import PosTagger, load_tagger
 from trainable.data.split import split_dev
 from trainable.data.store import TaskSplit
 from trainable.data.synonyms import add_synonym_copies, load_wordnet
@@ -45,33 +45,67 @@ class PreparedData:
         return sum(split.n_tokens for split in self.train.values())
 
 
+@dataclass(frozen=True)
+class Featured:
+    """Examples with the features that were asked for, before they are tokenised.
+
+    Attributes:
+        examples: With the copies that have synonyms.
+        tagger: Gives tokens their part of speech; None where nobody asked for it.
+    """
+
+    examples: Examples
+    tagger: PosTagger | None
+
+    def fingerprint(self, tokenizer: Tokenizer) -> str:
+        """Return 16 hex digits of contents, tokenizer and features."""
+        key = f"{self.examples.fingerprint}:{tokenizer_digest(tokenizer)}"
+        key += f":{self.tagger.digest}" if self.tagger else ""
+        return hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
+def add_features(examples: Examples, features: InputFeatures) -> Featured:
+    """Add what the features ask for.
+
+    Args:
+        examples: The raw examples.
+        features: Copies with synonyms join `train`; part-of-speech tags join the tokens of all
+            splits.
+
+    Raises:
+        InputError: A feature needs what is not installed.
+    """
+    if features.synonym_copies:
+        copies = features.synonym_copies
+        examples = add_synonym_copies(examples, copies, load_wordnet(), _SYNONYM_SEED)
+    return Featured(examples, load_tagger() if features.pos_tags else None)
+
+
 def prepare(
     examples: Examples, tokenizer: Tokenizer, features: InputFeatures = PLAIN
 ) -> PreparedData:
     """Add the features, tokenise all examples, and cut dev into *select* and *confirm*.
 
-    Args:
-        examples: The raw examples.
-        tokenizer: Cuts sentences into tokens.
-        features: Copies with synonyms join `train`; part-of-speech tags join the tokens of all
-            splits.
-
     Raises:
         InputError: A half of dev would be empty, or a feature needs what is not installed.
     """
-    if features.synonym_copies:
-        copies = features.synonym_copies
-        examples = add_synonym_copies(examples, copies, load_wordnet(), _SYNONYM_SEED)
-    tagger = load_tagger() if features.pos_tags else None
-    splits, notes = tokenize(examples, tokenizer, tagger)
+    return cut(add_features(examples, features), tokenizer)
+
+
+def cut(featured: Featured, tokenizer: Tokenizer) -> PreparedData:
+    """Tokenise all examples, and cut dev into *select* and *confirm*.
+
+    Raises:
+        InputError: A half of dev would be empty.
+    """
+    examples = featured.examples
+    splits, notes = tokenize(examples, tokenizer, featured.tagger)
     halves = {task: split_dev(task, by_name["dev"]) for task, by_name in splits.items()}
-    key = f"{examples.fingerprint}:{tokenizer_digest(tokenizer)}"
-    key += f":{tagger.digest}" if tagger else ""
     return PreparedData(
         train={task: by_name["train"] for task, by_name in splits.items()},
         select={task: select for task, (select, _) in halves.items()},
         confirm={task: confirm for task, (_, confirm) in halves.items()},
         test={task: by_name["test"] for task, by_name in splits.items() if "test" in by_name},
         notes=examples.notes + notes,
-        fingerprint=hashlib.sha256(key.encode()).hexdigest()[:16],
+        fingerprint=featured.fingerprint(tokenizer),
     )

@@ -59,7 +59,7 @@ def run_prefix(
         stages: Those of kind `none` are left out.
         seed: Seed of all draws.
         device: Where to compute. Results are shared between devices, though not equal to the bit.
-        cache: Results are kept in its folder `stages`; see `store.cache_folder`.
+        cache: Results are kept in its folder `stages`; see `files.cache_folder`.
         show: Called after each step of training, and before waiting for another run.
 
     Returns:

@@ -26,25 +26,16 @@ from safetensors.torch import load_file
 
 from trainable.data.text import file_digest
 from trainable.errors import InputError
-from trainable.files import write_json, write_tensors
+from trainable.files import CACHE_VARIABLE, write_json, write_tensors
 from trainable.weights import Parameters
 
 log = logging.getLogger(__name__)
 
-CACHE_VARIABLE = "MTBERT_CACHE"
 _WEIGHTS = "encoder.safetensors"
 _RECORD = "stage.json"
 _MOST_BYTES = 50 * 2**30  # of all results together; those unused for longest go first
 
 Identity = dict[str, Any]  # all that a result depends on, as JSON values
-
-
-def cache_folder() -> Path:
-    """Return the folder of what can be computed again: $MTBERT_CACHE, or below the user's cache."""
-    if own := os.environ.get(CACHE_VARIABLE):
-        return Path(own).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "multitask-bert-search"
 
 
 def identity_key(identity: Identity) -> str:

@@ -16,7 +16,7 @@ import torch
 
 from trainable.errors import InputError
 from trainable.stages import store as store_module
-from trainable.stages.store import StageStore, cache_folder, identity_key
+from trainable.stages.store import StageStore, identity_key
 from trainable.weights import Parameters
 
 IDENTITY = {"stage": {"kind": "mlm", "lr": 1e-4}, "seed": 0, "start": "abc"}
@@ -160,17 +160,6 @@ def test_results_used_longest_ago_are_removed(tmp_path: Path) -> None:
     small.get(identities[3], weights, lambda: None)
     there = [store.find(identity) is not None for identity in identities]
     assert there == [True, False, False, True]
-
-
-def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/somebody")
-    monkeypatch.delenv("MTBERT_CACHE", raising=False)
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert cache_folder() == Path("/home/somebody/.cache/multitask-bert-search")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
-    assert cache_folder() == Path("/caches/multitask-bert-search")
-    monkeypatch.setenv("MTBERT_CACHE", "/fast/disk")
-    assert cache_folder() == Path("/fast/disk")
 
 
 # A process that computes IDENTITY: it says so in a file, then waits until another file is there.
