@@ -1,0 +1,111 @@
+"""What the actors of one node hold in memory, each for itself and together.
+
+    python tests/benchmarks/memory.py --encoder DIR [--data-dir DIR] [--actors 4]
+
+Processes as Ray starts them for trials on a CPU, without Ray: each imports the project, opens the
+encoder and the data, and builds a run. They wait for each other at every step. In MB for each, by
+the kernel's count (Linux only):
+
+    own        of its own (anonymous): nobody else can use it
+    share      the same, and its part of what it shares with the others (PSS)
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from statistics import mean
+
+# This folder must not come first on the path, and the project need not be installed.
+sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+import torch
+import tyro
+
+import trainable.ray_trainable  # noqa: F401  what an actor imports
+from trainable.data.sources import Cs224nData, DataSource, SampleData
+from trainable.encoder import EncoderConfig
+from trainable.loop import Run
+from trainable.run_config import RunConfig
+from trainable.workbench import open_workbench
+
+_STEPS = ("libraries", "encoder and data", "a run")
+_Sizes = list[tuple[float, float]]  # own and share after each step, MB
+
+
+@dataclass(frozen=True)
+class Options:
+    """Measure the memory of actors."""
+
+    encoder: str
+    """A Hub id, or a Hugging Face folder."""
+
+    data_dir: str | None = None
+    """Folder of the course's files; without it the sample data."""
+
+    actors: int = 4
+    """Processes; --gpus-per-trial 0.25 makes four for each GPU."""
+
+
+_barrier: Barrier  # of the actors; set in each
+
+
+def _join(barrier: Barrier) -> None:
+    global _barrier
+    _barrier = barrier
+
+
+def be_actor(config: RunConfig) -> _Sizes:
+    """Do what an actor does; returns what it holds after each step."""
+    torch.set_num_threads(1)
+    sizes: _Sizes = []
+
+    def measure() -> None:
+        gc.collect()
+        _barrier.wait()
+        sizes.append((_kernel_says("Anonymous"), _kernel_says("Pss")))
+        _barrier.wait()
+
+    try:
+        measure()
+        bench = open_workbench(config, torch.device("cpu"))
+        measure()
+        run = Run(config, bench)
+        measure()
+        del run
+    except BaseException:
+        _barrier.abort()  # else the others would wait for ever
+        raise
+    return sizes
+
+
+def _kernel_says(name: str) -> float:
+    """Return a line of this process's account of memory, in MB."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    kilobytes = next(line.split()[1] for line in lines if line.startswith(f"{name}:"))
+    return float(kilobytes) * 1024 / 1e6
+
+
+def main(options: Options) -> None:
+    """Print what all actors hold, on average, after each step."""
+    data: DataSource = SampleData()
+    if options.data_dir is not None:
+        data = Cs224nData(dir=str(Path(options.data_dir).absolute()))
+    config = RunConfig(data=data, encoder=EncoderConfig(source=options.encoder))
+    context = multiprocessing.get_context("spawn")
+    barrier, n = context.Barrier(options.actors), options.actors
+    with ProcessPoolExecutor(n, context, initializer=_join, initargs=(barrier,)) as actors:
+        sizes = list(actors.map(be_actor, [config] * n))
+    print(f"{options.actors} actors     own, MB  share, MB")
+    for step, name in enumerate(_STEPS):
+        own, share = (mean(size[step][kind] for size in sizes) for kind in (0, 1))
+        print(f"{name:17} {own:7.0f} {share:10.0f}")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
