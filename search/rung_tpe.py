@@ -13,6 +13,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.samplers import TPESampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
+from scipy.stats import kendalltau
 
 from search.history import History, TrialRecord
 from search.proposals import Params, Proposal, Tried, draw_params, exists, fresh
@@ -36,8 +37,9 @@ class RungTpe:
 
     For each proposal a TPE is fitted anew: to the scores at the highest unit among the rungs at
     which at least `min_results` trials have one, so that only scores after equal training are
-    compared. Trials under way or paused that have none there count as poor ones. Failed trials and
-    those whose score became NaN count as violated constraints: worse than all others.
+    compared. Trials under way that have none there count as poor ones; so do paused ones, as far as
+    the rung where they wait orders trials as the model's rung does. Failed trials and those whose
+    score became NaN count as violated constraints: worse than all others.
 
     Source: Bergstra et al. 2011, Algorithms for Hyper-Parameter Optimization (TPE); Falkner et al.
     2018, BOHB (arXiv:1807.01774): one model for each budget, the highest usable one proposes, a
@@ -134,14 +136,14 @@ class RungTpe:
             return None
         draw = random.Random(derive(self._seed, "given", number))
         results.sort(key=lambda trial: trial.score_at(unit), reverse=True)
-        others = _some(results[_N_BEST:], _N_OTHERS, draw)
+        shown = results[:_N_BEST] + _some(results[_N_BEST:], _N_OTHERS, draw)
         under_way = by_status["running"] + by_status["interrupted"]
         liars = _some([t for t in under_way if unit not in t.reports], _N_LIARS, draw)
         paused = _some(by_status["paused"], 2 * _N_LIARS, draw)  # of thousands, few got there
-        liars += [t for t in paused if unit not in t.reports][: _N_LIARS - len(liars)]
+        behind = _behind([t for t in paused if unit not in t.reports], unit, shown, draw)
+        liars += behind[: _N_LIARS - len(liars)]
         return unit, [
-            *(_frozen(t, TrialState.COMPLETE, t.score_at(unit)) for t in results[:_N_BEST]),
-            *(_frozen(t, TrialState.COMPLETE, t.score_at(unit)) for t in others),
+            *(_frozen(t, TrialState.COMPLETE, t.score_at(unit)) for t in shown),
             *(_frozen(t, TrialState.PRUNED) for t in _some(failed, _N_FAILED, draw)),
             *(_frozen(t, TrialState.RUNNING) for t in liars),
         ]
@@ -197,6 +199,23 @@ def _frozen(trial: TrialRecord, state: TrialState, score: float | None = None) -
     if state == TrialState.PRUNED:
         frozen.set_constraint("failed", 1.0)  # above 0 is violated
     return frozen
+
+
+def _behind(
+    paused: list[TrialRecord], unit: int, results: list[TrialRecord], draw: random.Random
+) -> list[TrialRecord]:
+    """Return those of the paused trials that count as poor at a unit that they have not reached.
+
+    Each with the probability that is Kendall's tau between the results after its own last unit and
+    after `unit`: where curves cross, and those that rise slowly end best, it says nothing against a
+    trial that others were promoted before it.
+    """
+    agreement: dict[int, float] = {}
+    for at in {trial.units for trial in paused}:
+        both = [(trial.score_at(at), trial.score_at(unit)) for trial in results]
+        tau = kendalltau(*zip(*both, strict=True)).statistic
+        agreement[at] = 0.0 if math.isnan(tau) else tau
+    return [trial for trial in paused if draw.random() < agreement[trial.units]]
 
 
 def _is_lost(trial: TrialRecord) -> bool:

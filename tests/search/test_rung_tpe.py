@@ -182,14 +182,28 @@ def peak(n: int, at: float = 3e-3) -> list[TrialRecord]:
     return [record(k, {LR: lr}, {9: -abs(math.log(lr / at))}) for k, lr in enumerate(rates)]
 
 
-@pytest.mark.parametrize("status", ["running", "paused", "interrupted"])
+@pytest.mark.parametrize("status", ["running", "interrupted"])
 def test_trials_without_a_score_there_keep_others_away(status: Status) -> None:
     trials = peak(30)
     alone = lrs(history_of(trials))
     spot = statistics.median(alone)
-    low = {1: 0.0} if status == "paused" else {}
-    busy = [record(30 + k, {LR: spot * 1.001**k}, dict(low), status) for k in range(8)]
+    busy = [record(30 + k, {LR: spot * 1.001**k}, {}, status) for k in range(8)]
     assert near(lrs(history_of([*trials, *busy])), spot) < 0.5 * near(alone, spot)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_paused_trials_keep_others_away_where_the_rungs_agree(sign: int) -> None:
+    trials = peak(30)
+    for trial in trials:
+        trial.reports = {1: {"score": sign * trial.score_at(9)}, 9: trial.reports[9]}
+    alone = lrs(history_of(trials))
+    spot = statistics.median(alone)
+    paused = [record(30 + k, {LR: spot * 1.001**k}, {1: 0.0}, "paused") for k in range(8)]
+    found = lrs(history_of([*trials, *paused]))
+    if sign > 0:
+        assert near(found, spot) < 0.5 * near(alone, spot)
+    else:
+        assert found == alone
 
 
 def test_a_trial_under_way_with_a_score_there_is_a_result() -> None:
