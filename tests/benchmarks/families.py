@@ -1,0 +1,174 @@
+"""Families of learning curves that a search can be replayed on: recorded ones, and two made up."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.ensemble import RandomForestRegressor
+
+from spaces.catalogue import base_config, make_space
+from spaces.space import Space
+from spaces.walk import Param, Value
+from trainable.component import Choice
+from trainable.data.sources import SampleData
+from trainable.encoder import EncoderConfig
+from trainable.stages.multitask import Multitask
+
+UNITS = 9
+RECORDED = Path(__file__).with_name("recorded_curves.jsonl.gz")
+Params = dict[str, Value]
+CurveOf = Callable[[Params], Sequence[float]]
+
+# One of each sort that `full` has: ranges, a range with a logarithm, and choices.
+_FEW = (
+    "multitask.optimization.lr",
+    "multitask.optimization.head_lr",
+    "multitask.optimization.layer_decay",
+    "encoder.dropout",
+    "sst.pooling",
+    "para.pair",
+)
+
+
+@dataclass(frozen=True)
+class Family:
+    """Curves over a space.
+
+    Attributes:
+        name: For tables.
+        space: What varies.
+        problem: Seed -> scores after units 1 to 9 of any params; a made-up family has another
+            optimum for every seed.
+    """
+
+    name: str
+    space: Space
+    problem: Callable[[int], CurveOf]
+
+
+def family(name: str) -> Family:
+    """Return `recorded`, `crossing` or `parallel`."""
+    if name == "recorded":
+        space = _space("full")
+        curve_of = Surrogate(space, read_recorded()).curve
+        return Family(name, space, lambda seed: curve_of)
+    full = _space("full")
+    few = Space(name, full.base, _FEW)
+    return Family(name, few, lambda seed: _MadeUp(few, seed, crossing=name == "crossing").curve)
+
+
+def _space(name: str) -> Space:
+    """Return a space with the ranges of a pretrained encoder, which is never loaded."""
+    stage = Multitask(budget_tokens=9000, units=UNITS)
+    return make_space(name, base_config(EncoderConfig(source="bert"), SampleData(), 0, stage))
+
+
+def read_recorded(path: Path = RECORDED) -> list[dict[str, Any]]:
+    """Return the recorded trials: `params`, and `scores` after each unit."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+class _MadeUp:
+    """Curves `asymptote * (1 - exp(-speed * unit))`, with a little noise.
+
+    `parallel`: all have the same speed, so that the order after one unit is that at the end.
+    `crossing`: the higher the learning rate, the faster a curve rises and the lower it ends.
+    """
+
+    def __init__(self, space: Space, seed: int, *, crossing: bool) -> None:
+        draw = random.Random(f"problem {seed}")
+        self._params, self._seed, self._crossing = space.params(), seed, crossing
+        (self._lr,) = [param for param in self._params if param.name == _FEW[0]]
+        self._best = {param.name: draw.uniform(0.2, 0.8) for param in self._params}
+        self._bonus = {
+            (param.name, value): draw.uniform(0.0, 1.0)
+            for param in self._params
+            if isinstance(param.domain, Choice)
+            for value in param.domain.values
+        }
+
+    def curve(self, params: Params) -> list[float]:
+        """Return the scores after units 1 to 9."""
+        losses = []
+        for param in self._params:
+            if isinstance(param.domain, Choice):
+                losses.append(0.3 * (1 - self._bonus[param.name, params[param.name]]))
+            else:
+                losses.append((scaled(param, params[param.name]) - self._best[param.name]) ** 2)
+        asymptote, speed = 0.85 - 0.3 * sum(losses), 0.5
+        if self._crossing:
+            lr = scaled(self._lr, params[self._lr.name])
+            asymptote, speed = asymptote - 0.25 * lr, 0.15 + 0.85 * lr
+        noise = _generator(f"noise {self._seed}", params)
+        rise = [1 - math.exp(-speed * unit) for unit in range(1, UNITS + 1)]
+        return [asymptote * share + noise.gauss(0.0, 0.005) for share in rise]
+
+
+class Surrogate:
+    """Curves of params that were never run, from those that were.
+
+    A random forest gives the mean curve. What it does not explain is added: the out-of-bag residual
+    of one recorded trial, which a hash of the params chooses, as a whole curve. So curves cross and
+    scatter as much as the recorded ones do, and the same params always have the same curve.
+
+    Args:
+        space: Of the recorded trials.
+        trials: Of `read_recorded`.
+
+    Attributes:
+        explained: Rank correlation of out-of-bag predictions with scores, after each unit.
+    """
+
+    def __init__(self, space: Space, trials: list[dict[str, Any]]) -> None:
+        self._params = space.params()
+        inputs = np.array([self._features(trial["params"]) for trial in trials])
+        scores = np.array([trial["scores"] for trial in trials])  # (n_trials, UNITS)
+        self._forest = RandomForestRegressor(
+            100, min_samples_leaf=2, max_features=0.5, oob_score=True, random_state=0, n_jobs=1
+        ).fit(inputs, scores)
+        predicted = self._forest.oob_prediction_
+        self._residuals = scores - predicted
+        ranks = [np.argsort(np.argsort(each, axis=0), axis=0) for each in (predicted, scores)]
+        self.explained = [
+            float(np.corrcoef(ranks[0][:, unit], ranks[1][:, unit])[0, 1]) for unit in range(UNITS)
+        ]
+
+    def curve(self, params: Params) -> Sequence[float]:
+        """Return the scores after units 1 to 9."""
+        mean = self._forest.predict(np.array([self._features(params)]))[0]
+        chosen = _generator("residual", params).randrange(len(self._residuals))
+        return [float(value) for value in mean + self._residuals[chosen]]
+
+    def _features(self, params: Params) -> list[float]:
+        """Return a number for each range, -1 where it does not exist, and for each choice."""
+        found: list[float] = []
+        for param in self._params:
+            value = params.get(param.name)
+            if isinstance(param.domain, Choice):
+                found += [float(value == choice) for choice in param.domain.values]
+            else:
+                found.append(-1.0 if value is None else scaled(param, value))
+        return found
+
+
+def scaled(param: Param, value: Value) -> float:
+    """Return where a number is in its range, in [0, 1], on the range's own scale."""
+    low, high, number = param.domain.low, param.domain.high, float(value)  # type: ignore[union-attr]
+    if getattr(param.domain, "log", False):
+        low, high, number = math.log(low), math.log(high), math.log(number)
+    return (number - low) / (high - low)
+
+
+def _generator(name: str, params: Params) -> random.Random:
+    text = name + json.dumps(params, sort_keys=True)
+    return random.Random(hashlib.sha256(text.encode()).digest())

@@ -1,0 +1,116 @@
+"""One search replayed on known curves: the real dispatcher, and pretended places."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from dataclasses import dataclass, replace
+from itertools import count
+
+from search.dispatch import Dispatcher
+from search.history import History, Journal
+from search.options import SearchOptions
+from search.plan import Plan, make_plan
+from search.resume import header
+from search.searcher import make_proposer, make_scheduler
+from tests.benchmarks.families import UNITS, CurveOf, Family
+
+_PLACES = 4  # trials at a time
+_MANY = 10_000  # trials: the budget ends a search, not their number
+
+# Name -> searcher and scheduler, as on the command line; the first is the default.
+CONTESTANTS = {
+    "rung-tpe + promotion-asha": ("rung-tpe", "promotion-asha"),
+    "rung-tpe + asha": ("rung-tpe", "asha"),
+    "random + asha": ("random", "asha"),
+    "tpe + asha (stock)": ("tpe", "asha"),
+    "stepwise": ("stepwise", "none"),
+}
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What came of a search.
+
+    Attributes:
+        final: After each unit of training that the search spent, the score at the end of a full run
+            of the trial that led its leaderboard.
+        n_trials: Trials that began.
+        n_done: Trials that ran to their full budget.
+    """
+
+    final: list[float]
+    n_trials: int
+    n_done: int
+
+
+def any_plan(folder: str) -> Plan:
+    """Return a plan whose space and options `replay` replaces."""
+    return make_plan(SearchOptions(storage=folder, name="replay", units=UNITS))
+
+
+def replay(plan: Plan, family: Family, contestant: str, seed: int, budget: int) -> Replay:
+    """Run a search until it has spent its budget.
+
+    A place trains one unit in a time of about 1, a little random, so that places do not stay in
+    step.
+
+    Args:
+        plan: Of `any_plan`.
+        family: Space and curves.
+        contestant: One of `CONTESTANTS`.
+        seed: Of problem, searcher, scheduler and times.
+        budget: Units of training, of all trials together.
+    """
+    searcher, scheduler = CONTESTANTS[contestant]
+    options = replace(plan.options, searcher=searcher, scheduler=scheduler, seed=seed)  # type: ignore[arg-type]
+    plan = replace(plan, options=options, space=family.space, points=(), carried=(), n_trials=_MANY)
+    journal = Journal(History())
+    journal.write("search", slots=_PLACES, **header(plan))
+    dispatcher = Dispatcher(
+        journal,
+        make_scheduler(plan, journal.history),
+        make_proposer(plan),
+        family.space,
+        [],
+        UNITS,
+    )
+    return _run(dispatcher, family.problem(seed), random.Random(f"times {seed}"), budget)
+
+
+def _run(dispatcher: Dispatcher, curve_of: CurveOf, draw: random.Random, budget: int) -> Replay:
+    history, curves, ids = dispatcher.history, {}, count()
+    places: list[tuple[float, str, int]] = []  # when a unit ends, leg, unit
+    final: list[float] = []
+    now = 0.0
+
+    def train(id: str, unit: int) -> None:
+        heapq.heappush(places, (now + draw.uniform(0.95, 1.05), id, unit))
+
+    while len(final) < budget:
+        while len(places) < _PLACES:
+            id = f"leg {next(ids)}"
+            leg = dispatcher.next_leg(id)
+            if leg is not None:
+                dispatcher.started(id)
+                train(id, leg.unit + 1)
+            elif places or dispatcher.is_finished:
+                break
+        if not places:  # the searcher has nothing more to propose
+            final += final[-1:] * (budget - len(final))
+            break
+        now, id, unit = heapq.heappop(places)
+        trial = dispatcher.legs[id].trial
+        if trial.number not in curves:
+            curves[trial.number] = curve_of(trial.params)
+        goes_on = dispatcher.reported(id, unit, {"score": curves[trial.number][unit - 1]})
+        dispatcher.saved(id, f"{trial.number}/{unit}")
+        if goes_on:
+            train(id, unit + 1)
+        else:
+            dispatcher.left(id, 1.0, 0.0)
+        best = history.best
+        assert best is not None
+        final.append(curves[best.number][-1])
+    n_done = sum(trial.status == "done" for trial in history.trials.values())
+    return Replay(final, len(history.trials), n_done)
