@@ -43,6 +43,7 @@ class CountingTrainable(MultitaskTrainable):
             in_unit_2 += run.units == 2
             expects = self._spot is not None and in_unit_2 == 2
             line = {"trial": config["trial"], "step": training.steps, "expects": expects}
+            line["asks"] = self._spot is not None
             with (Path(self.folder) / STEPS_FILE).open("a") as file:
                 file.write(json.dumps(line) + "\n")
             if expects:
@@ -60,7 +61,7 @@ class CountingTrainable(MultitaskTrainable):
 
 
 def steps(folder: Path) -> list[dict[str, Any]]:
-    """Return what was written down, in order; each line has trial, step and expects."""
+    """Return what was written down, in order; each line has trial, step, expects and asks."""
     path = folder / STEPS_FILE
     lines = path.read_text().splitlines() if path.exists() else []
     return [json.loads(line) for line in lines]
