@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from trainable import spot_notice
 from trainable.ray_trainable import MultitaskTrainable
 
 STEPS_FILE = "steps.jsonl"
+TAKEN_FILE = "taken"  # where machines are many: the name of the one that is to have notice
 _PATIENCE_SECONDS = 60.0
 
 
@@ -41,9 +43,9 @@ class CountingTrainable(MultitaskTrainable):
             nonlocal in_unit_2
             metrics = step()
             in_unit_2 += run.units == 2
-            expects = self._spot is not None and in_unit_2 == 2
+            expects = self._expects(in_unit_2)
             line = {"trial": config["trial"], "step": training.steps, "expects": expects}
-            line["asks"] = self._spot is not None
+            line |= {"asks": self._spot is not None, "machine": socket.gethostname()}
             with (Path(self.folder) / STEPS_FILE).open("a") as file:
                 file.write(json.dumps(line) + "\n")
             if expects:
@@ -51,6 +53,10 @@ class CountingTrainable(MultitaskTrainable):
             return metrics
 
         training.step = counted  # type: ignore[method-assign]
+
+    def _expects(self, in_unit_2: int) -> bool:
+        """Whether notice comes after so many steps of unit 2."""
+        return self._spot is not None and in_unit_2 == 2
 
     def _wait_for_notice(self) -> None:
         end = time.monotonic() + _PATIENCE_SECONDS
@@ -61,7 +67,10 @@ class CountingTrainable(MultitaskTrainable):
 
 
 def steps(folder: Path) -> list[dict[str, Any]]:
-    """Return what was written down, in order; each line has trial, step, expects and asks."""
+    """Return what was written down, in order.
+
+    Each line has trial, step, expects, asks (for notice) and machine.
+    """
     path = folder / STEPS_FILE
     lines = path.read_text().splitlines() if path.exists() else []
     return [json.loads(line) for line in lines]

@@ -1,4 +1,4 @@
-"""A stand-in for the metadata service of an AWS instance, on 127.0.0.1."""
+"""A stand-in for the metadata service of AWS instances."""
 
 from __future__ import annotations
 
@@ -13,24 +13,28 @@ Answer = tuple[int, str]  # status and text
 
 
 class Metadata(ThreadingHTTPServer):
-    """Stands for the metadata service of an instance, version 2.
+    """Stands for the metadata service of instances, version 2.
+
+    Args:
+        ip: To listen on.
+        port: To listen on; by default any.
 
     Attributes:
         answers: Status and text of answers to come, the last one for ever; None: no answer at all.
-        next: Returns the next answer.
+        next: Returns the next answer to who asks from this address.
         asked: Method and path of each question.
         tokens: How many questions a token is good for.
     """
 
     daemon_threads = True
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, ip: str = "127.0.0.1", port: int = 0) -> None:
+        super().__init__((ip, port), Handler)
         self.answers: list[Answer | None] = [(404, "")]
         self.asked: list[str] = []
         self.tokens = 1000
         self.left: dict[str, int] = {}
-        self.next: Callable[[], Answer | None] = self._next
+        self.next: Callable[[str], Answer | None] = self._next
         self.hung_up = Event()  # the end of the test, for questions without an answer
         self.seen = Condition()
 
@@ -46,12 +50,12 @@ class Metadata(ThreadingHTTPServer):
         self._thread.join()
         self.server_close()
 
-    def _next(self) -> Answer | None:
+    def _next(self, asker: str) -> Answer | None:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
+        return f"http://{self.server_address[0]}:{self.server_port}"
 
     def wait_for(self, n: int) -> None:
         """Wait until the notice was asked for so often."""
@@ -84,7 +88,7 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path != PATH:
             self._answer(400, "")
         else:
-            answer = self.server.next()
+            answer = self.server.next(self.client_address[0])
             if answer is None:
                 self.server.hung_up.wait(_PATIENCE_SECONDS)
             else:

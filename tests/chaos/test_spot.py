@@ -36,7 +36,7 @@ def metadata(tmp_path: Path) -> Iterator[Metadata]:
     deadline = datetime.now(UTC) + timedelta(seconds=120)
     notice = {"action": "terminate", "time": deadline.strftime("%Y-%m-%dT%H:%M:%SZ")}
 
-    def answer() -> tuple[int, str]:
+    def answer(asker: str) -> tuple[int, str]:
         is_time = any(step["expects"] for step in counting.steps(tmp_path))
         return (200, json.dumps(notice)) if is_time else (404, "")
 

@@ -7,7 +7,6 @@ Ray, boto3 and cluster.yaml are the real ones. AWS is moto's server on the loopb
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import shlex
@@ -22,12 +21,13 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped, unused-ignore]
 
+from tests.cluster.cloud import Cloud, load_cluster, node_types, prepare, serve
+
 pytestmark = pytest.mark.slow
 pytest.importorskip("boto3", reason="boto3 is not installed")
-server = pytest.importorskip("moto.server", reason="moto is not installed")
+pytest.importorskip("moto.server", reason="moto is not installed")
 
 ROOT = Path(__file__).resolve().parents[2]
-REGION = "us-east-1"
 TOKEN = "0123456789abcdef" * 4
 SEARCH = "cd ~/mtbert && python search/run.py --address auto --storage s3://BUCKET/PREFIX"
 # What the recorded rsync leaves behind: the head's configuration, whose source Ray deletes.
@@ -36,43 +36,6 @@ import shutil
 if "ray_bootstrap_config.yaml" in sys.argv[-1]:
     shutil.copyfile(sys.argv[-2], {target!r})
 """
-
-
-@dataclass(frozen=True)
-class Cloud:
-    """The stand-in for AWS.
-
-    Attributes:
-        address: Of the server.
-        environment: Variables for programs that shall talk to it, and to nothing else.
-    """
-
-    address: str
-    environment: dict[str, str]
-
-    def client(self, service: str) -> Any:
-        """A boto3 client of one service."""
-        import boto3
-
-        return boto3.client(
-            service,
-            endpoint_url=self.address,
-            region_name=REGION,
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
-        )
-
-    def machines(self, **wanted: str) -> list[dict[str, Any]]:
-        """All machines that are not ended, as EC2 describes them; with these Ray tags only."""
-        reservations = self.client("ec2").describe_instances()["Reservations"]
-        found = [machine for group in reservations for machine in group["Instances"]]
-        return [
-            machine
-            for machine in found
-            if machine["State"]["Name"] in ("pending", "running")
-            and {f"ray-{key.replace('_', '-')}": value for key, value in wanted.items()}.items()
-            <= {tag["Key"]: tag["Value"] for tag in machine["Tags"]}.items()
-        ]
 
 
 @dataclass(frozen=True)
@@ -109,62 +72,9 @@ def patch() -> Iterator[pytest.MonkeyPatch]:
 
 
 @pytest.fixture(scope="module")
-def cloud(patch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    from moto.ec2.models.instance_types import InstanceTypeBackend
-
-    # Of the 800 types of moto those that the file names; the rest takes Ray ten seconds to read.
-    named = {t["node_config"]["InstanceType"] for t in node_types(load_cluster()).values()}
-    known = [each for each in InstanceTypeBackend.instance_types if each["InstanceType"] in named]
-    patch.setattr(InstanceTypeBackend, "instance_types", known)
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    aws = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    aws.start()
-    address = "http://{}:{}".format(*aws.get_host_and_port())
-    yield Cloud(
-        address,
-        {
-            "AWS_ENDPOINT_URL": address,
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "RAY_USAGE_STATS_ENABLED": "0",
-        },
-    )
-    aws.stop()
-
-
-def load_cluster() -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load((ROOT / "cluster.yaml").read_text(encoding="utf-8"))
-    return loaded
-
-
-def node_types(cluster: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = cluster["available_node_types"]
-    return found
-
-
-def prepare(cloud: Cloud, policies: dict[str, Any], folder: Path) -> Path:
-    """Make what the file's comments ask for, and write the file with the ids of that."""
-    iam, ec2 = cloud.client("iam"), cloud.client("ec2")
-    documents = {name: json.dumps(policy) for name, policy in policies.items()}
-    for role in ("mtbert-head", "mtbert-worker"):
-        iam.create_role(RoleName=role, AssumeRolePolicyDocument=documents["trust"])
-        iam.put_role_policy(RoleName=role, PolicyName="mtbert", PolicyDocument=documents[role])
-        iam.create_instance_profile(InstanceProfileName=role)
-        iam.add_role_to_instance_profile(InstanceProfileName=role, RoleName=role)
-    (network,) = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
-    group = ec2.create_security_group(
-        GroupName="mtbert", Description="itself", VpcId=network["VpcId"]
-    )
-    cluster = load_cluster()
-    # The stand-in hands out public addresses that belong to somebody.
-    cluster["provider"]["use_internal_ips"] = True
-    for node_type in node_types(cluster).values():
-        node_type["node_config"]["SecurityGroupIds"] = [group["GroupId"]]
-    path = folder / "cluster.yaml"
-    path.write_text(yaml.safe_dump(cluster), encoding="utf-8")
-    return path
+def cloud() -> Iterator[Cloud]:
+    with serve() as cloud:
+        yield cloud
 
 
 @pytest.fixture(scope="module")
