@@ -12,8 +12,8 @@ from search.history import History, Journal
 from search.options import SearchOptions
 from search.plan import Plan, make_plan
 from search.resume import header
-from search.searcher import make_proposer, make_scheduler
 from tests.benchmarks.families import UNITS, CurveOf, Family
+from tests.chaos.simulation import make_dispatcher
 
 _PLACES = 4  # trials at a time
 _MANY = 10_000  # trials: the budget ends a search, not their number
@@ -67,14 +67,7 @@ def replay(plan: Plan, family: Family, contestant: str, seed: int, budget: int) 
     plan = replace(plan, options=options, space=family.space, points=(), carried=(), n_trials=_MANY)
     journal = Journal(History())
     journal.write("search", slots=_PLACES, **header(plan))
-    dispatcher = Dispatcher(
-        journal,
-        make_scheduler(plan, journal.history),
-        make_proposer(plan),
-        family.space,
-        [],
-        UNITS,
-    )
+    dispatcher = make_dispatcher(plan, journal)
     return _run(dispatcher, family.problem(seed), random.Random(f"times {seed}"), budget)
 
 
