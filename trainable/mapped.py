@@ -19,13 +19,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from trainable.errors import InputError
-from trainable.files import CACHE_VARIABLE, cache_folder, write_tensors
+from trainable.cache import locked, remove_oldest
+from trainable.files import cache_folder, write_tensors
 
 log = logging.getLogger(__name__)
 
@@ -51,19 +50,8 @@ def mapped(
     found = _load(path)
     if found is not None:
         return found
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_suffix(".lock"))
-        lock.acquire()
-    except OSError as error:
-        raise InputError(
-            f"cannot keep what processes share in {folder}: {error}; set {CACHE_VARIABLE} to a "
-            "folder that can be written to"
-        ) from error
-    try:
+    with locked(path.with_suffix(".lock"), "what processes share"):
         return _load(path) or _compute(path, compute)
-    finally:
-        lock.release()
 
 
 def code_digest(*paths: Path) -> str:
@@ -98,20 +86,5 @@ def _compute(path: Path, compute: Callable[[], dict[str, Tensor]]) -> dict[str, 
     except (OSError, SafetensorError) as error:  # a full disk must not cost the search
         log.warning("each process holds its own copy, for %s cannot be written: %s", path, error)
         return tensors
-    _remove_oldest(path.parent, keep=path)
+    remove_oldest(path.parent.glob("*.safetensors"), _MOST_BYTES, keep=path)
     return _load(path) or tensors
-
-
-def _remove_oldest(folder: Path, keep: Path) -> None:
-    """Remove files until the rest is small enough, the one used longest ago first."""
-    found: list[tuple[float, int, Path]] = []
-    for path in folder.glob("*.safetensors"):
-        with suppress(FileNotFoundError):  # another process removes, too
-            status = path.stat()
-            found.append((status.st_mtime, status.st_size, path))
-    total = sum(size for _, size, _ in found)
-    for _, size, path in sorted(found):
-        if total > _MOST_BYTES and path != keep:
-            log.info("removing %s, which was used longest ago", path)
-            path.unlink(missing_ok=True)
-            total -= size

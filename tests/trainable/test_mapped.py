@@ -16,6 +16,7 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
+import trainable.cache
 import trainable.mapped
 from trainable.errors import InputError
 from trainable.files import CACHE_VARIABLE
@@ -76,7 +77,7 @@ def test_who_comes_second_waits_and_computes_nothing(
         assert go_on.wait(60)
         return TENSORS
 
-    monkeypatch.setattr(trainable.mapped, "FileLock", SeenLock)
+    monkeypatch.setattr(trainable.cache, "FileLock", SeenLock)
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(mapped, "test", {}, compute)
         assert is_computing.wait(60)

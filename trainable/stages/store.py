@@ -15,18 +15,16 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from trainable.cache import locked, remove_oldest
 from trainable.data.text import file_digest
-from trainable.errors import InputError
-from trainable.files import CACHE_VARIABLE, write_json, write_tensors
+from trainable.files import write_json, write_tensors
 from trainable.weights import Parameters
 
 log = logging.getLogger(__name__)
@@ -81,7 +79,7 @@ class StageStore:
             InputError: The folder cannot be written to.
         """
         folder = self.folder / identity_key(identity)
-        with self._locked(folder.name, on_wait):
+        with locked(self.folder / f"{folder.name}.lock", "results of stages", on_wait):
             found = self.find(identity)
             if found is not None:
                 return found, True
@@ -92,29 +90,9 @@ class StageStore:
                 self._write(folder, weights, identity)
             except (OSError, SafetensorError) as error:  # a full disk must not cost the work
                 log.warning("cannot keep the result of a stage in %s: %s", folder, error)
-        self._remove_oldest(keep=folder.name)
+        # A process that reads what is removed finds it gone and computes it again.
+        remove_oldest(self.folder.glob("[0-9a-f]*/"), self.most_bytes, keep=folder)
         return weights, False
-
-    @contextmanager
-    def _locked(self, key: str, on_wait: Callable[[], None]) -> Iterator[None]:
-        """Hold the lock of a key."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.folder / f"{key}.lock")
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                on_wait()
-                lock.acquire()
-        except OSError as error:
-            raise InputError(
-                f"cannot keep results of stages in {self.folder}: {error}; set {CACHE_VARIABLE} "
-                "to a folder that can be written to"
-            ) from error
-        try:
-            yield
-        finally:
-            lock.release()
 
     def _write(self, folder: Path, weights: Parameters, identity: Identity) -> None:
         """Write a result; a reader sees all of it or nothing."""
@@ -127,20 +105,3 @@ class StageStore:
         write_json(temporary / _RECORD, record)
         shutil.rmtree(folder, ignore_errors=True)
         temporary.rename(folder)
-
-    def _remove_oldest(self, keep: str) -> None:
-        """Remove results until the rest is small enough, the one used longest ago first.
-
-        A process that reads one meanwhile finds it gone and computes it again.
-        """
-        found: list[tuple[float, int, Path]] = []
-        for folder in self.folder.glob("[0-9a-f]*/"):
-            with suppress(FileNotFoundError):  # another process removes, too
-                size = sum(file.stat().st_size for file in folder.iterdir())
-                found.append((folder.stat().st_mtime, size, folder))
-        total = sum(size for _, size, _ in found)
-        for _, size, folder in sorted(found):
-            if total > self.most_bytes and folder.name != keep:
-                log.info("removing %s, which was used longest ago", folder)
-                shutil.rmtree(folder, ignore_errors=True)
-                total -= size
