@@ -13,6 +13,7 @@ import torch
 from trainable import checkpoint
 from trainable.batch_order import LockStep
 from trainable.errors import InputError
+from trainable.files import CACHE_VARIABLE
 from trainable.gradients import PCGrad
 from trainable.loop import Run, RunLeft
 from trainable.optimization import Optimization
@@ -20,7 +21,6 @@ from trainable.run_config import RunConfig
 from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.stages.language_modelling import MaskedLanguageModelling
 from trainable.stages.multitask import Multitask
-from trainable.stages.store import CACHE_VARIABLE
 from trainable.workbench import Workbench
 
 CONFIG = RunConfig(
