@@ -35,6 +35,7 @@ from search.resume import check_resumable, header
 from search.searcher import make_proposer, make_scheduler
 from search.stock import STOCK_WARNING
 from search.storage import EVENTS
+from search.tune_log import quieten_tune
 from search.watchdog import Watchdog
 from trainable.errors import InputError
 from trainable.ray_trainable import MultitaskTrainable
@@ -187,6 +188,7 @@ def _tune(
     # Tune would send them to trials in a way that Ray logs. Nodes have their own, or a role.
     keys = {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")}
     class_cache.ENV_VARS_TO_PROPAGATE -= keys
+    quieten_tune()
     tune.run(
         MultitaskTrainable,
         name=plan.folder.name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ _PATIENCE_SECONDS = 60.0
 
 class CountingTrainable(MultitaskTrainable):
     """Where there is an address to ask for notice, it comes after the second step of unit 2.
+
+    Elsewhere trials wait until one trains there: how fast workers start is no matter.
 
     Attributes:
         folder: Where steps are written down; set in a subclass, which goes to workers by value.
@@ -56,14 +59,27 @@ class CountingTrainable(MultitaskTrainable):
 
     def _expects(self, in_unit_2: int) -> bool:
         """Whether notice comes after so many steps of unit 2."""
+        if self._spot is None:
+            wait_until(
+                lambda: any(step["asks"] for step in steps(Path(self.folder))),
+                _PATIENCE_SECONDS,
+                "no trial trains where notice comes",
+            )
         return self._spot is not None and in_unit_2 == 2
 
     def _wait_for_notice(self) -> None:
-        end = time.monotonic() + _PATIENCE_SECONDS
-        while self._spot is not None and self._spot.notice is None:
-            if time.monotonic() > end:
-                raise RuntimeError("no notice comes")
-            time.sleep(0.05)
+        spot = self._spot
+        assert spot is not None
+        wait_until(lambda: spot.notice is not None, _PATIENCE_SECONDS, "no notice comes")
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, complaint: str) -> None:
+    """Return once the condition holds; raise the complaint if it does not in so many seconds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise RuntimeError(complaint)
+        time.sleep(0.05)
 
 
 def steps(folder: Path) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -55,9 +56,21 @@ def counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ray.cloudpickle.unregister_pickle_by_value(counting)  # type: ignore[no-untyped-call]
 
 
+@pytest.fixture
+def tune_log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """What Ray Tune logs, which does not reach the root logger."""
+    logger = logging.getLogger("ray.tune")
+    logger.addHandler(caplog.handler)
+    yield caplog
+    logger.removeHandler(caplog.handler)
+
+
 @pytest.mark.usefixtures("counted")
 def test_a_trial_leaves_in_time_and_goes_on_elsewhere_as_if_nothing_had_happened(
-    tmp_path: Path, metadata: Metadata, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    metadata: Metadata,
+    capsys: pytest.CaptureFixture[str],
+    tune_log: pytest.LogCaptureFixture,
 ) -> None:
     options = ["--space", "smoke", "--budget", "12000", "--units", "2", "--trials", "2", "--quiet"]
     options += ["--scheduler", "none", "--name", "search", "--storage", str(tmp_path / "runs")]
@@ -68,6 +81,7 @@ def test_a_trial_leaves_in_time_and_goes_on_elsewhere_as_if_nothing_had_happened
     said = capsys.readouterr().out
     assert "left its machine (spot notice: terminate at " in said
     assert "warning" not in said, "the node was not drained"
+    assert not tune_log.records, "what is expected is no error"
     folder = tmp_path / "runs" / "search"
     events = read_events(folder / EVENTS)
     it_left_once_and_nothing_failed(events)

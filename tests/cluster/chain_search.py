@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import socket
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ import torch
 
 import search.driver
 from tests.chaos import counting
-from tests.chaos.counting import TAKEN_FILE, CountingTrainable
+from tests.chaos.counting import TAKEN_FILE, CountingTrainable, wait_until
 
 _PATIENCE_SECONDS = 300.0
 
@@ -49,12 +48,13 @@ class ChainTrainable(CountingTrainable):
 
     def _wait_for_machines(self, n: int) -> None:
         """Wait until so many have made a step; this one is about to write that it has."""
-        end = time.monotonic() + _PATIENCE_SECONDS
-        (Path(self.folder) / f"trains-{socket.gethostname()}").touch()
-        while len(list(Path(self.folder).glob("trains-*"))) < n:
-            if time.monotonic() > end:
-                raise RuntimeError(f"less than {n} machines train")
-            time.sleep(0.1)
+        folder = Path(self.folder)
+        (folder / f"trains-{socket.gethostname()}").touch()
+        wait_until(
+            lambda: len(list(folder.glob("trains-*"))) >= n,
+            _PATIENCE_SECONDS,
+            f"less than {n} machines train",
+        )
 
 
 def main(folder: str, options: list[str]) -> int:
