@@ -37,9 +37,9 @@ class RungTpe:
 
     For each proposal a TPE is fitted anew: to the scores at the highest unit among the rungs at
     which at least `min_results` trials have one, so that only scores after equal training are
-    compared. Trials under way that have none there count as poor ones; so do paused ones, as far as
-    the rung where they wait orders trials as the model's rung does. Failed trials and those whose
-    score became NaN count as violated constraints: worse than all others.
+    compared. Trials under way that have none there count as poor ones; so do those paused or
+    stopped at a rung below, as far as that rung orders trials as the model's does. Failed trials
+    and those whose score became NaN count as violated constraints: worse than all others.
 
     Source: Bergstra et al. 2011, Algorithms for Hyper-Parameter Optimization (TPE); Falkner et al.
     2018, BOHB (arXiv:1807.01774): one model for each budget, the highest usable one proposes, a
@@ -139,8 +139,8 @@ class RungTpe:
         shown = results[:_N_BEST] + _some(results[_N_BEST:], _N_OTHERS, draw)
         under_way = by_status["running"] + by_status["interrupted"]
         liars = _some([t for t in under_way if unit not in t.reports], _N_LIARS, draw)
-        paused = _some(by_status["paused"], 2 * _N_LIARS, draw)  # of thousands, few got there
-        behind = _behind([t for t in paused if unit not in t.reports], unit, shown, draw)
+        left = [t for t in by_status["paused"] + by_status["stopped"] if unit not in t.reports]
+        behind = _behind(_some(left, 2 * _N_LIARS, draw), unit, shown, draw)
         liars += behind[: _N_LIARS - len(liars)]
         return unit, [
             *(_frozen(t, TrialState.COMPLETE, t.score_at(unit)) for t in shown),
@@ -202,20 +202,20 @@ def _frozen(trial: TrialRecord, state: TrialState, score: float | None = None) -
 
 
 def _behind(
-    paused: list[TrialRecord], unit: int, results: list[TrialRecord], draw: random.Random
+    left: list[TrialRecord], unit: int, results: list[TrialRecord], draw: random.Random
 ) -> list[TrialRecord]:
-    """Return those of the paused trials that count as poor at a unit that they have not reached.
+    """Return those of the paused and stopped trials that count as poor at a unit not reached.
 
     Each with the probability that is Kendall's tau between the results after its own last unit and
     after `unit`: where curves cross, and those that rise slowly end best, it says nothing against a
     trial that others were promoted before it.
     """
     agreement: dict[int, float] = {}
-    for at in {trial.units for trial in paused}:
+    for at in {trial.units for trial in left}:
         both = [(trial.score_at(at), trial.score_at(unit)) for trial in results]
         tau = kendalltau(*zip(*both, strict=True)).statistic
         agreement[at] = 0.0 if math.isnan(tau) else tau
-    return [trial for trial in paused if draw.random() < agreement[trial.units]]
+    return [trial for trial in left if draw.random() < agreement[trial.units]]
 
 
 def _is_lost(trial: TrialRecord) -> bool:

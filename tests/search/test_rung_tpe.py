@@ -150,11 +150,11 @@ def test_it_learns_from_the_highest_rung_with_enough_results() -> None:
     assert statistics.median(lrs(two_rungs(20))) > 5e-3
 
 
-def test_scores_of_other_units_are_not_looked_at() -> None:
+def test_of_scores_at_other_units_their_order_matters_alone() -> None:
     history, changed = two_rungs(20), two_rungs(20)
     for trial in changed.trials.values():
-        trial.reports[1] = {"score": 100.0 * trial.number}
-        if 9 not in trial.reports:
+        trial.reports[1] = {"score": 1000.0 + 100.0 * trial.score_at(1)}
+        if 9 in trial.reports:
             trial.reports[3] = {"score": 1000.0}
     assert lrs(history) == lrs(changed)
 
@@ -191,15 +191,18 @@ def test_trials_without_a_score_there_keep_others_away(status: Status) -> None:
     assert near(lrs(history_of([*trials, *busy])), spot) < 0.5 * near(alone, spot)
 
 
+@pytest.mark.parametrize("status", ["paused", "stopped"])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_paused_trials_keep_others_away_where_the_rungs_agree(sign: int) -> None:
+def test_trials_left_behind_keep_others_away_where_the_rungs_agree(
+    sign: int, status: Status
+) -> None:
     trials = peak(30)
     for trial in trials:
         trial.reports = {1: {"score": sign * trial.score_at(9)}, 9: trial.reports[9]}
     alone = lrs(history_of(trials))
     spot = statistics.median(alone)
-    paused = [record(30 + k, {LR: spot * 1.001**k}, {1: 0.0}, "paused") for k in range(8)]
-    found = lrs(history_of([*trials, *paused]))
+    behind = [record(30 + k, {LR: spot * 1.001**k}, {1: 0.0}, status) for k in range(8)]
+    found = lrs(history_of([*trials, *behind]))
     if sign > 0:
         assert near(found, spot) < 0.5 * near(alone, spot)
     else:
