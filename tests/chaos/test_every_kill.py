@@ -88,3 +88,24 @@ def test_the_replay_notices_a_decision_that_is_not_the_schedulers(plan: Plan) ->
     decided = next(k for k, event in enumerate(events) if event["event"] == "decided")
     events[decided] = events[decided] | {"rank": events[decided]["rank"] + 1}
     assert len(replay(events, plan)) == 1
+
+
+def test_the_replay_notices_a_stop_that_is_missing_or_comes_too_early(plan: Plan) -> None:
+    events = simulate(plan, FAULTS, n_places=3)
+    stops = [e for e in events if e["event"] == "stopped" and e["reason"].startswith("cannot")]
+    if plan.options.scheduler != "promotion-asha":
+        assert not stops
+        return
+    ends = [e for e in events if e["event"] == "ended"]
+    number = stops[0]["trial"]
+    (end,) = [e for e in ends if e["trial"] == number]
+    without = [e for e in events if e is not stops[0] and e is not end]
+    assert any("should have been stopped" in line for line in replay(without, plan))
+    paused = next(
+        k
+        for k, e in enumerate(events)
+        if e["event"] == "paused"
+        and not any(d["event"] == "ended" and d["status"] == "done" for d in events[:k])
+    )
+    early = {**stops[0], "trial": events[paused]["trial"], "unit": events[paused]["unit"]}
+    assert any("stopped" in line for line in replay([*events[: paused + 1], early], plan))

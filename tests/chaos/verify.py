@@ -13,6 +13,7 @@ from search.events import Event
 from search.history import History
 from search.plan import Plan
 from search.proposals import Proposal
+from search.scheduler import Decision
 from search.searcher import make_proposer, make_scheduler
 
 _ENDED = ("done", "stopped", "failed")
@@ -170,40 +171,84 @@ def replay(events: Sequence[Event], plan: Plan) -> list[str]:
     Returns:
         What they decide differently; of proposals, what the log should have held.
     """
-    history = History()
-    scheduler, proposer = make_scheduler(plan, history), make_proposer(plan)
-    points, wrong = plan.points, []
+    judge, wrong = _Judge(plan), []
     for event in events:
-        kind = event["event"]
-        expected: dict[str, Any] | None = None
-        if kind == "suggested":
-            number = event["trial"]
-            if scheduler.next_promotion(draining=False) is not None:
-                wrong.append(f"trial {number} was begun although another could be promoted")
-            expected = {"trial": len(history.trials), "bracket": scheduler.bracket(number)}
-            if number < len(points):
-                expected |= {"params": points[number][0], "origin": points[number][1]}
-            else:
-                proposal = proposer.propose(number, history)
-                assert isinstance(proposal, Proposal)
-                expected |= {"params": proposal.params, "origin": proposal.origin}
-        elif kind == "decided":
-            trial = history.trials[event["trial"]]
-            decision = scheduler.decide(trial, event["unit"])
-            if decision is not None:
-                expected = {"decision": decision.action}
-                expected |= {"rank": decision.rank, "among": decision.among}
-        elif kind == "promoted":
-            promotion = scheduler.next_promotion(draining=True)
-            if promotion is not None:
-                trial, unit, decision = promotion
-                expected = {"trial": trial.number, "unit": unit}
-                expected |= {"rank": decision.rank, "among": decision.among}
-        elif kind == "stopped":
-            scheduler.hopeless()
-        if kind in ("suggested", "decided", "promoted"):
-            found = {key: event[key] for key in expected or {}}
-            if found != expected:
-                wrong.append(f"{kind}: expected {expected}, found {found or _short(event)}")
-        history.apply(event)
+        expected, complaint = judge.look(event)
+        found = {key: event.get(key) for key in expected or {}}
+        if expected is None or found != expected:
+            wrong.append(f"{event['event']}: expected {expected}, found {found or _short(event)}")
+        if complaint:
+            wrong.append(complaint)
+        judge.history.apply(event)
     return wrong
+
+
+class _Judge:
+    """Says of each event what the dispatcher should have written in its place."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.history = History()
+        self._scheduler, self._proposer = make_scheduler(plan, self.history), make_proposer(plan)
+        self._points, self._hopeless = plan.points, set[int]()
+
+    def look(self, event: Event) -> tuple[dict[str, Any] | None, str]:
+        """Return fields that the event must have, None if it must not be; and what is missing."""
+        kind = event["event"]
+        if kind == "suggested":
+            missed = self._missed(event, with_promotion=True)
+            return self._suggested(event["trial"]), missed
+        if kind == "promoted":
+            missed = self._missed(event, with_promotion=False)
+            return self._promoted(), missed
+        if kind == "decided":
+            decision = self._scheduler.decide(self.history.trials[event["trial"]], event["unit"])
+            return _fields(decision) | {"decision": decision.action} if decision else None, ""
+        if kind == "stopped":
+            return self._stopped(event), ""
+        return {}, ""
+
+    def _missed(self, event: Event, *, with_promotion: bool) -> str:
+        """Before anything begins, the hopeless are stopped, and who may go on does."""
+        self._hopeless |= {trial.number for trial in self._scheduler.hopeless()}
+        if self._hopeless:
+            return f"trials {self._hopeless} should have been stopped before {_short(event)}"
+        if with_promotion and self._scheduler.next_promotion(draining=False) is not None:
+            return f"trial {event['trial']} was begun although another could be promoted"
+        return ""
+
+    def _suggested(self, number: int) -> dict[str, Any]:
+        bracket = self._scheduler.bracket(number)
+        expected = {"trial": len(self.history.trials), "bracket": bracket}
+        if number < len(self._points):
+            params, origin = self._points[number]
+            return {**expected, "params": params, "origin": origin}
+        proposal = self._proposer.propose(number, self.history)
+        assert isinstance(proposal, Proposal)
+        return {**expected, "params": proposal.params, "origin": proposal.origin}
+
+    def _promoted(self) -> dict[str, Any] | None:
+        promotion = self._scheduler.next_promotion(draining=False)
+        busy = any(trial.is_open for trial in self.history.trials.values())
+        if promotion is None and not busy:
+            promotion = self._scheduler.next_promotion(draining=True)
+        if promotion is None:
+            return None
+        trial, unit, decision = promotion
+        return {"trial": trial.number, "unit": unit, **_fields(decision)}
+
+    def _stopped(self, event: Event) -> dict[str, Any] | None:
+        trial, reason = self.history.trials[event["trial"]], event["reason"]
+        if reason == "the scheduler gave it up":
+            return {} if trial.decided.get(event["unit"]) == "stop" else None
+        if reason == "nothing can be promoted any more":
+            done = self._scheduler.next_promotion(draining=True) is None
+            return {} if done and trial.status == "paused" else None
+        self._hopeless |= {trial.number for trial in self._scheduler.hopeless()}
+        if trial.number not in self._hopeless:
+            return None
+        self._hopeless.remove(trial.number)
+        return {}
+
+
+def _fields(decision: Decision) -> dict[str, Any]:
+    return {"rank": decision.rank, "among": decision.among}
