@@ -7,10 +7,10 @@ import hashlib
 import json
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.ensemble import RandomForestRegressor
@@ -26,7 +26,22 @@ from trainable.stages.multitask import Multitask
 UNITS = 9
 RECORDED = Path(__file__).with_name("recorded_curves.jsonl.gz")
 Params = dict[str, Value]
-CurveOf = Callable[[Params], Sequence[float]]
+
+
+class Curve(NamedTuple):
+    """What becomes of a configuration.
+
+    Attributes:
+        scores: After units 1 to 9, as a search sees them.
+        worth: After a full run, by what no search sees, so that luck in the scores earns nothing.
+            Made-up curves: without their noise. Recorded ones: on the split *confirm*.
+    """
+
+    scores: list[float]
+    worth: float
+
+
+CurveOf = Callable[[Params], Curve]
 
 # One of each sort that `full` has: ranges, a range with a logarithm, and choices.
 _FEW = (
@@ -46,8 +61,7 @@ class Family:
     Attributes:
         name: For tables.
         space: What varies.
-        problem: Seed -> scores after units 1 to 9 of any params; a made-up family has another
-            optimum for every seed.
+        problem: Seed -> curve of any params; a made-up family has another optimum for every seed.
     """
 
     name: str
@@ -73,7 +87,7 @@ def _space(name: str) -> Space:
 
 
 def read_recorded(path: Path = RECORDED) -> list[dict[str, Any]]:
-    """Return the recorded trials: `params`, and `scores` after each unit."""
+    """Return the recorded trials: `params`, `scores` after each unit, and `worth`."""
     with gzip.open(path, "rt", encoding="utf-8") as file:
         return [json.loads(line) for line in file]
 
@@ -97,8 +111,8 @@ class _MadeUp:
             for value in param.domain.values
         }
 
-    def curve(self, params: Params) -> list[float]:
-        """Return the scores after units 1 to 9."""
+    def curve(self, params: Params) -> Curve:
+        """Return the curve of a configuration."""
         losses = []
         for param in self._params:
             if isinstance(param.domain, Choice):
@@ -110,8 +124,8 @@ class _MadeUp:
             lr = scaled(self._lr, params[self._lr.name])
             asymptote, speed = asymptote - 0.25 * lr, 0.15 + 0.85 * lr
         noise = _generator(f"noise {self._seed}", params)
-        rise = [1 - math.exp(-speed * unit) for unit in range(1, UNITS + 1)]
-        return [asymptote * share + noise.gauss(0.0, 0.005) for share in rise]
+        means = [asymptote * (1 - math.exp(-speed * unit)) for unit in range(1, UNITS + 1)]
+        return Curve([mean + noise.gauss(0.0, 0.005) for mean in means], means[-1])
 
 
 class Surrogate:
@@ -126,13 +140,14 @@ class Surrogate:
         trials: Of `read_recorded`.
 
     Attributes:
-        explained: Rank correlation of out-of-bag predictions with scores, after each unit.
+        explained: Rank correlation of out-of-bag predictions with scores, after each unit; the last
+            one is that of `worth`.
     """
 
     def __init__(self, space: Space, trials: list[dict[str, Any]]) -> None:
         self._params = space.params()
         inputs = np.array([self._features(trial["params"]) for trial in trials])
-        scores = np.array([trial["scores"] for trial in trials])  # (n_trials, UNITS)
+        scores = np.array([[*trial["scores"], trial["worth"]] for trial in trials])
         self._forest = RandomForestRegressor(
             100, min_samples_leaf=2, max_features=0.5, oob_score=True, random_state=0, n_jobs=1
         ).fit(inputs, scores)
@@ -140,14 +155,15 @@ class Surrogate:
         self._residuals = scores - predicted
         ranks = [np.argsort(np.argsort(each, axis=0), axis=0) for each in (predicted, scores)]
         self.explained = [
-            float(np.corrcoef(ranks[0][:, unit], ranks[1][:, unit])[0, 1]) for unit in range(UNITS)
+            float(np.corrcoef(ranks[0][:, k], ranks[1][:, k])[0, 1]) for k in range(UNITS + 1)
         ]
 
-    def curve(self, params: Params) -> Sequence[float]:
-        """Return the scores after units 1 to 9."""
+    def curve(self, params: Params) -> Curve:
+        """Return the curve of a configuration."""
         mean = self._forest.predict(np.array([self._features(params)]))[0]
         chosen = _generator("residual", params).randrange(len(self._residuals))
-        return [float(value) for value in mean + self._residuals[chosen]]
+        *found, worth = (float(value) for value in mean + self._residuals[chosen])
+        return Curve(found, worth)
 
     def _features(self, params: Params) -> list[float]:
         """Return a number for each range, -1 where it does not exist, and for each choice."""

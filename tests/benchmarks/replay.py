@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import random
 from dataclasses import dataclass, replace
 from itertools import count
@@ -16,7 +17,6 @@ from tests.benchmarks.families import UNITS, CurveOf, Family
 from tests.chaos.simulation import make_dispatcher
 
 _PLACES = 4  # trials at a time
-_MANY = 10_000  # trials: the budget ends a search, not their number
 
 # Name -> searcher and scheduler, as on the command line; the first is the default.
 CONTESTANTS = {
@@ -33,8 +33,8 @@ class Replay:
     """What came of a search.
 
     Attributes:
-        final: After each unit of training that the search spent, the score at the end of a full run
-            of the trial that led its leaderboard.
+        final: After each unit of training that the search spent, what the trial that led its
+            leaderboard is worth.
         n_trials: Trials that began.
         n_done: Trials that ran to their full budget.
     """
@@ -53,7 +53,8 @@ def replay(plan: Plan, family: Family, contestant: str, seed: int, budget: int) 
     """Run a search until it has spent its budget.
 
     A place trains one unit in a time of about 1, a little random, so that places do not stay in
-    step.
+    step. The search is told of a quarter more trials than the budget pays for if one in eta passes
+    a rung: it is the budget that ends a search.
 
     Args:
         plan: Of `any_plan`.
@@ -64,11 +65,25 @@ def replay(plan: Plan, family: Family, contestant: str, seed: int, budget: int) 
     """
     searcher, scheduler = CONTESTANTS[contestant]
     options = replace(plan.options, searcher=searcher, scheduler=scheduler, seed=seed)  # type: ignore[arg-type]
-    plan = replace(plan, options=options, space=family.space, points=(), carried=(), n_trials=_MANY)
+    plan = replace(
+        plan,
+        options=options,
+        space=family.space,
+        points=(),
+        carried=(),
+        n_trials=n_trials(plan, budget),
+    )
     journal = Journal(History())
     journal.write("search", slots=_PLACES, **header(plan))
     dispatcher = make_dispatcher(plan, journal)
     return _run(dispatcher, family.problem(seed), random.Random(f"times {seed}"), budget)
+
+
+def n_trials(plan: Plan, budget: int) -> int:
+    """Return a quarter more trials than so many units pay for if one in eta passes each rung."""
+    gains = zip(plan.rungs, (0, *plan.rungs), strict=False)
+    each = sum((rung - before) / plan.options.eta**k for k, (rung, before) in enumerate(gains))
+    return math.ceil(1.25 * budget / each)
 
 
 def _run(dispatcher: Dispatcher, curve_of: CurveOf, draw: random.Random, budget: int) -> Replay:
@@ -96,7 +111,7 @@ def _run(dispatcher: Dispatcher, curve_of: CurveOf, draw: random.Random, budget:
         trial = dispatcher.legs[id].trial
         if trial.number not in curves:
             curves[trial.number] = curve_of(trial.params)
-        goes_on = dispatcher.reported(id, unit, {"score": curves[trial.number][unit - 1]})
+        goes_on = dispatcher.reported(id, unit, {"score": curves[trial.number].scores[unit - 1]})
         dispatcher.saved(id, f"{trial.number}/{unit}")
         if goes_on:
             train(id, unit + 1)
@@ -104,6 +119,6 @@ def _run(dispatcher: Dispatcher, curve_of: CurveOf, draw: random.Random, budget:
             dispatcher.left(id, 1.0, 0.0)
         best = history.best
         assert best is not None
-        final.append(curves[best.number][-1])
+        final.append(curves[best.number].worth)
     n_done = sum(trial.status == "done" for trial in history.trials.values())
     return Replay(final, len(history.trials), n_done)
