@@ -148,10 +148,12 @@ class Surrogate:
         self._params = space.params()
         inputs = np.array([self._features(trial["params"]) for trial in trials])
         scores = np.array([[*trial["scores"], trial["worth"]] for trial in trials])
-        self._forest = RandomForestRegressor(
+        forest = RandomForestRegressor(
             100, min_samples_leaf=2, max_features=0.5, oob_score=True, random_state=0, n_jobs=1
         ).fit(inputs, scores)
-        predicted = self._forest.oob_prediction_
+        # The forest's own `predict` takes many times as long for a single row.
+        self._trees = [tree.tree_ for tree in forest.estimators_]
+        predicted = forest.oob_prediction_
         self._residuals = scores - predicted
         ranks = [np.argsort(np.argsort(each, axis=0), axis=0) for each in (predicted, scores)]
         self.explained = [
@@ -160,7 +162,8 @@ class Surrogate:
 
     def curve(self, params: Params) -> Curve:
         """Return the curve of a configuration."""
-        mean = self._forest.predict(np.array([self._features(params)]))[0]
+        row = np.array([self._features(params)], dtype=np.float32)
+        mean = np.mean([tree.predict(row).ravel() for tree in self._trees], axis=0)
         chosen = _generator("residual", params).randrange(len(self._residuals))
         *found, worth = (float(value) for value in mean + self._residuals[chosen])
         return Curve(found, worth)
