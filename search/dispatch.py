@@ -339,10 +339,15 @@ class Dispatcher:
 
 
 def unit_seconds(history: History) -> float:
-    """Return the median seconds of a unit of training and evaluation; NaN before the first."""
+    """Return the median seconds of a unit of training and evaluation; NaN before the first.
+
+    Stages before the tasks are not in it, nor units that failed.
+    """
+    reports = (list(trial.reports.values())[-1:] for trial in history.trials.values())
     seconds = [
-        float(metrics["train_seconds"] or 0.0) + float(metrics["eval_seconds"] or 0.0)
-        for trial in history.trials.values()
-        for metrics in list(trial.reports.values())[-1:]
+        float(metrics["train_seconds"]) + float(metrics["eval_seconds"] or 0.0)
+        for own in reports
+        for metrics in own
+        if metrics["train_seconds"] is not None
     ]
     return median(seconds) if seconds else math.nan

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Callable
+from typing import Any
 
 from search.dispatch import Dispatcher, Leg, unit_seconds
+from search.history import History, TrialRecord
 from search.limits import Limits
 from search.mirror import Mirror
 from search.plan import Plan, checkpoint_bytes
@@ -78,16 +81,34 @@ class Watchdog:
                 self._limits.fail(f"no node is left that could serve a trial ({wanted})")
 
     def _look_at_silence(self, now: float) -> None:
-        seconds = unit_seconds(self._dispatcher.history)
-        allowed = max(_SILENT_SECONDS, _SILENT_UNITS * seconds if seconds == seconds else 0.0)
         running = [leg for leg in self._dispatcher.legs.values() if leg.started is not None]
-        for leg in running:
-            if now - leg.heard > allowed:
+        late = [leg for leg in running if now - leg.heard > _SILENT_SECONDS]
+        if not late:
+            return
+        allowed = [_allowed_seconds(leg, self._dispatcher.history) for leg in late]
+        for leg, seconds in zip(late, allowed, strict=True):
+            if math.isinf(seconds):
+                self._once("first unit", self._long_start(leg, now))
+            elif now - leg.heard > seconds:
                 self._once(f"silent {leg.trial.number} {leg.unit}", self._silence(leg, now))
-        if running and all(now - leg.heard > _PATIENCE * allowed for leg in running):
+        silence = [now - leg.heard for leg in late]
+        if len(late) == len(running) and all(
+            own > _PATIENCE * seconds for own, seconds in zip(silence, allowed, strict=True)
+        ):
             self._limits.fail(
-                f"no trial has reported anything for {_PATIENCE * allowed / 60:.0f} minutes"
+                f"no trial has reported anything for {min(silence) / 60:.0f} minutes, and a unit "
+                f"takes {unit_seconds(self._dispatcher.history) / 60:.1f}"
             )
+
+    def _long_start(self, leg: Leg, now: float) -> str:
+        """Say that nobody knows yet whether it is stuck."""
+        return (
+            f"trial {leg.trial.number} has had its place for {(now - leg.heard) / 60:.0f} minutes "
+            f"without a report, and how long its first unit takes is not known yet; further "
+            f"pretraining, or a large encoder on CPU cores, may take hours; see whether its "
+            f"process computes (`top`, `nvidia-smi`); a smaller --budget or more --units of a new "
+            f"search report earlier"
+        )
 
     def _silence(self, leg: Leg, now: float) -> str:
         where = f" on node {leg.node}" if leg.node else ""
@@ -135,3 +156,21 @@ class Watchdog:
         if topic not in self._said:
             self._said.add(topic)
             self._say(f"warning: {message}")
+
+
+def _allowed_seconds(leg: Leg, history: History) -> float:
+    """Return how long a leg may be silent; infinity where nobody knows how long it takes."""
+    usual = unit_seconds(history)
+    stages = _stages_before(leg.trial)
+    if stages and leg.unit == 0 and leg.reported == 0:
+        # Trials that share these stages wait for the first of them; others say nothing of it.
+        same = (t for t in history.trials.values() if _stages_before(t) == stages)
+        alike = (trial.reports.get(1, {}).get("prefix_seconds") for trial in same)
+        usual += max((seconds for seconds in alike if seconds is not None), default=math.nan)
+    return math.inf if math.isnan(usual) else max(_SILENT_SECONDS, _SILENT_UNITS * usual)
+
+
+def _stages_before(trial: TrialRecord) -> list[dict[str, Any]]:
+    """Return the stages before the tasks, as the log has them."""
+    stages = (trial.run_config[name] for name in ("further_pretraining", "nli"))
+    return [stage for stage in stages if stage["kind"] != "none"]

@@ -232,6 +232,9 @@ def test_seconds_of_a_unit_are_the_median_of_what_is_known() -> None:
         trial.reports = {1: {"train_seconds": 99.0, "eval_seconds": 99.0}}
         trial.reports[2] = {"train_seconds": seconds, "eval_seconds": None}
     assert unit_seconds(history) == 2.0
+    failed = history.trials[3] = TrialRecord(3, {}, {}, 0.0, 0.0)
+    failed.reports = {1: {"train_seconds": None, "eval_seconds": None}}
+    assert unit_seconds(history) == 2.0
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -58,9 +59,9 @@ class Watched:
         self.watchdog.look()
         return list(self.said)
 
-    def report(self, id: str, unit: int, seconds: float) -> None:
+    def report(self, id: str, unit: int, seconds: float, prefix: float = 0.0) -> None:
         metrics = {"score": 0.5, "train_seconds": seconds, "eval_seconds": 0.0}
-        self.dispatcher.reported(id, unit, metrics)
+        self.dispatcher.reported(id, unit, metrics | {"prefix_seconds": prefix})
 
 
 @pytest.fixture
@@ -130,7 +131,60 @@ def test_what_is_long_follows_the_units_of_this_search(watched: Watched) -> None
     assert watched.after(11_980.0) == []
     assert watched.limits.reached is None
     watched.after(20.0)
-    assert watched.limits.reached == "no trial has reported anything for 250 minutes"
+    assert watched.limits.reached == (
+        "no trial has reported anything for 250 minutes, and a unit takes 5.0"
+    )
+    assert watched.limits.is_failure
+
+
+def test_a_first_unit_may_take_any_time_while_nobody_knows_how_long_it_takes(
+    watched: Watched,
+) -> None:
+    for id in ("a", "b"):
+        watched.dispatcher.next_leg(id)
+        watched.dispatcher.started(id)
+    assert watched.after(600.0) == []
+    (line,) = watched.after(60.0)  # one for both
+    assert line.startswith("warning: trial 0 has had its place for 11 minutes without a report")
+    assert "`nvidia-smi`" in line
+    assert watched.after(1e6) == []
+    watched.dispatcher.reported("a", 1, {"train_seconds": math.nan}, "RunFailed: no number")
+    watched.dispatcher.left("a", 1.0, 0.0)
+    watched.after(1e6)  # a unit that failed says nothing of one that does not
+    assert watched.limits.reached is None
+    watched.dispatcher.next_leg("c")
+    watched.dispatcher.started("c")
+    watched.report("c", 1, 300.0)
+    watched.after(15_010.0)
+    assert watched.limits.reached == (
+        "no trial has reported anything for 250 minutes, and a unit takes 5.0"
+    )
+
+
+def test_the_usual_time_of_stages_before_the_tasks_is_that_of_trials_with_the_same(
+    watched: Watched,
+) -> None:
+    def begin(id: str, kind: str) -> None:
+        leg = watched.dispatcher.next_leg(id)
+        assert leg is not None
+        leg.trial.run_config["further_pretraining"] = {"kind": kind}
+        watched.dispatcher.started(id)
+
+    begin("plain", "none")
+    watched.report("plain", 1, 30.0)
+    watched.dispatcher.left("plain", 1.0, 0.0)
+    begin("pretrained", "mlm")
+    watched.after(1e5)
+    assert watched.limits.reached is None
+    watched.report("pretrained", 1, 30.0, prefix=970.0)
+    watched.dispatcher.left("pretrained", 1.0, 0.0)
+    begin("waiting", "mlm")
+    watched.said.clear()
+    assert watched.after(10_000.0) == []
+    assert len(watched.after(10.0)) == 1
+    watched.after(39_980.0)
+    assert watched.limits.reached is None
+    watched.after(20.0)
     assert watched.limits.is_failure
 
 
