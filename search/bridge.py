@@ -49,6 +49,7 @@ class TuneSearcher(Searcher):
     def suggest(self, trial_id: str) -> Any:
         """Return the config of a leg; None: not now; FINISHED: never again."""
         dispatcher = self._dispatcher
+        self._limits.look()  # a resumed search may be beyond a limit before it has begun anything
         if self._limits.reached is not None:
             return Searcher.FINISHED
         if len(dispatcher.legs) >= self._share.max_concurrent:

@@ -91,6 +91,8 @@ class Dispatcher:
         self._space, self._points, self._units, self._clock = space, points, units, clock
         self.legs: dict[str, Leg] = {}
         self.n_trials = self.history.n_trials
+        if self.history.limited:
+            self.no_more_trials()
         self.on_closed: Callable[[TrialRecord], None] = lambda trial: None
         self._queue = deque(t for t in self.history.trials.values() if t.is_open)
 

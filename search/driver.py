@@ -112,8 +112,8 @@ def run_search(plan: Plan, console: Console) -> int:
         f"\nsearch took {clock(time.monotonic() - started)}; results in {plan.folder.uri}",
         markup=False,
     )
-    if limits.reached:
-        console.print(f"it ended early: {limits.reached}", markup=False)
+    if limits.reason:
+        console.print(f"it ended early: {limits.reason}", markup=False)
     console.print(summary(plan, list(history.trials.values()), winner), markup=False)
     return 1 if winner is None or limits.is_failure else 0
 
@@ -155,8 +155,8 @@ def _run_legs(plan: Plan, share: Resources, console: Console) -> Limits:
     checkpoints = Checkpoints(journal, plan.folder, mirror)
     dispatcher.on_closed = checkpoints.closed
     dispatcher.settle()
-    limits = Limits(dispatcher, plan, share.gpus or share.cpus)
     progress = Progress(plan, dispatcher, console)
+    limits = Limits(dispatcher, plan, share.gpus or share.cpus, progress.say)
     board = TensorBoard(plan.folder.local, plan.space.params())
     watchdog = Watchdog(dispatcher, plan, limits, mirror, lambda: servable(share), progress.say)
     callback = TuneCallback(dispatcher, share, checkpoints, board, progress, limits, watchdog)
@@ -167,7 +167,7 @@ def _run_legs(plan: Plan, share: Resources, console: Console) -> Limits:
         checkpoints.sweep()
     finally:
         dispatcher.interrupt(share.cpus, share.gpus)
-        journal.write("closed", reason=limits.reached or "")
+        journal.write("closed", reason=limits.reason)
         board.close()
         progress.close()
         mirror.close()

@@ -24,6 +24,8 @@ needs neither Ray nor Optuna. All events carry `event` and `time` (seconds since
     lost       trial, unit, path, error: could not be read; an older one was taken, or none
     cost       trial, seconds, cpus, gpus, node: that a place was held
     ended      trial, status (`done`, `stopped`, `failed`, `interrupted`), error or null
+    limited    reason, min_gain: no new trial begins, until a driver resumes with another
+               `--min-gain` or `--trials`
     closed     reason: the driver ended in order
 """
 

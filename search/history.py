@@ -120,6 +120,7 @@ class History:
         imported: Trials of other searches; the searcher learns from them, nothing else does.
         header: The first event of the log; empty before it is written.
         n_trials: How many trials it will have; 0 before the first event.
+        limited: The event after which no more trials may begin; None while they may.
     """
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
@@ -127,6 +128,7 @@ class History:
         self.imported: list[TrialRecord] = []
         self.header: Event = {}
         self.n_trials = 0
+        self.limited: Event | None = None
         for event in events:
             self.apply(event)
 
@@ -140,7 +142,10 @@ class History:
         if kind == "search":
             _check_version(event)
             self.header, self.n_trials = event, event["n_trials"]
+        elif kind == "limited":
+            self.limited = event
         elif kind == "resumed":
+            self._lift_limit(event)
             self._resume(event["n_trials"])
         elif kind == "imported":
             self.imported.append(_imported(event))
@@ -165,6 +170,14 @@ class History:
         """The first of the leaderboard; None where no trial reported a score."""
         ranked = [t for t in self.trials.values() if t.status != "failed" and t.reports]
         return max(ranked, key=lambda trial: trial.standing, default=None)
+
+    def _lift_limit(self, resumed: Event) -> None:
+        """What the limit followed from holds no more where the user asks for something else."""
+        if self.limited is not None and (
+            resumed["n_trials"] != self.n_trials
+            or resumed["options"].get("min_gain") != self.limited["min_gain"]
+        ):
+            self.limited = None
 
     def _resume(self, n_trials: int) -> None:
         """With more trials, those that had no chance any more may have one again."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
+from collections.abc import Callable
 
 from search.dispatch import Dispatcher
 from search.history import History
@@ -28,11 +29,14 @@ class Limits:
         dispatcher: The search.
         plan: What it may use.
         devices: GPUs that a trial holds, or CPU cores where it holds no GPU.
+        say: Prints a line.
     """
 
-    def __init__(self, dispatcher: Dispatcher, plan: Plan, devices: float) -> None:
-        self._dispatcher, self._plan, self._devices = dispatcher, plan, devices
-        self._started = self._looked = time.monotonic()
+    def __init__(
+        self, dispatcher: Dispatcher, plan: Plan, devices: float, say: Callable[[str], None]
+    ) -> None:
+        self._dispatcher, self._plan, self._devices, self._say = dispatcher, plan, devices, say
+        self._started, self._looked = time.monotonic(), -math.inf
         self.reached: str | None = None
         self.is_failure = False
 
@@ -42,12 +46,18 @@ class Limits:
         limit = self._plan.time_limit
         return None if limit is None else limit - (time.monotonic() - self._started)
 
+    @property
+    def reason(self) -> str:
+        """Why the search ends before its trials do, or begins no more of them; else empty."""
+        limited = self._dispatcher.history.limited
+        return self.reached or (limited["reason"] if limited else "")
+
     def fail(self, reason: str) -> None:
         """End the search: it cannot go on."""
         self.reached, self.is_failure = reason, True
 
     def look(self) -> None:
-        """See whether a limit is reached; called often."""
+        """See whether a limit is reached; called often, and before the first trial begins."""
         now = time.monotonic()
         if self.reached is not None or now - self._looked < _LOOK_SECONDS:
             return
@@ -61,10 +71,23 @@ class Limits:
             if hours >= options.max_device_hours:
                 self.reached = f"--max-device-hours {options.max_device_hours:g} are used"
         self._look_at_failures()
-        if options.min_gain is not None:
-            gain = expected_gain(self._dispatcher.history, options.seed)
-            if gain is not None and gain < options.min_gain:
-                self._dispatcher.no_more_trials()
+        self._look_at_gain()
+
+    def _look_at_gain(self) -> None:
+        """Let no more trials begin if they would hardly help, and later drivers neither."""
+        dispatcher, options = self._dispatcher, self._plan.options
+        is_last = len(dispatcher.history.trials) >= dispatcher.n_trials
+        if options.min_gain is None or is_last:
+            return
+        gain = expected_gain(dispatcher.history, options.seed)
+        if gain is not None and gain < options.min_gain:
+            reason = (
+                f"--min-gain {options.min_gain:g}: {_MORE_RUNS} more full runs would raise the "
+                f"best score by about {gain:.4f}"
+            )
+            dispatcher.journal.write("limited", reason=reason, min_gain=options.min_gain)
+            dispatcher.no_more_trials()
+            self._say(f"no new trials begin: {reason}")
 
     def _look_at_failures(self) -> None:
         """A mistake that every trial runs into should not cost three attempts of each of them."""

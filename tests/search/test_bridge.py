@@ -5,6 +5,7 @@ import math
 import pickle
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -46,11 +47,11 @@ class Tuned:
     def __init__(self, plan: Plan, search: Any) -> None:
         self.plan, self.dispatcher, self.log = plan, search.dispatcher, search.log
         share = Resources(2.0, 0.5, 2)
-        self.limits = Limits(self.dispatcher, plan, share.gpus)
+        self.board, self.progress, self.watchdog = Seen(), Seen(), Seen()
+        self.limits = Limits(self.dispatcher, plan, share.gpus, self.progress.say)
         self.searcher = TuneSearcher(self.dispatcher, plan, share, self.limits)
         self.drained: list[tuple[str, str, float]] = []
         self.scheduler = TuneScheduler(self.dispatcher, lambda *node: self.drained.append(node))
-        self.board, self.progress, self.watchdog = Seen(), Seen(), Seen()
         checkpoints = Checkpoints(search.journal, plan.folder, Mirror(plan.folder))
         self.dispatcher.on_closed = checkpoints.closed
         self.callback = TuneCallback(
@@ -238,6 +239,12 @@ def test_when_a_limit_is_reached_nothing_new_begins(tuned: Tuned) -> None:
     assert not stopper("a", {})
     tuned.callback.on_trial_complete(0, [], trial("a"))  # as Tune does at the end
     assert tuned.record(0).status == "interrupted"
+
+
+def test_limits_are_looked_at_before_the_first_leg(tuned: Tuned) -> None:
+    tuned.limits._plan = replace(tuned.plan, time_limit=0.0)
+    assert tuned.start("a") == Searcher.FINISHED
+    assert tuned.dispatcher.history.trials == {}
 
 
 def test_tune_can_pickle_what_it_wants_to_keep(tuned: Tuned) -> None:

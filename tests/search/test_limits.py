@@ -14,6 +14,7 @@ from search.history import History, Status, TrialRecord
 from search.limits import Limits, expected_gain
 from search.options import seconds
 from search.plan import Plan
+from search.scheduler import RunAll
 
 MakePlan = Callable[..., Plan]
 SCORES = st.lists(st.floats(-1 / 3, 1), min_size=8, max_size=24)
@@ -39,7 +40,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture
 def search(played: Any) -> Any:
     """A search in which nothing has happened yet."""
-    return played(lambda number, unit: 0.5, n_trials=20)
+    return begun(played)
+
+
+def begun(played: Any, earlier: Any = (), n_trials: int = 20) -> Any:
+    search = played(lambda number, unit: 0.5, earlier, n_trials=n_trials)
+    search.said = []
+    return search
 
 
 @pytest.fixture
@@ -47,11 +54,11 @@ def limits_of(plan_of: MakePlan, search: Any, clock: Clock) -> Callable[..., Lim
     """Return a function from options to the limits of a search on two devices a trial."""
     plan = plan_of(space="smoke")
 
-    def limits(**changed: Any) -> Limits:
+    def limits(search: Any = search, **changed: Any) -> Limits:
         options = replace(plan.options, **changed)
         time_limit = seconds(options.time_limit) if options.time_limit else None
         asked = replace(plan, options=options, time_limit=time_limit)
-        return Limits(search.dispatcher, asked, 2.0)
+        return Limits(search.dispatcher, asked, 2.0, search.said.append)
 
     return limits
 
@@ -78,6 +85,7 @@ def test_the_time_limit_ends_the_search(limits_of: Any, clock: Clock) -> None:
 
 def test_it_looks_at_most_once_a_second(limits_of: Any, clock: Clock) -> None:
     limits = limits_of(time_limit="0.5s")
+    assert after(limits, clock, 0.0) is None
     assert after(limits, clock, 0.75) is None
     assert after(limits, clock, 0.25) == "--time-limit 0.5s is over"
 
@@ -136,13 +144,73 @@ def test_without_a_gain_to_be_had_nothing_new_begins(
     limits_of: Any, clock: Clock, search: Any
 ) -> None:
     limits = limits_of(min_gain=0.01)
-    for number in range(8):
-        search.history.trials[number] = done(number, 0.5)
-    assert after(limits, clock, 0.5) is None
-    assert search.dispatcher.n_trials == 20
-    assert after(limits, clock, 0.5) is None
-    assert search.dispatcher.n_trials == 8
-    assert search.dispatcher.is_finished
+    finish(search, 8)
+    assert limits.reason == ""
+    for _ in range(2):
+        assert after(limits, clock, 5.0) is None
+        assert search.dispatcher.n_trials == 8
+        assert search.dispatcher.is_finished
+    reason = "--min-gain 0.01: 10 more full runs would raise the best score by about 0.0000"
+    assert limits.reason == reason
+    assert search.said == [f"no new trials begin: {reason}"]
+    assert [e["event"] for e in search.log.events].count("limited") == 1
+
+
+@pytest.mark.parametrize(
+    ("n_trials", "min_gain", "begins"),
+    [(20, 0.01, False), (21, 0.01, True), (20, 0.02, True), (20, None, True)],
+)
+def test_what_was_ruled_out_stays_so_until_another_limit_is_asked_for(
+    limits_of: Any,
+    clock: Clock,
+    search: Any,
+    played: Any,
+    n_trials: int,
+    min_gain: float | None,
+    begins: bool,
+) -> None:
+    finish(search, 8)
+    after(limits_of(min_gain=0.01), clock, 5.0)
+    asked = {"n_trials": n_trials, "options": {"min_gain": min_gain}, "slots": 1}
+    search.journal.write("resumed", **asked)
+    again = begun(played, search.log.events, n_trials)
+    again.dispatcher.settle()
+    assert (again.dispatcher.next_leg("a") is not None) == begins
+    assert again.dispatcher.is_finished != begins
+
+
+def test_a_limit_that_an_earlier_driver_reached_is_seen_at_once(
+    limits_of: Any, clock: Clock, search: Any, played: Any
+) -> None:
+    """Before the first trial begins."""
+    finish(search, 8)
+    again = begun(played, search.log.events)
+    limits = limits_of(again, min_gain=0.01)
+    assert after(limits, clock, 0.0) is None
+    assert again.dispatcher.next_leg("a") is None
+
+
+def test_where_all_trials_have_begun_no_gain_is_looked_at(
+    limits_of: Any, clock: Clock, played: Any
+) -> None:
+    search = begun(played, n_trials=8)
+    finish(search, 8)
+    limits = limits_of(search, min_gain=0.01)
+    assert after(limits, clock, 5.0) is None
+    assert (limits.reason, search.said) == ("", [])
+
+
+def finish(search: Any, n: int) -> None:
+    """Let trials run to their ends."""
+    search.dispatcher.scheduler = RunAll()
+    for number in range(n):
+        id = f"full {number}"
+        search.dispatcher.next_leg(id)
+        search.dispatcher.started(id)
+        for unit in range(1, search.units + 1):
+            search.dispatcher.reported(id, unit, {"score": 0.5})
+            search.dispatcher.saved(id, f"{id}/{unit}")
+        search.dispatcher.left(id, 1.0, 0.0)
 
 
 def test_with_a_gain_to_be_had_new_trials_begin(limits_of: Any, clock: Clock, search: Any) -> None:

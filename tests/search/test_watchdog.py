@@ -41,7 +41,7 @@ class Watched:
             9,
             clock=lambda: self.now,
         )
-        self.limits = Limits(self.dispatcher, plan, 1.0)
+        self.limits = Limits(self.dispatcher, plan, 1.0, self.said.append)
         self.mirror: Any = SimpleNamespace(failing_since=None, error=None)
         self.watchdog = Watchdog(
             self.dispatcher,
