@@ -298,11 +298,16 @@ class Dispatcher:
             if trial.status == "running":
                 self._end(trial, "interrupted", None)
 
-    def place_seconds(self) -> float:
-        """Return the seconds that all places were held for, the present legs included."""
+    def device_seconds(self, devices: float) -> float:
+        """Return the seconds times devices that all places were held for, over all drivers.
+
+        Args:
+            devices: Of a place of the present legs.
+        """
         now = self._clock()
         running = sum(now - leg.started for leg in self.legs.values() if leg.started is not None)
-        return running + sum(trial.place_seconds for trial in self.history.trials.values())
+        past = sum(trial.device_seconds for trial in self.history.trials.values())
+        return running * devices + past
 
     def _pay(self, leg: Leg, cpus: float, gpus: float) -> None:
         if leg.started is not None:

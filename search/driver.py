@@ -129,11 +129,11 @@ def _end_in_order_on_sigterm() -> None:
 def _open_journal(plan: Plan, share: Resources, log: EventLog) -> Journal:
     """Write how this driver begins, after what an earlier one wrote."""
     options, journal = plan.options, Journal(plan.earlier, log)
+    places = {"slots": share.max_concurrent, "cpus": share.cpus, "gpus": share.gpus}
     if options.resume:
-        fields = {"options": asdict(options), "n_trials": plan.n_trials}
-        journal.write("resumed", slots=share.max_concurrent, **fields)
+        journal.write("resumed", options=asdict(options), n_trials=plan.n_trials, **places)
     else:
-        journal.write("search", slots=share.max_concurrent, **header(plan))
+        journal.write("search", **places, **header(plan))
         for trial in plan.carried:
             journal.write("imported", **trial)
     return journal

@@ -4,9 +4,10 @@ Everything else that a search knows of its past is a function of this log (`sear
 leaderboard, what the searcher learns from, TensorBoard's table, report, Optuna view. Reading it
 needs neither Ray nor Optuna. All events carry `event` and `time` (seconds since 1970). Version 2:
 
-    search     version, options, n_trials, rungs, units, slots (trials at a time), space, versions,
-               data_fingerprint: first line
-    resumed    options, n_trials, slots: a later driver goes on with the search
+    search     version, options, n_trials, rungs, units, slots (trials at a time), cpus and gpus (of
+               a place), space, versions, data_fingerprint: first line
+    resumed    options, n_trials, slots, cpus, gpus: a later driver goes on with the search; places
+               that an earlier one held when it was killed, it held to its last event
     imported   search, params, run_config, reports: a trial of another search, for the searcher
     suggested  trial (number), params, run_config, bracket, origin: who proposed it
     started    trial, id (Ray's), unit: it got a place, after that many units of training

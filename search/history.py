@@ -45,6 +45,8 @@ class TrialRecord:
         last_failure: What the last of all attempts that failed, failed with.
         notice: Why it left its last machine, of which it had notice; empty once it has another.
         place_seconds: How long it held a place.
+        device_seconds: The same, times the GPUs of the place, or the cores of one without a GPU.
+        placed: Since when it holds one, in seconds since 1970; None while it does not.
         is_closed: Whether the log says that it ended; a killed driver may have come only so far as
             to say that it is stopped.
     """
@@ -67,6 +69,8 @@ class TrialRecord:
     last_failure: str = ""
     notice: str = ""
     place_seconds: float = 0.0
+    device_seconds: float = 0.0
+    placed: float | None = None
     is_closed: bool = False
     _config: RunConfig | None = None
 
@@ -129,6 +133,8 @@ class History:
         self.header: Event = {}
         self.n_trials = 0
         self.limited: Event | None = None
+        self._last = 0.0
+        self._devices = 1.0  # of a place, until the log says how many
         for event in events:
             self.apply(event)
 
@@ -145,6 +151,7 @@ class History:
         elif kind == "limited":
             self.limited = event
         elif kind == "resumed":
+            self._charge_lost_places()
             self._lift_limit(event)
             self._resume(event["n_trials"])
         elif kind == "imported":
@@ -164,12 +171,21 @@ class History:
             trial = self.trials[event["trial"]]
             trial.ended = time
             _APPLY[kind](trial, event)
+        self._last = time
+        if "gpus" in event:
+            self._devices = _devices(event)
 
     @property
     def best(self) -> TrialRecord | None:
         """The first of the leaderboard; None where no trial reported a score."""
         ranked = [t for t in self.trials.values() if t.status != "failed" and t.reports]
         return max(ranked, key=lambda trial: trial.standing, default=None)
+
+    def _charge_lost_places(self) -> None:
+        """A killed driver could not say what its places cost: it held them to its last event."""
+        for trial in self.trials.values():
+            if trial.placed is not None:
+                _charge(trial, max(0.0, self._last - trial.placed), self._devices)
 
     def _lift_limit(self, resumed: Event) -> None:
         """What the limit followed from holds no more where the user asks for something else."""
@@ -199,6 +215,8 @@ def _check_version(header: Event) -> None:
 def _started(trial: TrialRecord, event: Event) -> None:
     trial.id, trial.status, trial.error = event["id"], "running", None
     trial.is_closed, trial.notice = False, ""
+    if trial.placed is None:  # else its worker was lost, and Ray replaced it in the same place
+        trial.placed = event["time"]
 
 
 def _reported(trial: TrialRecord, event: Event) -> None:
@@ -242,7 +260,18 @@ def _deleted(trial: TrialRecord, event: Event) -> None:
 
 
 def _cost(trial: TrialRecord, event: Event) -> None:
-    trial.place_seconds += event["seconds"]
+    _charge(trial, event["seconds"], _devices(event))
+
+
+def _charge(trial: TrialRecord, seconds: float, devices: float) -> None:
+    trial.place_seconds += seconds
+    trial.device_seconds += seconds * devices
+    trial.placed = None
+
+
+def _devices(event: Event) -> float:
+    """Return the GPUs of a place, or the cores of one without a GPU."""
+    return float(event["gpus"] or event["cpus"])
 
 
 def _ended(trial: TrialRecord, event: Event) -> None:

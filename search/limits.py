@@ -67,7 +67,7 @@ class Limits:
         if left is not None and left <= 0:
             self.reached = f"--time-limit {options.time_limit} is over"
         elif options.max_device_hours is not None:
-            hours = self._dispatcher.place_seconds() * self._devices / 3600
+            hours = self._dispatcher.device_seconds(self._devices) / 3600
             if hours >= options.max_device_hours:
                 self.reached = f"--max-device-hours {options.max_device_hours:g} are used"
         self._look_at_failures()

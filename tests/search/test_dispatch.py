@@ -192,13 +192,23 @@ def test_a_checkpoint_of_a_repeated_unit_is_known_by_that_unit(played: Any) -> N
 
 def test_places_are_paid_for(played: Any, outcomes: Any) -> None:
     search = played(outcomes(0), n_trials=4)
-    assert search.dispatcher.place_seconds() == 0
+    assert search.dispatcher.device_seconds(3.0) == 0
     search.play()
     paid = [event["seconds"] for event in of_kind(search.log.events, "cost")]
     assert min(paid) > 0
-    assert search.dispatcher.place_seconds() == pytest.approx(sum(paid))
+    assert search.dispatcher.device_seconds(3.0) == pytest.approx(sum(paid))  # one core each
     per_trial = [trial.place_seconds for trial in search.history.trials.values()]
     assert sum(per_trial) == pytest.approx(sum(paid))
+
+
+def test_present_places_are_paid_for_with_the_devices_that_they_have_now(played: Any) -> None:
+    search = played(lambda n, u: 0.5, n_trials=2)
+    search.dispatcher.next_leg("a")
+    search.dispatcher.started("a")
+    begun = search.dispatcher.legs["a"].started
+    search.dispatcher.reported("a", 1, {"score": 0.5})
+    now = len(search.log.events)
+    assert search.dispatcher.device_seconds(0.5) == 0.5 * (now - begun) > 0
 
 
 def test_when_nothing_new_may_begin_the_search_still_ends_well(played: Any) -> None:

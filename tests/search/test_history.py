@@ -131,6 +131,41 @@ def test_more_trials_open_what_was_stopped_and_nothing_else() -> None:
         assert history.n_trials == n_trials
 
 
+def held(*, resumed: bool, header: dict[str, float]) -> History:
+    """Return a search whose driver was killed, or lives, with two of three places held."""
+    events = [event("search", 100.0, version=VERSION, n_trials=3, **header)]
+    for number in range(3):
+        events += [suggested(number, 105.0), event("started", 110.0, trial=number, id="a", unit=0)]
+    events += [
+        event("cost", 120.0, trial=0, seconds=10.0, cpus=4.0, gpus=0.5, node="n"),
+        event("started", 130.0, trial=1, id="a", unit=0),  # its worker was lost
+        reported(2, 150.0, 1, 0.5),
+    ]
+    if resumed:
+        cost = {"cpus": 2.0, "gpus": 0.0}
+        events += [
+            event("resumed", 900.0, n_trials=3, **cost),
+            event("started", 910.0, trial=1, id="b", unit=0),
+            event("cost", 911.0, trial=1, seconds=1.0, node="n", **cost),
+        ]
+    return History(events)
+
+
+def test_a_killed_driver_held_its_places_to_its_last_event() -> None:
+    header = {"cpus": 4.0, "gpus": 0.5}
+    lives, resumed = (held(resumed=known, header=header) for known in (False, True))
+    assert [t.place_seconds for t in lives.trials.values()] == [10.0, 0.0, 0.0]
+    assert [t.placed for t in lives.trials.values()] == [None, 110.0, 110.0]
+    assert [t.place_seconds for t in resumed.trials.values()] == [10.0, 41.0, 40.0]
+    assert [t.device_seconds for t in resumed.trials.values()] == [5.0, 22.0, 20.0]
+    assert [t.placed for t in resumed.trials.values()] == [None, None, None]
+
+
+def test_where_the_first_line_does_not_say_what_a_place_has_the_last_cost_does() -> None:
+    resumed = held(resumed=True, header={})
+    assert [t.device_seconds for t in resumed.trials.values()] == [5.0, 22.0, 20.0]
+
+
 def test_a_log_of_another_version_is_refused() -> None:
     with pytest.raises(InputError, match=rf"version 1, this program reads {VERSION}"):
         History([event("search", version=1, n_trials=1)])

@@ -95,7 +95,11 @@ def test_device_hours_count_the_devices_of_every_place(
 ) -> None:
     limits = limits_of(max_device_hours=3.0)
     hours = SimpleNamespace(held=1.49)
-    monkeypatch.setattr(search.dispatcher, "place_seconds", lambda: 3600 * hours.held)
+
+    def device_seconds(devices: float) -> float:
+        return 3600 * hours.held * devices
+
+    monkeypatch.setattr(search.dispatcher, "device_seconds", device_seconds)
     assert after(limits, clock, 5.0) is None
     hours.held = 1.5
     assert after(limits, clock, 5.0) == "--max-device-hours 3 are used"
