@@ -66,6 +66,10 @@ class Leg:
 class Dispatcher:
     """Hands out legs, hears what they report, and writes all of it down.
 
+    Attributes:
+        errors: Of attempts that failed before this driver heard of a checkpoint. Those under way
+            when the first one failed count as one with it: they may have shared a node.
+
     Args:
         journal: History and log.
         scheduler: Who goes on.
@@ -94,6 +98,9 @@ class Dispatcher:
         if self.history.limited:
             self.no_more_trials()
         self.on_closed: Callable[[TrialRecord], None] = lambda trial: None
+        self.errors: list[str] = []
+        self._first_failure = math.inf
+        self._has_saved = False
         self._queue = deque(t for t in self.history.trials.values() if t.is_open)
 
     def settle(self) -> None:
@@ -248,6 +255,8 @@ class Dispatcher:
         """
         leg = self.legs[id]
         leg.heard, leg.unit = self._clock(), leg.reported
+        self._has_saved = True
+        self.errors.clear()
         replaced = leg.trial.checkpoints.get(leg.unit)
         self.journal.write("saved", trial=leg.trial.number, unit=leg.unit, path=path)
         return replaced if replaced != path else None
@@ -259,7 +268,15 @@ class Dispatcher:
         if leg.is_leaving:
             leg.is_leaving = False
         else:
-            self.journal.write("failed", trial=leg.trial.number, error=error)
+            self._note_failure(leg, error)
+
+    def _note_failure(self, leg: Leg, error: str) -> None:
+        self.journal.write("failed", trial=leg.trial.number, error=error)
+        if self._has_saved:
+            return
+        if not self.errors or leg.asked >= self._first_failure:
+            self.errors.append(error)
+        self._first_failure = min(self._first_failure, self._clock())
 
     def left(self, id: str, cpus: float, gpus: float, error: str | None = None) -> TrialRecord:
         """A leg gave up its place: at a rung, at the end of the run, or with an error.
@@ -273,7 +290,7 @@ class Dispatcher:
             self._queue.append(leg.trial)
             return leg.trial
         if error is not None and not leg.failure:
-            self.journal.write("failed", trial=leg.trial.number, error=error)
+            self._note_failure(leg, error)
             if leg.goes_on and leg.trial.failures < _MAX_FAILURES:
                 self._queue.append(leg.trial)
                 return leg.trial

@@ -91,13 +91,9 @@ class Limits:
 
     def _look_at_failures(self) -> None:
         """A mistake that every trial runs into should not cost three attempts of each of them."""
-        trials = self._dispatcher.history.trials.values()
-        if len(trials) > _FAILURES or any(trial.reports for trial in trials):
-            return
-        errors = [trial for trial in trials if trial.failures]
-        if sum(trial.failures for trial in errors) >= _FAILURES:
-            last = max(errors, key=lambda trial: trial.ended)
-            self.fail(f"{_FAILURES} attempts failed and none succeeded: {last.last_failure}")
+        errors = self._dispatcher.errors
+        if len(errors) >= _FAILURES:
+            self.fail(f"{_FAILURES} attempts failed and none succeeded: {errors[-1]}")
 
 
 def expected_gain(history: History, seed: int) -> float | None:

@@ -139,9 +139,58 @@ def test_failures_after_a_success_are_no_mistake_of_all(
 ) -> None:
     search.dispatcher.next_leg("a")
     search.dispatcher.reported("a", 1, {"score": 0.5})
+    search.dispatcher.saved("a", "a/1")
     search.dispatcher.left("a", 1.0, 0.0)
     lose(search, 12)
     assert after(limits_of(), clock, 5.0) is None
+
+
+def test_a_mistake_of_all_is_seen_on_many_places_and_a_lost_node_is_none(
+    limits_of: Any, clock: Clock, search: Any
+) -> None:
+    limits = limits_of()
+    for round in range(2):
+        ids = [f"{round} {place}" for place in range(8)]
+        for id in ids:
+            search.dispatcher.next_leg(id)
+            search.dispatcher.started(id)
+        assert after(limits, clock, 5.0) is None
+        for id in ids:
+            search.dispatcher.left(id, 1.0, 0.0, "ImportError: no module")
+        if round == 0:  # they may have shared a node
+            assert after(limits, clock, 5.0) is None
+    reason = "6 attempts failed and none succeeded: ImportError: no module"
+    assert after(limits, clock, 5.0) == reason
+    assert all(trial.failures < 3 for trial in search.history.trials.values())
+
+
+def test_a_unit_whose_checkpoint_cannot_be_saved_is_no_success(
+    limits_of: Any, clock: Clock, search: Any
+) -> None:
+    limits = limits_of()
+    for attempt in range(6):
+        assert after(limits, clock, 5.0) is None
+        id = f"a{attempt}"
+        search.dispatcher.next_leg(id)
+        search.dispatcher.started(id)
+        search.dispatcher.reported(id, 1, {"score": 0.5})
+        search.dispatcher.left(id, 1.0, 0.0, "OSError: access denied")
+    assert after(limits, clock, 5.0) is not None
+    assert limits.is_failure
+
+
+def test_what_failed_under_an_earlier_driver_is_forgiven(
+    limits_of: Any, clock: Clock, search: Any, played: Any
+) -> None:
+    lose(search, 6)
+    search.dispatcher.interrupt(1.0, 0.0)
+    again = begun(played, search.log.events)
+    again.dispatcher.settle()
+    limits = limits_of(again)
+    lose(again, 5)
+    assert after(limits, clock, 5.0) is None
+    lose(again, 1)
+    assert after(limits, clock, 5.0) is not None
 
 
 def test_without_a_gain_to_be_had_nothing_new_begins(
