@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import ray
 from ray import tune
@@ -101,10 +101,17 @@ def run_search(plan: Plan, console: Console) -> int:
             console.print(note, markup=False)
         if options.searcher == "tpe":
             console.print(STOCK_WARNING, markup=False)
-        limits = _run_legs(plan, share, console)
+        limits, is_answering = _run_legs(plan, share, console)
     finally:
         ray.shutdown()
         _end_in_order_on_sigterm()
+    if not is_answering:
+        console.print(
+            f"warning: {plan.folder.uri} does not answer; log and results are in "
+            f"{plan.folder.local}, where --resume finds them from this machine",
+            markup=False,
+        )
+        plan = replace(plan, folder=plan.folder.on_this_machine())
     events = read_events(plan.folder.local / EVENTS)
     history = History(events)
     winner = write_results(plan, history, actor_seconds(events))
@@ -139,8 +146,12 @@ def _open_journal(plan: Plan, share: Resources, log: EventLog) -> Journal:
     return journal
 
 
-def _run_legs(plan: Plan, share: Resources, console: Console) -> Limits:
-    """Let Ray Tune run legs until nothing is left to do or a limit is reached."""
+def _run_legs(plan: Plan, share: Resources, console: Console) -> tuple[Limits, bool]:
+    """Let Ray Tune run legs until nothing is left to do or a limit is reached.
+
+    Returns:
+        The limits, and whether the storage still answers.
+    """
     log = EventLog(plan.folder.local / EVENTS)
     journal = _open_journal(plan, share, log)
     dispatcher = Dispatcher(
@@ -170,9 +181,9 @@ def _run_legs(plan: Plan, share: Resources, console: Console) -> Limits:
         journal.write("closed", reason=limits.reason)
         board.close()
         progress.close()
-        mirror.close()
+        is_answering = mirror.close()
         log.close()
-    return limits
+    return limits, is_answering
 
 
 def _tune(

@@ -11,10 +11,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+import pyarrow
+
 from search.storage import EVENTS, SearchFolder
 
 _SECONDS = 10.0
 _SHARE = 20  # copying takes at most one in so many seconds
+_CLOSE_SECONDS = 60.0
 
 
 class Mirror:
@@ -23,6 +26,8 @@ class Mirror:
     Attributes:
         error: Why the last attempt failed; None if it did not.
         failing_since: When attempts began to fail, in seconds of the monotonic clock; else None.
+        busy_since: When what is being done in the storage began, by that clock; else None. A
+            storage that does not answer may leave it so for ever.
 
     Args:
         folder: Of the search; nothing is done if it is local.
@@ -35,13 +40,15 @@ class Mirror:
         self._waiting: deque[Callable[[], None]] = deque()
         self.error: str | None = None
         self.failing_since: float | None = None
+        self.busy_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
         if folder.is_remote:
             self._thread.start()
 
     def _run(self) -> None:
-        wait = _SECONDS
-        while not self._stop.wait(wait):
+        wait, is_last = _SECONDS, False
+        while not is_last:
+            is_last = self._stop.wait(wait)
             wait = max(_SECONDS, _SHARE * self._copy())
 
     def after_copy(self, action: Callable[[], None]) -> None:
@@ -53,26 +60,35 @@ class Mirror:
 
     def _copy(self) -> float:
         """Copy the log if it has grown, and do what waits for that; returns the seconds it took."""
-        started = time.monotonic()
+        started = self.busy_since = time.monotonic()
         n_waiting = len(self._waiting)  # of what is appended from here on the copy may know nothing
-        size = (self._folder.local / EVENTS).stat().st_size
-        if size == self._copied and self.error is None and not n_waiting:
-            return 0.0
         try:
+            size = (self._folder.local / EVENTS).stat().st_size
+            if size == self._copied and self.error is None and not n_waiting:
+                return 0.0
             self._folder.publish_log()
             for _ in range(n_waiting):
+                self.busy_since = time.monotonic()
                 self._waiting[0]()
                 self._waiting.popleft()
-        except OSError as error:  # the watchdog tells, and ends the search if it does not pass
+        # The watchdog tells, and ends the search if it does not pass.
+        except (OSError, pyarrow.ArrowException) as error:
             self.error = str(error)
             self.failing_since = self.failing_since or started
         else:
             self._copied, self.error, self.failing_since = size, None, None
+        finally:
+            self.busy_since = None
         return time.monotonic() - started
 
-    def close(self) -> None:
-        """End the thread, and copy what is new; the rest is left to `SearchFolder.publish`."""
+    def close(self) -> bool:
+        """Copy what is new, and end the thread; the rest is left to `SearchFolder.publish`.
+
+        Returns:
+            False if the storage did not answer for a minute: whoever asks it next may wait for
+            ever.
+        """
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join()
-            self._copy()
+            self._thread.join(_CLOSE_SECONDS)
+        return not self._thread.is_alive()

@@ -45,6 +45,10 @@ class SearchFolder:
         """Whether the storage is not a folder of this machine."""
         return "://" in self.storage
 
+    def on_this_machine(self) -> SearchFolder:
+        """Return the same search as one that is kept in its local folder only."""
+        return SearchFolder(self.name, str(self.local.parent), self.local)
+
     def remote(self) -> tuple[pyarrow.fs.FileSystem, str]:
         """Return the remote filesystem and the search's path in it.
 

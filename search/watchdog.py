@@ -119,7 +119,9 @@ class Watchdog:
         )
 
     def _look_at_storage(self, now: float) -> None:
-        since = self._mirror.failing_since
+        since, why = self._mirror.failing_since, self._mirror.error
+        if since is None:
+            since, why = self._mirror.busy_since, "what it was asked then has not come to an end"
         if since is None:
             self._said.discard("storage")
             return
@@ -128,11 +130,11 @@ class Watchdog:
         if seconds > _STORAGE_SECONDS:
             self._once(
                 "storage",
-                f"{uri} has not taken the event log for {seconds:.0f} s ({self._mirror.error}); "
+                f"{uri} has not taken the event log for {seconds:.0f} s ({why}); "
                 f"the log is in {self._plan.folder.local}",
             )
         if seconds > _PATIENCE * _STORAGE_SECONDS:
-            self._limits.fail(f"{uri} does not answer: {self._mirror.error}")
+            self._limits.fail(f"{uri} does not answer: {why}")
 
     def _look_at_disk(self) -> None:
         if self._plan.folder.is_remote:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import pyarrow
 import pyarrow.fs
 import pytest
 
@@ -32,10 +34,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 
 def idle(folder: SearchFolder) -> Mirror:
-    """Return a mirror whose thread has ended."""
-    mirror = Mirror(folder)
-    mirror._stop.set()
-    mirror._thread.join()
+    """Return a mirror whose thread has ended without a copy."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Mirror, "_run", lambda self: None)
+        mirror = Mirror(folder)
+        mirror._thread.join()
     return mirror
 
 
@@ -53,12 +56,12 @@ def copied(folder: SearchFolder) -> bytes:
 
 
 def waits(mirror: Mirror, count: int) -> list[float]:
-    """Let the thread's loop run so many times; returns how long it would have waited."""
+    """Let the thread's loop copy so often; returns how long it would have waited each time."""
     found: list[float] = []
 
     def wait(seconds: float) -> bool:
         found.append(seconds)
-        return len(found) > count
+        return len(found) == count
 
     mirror._stop.wait = wait  # type: ignore[method-assign,assignment]
     mirror._run()
@@ -82,7 +85,7 @@ def test_the_log_is_copied_whenever_it_has_grown(
 def test_it_copies_every_ten_seconds_and_less_often_where_that_takes_long(
     folder: SearchFolder, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    took = [0.1, 3.0, 0.25]
+    took = [0.1, 3.0, 0.1]
 
     def publish_log(self: SearchFolder) -> None:
         clock.now += took.pop(0)
@@ -90,7 +93,7 @@ def test_it_copies_every_ten_seconds_and_less_often_where_that_takes_long(
 
     monkeypatch.setattr(SearchFolder, "publish_log", publish_log)
     mirror = idle(folder)
-    assert waits(mirror, 3) == pytest.approx([10.0, 10.0, 60.0, 10.0])
+    assert waits(mirror, 3) == pytest.approx([10.0, 10.0, 60.0])
 
 
 def test_it_remembers_since_when_the_storage_refuses(
@@ -159,6 +162,48 @@ def test_a_storage_that_is_gone_is_an_error_and_no_end_of_the_thread(
     assert str(store) in mirror.error
 
 
+def test_what_arrow_and_the_own_disk_raise_ends_no_thread_either(
+    folder: SearchFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: SearchFolder) -> None:
+        raise pyarrow.ArrowInvalid("not a path")
+
+    mirror = idle(folder)
+    monkeypatch.setattr(SearchFolder, "publish_log", refuse)
+    assert waits(mirror, 2)
+    assert mirror.error == "not a path"
+    (folder.local / EVENTS).unlink()
+    assert waits(mirror, 2)
+    assert str(folder.local / EVENTS) in str(mirror.error)
+    assert mirror.busy_since is None
+
+
+def test_it_says_what_hangs_and_waits_no_longer_than_a_minute_for_it(
+    folder: SearchFolder, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, end = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        begun.set()
+        end.wait()
+
+    def publish_log(self: SearchFolder) -> None:
+        clock.now += 7
+
+    monkeypatch.setattr(SearchFolder, "publish_log", publish_log)
+    monkeypatch.setattr("search.mirror._SECONDS", 0.001)
+    monkeypatch.setattr("search.mirror._CLOSE_SECONDS", 0.001)
+    mirror = Mirror(folder)
+    mirror.after_copy(hang)
+    begun.wait()
+    assert mirror.busy_since in (1007.0, 1014.0)  # counted anew for each thing that is done
+    assert not mirror.close()
+    end.set()
+    mirror._thread.join()
+    assert mirror.close()
+    assert mirror.busy_since is None
+
+
 def test_a_local_search_has_nothing_to_copy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,7 +212,7 @@ def test_a_local_search_has_nothing_to_copy(
     done: list[str] = []
     mirror.after_copy(lambda: done.append("at once"))
     assert done == ["at once"]
-    mirror.close()
+    assert mirror.close()
 
 
 def test_the_thread_copies_and_ends(folder: SearchFolder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,6 +221,7 @@ def test_the_thread_copies_and_ends(folder: SearchFolder, monkeypatch: pytest.Mo
     size: Callable[[], int] = (folder.local / EVENTS).stat().st_size.__int__
     while mirror._copied < size():
         mirror._thread.join(0.01)
-    mirror.close()
+    grow(folder)
+    assert mirror.close()
     assert not mirror._thread.is_alive()
     assert copied(folder) == (folder.local / EVENTS).read_bytes()

@@ -42,7 +42,7 @@ class Watched:
             clock=lambda: self.now,
         )
         self.limits = Limits(self.dispatcher, plan, 1.0, self.said.append)
-        self.mirror: Any = SimpleNamespace(failing_since=None, error=None)
+        self.mirror: Any = SimpleNamespace(failing_since=None, busy_since=None, error=None)
         self.watchdog = Watchdog(
             self.dispatcher,
             plan,
@@ -210,6 +210,18 @@ def test_it_says_when_the_storage_takes_nothing_and_ends_the_search(watched: Wat
     assert watched.limits.reached is None
     watched.after(5.0)
     assert watched.limits.reached == f"{watched.plan.folder.uri} does not answer: AWS is down"
+    assert watched.limits.is_failure
+
+
+def test_a_storage_that_neither_answers_nor_refuses_is_noticed_too(watched: Watched) -> None:
+    watched.mirror.busy_since = watched.now
+    assert watched.after(60.0) == []
+    (line,) = watched.after(10.0)
+    assert "for 70 s (what it was asked then has not come to an end)" in line
+    watched.mirror.busy_since = watched.now  # it did after all: the next thing is under way
+    assert watched.after(300.0) == []
+    assert watched.limits.reached is None
+    watched.after(5.0)
     assert watched.limits.is_failure
 
 
