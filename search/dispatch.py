@@ -69,6 +69,7 @@ class Dispatcher:
     Attributes:
         errors: Of attempts that failed before this driver heard of a checkpoint. Those under way
             when the first one failed count as one with it: they may have shared a node.
+        freed: When a leg gave up its place last, in seconds of the clock; minus infinity before.
 
     Args:
         journal: History and log.
@@ -99,6 +100,7 @@ class Dispatcher:
             self.no_more_trials()
         self.on_closed: Callable[[TrialRecord], None] = lambda trial: None
         self.errors: list[str] = []
+        self.freed = -math.inf
         self._first_failure = math.inf
         self._has_saved = False
         self._queue = deque(t for t in self.history.trials.values() if t.is_open)
@@ -328,7 +330,8 @@ class Dispatcher:
 
     def _pay(self, leg: Leg, cpus: float, gpus: float) -> None:
         if leg.started is not None:
-            seconds = self._clock() - leg.started
+            self.freed = self._clock()
+            seconds = self.freed - leg.started
             self.journal.write(
                 "cost",
                 trial=leg.trial.number,

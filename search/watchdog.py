@@ -65,7 +65,7 @@ class Watchdog:
         if not waiting or any(leg.started is not None for leg in legs):
             self._said.discard("place")
             return
-        waited = now - min(leg.asked for leg in waiting)
+        waited = now - max(self._dispatcher.freed, min(leg.asked for leg in waiting))
         if waited > _PLACE_SECONDS:
             options = self._plan.options
             cpus, gpus = options.cpus_per_trial, options.gpus_per_trial

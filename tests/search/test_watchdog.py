@@ -85,8 +85,14 @@ def test_it_waits_where_others_run(watched: Watched) -> None:
     watched.dispatcher.next_leg("b")
     watched.dispatcher.started("b")
     assert watched.after(500.0) == []
+    watched.now += 100.0
+    watched.is_servable = False  # the only node is gone; another one is on its way, perhaps
     watched.dispatcher.left("b", 1.0, 0.0)
-    assert len(watched.after(10.0)) == 1
+    assert watched.after(120.0) == []
+    assert watched.limits.reached is None
+    watched.is_servable = True
+    (line,) = watched.after(5.0)
+    assert line.startswith("warning: no trial has had a place for 125 s")
     watched.dispatcher.started("a")
     assert watched.after(10.0) == []
     watched.dispatcher.left("a", 1.0, 0.0)
