@@ -56,6 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run `search/run.py`; returns the exit status."""
     options = parse(arguments)
     console = Console(highlight=False, soft_wrap=True)
+    plan: Plan | None = None
     try:
         plan = make_plan(options)
         if options.dry_run:
@@ -68,12 +69,18 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, TuneError) as error:  # Tune wraps what its callbacks raise
         if not any(text in str(error) for text in _FULL):
             raise
-        print(
-            f"error: {plan.folder.local} is full; nothing that the event log holds is lost: make "
-            f"room, then go on with --name {plan.folder.name} --resume",
-            file=sys.stderr,
-        )
+        print(f"error: {_full_disk(plan, error)}", file=sys.stderr)
         return 1
+
+
+def _full_disk(plan: Plan | None, error: Exception) -> str:
+    """Say what to do; without a plan the search has not begun."""
+    if plan is None:
+        return f"{error}; make room, then start the search again"
+    return (
+        f"{plan.folder.local} is full; nothing that the event log holds is lost: make room, then "
+        f"go on with --name {plan.folder.name} --resume"
+    )
 
 
 def run_search(plan: Plan, console: Console) -> int:

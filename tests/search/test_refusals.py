@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,7 @@ import ray
 from search import driver
 from search.driver import main
 from search.events import VERSION
+from search.options import SearchOptions
 from search.storage import EVENTS
 
 Refusal = Callable[..., str]
@@ -49,6 +52,20 @@ def refusal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Refusal:
 
 def contents(folder: Path) -> dict[Path, bytes | None]:
     return {p: p.read_bytes() if p.is_file() else None for p in folder.rglob("*")}
+
+
+def test_a_disk_that_is_full_before_there_is_a_search_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(options: SearchOptions) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "cache"))
+
+    monkeypatch.setattr(driver, "make_plan", full)
+    assert main(["--storage", str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: [Errno 28] No space left on device")
+    assert str(tmp_path / "cache") in error
+    assert "make room, then start the search again" in error
 
 
 def test_an_unknown_option_ends_with_status_2(capsys: pytest.CaptureFixture[str]) -> None:
