@@ -31,11 +31,12 @@ from search.plan import Plan, describe, make_plan
 from search.preflight import check_nodes
 from search.progress import Progress, clock, summary
 from search.results import actor_seconds
-from search.resume import check_resumable, header
+from search.resume import changed_versions, check_resumable, header
 from search.searcher import make_proposer, make_scheduler
 from search.stock import STOCK_WARNING
 from search.storage import EVENTS
 from search.tune_log import quieten_tune
+from search.versions import versions
 from search.watchdog import Watchdog
 from trainable.errors import InputError
 from trainable.ray_trainable import MultitaskTrainable
@@ -93,8 +94,10 @@ def run_search(plan: Plan, console: Console) -> int:
         InputError: The cluster cannot serve a trial, or the search cannot be resumed.
     """
     options, started = plan.options, time.monotonic()
+    notes = list(plan.notes)
     if options.resume:
         check_resumable(plan)
+        notes += changed_versions(plan)
     try:
         console.print(f"using {connect(options.address)}", markup=False)
         _end_in_order_on_sigterm()
@@ -104,7 +107,7 @@ def run_search(plan: Plan, console: Console) -> int:
             f"{plan.budget:,} tokens a full run",
             markup=False,
         )
-        for note in (*plan.notes, *check_nodes(plan, share)):
+        for note in (*notes, *check_nodes(plan, share)):
             console.print(note, markup=False)
         if options.searcher == "tpe":
             console.print(STOCK_WARNING, markup=False)
@@ -145,7 +148,8 @@ def _open_journal(plan: Plan, share: Resources, log: EventLog) -> Journal:
     options, journal = plan.options, Journal(plan.earlier, log)
     places = {"slots": share.max_concurrent, "cpus": share.cpus, "gpus": share.gpus}
     if options.resume:
-        journal.write("resumed", options=asdict(options), n_trials=plan.n_trials, **places)
+        fields = {"n_trials": plan.n_trials, "versions": versions()}
+        journal.write("resumed", options=asdict(options), **fields, **places)
     else:
         journal.write("search", **places, **header(plan))
         for trial in plan.carried:

@@ -6,8 +6,8 @@ needs neither Ray nor Optuna. All events carry `event` and `time` (seconds since
 
     search     version, options, n_trials, rungs, units, slots (trials at a time), cpus and gpus (of
                a place), space, versions, data_fingerprint: first line
-    resumed    options, n_trials, slots, cpus, gpus: a later driver goes on with the search; places
-               that an earlier one held when it was killed, it held to its last event
+    resumed    options, n_trials, slots, cpus, gpus, versions: a later driver goes on with the
+               search; places that an earlier one held when it was killed, it held to its last event
     imported   search, params, run_config, reports: a trial of another search, for the searcher
     suggested  trial (number), params, run_config, bracket, origin: who proposed it
     started    trial, id (Ray's), unit: it got a place, after that many units of training

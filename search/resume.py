@@ -78,6 +78,13 @@ def check_resumable(plan: Plan) -> None:
         )
 
 
+def changed_versions(plan: Plan) -> list[str]:
+    """Return a note where the search began under other versions; results may differ then."""
+    then, now = plan.earlier.header["versions"], versions()
+    changed = [f"{k} {then.get(k)}, now {now[k]}" for k in now if then.get(k) != now[k]]
+    return [f"the search began with {'; '.join(changed)}"] if changed else []
+
+
 def _check_space(plan: Plan, then: dict[str, Any], now: dict[str, Any]) -> None:
     """Name every param that differs."""
     lines = [f"{name} is new" for name in now if name not in then]

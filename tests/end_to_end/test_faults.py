@@ -214,6 +214,9 @@ def test_a_search_that_was_interrupted_goes_on_where_it_stopped(
             (place / f"{name}.pkl").write_bytes(hostile)
     assert main([*OPTIONS, "--storage", str(folder.parent), "--resume", "--quiet"]) == 0
     events = read_events(folder / EVENTS)
+    (resumed,) = (event for event in events if event["event"] == "resumed")
+    assert {key: resumed[key] for key in ("cpus", "gpus")} == {"cpus": 1.0, "gpus": 0.0}
+    assert resumed["versions"] == events[0]["versions"]
     assert_whole(events, n_trials=4)
     trials = records(events)
     for before in first:

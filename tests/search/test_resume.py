@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from search.events import VERSION, Event
 from search.history import History
 from search.plan import Plan
-from search.resume import check_resumable, header
+from search.resume import changed_versions, check_resumable, header
 from search.scheduler import RunAll, StoppingASHA
 from trainable.errors import InputError
 
@@ -186,6 +186,13 @@ def test_what_differs_is_named_with_both_values(
 @pytest.mark.parametrize("name", ["time_limit", "max_concurrent", "checkpoint", "address"])
 def test_limits_and_places_may_differ(plan: Plan, name: str) -> None:
     check_resumable(begun(plan, options={name: "something else"}))
+
+
+def test_versions_that_changed_are_noted(plan: Plan) -> None:
+    then = header(plan)["versions"]
+    assert changed_versions(begun(plan)) == []
+    (note,) = changed_versions(begun(plan, versions={**then, "ray": "2.1.0", "gone": "1"}))
+    assert note == f"the search began with ray 2.1.0, now {then['ray']}"
 
 
 def test_a_space_that_changed_is_refused_param_by_param(plan: Plan) -> None:
