@@ -17,10 +17,15 @@ from ray.autoscaler.node_launch_exception import NodeLaunchException
 
 log = logging.getLogger(__name__)
 
-# EC2's words for "not as spot, now". Source: docs.aws.amazon.com/AWSEC2/latest/APIReference/
-# errors-overview.html. Any other refusal would meet an on-demand machine as well.
-_NO_SPOT = frozenset(
-    {"InsufficientInstanceCapacity", "MaxSpotInstanceCountExceeded", "SpotMaxPriceTooLow"}
+# EC2's words for what an on-demand machine would meet as well: no right, a wrong parameter, or a
+# fault that passes. Any other refusal may be of spot alone: Ray asks in one zone after the other
+# and passes on the last answer only, which may be that a zone has no such type (Unsupported).
+# Source: docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+_NOT_OF_SPOT = (
+    *("AuthFailure", "Blocked", "OptInRequired", "PendingVerification", "Unauthorized"),
+    *("Invalid", "Malformed", "Missing", "UnknownParameter"),
+    *("Internal", "RequestExpired", "RequestLimitExceeded", "ServiceUnavailable", "Throttl"),
+    "Unavailable",
 )
 _MARKET = "InstanceMarketOptions"
 
@@ -39,7 +44,7 @@ class SpotFirst(AWSNodeProvider):
         try:
             return self._start(node_config, tags, count)
         except NodeLaunchException as refusal:
-            if _MARKET not in node_config or refusal.category not in _NO_SPOT:
+            if _MARKET not in node_config or refusal.category.startswith(_NOT_OF_SPOT):
                 raise
             log.warning("%s: on demand, since %s", node_config["InstanceType"], refusal.description)
             on_demand = {key: value for key, value in node_config.items() if key != _MARKET}

@@ -47,6 +47,7 @@ class Lived:
         head: The head, as EC2 described it.
         worker: The spot worker.
         refused: The worker that was asked for when there was no spot capacity.
+        elsewhere: The worker that was asked for when moreover the first zone had no such type.
         errors: Of a launch that EC2 refused for another reason.
         up: Commands of `ray up`.
         join: Commands with which the head made the worker join.
@@ -58,6 +59,7 @@ class Lived:
     head: dict[str, Any]
     worker: dict[str, Any]
     refused: dict[str, Any]
+    elsewhere: dict[str, Any]
     errors: list[str]
     up: list[str]
     join: list[str]
@@ -120,20 +122,20 @@ def lived(
     (head,) = cloud.machines(node_type="head")
     for name, value in environment.items():
         patch.setenv(name, value)
-    worker, refused, errors = work(cloud, patch, configuration)
+    workers, errors = work(cloud, patch, configuration)
     before = len(recorder.calls())
-    join(configuration, worker, head["PrivateIpAddress"])
+    join(configuration, workers[0], head["PrivateIpAddress"])
     joined = [call.text for call in recorder.calls()[before:]]
     executed = run("exec", str(path), "--tmux", SEARCH)
     run("down", str(path), "--yes")
     resolved = yaml.safe_load(configuration.read_text(encoding="utf-8"))
-    return Lived(resolved, head, worker, refused, errors, up, joined, executed, cloud.machines())
+    return Lived(resolved, head, *workers, errors, up, joined, executed, cloud.machines())
 
 
 def work(
     cloud: Cloud, patch: pytest.MonkeyPatch, configuration: Path
-) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
-    """Start workers as the head's autoscaler does: with spot capacity, without, and in vain."""
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Start workers as the head's autoscaler does: with spot capacity, twice without, in vain."""
     from moto.ec2.exceptions import EC2ClientError
     from moto.ec2.models.instances import InstanceBackend
     from ray.autoscaler._private.providers import _get_node_provider
@@ -164,6 +166,11 @@ def work(
             raise EC2ClientError("InsufficientInstanceCapacity", "There is no Spot capacity.")
         return run_instances(self, *arguments, **options)
 
+    def no_spot_in_the_only_zone(self: Any, *arguments: Any, **options: Any) -> Any:
+        if options["subnet_id"] == zones[0]:
+            raise EC2ClientError("Unsupported", "The instance type is not supported in this zone.")
+        return no_spot(self, *arguments, **options)
+
     def no_right(self: Any, *arguments: Any, **options: Any) -> Any:
         if options.get("instance_market_options"):
             raise EC2ClientError("UnauthorizedOperation", "You are not authorized.")
@@ -172,12 +179,14 @@ def work(
     assert launch("plenty") == []
     patch.setattr(InstanceBackend, "run_instances", no_spot)
     assert launch("scarce") == []
+    zones = config.get_config("available_node_types")["a10g_4"]["node_config"]["SubnetIds"]
+    patch.setattr(InstanceBackend, "run_instances", no_spot_in_the_only_zone)
+    assert launch("elsewhere") == []
     patch.setattr(InstanceBackend, "run_instances", no_right)
     errors = launch("forbidden")
     patch.setattr(InstanceBackend, "run_instances", run_instances)
-    (worker,) = cloud.machines(launch_request="plenty")
-    (refused,) = cloud.machines(launch_request="scarce")
-    return worker, refused, errors
+    requests = ("plenty", "scarce", "elsewhere")
+    return [worker for name in requests for worker in cloud.machines(launch_request=name)], errors
 
 
 def join(configuration: Path, worker: dict[str, Any], head_ip: str) -> None:
@@ -276,15 +285,53 @@ def test_head_is_on_demand_and_workers_are_spot(lived: Lived) -> None:
 
 
 def test_without_spot_capacity_the_same_machine_is_started_on_demand(lived: Lived) -> None:
-    assert "InstanceLifecycle" not in lived.refused
-    assert lived.refused["IamInstanceProfile"]["Arn"] == lived.worker["IamInstanceProfile"]["Arn"]
-    for key in ("InstanceType", "ImageId", "SecurityGroups"):
-        assert lived.refused[key] == lived.worker[key]
+    for machine in (lived.refused, lived.elsewhere):
+        assert "InstanceLifecycle" not in machine
+        assert machine["IamInstanceProfile"]["Arn"] == lived.worker["IamInstanceProfile"]["Arn"]
+        for key in ("InstanceType", "ImageId", "SecurityGroups"):
+            assert machine[key] == lived.worker[key]
+    assert lived.elsewhere["SubnetId"] != lived.refused["SubnetId"]
 
 
 def test_other_refusals_reach_the_autoscaler(lived: Lived) -> None:
     (error,) = lived.errors
     assert "UnauthorizedOperation" in error
+
+
+@pytest.mark.parametrize(
+    ("word", "falls_back"),
+    [
+        ("InsufficientInstanceCapacity", True),
+        ("MaxSpotInstanceCountExceeded", True),
+        ("SpotMaxPriceTooLow", True),
+        ("Unsupported", True),
+        ("UnauthorizedOperation", False),
+        ("AuthFailure.ServiceLinkedRoleCreationNotPermitted", False),
+        ("InvalidAMIID.NotFound", False),
+        ("RequestLimitExceeded", False),
+    ],
+)
+def test_refusals_that_may_be_of_spot_alone_lead_to_demand(
+    monkeypatch: pytest.MonkeyPatch, word: str, falls_back: bool
+) -> None:
+    from ray.autoscaler.node_launch_exception import NodeLaunchException
+
+    from search.clusters.spot_first import SpotFirst
+
+    def start(self: Any, node_config: dict[str, Any], tags: Any, count: int) -> dict[str, Any]:
+        if "InstanceMarketOptions" in node_config:
+            raise NodeLaunchException(word, "no", None)
+        return {"i-1": node_config}
+
+    monkeypatch.setattr(SpotFirst, "_start", start)
+    monkeypatch.setattr(SpotFirst, "__del__", lambda self: None, raising=False)
+    spot = {"InstanceType": "g5.12xlarge", "InstanceMarketOptions": {"MarketType": "spot"}}
+    provider = SpotFirst.__new__(SpotFirst)
+    if falls_back:
+        assert provider._create_node(spot, {}, 1) == {"i-1": {"InstanceType": "g5.12xlarge"}}
+    else:
+        with pytest.raises(NodeLaunchException, match=word):
+            provider._create_node(spot, {}, 1)
 
 
 def test_machines_have_the_roles_and_the_security_group(lived: Lived) -> None:
