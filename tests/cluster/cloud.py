@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped, unused-ignore]
 
+from tests.cluster.rights import Asked, recorded
+
 ROOT = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
 
@@ -26,7 +28,7 @@ def _client(address: str, service: str) -> Any:
         service,
         endpoint_url=address,
         region_name=REGION,
-        aws_access_key_id="testing",
+        aws_access_key_id="the-test-itself",
         aws_secret_access_key="testing",
     )
 
@@ -38,10 +40,12 @@ class Cloud:
     Attributes:
         address: Of the server.
         environment: Variables for programs that shall talk to it, and to nothing else.
+        asked: All that was asked of it so far.
     """
 
     address: str
     environment: dict[str, str]
+    asked: list[Asked]
 
     def client(self, service: str) -> Any:
         """A boto3 client of one service."""
@@ -71,7 +75,7 @@ def serve(ip: str = "127.0.0.1") -> Iterator[Cloud]:
     known = [each for each in InstanceTypeBackend.instance_types if each["InstanceType"] in named]
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     aws = ThreadedMotoServer(ip_address=ip, port=0, verbose=False)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, recorded() as asked:
         patch.setattr(InstanceTypeBackend, "instance_types", known)
         aws.start()
         address = "http://{}:{}".format(*aws.get_host_and_port())
@@ -84,7 +88,7 @@ def serve(ip: str = "127.0.0.1") -> Iterator[Cloud]:
             "RAY_USAGE_STATS_ENABLED": "0",
         }
         try:
-            yield Cloud(address, environment)
+            yield Cloud(address, environment, asked)
         finally:
             aws.stop()
 

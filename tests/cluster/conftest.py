@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped, unused-ignore]
 
-CLUSTER_YAML = Path(__file__).resolve().parents[2] / "cluster.yaml"
+from tests.cluster.rights import CLUSTER_YAML, load_policies
 
 RECORDER = """#!{python} -S
 import json, os, sys
@@ -100,6 +99,4 @@ def cluster() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def policies() -> dict[str, Any]:
     """The policy documents in the file's comments, by the names to save them under."""
-    text = CLUSTER_YAML.read_text(encoding="utf-8")
-    found = re.findall(r"^# ([\w-]+)\.json: .*\n(?:# \S.*\n)*((?:#   .*\n)+)", text, re.MULTILINE)
-    return {name: json.loads(document.replace("\n#", "\n")[1:]) for name, document in found}
+    return load_policies()

@@ -6,6 +6,7 @@ Ray, boto3 and cluster.yaml are the real ones. AWS is moto's server on the loopb
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
@@ -22,6 +23,7 @@ import pytest
 import yaml  # type: ignore[import-untyped, unused-ignore]
 
 from tests.cluster.cloud import Cloud, load_cluster, node_types, prepare, serve
+from tests.cluster.rights import ACCOUNT, filled_in, refused
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("boto3", reason="boto3 is not installed")
@@ -111,7 +113,7 @@ def lived(
         done = subprocess.run(
             [sys.executable, "-m", "ray.scripts.scripts", *arguments],
             cwd=ROOT,
-            env=os.environ | environment,
+            env=os.environ | environment | {"AWS_ACCESS_KEY_ID": "user"},
             capture_output=True,
             text=True,
         )
@@ -339,6 +341,23 @@ def test_machines_have_the_roles_and_the_security_group(lived: Lived) -> None:
         assert machine["IamInstanceProfile"]["Arn"].endswith(f"instance-profile/{role}")
         (group,) = machine["SecurityGroups"]
         assert group["GroupName"] == "mtbert"
+
+
+def test_the_roles_suffice(lived: Lived, cloud: Cloud, policies: dict[str, Any]) -> None:
+    """For the head's provider, and with what the file adds for whoever calls `ray up`."""
+    head = filled_in(policies["mtbert-head"])
+    user = copy.deepcopy(head)
+    user["Statement"] += [
+        {"Action": "iam:PassRole", "Resource": f"arn:aws:iam::{ACCOUNT}:role/mtbert-head"},
+        {"Action": "ec2:CreateKeyPair", "Resource": "*"},
+    ]
+    for who, policy in (("testing", head), ("user", user)):
+        asked = [each for each in cloud.asked if each.who == who]
+        actions = {each.action for each in asked}
+        assert {"ec2:RunInstances", "ec2:CreateTags", "iam:PassRole"} <= actions, who
+        assert refused(policy, asked) == [], who
+    strange = [each for each in cloud.asked if each.who == "user"]
+    assert ("ec2:CreateKeyPair", "*") in refused(head, strange)
 
 
 def test_nothing_is_left_after_ray_down(lived: Lived) -> None:
