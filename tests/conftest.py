@@ -5,11 +5,14 @@ from __future__ import annotations
 import copy
 import functools
 import importlib.util
+import ipaddress
 import os
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -37,6 +40,44 @@ settings.load_profile("project")
 def one_thread() -> None:
     """Small tensors are slower on many threads, and xdist gives one worker a core."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _this_machine_only() -> Iterator[None]:
+    """Let nothing in this process open a TCP connection to another machine.
+
+    What refuses is no OSError: code under test would take that for a network that is down.
+    """
+
+    def guard(connect: Callable[..., Any]) -> Callable[..., Any]:
+        def guarded(self: socket.socket, address: Any) -> Any:
+            internet = self.family in (socket.AF_INET, socket.AF_INET6)
+            # A datagram socket that is connected has sent nothing: so Ray asks for its own address.
+            if internet and self.type == socket.SOCK_STREAM and not _is_own(address[0]):
+                raise AssertionError(f"tests contact this machine only, not {address[0]}")
+            return connect(self, address)
+
+        return guarded
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex"):
+            patch.setattr(socket.socket, name, guard(getattr(socket.socket, name)))
+        yield
+
+
+def _is_own(host: str) -> bool:
+    """Whether a host is this machine, as this thread's network namespace sees it."""
+    try:
+        version = ipaddress.ip_address(host).version
+    except ValueError:
+        return host in ("localhost", socket.gethostname())
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+    return True
 
 
 @pytest.fixture(scope="session", autouse=True)

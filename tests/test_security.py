@@ -6,6 +6,7 @@ import ast
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -83,6 +84,19 @@ def test_a_danger_is_found(line: str) -> None:
 
 def test_what_is_safe_is_left_alone() -> None:
     assert dangers("model.eval(); torch.load(p, weights_only=True); yaml.safe_load(t)") == []
+
+
+def test_tests_contact_this_machine_only() -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        socket.create_connection(server.getsockname()).close()
+    for address in ("192.0.2.1", "2001:db8::1"):  # kept for documentation: nobody's
+        with (
+            socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as client,
+            pytest.raises(AssertionError, match=f"this machine only, not {address}"),
+        ):
+            client.connect((address, 80))
 
 
 SECRETS = {
