@@ -21,6 +21,7 @@ from search import exporting
 from search.driver import main
 from search.events import Event, read_events
 from search.storage import EVENTS, SearchFolder, find_folder, split
+from tests.cluster.rights import Asked, filled_in, load_policies, recorded, refused
 from trainable.errors import InputError
 
 SECRET = "a-secret-that-must-stay-one"
@@ -39,6 +40,7 @@ class Bucket:
 
     s3: Any
     uri: str
+    asked: list[Asked]
 
     def read(self) -> dict[str, bytes]:
         """Return key -> content."""
@@ -73,11 +75,14 @@ def bucket(environment: pytest.MonkeyPatch) -> Iterator[Bucket]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    s3 = boto3.client("s3", endpoint_url=f"http://{host}:{port}")
+    own = {"aws_access_key_id": "the-test-itself", "aws_secret_access_key": SECRET}
+    s3 = boto3.client("s3", endpoint_url=f"http://{host}:{port}", **own)
     s3.create_bucket(Bucket="results")
     s3.put_bucket_versioning(Bucket="results", VersioningConfiguration={"Status": "Enabled"})
+    uri = f"s3://results/runs?endpoint_override={host}:{port}&scheme=http"
     try:
-        yield Bucket(s3, f"s3://results/runs?endpoint_override={host}:{port}&scheme=http")
+        with recorded() as asked:
+            yield Bucket(s3, uri, asked)
     finally:
         server.stop()
 
@@ -160,6 +165,19 @@ def test_the_log_is_copied_while_the_search_runs(finished: str, bucket: Bucket) 
     assert b'"closed"' in last
     assert b'"suggested"' in earlier[0] + earlier[1]
     assert b'"closed"' not in earlier[0]
+
+
+@pytest.mark.slow
+def test_the_roles_of_the_cluster_file_allow_all_that_it_asks(
+    finished: str, bucket: Bucket
+) -> None:
+    asked = [each for each in bucket.asked if each.who == CREDENTIALS["AWS_ACCESS_KEY_ID"]]
+    reads, writes = {"s3:ListBucket", "s3:GetObject"}, {"s3:PutObject", "s3:DeleteObject"}
+    assert reads | writes <= {each.action for each in asked}
+    for role in ("mtbert-worker", "mtbert-head"):
+        assert refused(filled_in(load_policies()[role], "results", "runs"), asked) == [], role
+    elsewhere = filled_in(load_policies()["mtbert-worker"], "results", "other")
+    assert refused(elsewhere, asked), "nothing was asked that a policy could refuse"
 
 
 @pytest.mark.slow
