@@ -22,7 +22,7 @@ from search.cluster import Resources, connect, resources, servable
 from search.curves import TensorBoard
 from search.dispatch import Dispatcher
 from search.draining import Drains
-from search.events import EventLog, read_events
+from search.events import EventLog, begin_log, new_event, read_events
 from search.history import History, Journal
 from search.limits import Limits
 from search.mirror import Mirror
@@ -143,18 +143,21 @@ def _end_in_order_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
 
 
-def _open_journal(plan: Plan, share: Resources, log: EventLog) -> Journal:
+def _open_journal(plan: Plan, share: Resources) -> tuple[Journal, EventLog]:
     """Write how this driver begins, after what an earlier one wrote."""
-    options, journal = plan.options, Journal(plan.earlier, log)
+    path, options = plan.folder.local / EVENTS, plan.options
     places = {"slots": share.max_concurrent, "cpus": share.cpus, "gpus": share.gpus}
     if options.resume:
+        log = EventLog(path)
+        journal = Journal(plan.earlier, log)
         fields = {"n_trials": plan.n_trials, "versions": versions()}
         journal.write("resumed", options=asdict(options), **fields, **places)
-    else:
-        journal.write("search", **places, **header(plan))
-        for trial in plan.carried:
-            journal.write("imported", **trial)
-    return journal
+        return journal, log
+    first = new_event("search", **places, **header(plan))
+    events = [first, *(new_event("imported", **trial) for trial in plan.carried)]
+    begin_log(path, events)
+    log = EventLog(path)
+    return Journal(History(events), log), log
 
 
 def _run_legs(plan: Plan, share: Resources, console: Console) -> tuple[Limits, bool]:
@@ -163,8 +166,7 @@ def _run_legs(plan: Plan, share: Resources, console: Console) -> tuple[Limits, b
     Returns:
         The limits, and whether the storage still answers.
     """
-    log = EventLog(plan.folder.local / EVENTS)
-    journal = _open_journal(plan, share, log)
+    journal, log = _open_journal(plan, share)
     dispatcher = Dispatcher(
         journal,
         make_scheduler(plan, journal.history),

@@ -8,7 +8,8 @@ needs neither Ray nor Optuna. All events carry `event` and `time` (seconds since
                a place), space, versions, data_fingerprint: first line
     resumed    options, n_trials, slots, cpus, gpus, versions: a later driver goes on with the
                search; places that an earlier one held when it was killed, it held to its last event
-    imported   search, params, run_config, reports: a trial of another search, for the searcher
+    imported   search, params, run_config, reports: a trial of another search, for the searcher;
+               all of them appear together with the first line
     suggested  trial (number), params, run_config, bracket, origin: who proposed it
     started    trial, id (Ray's), unit: it got a place, after that many units of training
     reported   trial, unit, metrics (NaN and infinity become null), failure (empty, or why)
@@ -36,8 +37,11 @@ import json
 import math
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
+
+from trainable.files import write_text
 
 VERSION: Final = 2
 Event = dict[str, Any]
@@ -58,13 +62,22 @@ class EventLog:
 
     def append(self, event: Event) -> None:
         """Write one event."""
-        self._file.write(json.dumps(event) + "\n")
+        self._file.write(_line(event))
         self._file.flush()
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def begin_log(path: Path, events: Iterable[Event]) -> None:
+    """Write the first events of a log: the file appears with all of them, or not at all.
+
+    A driver that is killed before has begun no search: with a log that says too little of what it
+    starts from, a later driver would go on from less and could not know.
+    """
+    write_text(path, "".join(map(_line, events)))
 
 
 def new_event(kind: str, **fields: Any) -> Event:
@@ -83,6 +96,10 @@ def read_events(path: Path) -> list[Event]:
         if isinstance(event, dict) and "event" in event:
             events.append(event)
     return events
+
+
+def _line(event: Event) -> str:
+    return json.dumps(event) + "\n"
 
 
 def _without_nan(value: Any) -> Any:
