@@ -25,6 +25,7 @@ from search.draining import Drains
 from search.events import EventLog, begin_log, new_event, read_events
 from search.history import History, Journal
 from search.limits import Limits
+from search.lock import only_driver
 from search.mirror import Mirror
 from search.options import parse
 from search.plan import Plan, describe, make_plan
@@ -63,7 +64,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.dry_run:
             console.print(describe(plan), markup=False)
             return 0
-        return run_search(plan, console)
+        with only_driver(plan):
+            return run_search(plan, console)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

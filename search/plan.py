@@ -69,6 +69,7 @@ class Plan:
         rows: Name -> configuration of every row among the points.
         folder: Where the search is kept.
         earlier: What an earlier driver left; empty for a new search.
+        log_bytes: Size of the log that says so; 0 for a new search.
         rungs: Units after which ASHA decides, ascending; the last one ends the run.
         budget: Tokens of a full run.
         n_parameters: Of the encoder.
@@ -86,6 +87,7 @@ class Plan:
     rows: dict[str, RunConfig]
     folder: SearchFolder
     earlier: History
+    log_bytes: int
     rungs: tuple[int, ...]
     budget: int
     n_parameters: int
@@ -106,7 +108,7 @@ def make_plan(options: SearchOptions) -> Plan:
     time_limit = seconds(options.time_limit) if options.time_limit else None
     name = options.name or _default_name(options)
     folder = find_folder(options.storage, name, resume=options.resume)
-    earlier = History(read_events(folder.fetch_log()) if options.resume else ())
+    earlier, log_bytes = _earlier(folder) if options.resume else (History(), 0)
     source = _data_source(options)
     examples = source.load()
     encoder = pinned(EncoderConfig(source=options.encoder))
@@ -130,6 +132,7 @@ def make_plan(options: SearchOptions) -> Plan:
         rows=rows,
         folder=folder,
         earlier=earlier,
+        log_bytes=log_bytes,
         rungs=(options.units,)
         if options.scheduler == "none"
         else rungs(options.units, options.eta),
@@ -143,6 +146,13 @@ def make_plan(options: SearchOptions) -> Plan:
             for task, own in data.train.items()
         },
     )
+
+
+def _earlier(folder: SearchFolder) -> tuple[History, int]:
+    """Return what the log says, and its size before it was read: it may grow meanwhile."""
+    log = folder.fetch_log()
+    size = folder.log_bytes
+    return History(read_events(log)), size
 
 
 def _start(

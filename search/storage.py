@@ -49,6 +49,12 @@ class SearchFolder:
         """Return the same search as one that is kept in its local folder only."""
         return SearchFolder(self.name, str(self.local.parent), self.local)
 
+    @property
+    def log_bytes(self) -> int:
+        """Size of the log on this machine; 0 where there is none."""
+        log = self.local / EVENTS
+        return log.stat().st_size if log.exists() else 0
+
     def remote(self) -> tuple[pyarrow.fs.FileSystem, str]:
         """Return the remote filesystem and the search's path in it.
 
