@@ -88,26 +88,48 @@ class SearchFolder:
             ) from error
 
     def fetch_log(self) -> Path:
-        """Return the log on this machine; the one in a remote storage is fetched if it is longer.
-
-        A log only grows, so the longer one is the newer.
+        """Return the log on this machine; that of a remote storage is fetched if it goes further.
 
         Raises:
-            InputError: The storage cannot be read.
+            InputError: The storage cannot be read, or both logs go on from a common beginning, each
+                in its own way.
         """
         log = self.local / EVENTS
         if self.is_remote:
             try:
-                filesystem, path = self.remote()
-                there = filesystem.get_file_info(f"{path}/{EVENTS}")
-                here = log.stat().st_size if log.exists() else -1
-                if there.type == pyarrow.fs.FileType.File and there.size > here:
-                    log.parent.mkdir(parents=True, exist_ok=True)
-                    source = f"{path}/{EVENTS}"
-                    pyarrow.fs.copy_files(source, str(log), source_filesystem=filesystem)
+                there = self._remote_log()
             except (OSError, pyarrow.ArrowInvalid) as error:
                 raise InputError(f"--storage {self.storage!r} cannot be read: {error}") from error
+            here = log.read_bytes() if log.exists() else b""
+            if there is not None and self._goes_further(there, here):
+                log.parent.mkdir(parents=True, exist_ok=True)
+                log.write_bytes(there)
         return log
+
+    def _remote_log(self) -> bytes | None:
+        filesystem, path = self.remote()
+        if not _is_file(filesystem, f"{path}/{EVENTS}"):
+            return None
+        with filesystem.open_input_stream(f"{path}/{EVENTS}") as stream:
+            return bytes(stream.read())
+
+    def _goes_further(self, there: bytes, here: bytes) -> bool:
+        """Whether the log in the storage says more than the one on this machine.
+
+        A log only grows, so one of them is the beginning of the other, but for a last line that a
+        killed driver left torn. If it is not, two drivers went on with the search: one where the
+        head was lost, say, and one on the head that came back.
+        """
+        whole_there, whole_here = _whole_lines(there), _whole_lines(here)
+        if here.startswith(whole_there):
+            return False
+        if there.startswith(whole_here):
+            return True
+        raise InputError(
+            f"two drivers went on with the search {self.name!r}, each without the other: "
+            f"{self.local / EVENTS} and {EVENTS} in {self.uri} begin alike and then differ; choose "
+            f"one, and move the other away"
+        )
 
     def publish_log(self) -> None:
         """Copy the log to a remote storage; it appears there whole."""
@@ -125,6 +147,10 @@ class SearchFolder:
         if self.is_remote:
             filesystem, path = self.remote()
             pyarrow.fs.copy_files(str(self.local), path, destination_filesystem=filesystem)
+
+
+def _whole_lines(log: bytes) -> bytes:
+    return log[: log.rfind(b"\n") + 1]
 
 
 def split(uri: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from search.events import EventLog, new_event
-from search.storage import EVENTS, find_folder
+from search.storage import EVENTS, SearchFolder, find_folder
 from trainable.errors import InputError
 
 
@@ -41,16 +41,49 @@ def test_published_search_is_fetched_on_another_machine(tmp_path: Path) -> None:
     assert folder.fetch_log().read_text() == text
 
 
-@pytest.mark.parametrize("longer", ["here", "there"])
-def test_the_longer_of_two_logs_is_the_newer(tmp_path: Path, longer: str) -> None:
-    local = begun(uri(tmp_path / "store"))
+FIRST, MORE, OTHER = b'{"event": "search"}\n', b'{"event": "one"}\n', b'{"event": "two"}\n'
+
+
+def logs(tmp_path: Path, here: bytes, there: bytes) -> SearchFolder:
+    """Return a search with a log on this machine and one in its storage."""
+    begun(uri(tmp_path / "store"))
     folder = find_folder(uri(tmp_path / "store"), "n", resume=True)
-    folder.publish_log()
-    there = tmp_path / "store" / "n" / EVENTS
-    assert there.read_bytes() == (local / EVENTS).read_bytes()
-    with (there if longer == "there" else local / EVENTS).open("a") as file:
-        file.write("more\n")
-    assert folder.fetch_log().read_text().endswith("more\n")
+    (folder.local / EVENTS).write_bytes(here)
+    (tmp_path / "store" / "n" / EVENTS).write_bytes(there)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "taken"),
+    [
+        (FIRST, FIRST + MORE, "there"),
+        (FIRST + MORE, FIRST, "here"),
+        (FIRST + MORE, FIRST + MORE, "here"),
+        (FIRST + MORE[:9], FIRST + MORE, "there"),  # killed while it wrote; copied later
+        (FIRST + OTHER[:9], FIRST + MORE, "there"),  # went on elsewhere, without what is torn
+        (FIRST + MORE, FIRST + MORE[:9], "here"),  # copied while it was written
+        (FIRST + MORE[:9] + b"\n" + OTHER, FIRST + MORE[:9], "here"),
+        (FIRST + MORE[:9], FIRST + MORE[:9] + b"\n" + OTHER, "there"),
+        (FIRST[:9], FIRST, "there"),
+        (FIRST, b"", "here"),
+    ],
+)
+def test_the_log_that_goes_further_is_the_newer(
+    tmp_path: Path, here: bytes, there: bytes, taken: str
+) -> None:
+    log = logs(tmp_path, here, there).fetch_log()
+    assert log.read_bytes() == {"here": here, "there": there}[taken]
+
+
+@pytest.mark.parametrize("longer", [b"", MORE])
+def test_a_log_that_forks_is_refused_with_both_places(tmp_path: Path, longer: bytes) -> None:
+    folder = logs(tmp_path, FIRST + OTHER + longer, FIRST + MORE + MORE)
+    with pytest.raises(InputError, match="two drivers went on") as caught:
+        folder.fetch_log()
+    assert f"{folder.local}/{EVENTS} and {EVENTS} in {folder.uri}" in str(caught.value)
+    assert "move the other away" in str(caught.value)
+    (folder.local / EVENTS).unlink()
+    assert folder.fetch_log().read_bytes() == FIRST + MORE + MORE
 
 
 def test_a_local_log_is_where_it_is(tmp_path: Path) -> None:
