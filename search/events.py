@@ -10,7 +10,8 @@ needs neither Ray nor Optuna. All events carry `event` and `time` (seconds since
                search; places that an earlier one held when it was killed, it held to its last event
     imported   search, params, run_config, reports: a trial of another search, for the searcher;
                all of them appear together with the first line
-    suggested  trial (number), params, run_config, bracket, origin: who proposed it
+    suggested  trial (number), params, run_config, bracket, origin: who proposed it (`random`,
+               `rung-tpe at unit 3`, ..., or names of rows and `default`, joined by commas)
     started    trial, id (Ray's), unit: it got a place, after that many units of training
     reported   trial, unit, metrics (NaN and infinity become null), failure (empty, or why)
     decided    trial, unit, decision (`continue`, `pause`, `stop`), rank (1 is best), among

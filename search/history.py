@@ -32,7 +32,7 @@ class TrialRecord:
         started: Seconds since 1970.
         ended: Seconds since 1970, of its last event.
         bracket: Which of the scheduler's brackets it belongs to.
-        origin: Who proposed it: a row's name, `default`, `random`, `rung-tpe at unit 3`, ...
+        origin: Who proposed it: names of rows, `default`, `random`, `rung-tpe at unit 3`, ...
         id: Ray's, of the last time it got a place; empty before the first.
         reports: Unit -> metrics, None for what is not known.
         decided: Unit of a rung -> `continue`, `pause` or `stop`.

@@ -13,6 +13,7 @@ from search.carry_over import carry_over
 from search.events import read_events
 from search.history import History
 from search.options import SearchOptions, budget_tokens, seconds
+from search.proposals import params_key
 from search.rows import (
     ROW_SPACES,
     check_corpora,
@@ -64,7 +65,8 @@ class Plan:
         options: What the user asked for.
         space: What varies, over the base RunConfig, or which rows are run.
         n_trials: Number of trials.
-        points: Params of the first trials, in this order, each with a name for where it is from.
+        points: Params of the first trials, in this order and each once, with where they are from:
+            names of rows, `default`, joined by commas.
         carried: Trials of another search that the searcher learns from, as fields of events.
         rows: Name -> configuration of every row among the points.
         folder: Where the search is kept.
@@ -165,8 +167,18 @@ def _start(
     space = make_space(options.space, base, text_data(options), nli_data(options))
     rows, points = warm_points(options, space, base)
     # A search should say what it gains over the defaults.
-    named = list(zip(points, rows, strict=True))
-    return space, rows, [*named, (space.params_of(space.base), "default")]
+    named = [*zip(points, rows, strict=True), (space.params_of(space.base), "default")]
+    return space, rows, _merged(named)
+
+
+def _merged(points: list[Point]) -> list[Point]:
+    """Return each point once, with all of its names: rows may differ in what was published only."""
+    merged: dict[int, Point] = {}
+    for params, name in points:
+        key = params_key(params)
+        before = merged.get(key)
+        merged[key] = (params, name if before is None else f"{before[1]}, {name}")
+    return list(merged.values())
 
 
 def _n_trials(

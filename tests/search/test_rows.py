@@ -8,9 +8,10 @@ import pytest
 
 import search.rows
 from search.dispatch import Dispatcher
-from search.history import History, Journal
+from search.history import History, Journal, TrialRecord
+from search.ledger_report import answer
 from search.options import SearchOptions
-from search.plan import Plan, describe
+from search.plan import Plan, _merged, describe
 from search.resume import header
 from search.rows import check_corpora, nli_data, published, row_space, text_data, warm_points
 from search.searcher import make_proposer, make_scheduler
@@ -203,6 +204,36 @@ def test_a_warm_start_begins_with_the_rows_and_then_the_base(plan_of: MakePlan) 
     assert begin == [(p, c) for (p, _), c in zip(plan.points, expected, strict=True)]
     assert [origin for _, origin in plan.points[:-1]] == list(plan.rows)
     assert proposed not in expected, "from here on it is the proposer's turn"
+
+
+@pytest.mark.parametrize(
+    ("space", "rows"),
+    [("full", "bertpp/D,bertpp/D-test"), ("stages", "mtbert/pretrain-mt-st*")],
+)
+def test_rows_of_one_configuration_are_one_trial_that_answers_both(
+    plan_of: MakePlan, trial_of: Callable[..., TrialRecord], space: str, rows: str
+) -> None:
+    plan = plan_of(space=space, warm_start="published", rows=rows)
+    first, second = plan.rows
+    assert [origin for _, origin in plan.points] == [f"{first}, {second}", "default"]
+    (params, config), other = suggestions(plan, 2)
+    assert params != other[0]
+    trial = trial_of(plan, 0, {9: 0.7})
+    trial.params, trial.run_config = params, config.to_dict()
+    known = {row.id: row for row in load_ledger()}
+    answers = [answer(plan, known[name], [trial]) for name in (first, second)]
+    assert [found.n_runs for found in answers if found is not None] == [1, 1]
+
+
+def test_a_row_that_is_the_default_is_one_trial(plan_of: MakePlan) -> None:
+    space = plan_of(space="smoke").space
+    default = space.params_of(space.base)  # type: ignore[union-attr]
+    other = {**default, "sts.pair": "other"}
+    again = dict(reversed(default.items()))
+    assert _merged([(default, "a/b"), (other, "a/c"), (again, "default")]) == [
+        (default, "a/b, default"),
+        (other, "a/c"),
+    ]
 
 
 def test_without_a_warm_start_a_search_begins_with_the_base(plan_of: MakePlan) -> None:
