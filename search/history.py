@@ -199,9 +199,21 @@ class History:
         """With more trials, those that had no chance any more may have one again."""
         if n_trials > self.n_trials:
             for trial in self.trials.values():
-                if trial.status == "stopped":
+                if trial.status == "stopped" and self._may_go_on(trial):
                     trial.status, trial.is_closed = "paused", False
         self.n_trials = n_trials
+
+    def _may_go_on(self, trial: TrialRecord) -> bool:
+        """Whether a stopped trial could be promoted, were there more trials.
+
+        What was paused could. Of what the scheduler stopped at its rung, only promotion-asha takes
+        anything up again, and never a score that is no number.
+        """
+        unit = max(trial.decided)
+        if trial.decided[unit] == "pause":
+            return True
+        promotes = self.header["options"]["scheduler"] == "promotion-asha"
+        return promotes and math.isfinite(trial.score_at(unit))
 
 
 def _check_version(header: Event) -> None:

@@ -152,7 +152,8 @@ class Played:
         self.journal = Journal(History(self.log.events), self.log)  # type: ignore[arg-type]
         self.history = self.journal.history
         if not self.history.header:
-            begin: dict[str, Any] = {"version": VERSION, "units": units, "options": {}, "slots": 1}
+            options = {"scheduler": "promotion-asha" if scheduler is None else "asha"}
+            begin = {"version": VERSION, "units": units, "options": options, "slots": 1}
             self.journal.write("search", n_trials=n_trials, **begin)
         elif n_trials != self.history.n_trials:
             self.journal.write("resumed", n_trials=n_trials, options={}, slots=1)

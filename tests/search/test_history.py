@@ -120,15 +120,53 @@ def test_a_checkpoint_that_was_saved_anew_is_not_forgotten_with_the_old_one(kind
     assert folded(*saved, event(kind, trial=0, unit=0, path="?")).checkpoints == {1: "b/1"}
 
 
-def test_more_trials_open_what_was_stopped_and_nothing_else() -> None:
-    statuses: list[Status] = ["done", "stopped", "failed", "interrupted"]
-    events = [event("search", version=VERSION, n_trials=4), *(suggested(n) for n in range(4))]
-    events += [ended(n, 1.0, status) for n, status in enumerate(statuses)]
-    for n_trials, second in ((4, "stopped"), (5, "paused")):
-        history = History([*events, event("resumed", n_trials=n_trials)])
-        found = [trial.status for trial in history.trials.values()]
-        assert found == ["done", second, "failed", "interrupted"]
-        assert history.n_trials == n_trials
+def extended(scheduler: str, *later: Event, n_trials: int = 2) -> TrialRecord:
+    """Return what is known of one trial after the search was extended to so many."""
+    header = event("search", version=VERSION, n_trials=1, options={"scheduler": scheduler})
+    resumed = event("resumed", n_trials=n_trials)
+    return History([header, suggested(0), *later, resumed]).trials[0]
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "decision", "score", "status"),
+    [
+        ("promotion-asha", "pause", 0.5, "paused"),
+        ("promotion-asha", "stop", 0.5, "paused"),
+        ("promotion-asha", "stop", None, "stopped"),  # stays a violated constraint
+        ("asha", "stop", 0.5, "stopped"),
+        ("asha", "stop", None, "stopped"),
+    ],
+)
+def test_more_trials_open_what_the_scheduler_could_promote(
+    scheduler: str, decision: str, score: float | None, status: Status
+) -> None:
+    later = [
+        reported(0, 1.0, 1, score),
+        event("decided", trial=0, unit=1, decision=decision, rank=1, among=1),
+        event("stopped", trial=0, unit=1, reason=""),
+        ended(0, 1.0, "stopped"),
+    ]
+    trial = extended(scheduler, *later)
+    assert (trial.status, trial.is_closed) == (status, status == "stopped")
+    same = extended(scheduler, *later, n_trials=1)
+    assert (same.status, same.is_closed) == ("stopped", True)
+
+
+def test_the_last_decision_counts() -> None:
+    paused = event("decided", trial=0, unit=1, decision="pause", rank=1, among=1)
+    stopped = event("decided", trial=0, unit=3, decision="stop", rank=1, among=1)
+    reports = [reported(0, 1.0, 1, 0.5), reported(0, 1.0, 3, None)]
+    end = ended(0, 1.0, "stopped")
+    assert extended("promotion-asha", reports[0], paused, *reports[1:], stopped, end).status == (
+        "stopped"
+    )
+
+
+@pytest.mark.parametrize("status", ["done", "failed", "interrupted"])
+def test_more_trials_open_nothing_that_was_not_stopped(status: Status) -> None:
+    paused = event("decided", trial=0, unit=1, decision="pause", rank=1, among=1)
+    later = [reported(0, 1.0, 1, 0.5), paused, ended(0, 1.0, status)]
+    assert extended("promotion-asha", *later).status == status
 
 
 def held(*, resumed: bool, header: dict[str, float]) -> History:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,8 @@ from search.history import History
 from search.plan import Plan
 from search.resume import changed_versions, check_resumable, header
 from search.scheduler import RunAll, StoppingASHA
+from search.stock import StockTpe
+from tests.search.conftest import SMOKE
 from trainable.errors import InputError
 
 MakePlan = Callable[..., Plan]
@@ -130,6 +133,37 @@ def test_an_extended_search_takes_up_a_trial_that_had_been_stopped(played: Any) 
     assert [trial[5] for trial in first.found] == ["done", "stopped", "stopped"]
     second = played(outcome, first.log.events, n_trials=6, units=2, eta=2).play()
     assert [trial[5] for trial in second.found] == ["done"] * 3 + ["stopped"] * 3
+
+
+def test_what_cannot_be_promoted_stays_stopped_in_an_extended_search(played: Any) -> None:
+    def asha(history: History) -> StoppingASHA:
+        return StoppingASHA(history, 4, 2)
+
+    def falling(number: int, unit: int) -> float:
+        return 0.9 - number / 20
+
+    first = played(falling, n_trials=6, scheduler=asha).play()
+    stopped = [trial[0] for trial in first.found if trial[5] == "stopped"]
+    assert len(stopped) == 5
+    second = played(falling, first.log.events, n_trials=9, scheduler=asha)
+    told = StockTpe(SMOKE, 0, 3)
+    told.propose(6, second.history)
+    assert not [t for t in told._search._ot_study.trials[:6] if not t.state.is_finished()]
+    n_before = len(second.log.events)
+    second.play()
+    assert len(second.found) == 9
+    assert not [e for e in second.log.events[n_before:] if e.get("trial") in stopped]
+
+
+def test_a_score_that_is_no_number_stays_out_of_bounds_in_an_extended_search(played: Any) -> None:
+    def lost(number: int, unit: int) -> float:
+        return math.nan if number == 1 else 0.5
+
+    first = played(lost, n_trials=3).play()
+    second = played(lost, first.log.events, n_trials=6).play()
+    assert [first.history.trials[1].status, second.history.trials[1].status] == ["stopped"] * 2
+    again = second.log.events[len(first.log.events) :]
+    assert not [event for event in again if event.get("trial") == 1]
 
 
 @pytest.fixture
