@@ -38,8 +38,8 @@ def carry_over(
     _check(str(given), history, options, data_fingerprint, budget, encoder)
     carried, refused = [], Counter[str]()
     for trial in history.trials.values():
-        if not trial.reports or trial.status == "failed":
-            continue
+        if not trial.reports and trial.status != "failed":
+            continue  # nothing is known of it yet
         reason = space.why_not(trial.config)
         if reason is None:
             carried.append(_fields(str(given), trial, space))
@@ -101,5 +101,7 @@ def _fields(given: str, trial: TrialRecord, space: Space) -> dict[str, Any]:
         "search": given,
         "params": space.params_of(trial.config),
         "run_config": trial.run_config,
+        # A failed one says where not to search, with reports or without.
+        "status": "failed" if trial.status == "failed" else "done",
         "reports": {unit: {"score": metrics["score"]} for unit, metrics in trial.reports.items()},
     }

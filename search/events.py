@@ -8,8 +8,9 @@ needs neither Ray nor Optuna. All events carry `event` and `time` (seconds since
                a place), space, versions, data_fingerprint: first line
     resumed    options, n_trials, slots, cpus, gpus, versions: a later driver goes on with the
                search; places that an earlier one held when it was killed, it held to its last event
-    imported   search, params, run_config, reports: a trial of another search, for the searcher;
-               all of them appear together with the first line
+    imported   search, params, run_config, reports, status (`done`, `failed`; older logs have done
+               ones only, and do not say so): a trial of another search, for the searcher; all of
+               them appear together with the first line
     suggested  trial (number), params, run_config, bracket, origin: who proposed it (`random`,
                `rung-tpe at unit 3`, ..., or names of rows and `default`, joined by commas)
     started    trial, id (Ray's), unit: it got a place, after that many units of training

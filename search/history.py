@@ -309,9 +309,9 @@ _APPLY: dict[str, Callable[[TrialRecord, Event], None]] = {
 
 def _imported(event: Event) -> TrialRecord:
     reports = {int(unit): metrics for unit, metrics in event["reports"].items()}
-    time = event["time"]
+    time, status = event["time"], event.get("status", "done")
     return TrialRecord(
-        -1, event["params"], event["run_config"], time, time, reports=reports, status="done"
+        -1, event["params"], event["run_config"], time, time, reports=reports, status=status
     )
 
 

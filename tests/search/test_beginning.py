@@ -22,7 +22,7 @@ from trainable.run_config import RunConfig
 MakePlan = Callable[..., Plan]
 PLACES = Resources(1.0, 0.0, 1)
 CARRIED = tuple(
-    {"search": "other", "params": {"n": n}, "run_config": RunConfig().to_dict(), "reports": {}}
+    {"params": {"n": n}, "run_config": RunConfig().to_dict(), "reports": {}, "status": "failed"}
     for n in range(3)
 )
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,7 @@ from search.events import EventLog, new_event
 from search.history import History, TrialRecord
 from search.plan import Plan
 from search.resume import header
+from search.rung_tpe import RungTpe
 from search.storage import EVENTS
 from trainable.encoder import EncoderConfig
 from trainable.errors import InputError
@@ -46,6 +48,7 @@ def heads(plan_of: MakePlan, trial_of: MakeTrial) -> Plan:
         trial_of(plan, 1, {1: 0.2}, "stopped"),
         trial_of(plan, 2, {1: -1 / 3}, "failed", "RunFailed: the loss is nan"),
         trial_of(plan, 3, {}, "interrupted"),
+        trial_of(plan, 4, {}, "failed", "OutOfMemoryError"),
     ]
     logged(plan, trials)
     return plan
@@ -64,15 +67,17 @@ def carried(plan: Plan, given: str, **changed: Any) -> Any:
 
 
 @pytest.mark.parametrize("by", ["name", "folder", "uri"])
-def test_trials_with_a_score_are_carried_over_with_it(
+def test_trials_with_a_score_or_an_error_are_carried_over_with_it(
     heads: Plan, plan_of: MakePlan, by: str
 ) -> None:
     folder = heads.folder
     given = {"name": "heads", "folder": str(folder.local), "uri": f"file://{folder.local}"}[by]
     trials, notes = carried(plan_of(space="heads", name="second"), given)
-    assert notes == (f"--warm-start {given}: 2 trials carried over",)
+    assert notes == (f"--warm-start {given}: 4 trials carried over",)
     there = History(json.loads(line) for line in (folder.local / EVENTS).read_text().splitlines())
-    for fields, trial in zip(trials, list(there.trials.values())[:2], strict=True):
+    assert [fields["status"] for fields in trials] == ["done", "done", "failed", "failed"]
+    for fields, number in zip(trials, (0, 1, 2, 4), strict=True):
+        trial = there.trials[number]
         assert fields["search"] == given
         assert fields["params"] == trial.params
         assert fields["run_config"] == trial.run_config
@@ -84,7 +89,23 @@ def test_what_is_carried_over_is_for_the_searcher(heads: Plan, plan_of: MakePlan
     events = [json.loads(json.dumps(new_event("imported", **fields))) for fields in trials]
     history = History(events)
     assert history.trials == {}
-    assert [trial.score for trial in history.imported] == [0.5, 0.2]
+    assert [trial.score for trial in history.imported] == [0.5, 0.2, -1 / 3, -math.inf]
+
+
+def test_failed_ones_count_as_out_of_bounds_here_too(heads: Plan, plan_of: MakePlan) -> None:
+    plan = plan_of(space="heads", name="second")
+    history = History(new_event("imported", **fields) for fields in carried(plan, "heads")[0])
+    proposer = RungTpe(plan.space, 0, plan.rungs, min_results=1, random_share=0.0)
+    proposer.propose(0, history)
+    unit, given = proposer._given(0) or (0, [])
+    assert unit == 9
+    out = [t.params for t in given if (t.constraints or {}).get("failed", 0) > 0]
+    assert out == [trial.params for trial in history.imported[2:]]
+
+
+def test_a_log_that_does_not_say_how_imported_trials_ended_has_done_ones_only() -> None:
+    event = new_event("imported", params={}, run_config={}, reports={"1": {"score": 0.5}})
+    assert [trial.status for trial in History([event]).imported] == ["done"]
 
 
 def test_a_larger_space_takes_all_and_has_params_that_were_fixed(
@@ -92,7 +113,7 @@ def test_a_larger_space_takes_all_and_has_params_that_were_fixed(
 ) -> None:
     plan = plan_of(space="full", name="second")
     trials, _ = carried(plan, "heads")
-    assert len(trials) == 2
+    assert len(trials) == 4
     in_heads, _ = carried(plan_of(space="heads", name="third"), "heads")
     for more, fewer in zip(trials, in_heads, strict=True):
         assert more["params"].items() > fewer["params"].items()
@@ -103,12 +124,12 @@ def test_what_a_space_cannot_express_is_named_and_left_out(
     plan_of: MakePlan, trial_of: MakeTrial, heads: Plan
 ) -> None:
     trials, notes = carried(plan_of(space="smoke", name="second"), "heads")
-    assert len(trials) < 2
+    assert len(trials) < 4
     assert notes[0] == f"--warm-start heads: {len(trials)} trials carried over"
     reasons = [
         re.fullmatch(r"--warm-start heads: (\d) not, such as .+ is .+", n) for n in notes[1:]
     ]
-    assert sum(int(reason[1]) for reason in reasons if reason) == 2 - len(trials)
+    assert sum(int(reason[1]) for reason in reasons if reason) == 4 - len(trials)
 
 
 @pytest.mark.parametrize(
