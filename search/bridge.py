@@ -133,16 +133,13 @@ class TuneCallback(Callback):
     ) -> None:
         """A leg starts, or starts again after its worker was lost."""
         self._dispatcher.started(trial.trial_id)
-        record = self._dispatcher.legs[trial.trial_id].trial
-        self._board.start(record.number, record.params)
+        self._board.write(self._dispatcher.legs[trial.trial_id].trial)
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         """A leg finished a unit, or left its machine before it had."""
-        if result["leaving"]:
-            return
-        self._board.report(self._dispatcher.legs[trial.trial_id].trial.number, result)
+        self._board.write(self._dispatcher.legs[trial.trial_id].trial)
 
     def on_checkpoint(
         self,
@@ -173,7 +170,6 @@ class TuneCallback(Callback):
 
     def _left(self, trial: Trial, error: str | None) -> None:
         record = self._dispatcher.left(trial.trial_id, self._share.cpus, self._share.gpus, error)
-        self._board.end(record.number)
         self._progress.left(record)
 
     def on_trial_recover(

@@ -1,28 +1,38 @@
 """TensorBoard files: curves for each trial, and the HParams page.
 
+A trial's file is a function of its record, byte by byte, so that a later driver, on any machine,
+and `search/export.py` write the same from the log.
+
 All trials have the same keys on the HParams page: where keys differ, TensorBoard shows only some of
 the trials. A param that a trial does not have reads "n/a".
 """
 
 from __future__ import annotations
 
-import math
+import io
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from torch.utils.tensorboard import SummaryWriter
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.summary import hparams
 
+from search.history import History, TrialRecord
 from spaces.walk import Param
 from trainable.evaluation import SCORE_KEYS
+from trainable.files import write_bytes
 from trainable.multitask import STEP_METRICS
 
 _CURVES = (*SCORE_KEYS, *STEP_METRICS, "train_seconds", "eval_seconds")
-_FOLDER = "tensorboard"
+_VERSION = "brain.Event:2"  # of the format, in the first record of a file
 
 
 class TensorBoard:
-    """Writers of all trials.
+    """Files of all trials.
 
     Args:
         folder: Local folder of the search.
@@ -30,37 +40,73 @@ class TensorBoard:
     """
 
     def __init__(self, folder: Path, params: tuple[Param, ...]) -> None:
-        self._folder = folder / _FOLDER
-        self._params = params
-        self._writers: dict[int, SummaryWriter] = {}
+        self._folder, self._params = folder, params
 
-    def start(self, trial: int, params: dict[str, Any]) -> None:
-        """Open a trial's file and write its line of the HParams page."""
-        self.end(trial)  # an attempt that failed left it open
-        writer = SummaryWriter(str(self._folder / f"trial_{trial:04d}"), flush_secs=10)
-        self._writers[trial] = writer
-        values = {p.name: _shown(p, params) for p in self._params}
-        page = hparams(values, dict.fromkeys(SCORE_KEYS, 0.0))  # type: ignore[no-untyped-call]
-        for summary in page[:2]:  # the columns, and this trial's line
-            writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
+    def write_all(self, history: History) -> None:
+        """Write what an earlier driver had, and a kill or a lost machine may have taken."""
+        for trial in history.trials.values():
+            if trial.id:  # it has been started
+                self.write(trial)
 
-    def report(self, trial: int, metrics: dict[str, Any]) -> None:
-        """Add a point to each curve; the step is the number of training tokens."""
-        writer = self._writers[trial]
-        for key in _CURVES:
-            if math.isfinite(metrics[key]):
-                writer.add_scalar(key, metrics[key], metrics["tokens"])
+    def write(self, trial: TrialRecord) -> None:
+        """Let the file of a trial say what its record says."""
+        path, wanted = self._folder / curves_name(trial), curves(trial, self._params)
+        there = path.read_bytes() if path.exists() else b""
+        if wanted.startswith(there):  # TensorBoard reads on in a file that grows
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab") as file:
+                file.write(wanted[len(there) :])
+        else:  # of another driver, and torn, say
+            write_bytes(path, wanted)
 
-    def end(self, trial: int) -> None:
-        """Close a trial's file."""
-        writer = self._writers.pop(trial, None)
-        if writer is not None:
-            writer.close()
 
-    def close(self) -> None:
-        """Close all files."""
-        for trial in list(self._writers):
-            self.end(trial)
+def curves_name(trial: TrialRecord) -> str:
+    """Return the path of a trial's file below the folder of its search."""
+    return f"tensorboard/trial_{trial.number:04d}/events.out.tfevents.{trial.started:.0f}.search"
+
+
+def curves(trial: TrialRecord, params: tuple[Param, ...]) -> bytes:
+    """Return the content of a trial's file: its line of the HParams page, and a point per unit.
+
+    The steps of the curves are training tokens.
+
+    Args:
+        trial: What is known of it.
+        params: Everything that varies.
+    """
+    content = io.BytesIO()
+    writer = RecordWriter(content)
+    writer.write(_bytes(Event(wall_time=trial.started, file_version=_VERSION)))
+    values = {p.name: _shown(p, trial.params) for p in params}
+    types = tuple((name, type(value)) for name, value in values.items())
+    for page in (_columns(types), _line(trial, values)):
+        writer.write(_bytes(Event(wall_time=trial.started, summary=page)))
+    for unit, metrics in trial.reports.items():
+        known = {key: metrics[key] for key in _CURVES if metrics.get(key) is not None}
+        points = [Summary.Value(tag=key, simple_value=value) for key, value in known.items()]
+        time, step = trial.reported[unit], int(metrics["tokens"] or 0)
+        writer.write(_bytes(Event(wall_time=time, step=step, summary=Summary(value=points))))
+    return content.getvalue()
+
+
+@lru_cache(maxsize=1)  # the same for all trials of a search, and slow
+def _columns(types: tuple[tuple[str, type], ...]) -> Any:
+    """Return the columns of the HParams page."""
+    empty = {name: of() for name, of in types}
+    return hparams(empty, dict.fromkeys(SCORE_KEYS, 0.0))[0]  # type: ignore[no-untyped-call]
+
+
+def _line(trial: TrialRecord, values: dict[str, Any]) -> Summary:
+    """Return a trial's line of the HParams page."""
+    page = hparams_pb(values, f"trial_{trial.number:04d}", trial.started)
+    plugin = page.value[0].metadata.plugin_data
+    plugin.content = _bytes(HParamsPluginData.FromString(plugin.content))
+    return page
+
+
+def _bytes(message: Any) -> bytes:
+    """Return the bytes of a message: the same for the same, also in another process."""
+    return bytes(message.SerializeToString(deterministic=True))
 
 
 def _shown(param: Param, params: dict[str, Any]) -> str | float | bool:

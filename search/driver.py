@@ -184,6 +184,7 @@ def _run_legs(plan: Plan, share: Resources, console: Console) -> tuple[Limits, b
     progress = Progress(plan, dispatcher, console)
     limits = Limits(dispatcher, plan, share.gpus or share.cpus, progress.say)
     board = TensorBoard(plan.folder.local, plan.space.params())
+    board.write_all(journal.history)
     watchdog = Watchdog(dispatcher, plan, limits, mirror, lambda: servable(share), progress.say)
     callback = TuneCallback(dispatcher, share, checkpoints, board, progress, limits, watchdog)
     try:
@@ -194,7 +195,6 @@ def _run_legs(plan: Plan, share: Resources, console: Console) -> tuple[Limits, b
     finally:
         dispatcher.interrupt(share.cpus, share.gpus)
         journal.write("closed", reason=limits.reason)
-        board.close()
         progress.close()
         is_answering = mirror.close()
         log.close()

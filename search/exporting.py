@@ -7,26 +7,30 @@ and while the search runs.
 from __future__ import annotations
 
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import pyarrow
+import pyarrow.fs
 import tyro
 
+from search.curves import curves, curves_name
 from search.events import read_events
 from search.history import History
 from search.optuna_view import write_study
 from search.result_files import result_files
 from search.storage import SearchFolder, find_folder
 from search.study_tables import shown
+from spaces.domains import param_from
 from trainable.errors import InputError
-from trainable.files import write_text
+from trainable.files import write_bytes, write_text
 
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """Write trials.csv and best.json of a search again, or its trials as an Optuna study."""
+    """Write trials.csv, best.json and TensorBoard files of a search again, or an Optuna study."""
 
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
     """Name of the search."""
@@ -40,7 +44,7 @@ class ExportOptions:
     an earlier export is replaced."""
 
     out: Path | None = None
-    """Folder for trials.csv and best.json. Default: that of the search."""
+    """Folder for trials.csv, best.json and tensorboard. Default: that of the search."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -68,8 +72,8 @@ def _export(options: ExportOptions) -> str:
         write_study(folder.name, history, options.optuna)
         return f"study {folder.name!r} with {n_trials} trials is in {shown(options.optuna)}"
     files = result_files(folder.name, history)
-    where = _write(folder, options.out, files)
-    return f"{' and '.join(files)} of {n_trials} trials are in {where}"
+    where = _write(folder, options.out, files, history)
+    return f"{', '.join(files)} and curves of {n_trials} trials are in {where}"
 
 
 def read_history(folder: SearchFolder) -> History:
@@ -86,22 +90,34 @@ def read_history(folder: SearchFolder) -> History:
     return history
 
 
-def _write(folder: SearchFolder, out: Path | None, files: dict[str, str]) -> str:
+def _write(folder: SearchFolder, out: Path | None, files: dict[str, str], history: History) -> str:
     """Write files into a folder, or where the search is kept; returns which it was."""
     try:
         if out is None and folder.is_remote:
             filesystem, path = folder.remote()
-            for name, text in files.items():
-                with filesystem.open_output_stream(f"{path}/{name}") as stream:
-                    stream.write(text.encode())
+            with tempfile.TemporaryDirectory() as made:
+                _write_into(Path(made), files, history)
+                pyarrow.fs.copy_files(made, path, destination_filesystem=filesystem)
             return folder.uri
         target = folder.local if out is None else out
-        target.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            write_text(target / name, text)
+        _write_into(target, files, history)
         return str(target)
     except (OSError, pyarrow.ArrowInvalid) as error:
         raise InputError(
             f"the results cannot be written ({error}); give a folder that this user may write to "
             f"by --out"
         ) from error
+
+
+def _write_into(target: Path, files: dict[str, str], history: History) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        write_text(target / name, text)
+    space = history.header["space"]
+    params = tuple(param_from(name, fields) for name, fields in space.items())
+    for trial in history.trials.values():
+        path, content = target / curves_name(trial), curves(trial, params)
+        # A driver that is under way has perhaps written more than was in the log.
+        if trial.id and not (path.exists() and path.read_bytes().startswith(content)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(path, content)

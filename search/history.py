@@ -35,6 +35,7 @@ class TrialRecord:
         origin: Who proposed it: names of rows, `default`, `random`, `rung-tpe at unit 3`, ...
         id: Ray's, of the last time it got a place; empty before the first.
         reports: Unit -> metrics, None for what is not known.
+        reported: Unit -> when, in seconds since 1970.
         decided: Unit of a rung -> `continue`, `pause` or `stop`.
         promoted: Units of the rungs from which it was let on after a pause.
         checkpoints: Unit -> path below the folder of the search; what was deleted is not there.
@@ -60,6 +61,7 @@ class TrialRecord:
     origin: str = ""
     id: str = ""
     reports: dict[int, Metrics] = field(default_factory=dict)
+    reported: dict[int, float] = field(default_factory=dict)
     decided: dict[int, Action] = field(default_factory=dict)
     promoted: set[int] = field(default_factory=set)
     checkpoints: dict[int, str] = field(default_factory=dict)
@@ -233,6 +235,7 @@ def _started(trial: TrialRecord, event: Event) -> None:
 
 def _reported(trial: TrialRecord, event: Event) -> None:
     trial.failures = 0
+    trial.reported[event["unit"]] = event["time"]
     trial.reports[event["unit"]], trial.error = event["metrics"], event["failure"] or None
 
 

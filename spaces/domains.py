@@ -42,6 +42,11 @@ def domain_from(fields: dict[str, Any]) -> Domain:
     return Choice(tuple(fields["values"]))
 
 
+def param_from(name: str, fields: dict[str, Any]) -> Param:
+    """Return the param that `domain_fields` wrote."""
+    return Param(name, domain_from(fields), tuple((p, kind) for p, kind in fields["parents"]))
+
+
 def distribution(domain: Domain) -> BaseDistribution:
     """Return a range as Optuna knows it."""
     if isinstance(domain, FloatRange):

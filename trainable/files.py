@@ -54,6 +54,13 @@ def write_text(path: Path, text: str) -> None:
     _replace(temporary, path)
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(content)
+    _replace(temporary, path)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON, indented, whole or not at all. NaN is refused: JSON has none."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")

@@ -35,7 +35,7 @@ _PARTS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
     "dispatcher": [(Dispatcher, ("next_leg", "started", "reported", "saved", "left"))],
     "log": [(EventLog, ("append",))],
     "checkpoints": [(Checkpoints, ("_delete",))],
-    "tensorboard": [(TensorBoard, ("start", "report", "end"))],
+    "tensorboard": [(TensorBoard, ("write",))],
     "watching": [(Limits, ("look",)), (Watchdog, ("look",)), (Progress, ("tick", "left"))],
     "waiting": [(ray, ("wait",))],
 }

@@ -117,6 +117,8 @@ def run(
     checkpoints = Checkpoints(journal, plan.folder, Mirror(plan.folder))
     dispatcher.on_closed = checkpoints.closed
     dispatcher.settle()
+    if board:
+        board.write_all(journal.history)
     places: list[_Place] = []
     while True:
         while len(places) < n_places:
@@ -126,7 +128,7 @@ def run(
                 places.append(_Place(id, max(leg.trial.checkpoints, default=0)))
                 dispatcher.started(id)
                 if board:
-                    board.start(leg.trial.number, leg.trial.params)
+                    board.write(leg.trial)
                 look()
             elif places or dispatcher.is_finished:
                 break
@@ -141,7 +143,7 @@ def run(
             failure = report.pop("failure")
             place.goes_on = dispatcher.reported(place.id, place.unit, report, failure)
             if board:
-                board.report(leg.trial.number, report)
+                board.write(leg.trial)
             continue
         place.is_saving = False
         if not leg.failure:
@@ -150,8 +152,6 @@ def run(
         if not place.goes_on:
             places.remove(place)
             dispatcher.left(place.id, 1.0, 0.0)
-            if board:
-                board.end(leg.trial.number)
 
 
 def make_dispatcher(plan: Plan, journal: Journal) -> Dispatcher:

@@ -84,6 +84,7 @@ def trial_of() -> MakeTrial:
         start = 1_000_000.0 + 60 * number
         record = TrialRecord(number, asked.params, config.to_dict(), start, start + 30)
         record.reports = {unit: numbers(unit, score) for unit, score in scores.items()}
+        record.reported = {unit: start + unit for unit in scores}
         record.status, record.error = status, error
         return record
 

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
-import math
+import contextlib
+import pickle
+import random
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +16,13 @@ from tensorboard.backend.event_processing.event_accumulator import (  # type: ig
 )
 from tensorboard.plugins.hparams import plugin_data_pb2  # type: ignore[import-untyped]
 
-from search.curves import TensorBoard
+from search.curves import TensorBoard, curves, curves_name
+from search.history import History, Journal
 from search.plan import Plan
 from search.results import TrialRecord
+from search.resume import header
+from tests.chaos.simulation import Killed, Tape, run
+from tests.chaos.stub import Faults
 from trainable.evaluation import SCORE_KEYS
 
 MakePlan = Callable[..., Plan]
@@ -38,24 +47,15 @@ def hparams(files: EventAccumulator) -> dict[str, Any]:
     return {key: getattr(value, value.WhichOneof("kind")) for key, value in start.hparams.items()}
 
 
-def result(trial: TrialRecord, unit: int) -> dict[str, Any]:
-    """Return what Tune hands to the callback: NaN for what is not known."""
-    return {k: math.nan if v is None else v for k, v in trial.reports[unit].items()}
-
-
 @pytest.fixture
 def written(plan_of: MakePlan, trial_of: MakeTrial) -> tuple[Plan, list[TrialRecord]]:
     """Files of six trials over a space with params that only some trials have."""
     plan = plan_of(space="heads")
     trials = [trial_of(plan, n, {1: 0.1 + n / 10, 2: 0.2 + n / 10}) for n in range(6)]
     board = TensorBoard(plan.folder.local, plan.space.params())
-    for trial in trials:
-        board.start(trial.number, trial.params)
-    for unit in (1, 2):
+    for n_reports in range(3):  # as a driver does: at the start, and after each unit
         for trial in trials:
-            board.report(trial.number, result(trial, unit))
-    board.end(0)
-    board.close()
+            board.write(replace(trial, reports=dict(list(trial.reports.items())[:n_reports])))
     return plan, trials
 
 
@@ -111,30 +111,84 @@ def test_params_are_shown_with_their_values(plan_of: MakePlan, trial_of: MakeTri
     plan = plan_of(space="full")
     trial = trial_of(plan, 0, {})
     board = TensorBoard(plan.folder.local, plan.space.params())
-    board.start(0, trial.params)
-    board.close()
+    board.write(trial)
     values = hparams(read(plan.folder.local, 0))
     lr = trial.params["multitask.optimization.lr"]
     assert values["multitask.optimization.lr"] == pytest.approx(lr)
     assert values["para.pair"] == trial.params["para.pair"]
 
 
-def test_a_trial_that_starts_again_keeps_its_earlier_points(
-    plan_of: MakePlan, trial_of: MakeTrial
+def files(folder: Path) -> dict[str, bytes]:
+    found = folder.rglob("*tfevents*")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
+@pytest.mark.parametrize("there", ["nothing", "a part", "something else", "more"])
+def test_a_file_follows_from_the_record_whatever_there_was(
+    written: tuple[Plan, list[TrialRecord]], there: str
 ) -> None:
+    plan, (trial, *_) = written
+    path, folder = plan.folder.local / curves_name(trial), plan.folder.local
+    before = files(folder)
+    whole = path.read_bytes()
+    if there == "nothing":
+        path.unlink()
+        path.parent.rmdir()
+    else:
+        left = {"a part": whole[:-9], "something else": b"x" + whole, "more": whole + b"x"}
+        path.write_bytes(left[there])
+    TensorBoard(folder, plan.space.params()).write(trial)
+    assert files(folder) == before
+    assert {path.name for path in path.parent.iterdir()} == {path.name}
+
+
+def test_a_file_that_tensorboard_reads_only_grows(plan_of: MakePlan, trial_of: MakeTrial) -> None:
     plan = plan_of(space="smoke")
     trial = trial_of(plan, 0, {1: 0.1, 2: 0.2})
-    board = TensorBoard(plan.folder.local, plan.space.params())
-    for unit in (1, 2):
-        board.start(0, trial.params)  # a worker was lost in between
-        board.report(0, result(trial, unit))
-    board.close()
-    assert [step for step, _ in curve(read(plan.folder.local, 0), "score")] == [1000, 2000]
+    board, path = TensorBoard(plan.folder.local, plan.space.params()), Path(curves_name(trial))
+    board.write(replace(trial, reports={1: trial.reports[1]}))
+    begun = (plan.folder.local / path).stat().st_ino
+    board.write(trial)
+    assert (plan.folder.local / path).stat().st_ino == begun
 
 
-def test_ending_a_trial_twice_or_one_that_never_began_is_harmless(plan_of: MakePlan) -> None:
-    plan = plan_of(space="smoke")
-    board = TensorBoard(plan.folder.local, plan.space.params())
-    board.end(3)
-    board.close()
-    board.close()
+def test_equal_records_give_equal_bytes_in_another_process(
+    written: tuple[Plan, list[TrialRecord]],
+) -> None:
+    plan, trials = written
+    given = pickle.dumps([(trial, plan.space.params()) for trial in trials])
+    code = (
+        "import pickle, sys; from search.curves import curves;"
+        "[sys.stdout.buffer.write(curves(*own)) for own in pickle.load(sys.stdin.buffer)]"
+    )
+    made = subprocess.run(
+        [sys.executable, "-c", code], input=given, capture_output=True, check=True
+    )
+    assert made.stdout == b"".join(curves(trial, plan.space.params()) for trial in trials)
+
+
+def shown(folder: Path, trial: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    files = read(folder, trial)
+    return hparams(files), {key: curve(files, key) for key in files.Tags()["scalars"]}
+
+
+def test_a_search_that_goes_on_on_another_machine_shows_what_an_uninterrupted_one_does(
+    plan_of: MakePlan, tmp_path: Path
+) -> None:
+    plan = plan_of(space="smoke", trials=6, searcher="random")
+    faults, folders = Faults(folder=""), [tmp_path / name for name in ("whole", "lost", "other")]
+    tapes = [Tape([], None), Tape([], 25), Tape([], None)]
+    for folder, tape in zip(folders, tapes, strict=True):
+        if folder.name == "other":  # all that is left of the one before is its log
+            tape.events += tapes[1].events
+        journal = Journal(History(tape.events), tape)  # type: ignore[arg-type]
+        if tape.events:
+            journal.write("resumed", slots=1, options={}, n_trials=plan.n_trials)
+        else:
+            journal.write("search", slots=1, **header(plan))
+        board = TensorBoard(folder, plan.space.params())
+        with contextlib.suppress(Killed):
+            run(plan, journal, faults, 1, random.Random(0), board)
+    assert len(files(folders[0])) == len(files(folders[2])) == 6 > len(files(folders[1])) > 1
+    for number in range(6):
+        assert shown(folders[0], number) == shown(folders[2], number)

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import optuna
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
+    EventAccumulator,
+)
 
 from search.best import read_best
 from search.events import VERSION, EventLog, new_event
@@ -51,7 +54,8 @@ def storage(tmp_path: Path) -> Path:
     for trial, score in enumerate((0.4, 0.6)):
         own = {"params": {LR: 1e-3}, "run_config": config, "bracket": 0, "origin": "default"}
         journal.write("suggested", trial=trial, **own)
-        metrics = dict.fromkeys(SCORE_KEYS, score)
+        journal.write("started", trial=trial, id="ab", unit=0)
+        metrics = {**dict.fromkeys(SCORE_KEYS, score), "tokens": 4000}
         journal.write("reported", trial=trial, unit=1, metrics=metrics, failure="")
         journal.write("ended", trial=trial, status="done", error=None)
     return folder.parent
@@ -68,6 +72,16 @@ def check(folder: Path) -> None:
         ("1", "0.6", "0.001"),
         ("0", "0.4", "0.001"),
     ]
+    check_curves(folder)
+
+
+def check_curves(folder: Path) -> None:
+    """Check that TensorBoard finds what the log says."""
+    for trial, score in enumerate((0.4, 0.6)):
+        files = EventAccumulator(str(folder / "tensorboard" / f"trial_000{trial}")).Reload()
+        points = [(point.step, point.value) for point in files.Scalars("score")]
+        assert points == [(4000, pytest.approx(score))]
+        assert "_hparams_/session_start_info" in files.summary_metadata
 
 
 def names(folder: Path) -> set[str]:
@@ -79,7 +93,7 @@ def test_results_are_written_where_the_search_is(
 ) -> None:
     assert main(["s", "--storage", str(storage)]) == 0
     check(storage / "s")
-    assert names(storage / "s") == {EVENTS, "best.json", "trials.csv"}
+    assert names(storage / "s") == {EVENTS, "best.json", "trials.csv", "tensorboard"}
     assert f"of 2 trials are in {storage / 's'}" in capsys.readouterr().out
 
 
