@@ -15,8 +15,11 @@ import yaml  # type: ignore[import-untyped, unused-ignore]
 from packaging.requirements import Requirement
 from ray.autoscaler._private.util import prepare_config, validate_config
 
+from search import cluster
 from search.options import SearchOptions, parse
 from tests import test_cluster as checks
+from tests.cluster.rayjob_schema import problems_of
+from trainable.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 CLUSTERS = ROOT / "search" / "clusters"
@@ -174,6 +177,34 @@ def find_entrypoint(rayjob: dict[str, Any], text: str) -> list[str]:
     return problems
 
 
+def quantity(container: dict[str, Any], kind: str) -> float:
+    return float(container["resources"]["requests"].get(kind, 0))
+
+
+def find_room(rayjob: dict[str, Any], text: str) -> list[str]:
+    """A search that ends before it has begun, or that never asks for the last worker."""
+    head, worker = (pod["containers"][0] for pod in pods(rayjob))
+    spec = rayjob["spec"]["rayClusterSpec"]
+    group = spec["workerGroupSpecs"][0]
+    head_cpus = spec["headGroupSpec"]["rayStartParams"].get("num-cpus", quantity(head, "cpu"))
+    there = {"CPU": quantity(worker, "cpu"), "GPU": quantity(worker, "nvidia.com/gpu")}
+    at_first = [{"CPU": float(head_cpus)}, *[there] * group["minReplicas"]]
+    options = parse(shlex.split(rayjob["spec"]["entrypoint"])[2:])
+    problems = [] if group["replicas"] == group["minReplicas"] else ["replicas: not minReplicas"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster, "_nodes", lambda: at_first)
+        try:
+            share = cluster.resources(options, n_trials=1000)
+        except InputError as error:
+            return [str(error)]
+    at_most = group["maxReplicas"] * cluster.places(there, share)
+    if share.max_concurrent != at_most:
+        problems.append(f"{share.max_concurrent} trials at a time, room for {at_most}")
+    if share.gpus == 0:
+        problems.append("trials on the CPU")
+    return problems
+
+
 def find_lifetime(rayjob: dict[str, Any], text: str) -> list[str]:
     """A cluster that outlives its search, never grows, or a second attempt at the same search."""
     spec = rayjob["spec"]
@@ -187,9 +218,15 @@ def find_lifetime(rayjob: dict[str, Any], text: str) -> list[str]:
     return problems
 
 
+def find_schema(rayjob: dict[str, Any], text: str) -> list[str]:
+    """A field that Kubernetes or KubeRay would refuse, or drop without a word."""
+    return problems_of(rayjob)
+
+
 Find = Callable[[dict[str, Any], str], list[str]]
 WORKER = "spec rayClusterSpec workerGroupSpecs 0 template spec"
 HEAD = "spec rayClusterSpec headGroupSpec template spec"
+GROUP = "spec rayClusterSpec workerGroupSpecs 0"
 BREAKAGES: list[tuple[Find, Callable[[dict[str, Any]], None]]] = [
     (find_versions, checks.put("spec rayClusterSpec rayVersion", "2.59.0")),
     (find_images, checks.put(f"{WORKER} containers 0 image", "rayproject/ray:2.60.0")),
@@ -204,6 +241,19 @@ BREAKAGES: list[tuple[Find, Callable[[dict[str, Any]], None]]] = [
     ),
     (find_health_checks, checks.drop(f"{HEAD} containers 0 env")),
     (find_entrypoint, checks.put("spec entrypoint", "python search/run.py --address auto")),
+    (find_room, checks.put(f"{GROUP} minReplicas", 0)),
+    (find_room, checks.put(f"{GROUP} replicas", 0)),
+    (find_room, checks.put(f"{GROUP} maxReplicas", 8)),
+    (find_room, checks.put("spec entrypoint", "python run.py --address auto")),
+    (find_room, checks.put("spec entrypoint", "python run.py --cpus-per-trial 9")),
+    (find_schema, checks.put("spec ttlSecondAfterFinished", 60)),
+    (find_schema, checks.put(f"{GROUP} minReplica", 1)),
+    (find_schema, checks.put(f"{GROUP} maxReplicas", "4")),
+    (find_schema, checks.drop(f"{GROUP} groupName")),
+    (find_schema, checks.put("spec rayClusterSpec autoscalerOptions version", 2)),
+    (find_schema, checks.put("spec rayClusterSpec headGroupSpec rayStartParams num-cpus", 0)),
+    (find_schema, checks.put(f"{WORKER} volume", [])),
+    (find_schema, checks.put(f"{WORKER} containers 0 envs", [])),
     (find_lifetime, checks.drop("spec shutdownAfterJobFinishes")),
     (find_lifetime, checks.drop("spec backoffLimit")),
     (find_lifetime, checks.drop("spec rayClusterSpec enableInTreeAutoscaling")),
