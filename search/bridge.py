@@ -20,6 +20,7 @@ from search.curves import TensorBoard
 from search.dispatch import Dispatcher
 from search.draining import Drain
 from search.limits import Limits
+from search.nodes import Nodes
 from search.plan import Plan
 from search.progress import Progress
 from search.watchdog import Watchdog
@@ -36,15 +37,13 @@ class TuneSearcher(Searcher):
     Args:
         dispatcher: The search.
         plan: Where checkpoints are.
-        share: What a trial gets, and how many run at a time.
+        nodes: How many trials run at a time, which changes as nodes come and go.
         limits: When nothing new may begin.
     """
 
-    def __init__(
-        self, dispatcher: Dispatcher, plan: Plan, share: Resources, limits: Limits
-    ) -> None:
+    def __init__(self, dispatcher: Dispatcher, plan: Plan, nodes: Nodes, limits: Limits) -> None:
         super().__init__(metric=METRIC, mode=MODE)
-        self._dispatcher, self._plan, self._share, self._limits = dispatcher, plan, share, limits
+        self._dispatcher, self._plan, self._nodes, self._limits = dispatcher, plan, nodes, limits
 
     def suggest(self, trial_id: str) -> Any:
         """Return the config of a leg; None: not now; FINISHED: never again."""
@@ -52,7 +51,7 @@ class TuneSearcher(Searcher):
         self._limits.look()  # a resumed search may be beyond a limit before it has begun anything
         if self._limits.reached is not None:
             return Searcher.FINISHED
-        if len(dispatcher.legs) >= self._share.max_concurrent:
+        if len(dispatcher.legs) >= self._nodes.room:
             return None
         leg = dispatcher.next_leg(trial_id)
         if leg is None:
@@ -111,6 +110,7 @@ class TuneCallback(Callback):
         board: TensorBoard files.
         progress: The screen.
         limits: Looked at now and then.
+        nodes: Likewise.
         watchdog: Likewise.
     """
 
@@ -122,11 +122,12 @@ class TuneCallback(Callback):
         board: TensorBoard,
         progress: Progress,
         limits: Limits,
+        nodes: Nodes,
         watchdog: Watchdog,
     ) -> None:
         self._dispatcher, self._share, self._checkpoints = dispatcher, share, checkpoints
         self._board, self._progress = board, progress
-        self._limits, self._watchdog = limits, watchdog
+        self._limits, self._nodes, self._watchdog = limits, nodes, watchdog
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -181,6 +182,7 @@ class TuneCallback(Callback):
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Called after every event of Tune's loop."""
         self._limits.look()
+        self._nodes.look()
         self._watchdog.look()
         self._progress.tick()
 

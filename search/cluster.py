@@ -31,7 +31,7 @@ class Resources:
     Attributes:
         cpus: CPU cores of a trial.
         gpus: GPUs of a trial, at most 1.
-        max_concurrent: Trials at the same time, at least 1.
+        max_concurrent: Trials at the same time when the search begins, at least 1.
     """
 
     cpus: float
@@ -104,13 +104,27 @@ def resources(options: SearchOptions, n_trials: int) -> Resources:
                 f"{kind}s; ask for less, or add nodes that have them ({_STARTING})"
             )
     share = Resources(cpus, gpus, 1)
-    room = sum(places(node, share) for node in nodes)
-    if not room:
+    if not any(places(node, share) for node in nodes):
         raise InputError(
             f"--cpus-per-trial {cpus:g} and --gpus-per-trial {gpus:g}: no node has both; ask for "
             f"less, or add nodes that have them ({_STARTING})"
         )
-    return replace(share, max_concurrent=min(options.max_concurrent or room, n_trials))
+    return replace(share, max_concurrent=room(options, share, n_trials))
+
+
+def room(options: SearchOptions, share: Resources, n_trials: int) -> int:
+    """Return how many trials may run at a time on the nodes that there are now.
+
+    Args:
+        options: --max-concurrent is taken as given: it may count on nodes that are yet unknown.
+        share: What a trial gets.
+        n_trials: Trials of the search.
+
+    Returns:
+        At least 1: where no node is left, a trial has to wait for one, so that it is noticed.
+    """
+    there = sum(places(node, share) for node in _nodes())
+    return min(options.max_concurrent or max(1, there), n_trials)
 
 
 def places(node: Mapping[str, float], share: Resources) -> int:

@@ -27,6 +27,7 @@ from search.history import History, Journal
 from search.limits import Limits
 from search.lock import only_driver
 from search.mirror import Mirror
+from search.nodes import Nodes
 from search.options import parse
 from search.plan import Plan, describe, make_plan
 from search.preflight import check_nodes
@@ -181,16 +182,20 @@ def _run_legs(plan: Plan, share: Resources, console: Console) -> tuple[Limits, b
     checkpoints = Checkpoints(journal, plan.folder, mirror)
     dispatcher.on_closed = checkpoints.closed
     dispatcher.settle()
+    nodes = Nodes(journal, plan, share)
     progress = Progress(plan, dispatcher, console)
     limits = Limits(dispatcher, plan, share.gpus or share.cpus, progress.say)
     board = TensorBoard(plan.folder.local, plan.space.params())
     board.write_all(journal.history)
     watchdog = Watchdog(dispatcher, plan, limits, mirror, lambda: servable(share), progress.say)
-    callback = TuneCallback(dispatcher, share, checkpoints, board, progress, limits, watchdog)
+    callback = TuneCallback(
+        dispatcher, share, checkpoints, board, progress, limits, nodes, watchdog
+    )
     try:
         checkpoints.sweep()
         scheduler = TuneScheduler(dispatcher, Drains(progress.say))
-        _tune(plan, share, dispatcher, limits, scheduler, callback)
+        searcher = TuneSearcher(dispatcher, plan, nodes, limits)
+        _tune(plan, share, searcher, limits, scheduler, callback)
         checkpoints.sweep()
     finally:
         dispatcher.interrupt(share.cpus, share.gpus)
@@ -204,13 +209,14 @@ def _run_legs(plan: Plan, share: Resources, console: Console) -> tuple[Limits, b
 def _tune(
     plan: Plan,
     share: Resources,
-    dispatcher: Dispatcher,
+    searcher: TuneSearcher,
     limits: Limits,
     scheduler: TuneScheduler,
     callback: TuneCallback,
 ) -> None:
     os.environ.update(_ENVIRONMENT)
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(share.max_concurrent)
+    # Read once, and no limit therefore: the searcher knows how many the nodes have room for.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.n_trials)
     # Tune would send them to trials in a way that Ray logs. Nodes have their own, or a role.
     keys = {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")}
     class_cache.ENV_VARS_TO_PROPAGATE -= keys
@@ -222,7 +228,7 @@ def _tune(
         metric=METRIC,
         mode=MODE,
         num_samples=-1,  # the searcher says when it is finished
-        search_alg=TuneSearcher(dispatcher, plan, share, limits),
+        search_alg=searcher,
         scheduler=scheduler,
         stop=LimitStopper(limits),
         resources_per_trial={"cpu": share.cpus, "gpu": share.gpus},

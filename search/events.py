@@ -8,6 +8,7 @@ needs neither Ray nor Optuna. All events carry `event` and `time` (seconds since
                a place), space, versions, data_fingerprint: first line
     resumed    options, n_trials, slots, cpus, gpus, versions: a later driver goes on with the
                search; places that an earlier one held when it was killed, it held to its last event
+    places     slots: trials at a time from now on, since nodes came or went
     imported   search, params, run_config, reports, status (`done`, `failed`; older logs have done
                ones only, and do not say so): a trial of another search, for the searcher; all of
                them appear together with the first line

@@ -17,7 +17,9 @@ def actor_seconds(events: Sequence[Event]) -> float:
     """Return the seconds that places for trials were there, busy or not, over all drivers."""
     total, opened, slots, last = 0.0, 0.0, 0, 0.0
     for event in events:
-        if event["event"] in ("search", "resumed"):
+        if event["event"] == "places":  # of the same driver, which lives on
+            last = event["time"]
+        if event["event"] in ("search", "resumed", "places"):
             total += slots * (last - opened)  # nothing for the first driver
             opened, slots = event["time"], event["slots"]
         last = event["time"]

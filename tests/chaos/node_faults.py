@@ -42,7 +42,10 @@ class Options:
     """At a time."""
 
     gpus: int = 2
-    """Pretended ones of a node; a trial takes one."""
+    """Pretended ones of a node."""
+
+    gpus_per_trial: float = 1.0
+    """Part of a GPU that a trial takes."""
 
     trials: int = 60
     """Trials of the search."""
@@ -101,7 +104,7 @@ def search_of(options: Options, folder: Path, address: str) -> Search:
     arguments = [
         *("--space", "heads", "--budget", "60000", "--units", "9", "--eta", "3"),
         *("--trials", str(options.trials), "--seed", str(options.seed), "--quiet"),
-        *("--gpus-per-trial", "1", "--address", address),
+        *("--gpus-per-trial", str(options.gpus_per_trial), "--address", address),
     ]
     return Search(folder, arguments, seconds=options.seconds)
 

@@ -22,6 +22,7 @@ from trainable.evaluation import SCORE_KEYS, WORST_SCORE
 from trainable.ray_trainable import NUMBERS
 
 UNITS_FILE, CHECKPOINT_FILE = "units.jsonl", "unit.json"
+HOLD_FILE = "hold"  # no unit ends while it is there
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,8 @@ class StubTrainable(tune.Trainable):
         self._unit += 1
         self._note("begun")
         time.sleep(self.faults.seconds)
+        while (Path(self.faults.folder) / HOLD_FILE).exists():
+            time.sleep(0.02)
         self._note("finished")
         report = report_of(self.faults, self._run_config, self._unit)
         report |= {"lost": self._lost, "leaving": ""}

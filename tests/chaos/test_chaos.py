@@ -8,7 +8,9 @@ import random
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from tests.chaos import node_faults
 from tests.chaos.clusters import Nodes
 from tests.chaos.drivers import Search, kill
 from tests.chaos.simulation import simulate
+from tests.chaos.stub import HOLD_FILE
 from tests.chaos.verify import differences, figures, orphans, repeated, replay
 
 pytestmark = pytest.mark.slow
@@ -99,15 +102,38 @@ def test_a_killed_worker_costs_one_unit(new_search: NewSearch) -> None:
     assert differences(uninterrupted(search), search.events) == []
 
 
-def test_a_killed_node_costs_each_of_its_trials_one_unit(nodes: Nodes, tmp_path: Path) -> None:
-    options = node_faults.Options(faults=("kill",), gpus=1, trials=12, seconds=0.5)
+def test_nodes_that_come_are_used_and_a_killed_one_costs_each_of_its_trials_one_unit(
+    nodes: Nodes, tmp_path: Path
+) -> None:
+    """Two nodes of two GPUs, half a one for each trial; one comes later, another is lost."""
+    options = node_faults.Options(gpus=2, gpus_per_trial=0.5, trials=16, seconds=0.05)
     search = node_faults.search_of(options, tmp_path, nodes.address)
-    faults = node_faults.strike(options, search, nodes, [nodes.add(1), nodes.add(1)])
-    assert [len(fault.trials) for fault in faults] == [1]
+    hold = tmp_path / HOLD_FILE
+    hold.touch()
+    first, driver = nodes.add(2), search.start()
+    assert search.wait_for(driver, lambda: len(units_begun(search)) == 4)
+    second = nodes.add(2)
+    assert search.wait_for(driver, lambda: len(units_begun(search)) == 8)
+    assert len(node_faults.trials_on(search, nodes, second)) == 4
+    lost, struck = node_faults.trials_on(search, nodes, first), time.time()
+    nodes.kill(first)
+    nodes.add(2)
+    assert search.wait_for(driver, lambda: not node_faults.silent(search, lost, struck))
+    hold.unlink()
+    driver.join()
+    assert driver.exitcode == 0, search.printed
+    assert [e["slots"] for e in search.events if e["event"] in ("search", "places")][:2] == [4, 8]
+    assert most_at_once(search.events) == 8
     found = figures(search.events, search.units)
-    assert found.trials == 12
+    assert (len(lost), found.trials, found.repeated) == (4, 16, 4)
     assert found.is_good, found
     assert replay(search.events, search.plan()) == []
+
+
+def most_at_once(events: list[Event]) -> int:
+    """Return how many trials held a place at the same time, at most."""
+    held = {"started": 1, "cost": -1}
+    return max(accumulate(held.get(event["event"], 0) for event in events))
 
 
 def test_a_lost_head_costs_what_the_bucket_did_not_know(tmp_path: Path) -> None:

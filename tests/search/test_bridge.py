@@ -49,7 +49,8 @@ class Tuned:
         share = Resources(2.0, 0.5, 2)
         self.board, self.progress, self.watchdog = Seen(), Seen(), Seen()
         self.limits = Limits(self.dispatcher, plan, share.gpus, self.progress.say)
-        self.searcher = TuneSearcher(self.dispatcher, plan, share, self.limits)
+        self.nodes: Any = SimpleNamespace(room=2, look=lambda: self.watchdog.look_at_nodes())
+        self.searcher = TuneSearcher(self.dispatcher, plan, self.nodes, self.limits)
         self.drained: list[tuple[str, str, float]] = []
         self.scheduler = TuneScheduler(self.dispatcher, lambda *node: self.drained.append(node))
         checkpoints = Checkpoints(search.journal, plan.folder, Mirror(plan.folder))
@@ -61,6 +62,7 @@ class Tuned:
             self.board,  # type: ignore[arg-type]
             self.progress,  # type: ignore[arg-type]
             self.limits,
+            self.nodes,
             self.watchdog,  # type: ignore[arg-type]
         )
         self.n_saved = Counter[str]()
@@ -119,6 +121,16 @@ def test_there_are_no_more_legs_than_places(tuned: Tuned) -> None:
     tuned.result("a", 1, 0.5)
     tuned.callback.on_trial_complete(0, [], trial("a"))
     assert tuned.start("c")["trial"] == 2
+
+
+def test_places_that_come_later_are_used_and_those_that_go_are_not(tuned: Tuned) -> None:
+    assert [type(tuned.start(id)) for id in "abc"] == [dict, dict, type(None)]
+    tuned.nodes.room = 3
+    assert tuned.start("c")["trial"] == 2
+    tuned.nodes.room = 2
+    for id in "ab":
+        tuned.callback.on_trial_error(0, [], trial(id))
+    assert [type(tuned.start(id)) for id in "de"] == [dict, type(None)]
 
 
 def test_a_search_from_the_first_leg_to_the_last(tuned: Tuned) -> None:
@@ -251,7 +263,7 @@ def test_tune_can_pickle_what_it_wants_to_keep(tuned: Tuned) -> None:
 
 def test_every_step_looks_at_what_may_be_wrong(tuned: Tuned) -> None:
     tuned.callback.on_step_end(0, [])
-    assert tuned.watchdog.calls == [("look",)]
+    assert tuned.watchdog.calls == [("look_at_nodes",), ("look",)]
     assert tuned.progress.calls == [("tick",)]
 
 

@@ -121,6 +121,18 @@ def test_what_no_single_node_has_is_refused(
     assert "`ray status`" in str(caught.value)
 
 
+def test_room_follows_the_nodes_unless_it_is_given(nodes: Callable[..., None]) -> None:
+    nodes((8, 2))
+    share = asked(gpus_per_trial=0.5)
+    given = SearchOptions(max_concurrent=6)
+    found = []
+    for there in ([(8, 2)], [(8, 2), (8, 2)], [(8, 2), (4, 0)], []):
+        nodes(*there)
+        of = (SearchOptions(), given)
+        found.append(tuple(our_cluster.room(options, share, 7) for options in of))
+    assert found == [(4, 6), (7, 6), (4, 6), (1, 6)]
+
+
 def test_nodes_that_may_be_launched_count_once(nodes: Callable[..., None], tmp_path: Path) -> None:
     types = {
         "head": {"resources": {"CPU": 0, "GPU": 0}},

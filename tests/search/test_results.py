@@ -100,5 +100,10 @@ def test_seconds_of_actors_are_slots_times_the_life_of_each_driver() -> None:
     assert actor_seconds([*LOG[:-1], *again]) == 2 * 11 + 3 * 5
 
 
+def test_places_count_from_when_they_are_there() -> None:
+    more = event("places", 120.0, slots=5)
+    assert actor_seconds([*LOG[:3], more, LOG[3]]) == 2 * 20 + 5 * 20
+
+
 def test_seconds_of_actors_of_an_empty_log_are_none() -> None:
     assert actor_seconds([]) == 0

@@ -1,0 +1,40 @@
+"""Nodes that come and go while a search runs."""
+
+from __future__ import annotations
+
+import time
+
+from search.cluster import Resources, room
+from search.history import Journal
+from search.plan import Plan
+
+_LOOK_SECONDS = 3.0
+
+
+class Nodes:
+    """Follows what the nodes of the cluster have room for.
+
+    Attributes:
+        room: Trials that may run at the same time.
+
+    Args:
+        journal: Is told when the room changes.
+        plan: The search.
+        share: What a trial gets.
+    """
+
+    def __init__(self, journal: Journal, plan: Plan, share: Resources) -> None:
+        self._journal, self._plan, self._share = journal, plan, share
+        self._looked = time.monotonic()
+        self.room = share.max_concurrent
+
+    def look(self) -> None:
+        """See which nodes there are; called often."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK_SECONDS:
+            return
+        self._looked = now
+        there = room(self._plan.options, self._share, self._plan.n_trials)
+        if there != self.room:
+            self.room = there
+            self._journal.write("places", slots=there)
