@@ -18,7 +18,8 @@ from search.local_ray import PRIVATE, is_private, start_local
 from search.options import SearchOptions
 from trainable.errors import InputError
 
-_HEAD = "node:__internal_head__"  # a resource of the head node
+HEAD = "node:__internal_head__"  # a resource of the head node
+BOOTSTRAP = "~/ray_bootstrap_config.yaml"  # `ray up` leaves it on the head
 _KINDS = ("CPU", "GPU")
 _FINEST = 1e-4  # of a resource, as Ray counts
 _STARTING = "those that are starting count once `ray status` shows them"
@@ -170,18 +171,26 @@ def _nodes() -> list[dict[str, float]]:
     return alive if is_private() else [*alive, *_launchable(alive)]
 
 
+def launched_with() -> dict[str, Any] | None:
+    """Return the cluster's configuration; None but on the head of a cluster that `ray up` made."""
+    path = Path(BOOTSTRAP).expanduser()
+    if not path.is_file():
+        return None
+    config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return config
+
+
 def _launchable(alive: Sequence[dict[str, float]]) -> list[dict[str, float]]:
     """Resources of workers that `ray up` may still launch; known on the head node only."""
-    path = Path.home() / "ray_bootstrap_config.yaml"
-    if not path.is_file():
+    config = launched_with()
+    if config is None:
         return []
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
     most = int(config["max_workers"])
     found: list[dict[str, float]] = []
     for name, node_type in config["available_node_types"].items():
         if name != config["head_node_type"]:
             found += [node_type.get("resources", {})] * int(node_type.get("max_workers", most))
-    workers = [node for node in alive if _HEAD not in node]
+    workers = [node for node in alive if HEAD not in node]
     for worker in workers:
         launched = [n for n in found if all(n.get(k, 0) == worker.get(k, 0) for k in _KINDS)]
         if launched:

@@ -39,6 +39,7 @@ from search.stock import STOCK_WARNING
 from search.storage import EVENTS
 from search.tune_log import quieten_tune
 from search.versions import versions
+from search.waiting import wait_for_nodes
 from search.watchdog import Watchdog
 from trainable.errors import InputError
 from trainable.ray_trainable import MultitaskTrainable
@@ -104,6 +105,7 @@ def run_search(plan: Plan, console: Console) -> int:
     try:
         console.print(f"using {connect(options.address)}", markup=False)
         _end_in_order_on_sigterm()
+        wait_for_nodes(lambda line: console.print(line, markup=False))
         share = resources(options, plan.n_trials)
         console.print(
             f"search {plan.folder.uri}: {plan.n_trials} trials, {share.max_concurrent} at a time, "

@@ -44,7 +44,7 @@ sys.meta_path = [f for f in sys.meta_path if "__editable__" not in getattr(f, "_
 @pytest.fixture
 def nodes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
     """Let Ray have these nodes, each with so many (CPUs, GPUs)."""
-    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
 
     def set_nodes(*given: tuple[float, float], head: bool = False) -> None:
         alive: list[dict[str, Any]] = [
