@@ -58,6 +58,22 @@ if ((workers > 0)); then
     ray start "--address=$address" "${common[@]}" &
 fi
 
+# The search reads what a trial gets from the nodes that are there, so all of them come first; after
+# ten minutes it begins without the others, and uses them when they come.
+wait_for_nodes='
+import sys, time, ray
+address, wanted = sys.argv[1], int(sys.argv[2])
+ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+end = time.monotonic() + 600
+while (there := sum(node["Alive"] for node in ray.nodes())) < wanted and time.monotonic() < end:
+    time.sleep(1)
+print(f"{there} of {wanted} nodes are there", flush=True)
+'
+if ((workers > 0)); then
+  echo "waiting for $SLURM_JOB_NUM_NODES nodes, at most 10 minutes"
+  python -c "$wait_for_nodes" "$address" "$SLURM_JOB_NUM_NODES"
+fi
+
 python search/run.py --address "$address" "$@" &
 driver=$!
 trap 'kill -INT $driver' INT TERM
