@@ -34,8 +34,17 @@ export RAY_health_check_failure_threshold=3
 unset OMP_NUM_THREADS # or all trials would inherit what the site sets
 
 first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-ips=$(srun --overlap --nodes=1 --ntasks=1 --nodelist="$first" hostname --ip-address)
-ip=${ips%% *}
+# What its name stands for, unless that is a loopback (127.0.1.1 on Debian) or IPv6.
+ips=$(srun --overlap --nodes=1 --ntasks=1 --nodelist="$first" \
+  bash -c 'hostname --ip-address; hostname --all-ip-addresses')
+ip=
+for word in $ips; do
+  if [[ $word =~ ^[0-9]+(\.[0-9]+){3}$ && $word != 127.* ]]; then
+    ip=$word
+    break
+  fi
+done
+: "${ip:?$first has no IPv4 address outside 127/8, but: $ips}"
 # Others may use Ray on these nodes too: ports and temporary files of this job.
 address=$ip:$((20000 + SLURM_JOB_ID % 10000))
 common=(--block "--num-cpus=$SLURM_CPUS_ON_NODE" --object-store-memory=2000000000)

@@ -68,14 +68,22 @@ def nodes():
 
 
 class Job:
-    """The script as a job of so many nodes, with the options of a search."""
+    """The script as a job of so many nodes, with the options of a search.
+
+    Attributes:
+        named: What the first node's name stands for.
+        others: All of its addresses.
+    """
+
+    named, others = "10.1.2.3", "10.9.9.9 fe80::1"
 
     def __init__(self, recorder: Any, folder: Path, n_nodes: int, **environment: str) -> None:
         log = str(recorder.log)
         recorder.log.touch()
         nodes = "\\n".join(f"node{i + 1}" for i in range(n_nodes))
         recorder.add("scontrol", then=f'print("{nodes}")')
-        recorder.add("hostname", then='print("10.1.2.3 fe80::1")')
+        addresses = f'print({{"--ip-address": {self.named!r}}}.get(sys.argv[1], {self.others!r}))'
+        recorder.add("hostname", then=addresses)
         recorder.add("srun", then=RUN_REST)
         recorder.add("sleep")
         recorder.add("ray", *TOKEN_VARIABLES, then=RAY.format(log=log))
@@ -117,7 +125,7 @@ def starts(recorder: Any) -> list[Any]:
 
 def test_commands_in_order(recorder: Any, tmp_path: Path, jobs: list[Job]) -> None:
     jobs.append(Job(recorder, tmp_path, 3))
-    assert jobs[0].process.wait(30) == 0
+    assert jobs[0].process.wait(120) == 0
     calls = [call for call in recorder.calls() if call.name in ("scontrol", "srun", "python")]
     one = "srun --overlap --nodes=1 --ntasks=1 --nodelist=node1"
     common = "--block --num-cpus=32 --object-store-memory=2000000000"
@@ -134,17 +142,42 @@ def test_commands_in_order(recorder: Any, tmp_path: Path, jobs: list[Job]) -> No
     assert {wait, start_workers} == set(rest[-3:-1])
     assert rest[:-3] == [
         "scontrol show hostnames node[1-3]",
-        f"{one} hostname --ip-address",
+        f"{one} bash -c hostname --ip-address; hostname --all-ip-addresses",
         f"{one} ray start --head --node-ip-address=10.1.2.3 --port=24567 "
         f"--dashboard-host=127.0.0.1 --temp-dir=/tmp/ray-1234567 {common}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("named", "others", "expected"),
+    [
+        ("127.0.1.1", "10.1.2.3 172.17.0.1", "10.1.2.3"),
+        ("fe80::1 10.1.2.4", "10.1.2.3", "10.1.2.4"),
+        ("::1", "fd00::7", ""),
+    ],
+)
+def test_the_head_has_an_address_that_others_reach(
+    recorder: Any,
+    tmp_path: Path,
+    jobs: list[Job],
+    monkeypatch: pytest.MonkeyPatch,
+    named: str,
+    others: str,
+    expected: str,
+) -> None:
+    monkeypatch.setattr(Job, "named", named)
+    monkeypatch.setattr(Job, "others", others)
+    jobs.append(Job(recorder, tmp_path, 1))
+    assert jobs[0].process.wait(120) == (0 if expected else 1)
+    found = [a for call in starts(recorder) for a in call.arguments if "node-ip-address" in a]
+    assert found == ([f"--node-ip-address={expected}"] if expected else [])
 
 
 def test_driver_gets_the_options_as_they_were_given(
     recorder: Any, tmp_path: Path, jobs: list[Job]
 ) -> None:
     jobs.append(Job(recorder, tmp_path, 2))
-    jobs[0].process.wait(30)
+    jobs[0].process.wait(120)
     options = parse(driver(recorder).arguments[1:])
     assert (options.name, options.storage) == ("n", "/shared/my results")
     assert options.address == "10.1.2.3:24567"
@@ -157,7 +190,7 @@ def driver(recorder: Any) -> Any:
 
 def test_one_token_for_all_in_no_command(recorder: Any, tmp_path: Path, jobs: list[Job]) -> None:
     jobs.append(Job(recorder, tmp_path, 2))
-    jobs[0].process.wait(30)
+    jobs[0].process.wait(120)
     called = [*starts(recorder), driver(recorder)]
     assert len(called) == 3
     tokens = {call.environment["RAY_AUTH_TOKEN"] for call in called}
@@ -170,7 +203,7 @@ def test_one_token_for_all_in_no_command(recorder: Any, tmp_path: Path, jobs: li
 
 def test_one_node_has_no_workers(recorder: Any, tmp_path: Path, jobs: list[Job]) -> None:
     jobs.append(Job(recorder, tmp_path, 1))
-    assert jobs[0].process.wait(30) == 0
+    assert jobs[0].process.wait(120) == 0
     assert len(starts(recorder)) == 1
 
 
@@ -190,7 +223,7 @@ def test_the_search_begins_when_all_nodes_are_there(tmp_path: Path) -> None:
 
 def test_job_ends_as_the_search_did(recorder: Any, tmp_path: Path, jobs: list[Job]) -> None:
     jobs.append(Job(recorder, tmp_path, 2, STATUS="7"))
-    assert jobs[0].process.wait(30) == 7
+    assert jobs[0].process.wait(120) == 7
 
 
 def test_before_the_time_is_up_the_driver_is_interrupted(
@@ -203,12 +236,12 @@ def test_before_the_time_is_up_the_driver_is_interrupted(
             break
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 3
+    assert process.wait(120) == 3
 
 
 def test_nothing_runs_on_after_the_job(recorder: Any, tmp_path: Path, jobs: list[Job]) -> None:
     jobs.append(Job(recorder, tmp_path, 2))
-    jobs[0].process.wait(30)
+    jobs[0].process.wait(120)
     nodes = [path.name.removeprefix("node-") for path in tmp_path.glob("node-*")]
     assert len(nodes) == 2
     assert not any(Path("/proc", pid).exists() for pid in nodes)
