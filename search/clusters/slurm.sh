@@ -47,11 +47,13 @@ done
 : "${ip:?$first has no IPv4 address outside 127/8, but: $ips}"
 # Others may use Ray on these nodes too: ports and temporary files of this job.
 address=$ip:$((20000 + SLURM_JOB_ID % 10000))
+# All cores of a node for the one process that is started there: some sites bind it to a single one.
+cores=("--cpus-per-task=$SLURM_CPUS_ON_NODE" --cpu-bind=none)
 common=(--block "--num-cpus=$SLURM_CPUS_ON_NODE" --object-store-memory=2000000000)
 
 trap 'kill $(jobs -p) 2> /dev/null || true; wait' EXIT
 
-srun --overlap --nodes=1 --ntasks=1 --nodelist="$first" \
+srun --overlap --nodes=1 --ntasks=1 --nodelist="$first" "${cores[@]}" \
   ray start --head "--node-ip-address=$ip" "--port=${address#*:}" --dashboard-host=127.0.0.1 \
   "--temp-dir=/tmp/ray-$SLURM_JOB_ID" "${common[@]}" &
 
@@ -64,7 +66,7 @@ ray status --address "$address" > /dev/null # where the head does not answer, th
 workers=$((SLURM_JOB_NUM_NODES - 1))
 if ((workers > 0)); then
   srun --overlap "--nodes=$workers" "--ntasks=$workers" --ntasks-per-node=1 --exclude="$first" \
-    ray start "--address=$address" "${common[@]}" &
+    "${cores[@]}" ray start "--address=$address" "${common[@]}" &
 fi
 
 # The search reads what a trial gets from the nodes that are there, so all of them come first; after

@@ -128,10 +128,11 @@ def test_commands_in_order(recorder: Any, tmp_path: Path, jobs: list[Job]) -> No
     assert jobs[0].process.wait(120) == 0
     calls = [call for call in recorder.calls() if call.name in ("scontrol", "srun", "python")]
     one = "srun --overlap --nodes=1 --ntasks=1 --nodelist=node1"
+    cores = "--cpus-per-task=32 --cpu-bind=none"
     common = "--block --num-cpus=32 --object-store-memory=2000000000"
     token, *rest = [call.text for call in calls]
     workers = "srun --overlap --nodes=2 --ntasks=2 --ntasks-per-node=1 --exclude=node1"
-    start_workers = f"{workers} ray start --address=10.1.2.3:24567 {common}"
+    start_workers = f"{workers} {cores} ray start --address=10.1.2.3:24567 {common}"
     assert token.startswith("python -c import secrets")
     wait, search = [call for call in rest if call.startswith("python")]
     assert wait.endswith(" 10.1.2.3:24567 3")
@@ -143,7 +144,7 @@ def test_commands_in_order(recorder: Any, tmp_path: Path, jobs: list[Job]) -> No
     assert rest[:-3] == [
         "scontrol show hostnames node[1-3]",
         f"{one} bash -c hostname --ip-address; hostname --all-ip-addresses",
-        f"{one} ray start --head --node-ip-address=10.1.2.3 --port=24567 "
+        f"{one} {cores} ray start --head --node-ip-address=10.1.2.3 --port=24567 "
         f"--dashboard-host=127.0.0.1 --temp-dir=/tmp/ray-1234567 {common}",
     ]
 
