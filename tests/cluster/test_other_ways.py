@@ -281,3 +281,17 @@ def test_broken_copy_of_the_rayjob_is_found(
 def test_image_of_another_ray_is_found(rayjob: dict[str, Any]) -> None:
     assert find_versions(rayjob, comments().replace("ray:2.60.0", "ray:2.61.0")) != []
     assert find_versions(rayjob, comments().replace("-py311", "-py310")) != []
+
+
+def test_an_image_holds_nothing_that_git_ignores() -> None:
+    """Git's `name/` is at any depth, docker's only at the root, where most of these are."""
+    left_out = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    for line in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines():
+        name = line.rstrip("/")
+        assert name in left_out or f"**/{name}" in left_out, line
+    assert ".git" in left_out
+
+
+def test_the_key_of_the_lab_is_not_a_personal_one(lab: dict[str, Any]) -> None:
+    """Ray copies it to the head."""
+    assert not Path(lab["auth"]["ssh_private_key"]).name.startswith("id_")
