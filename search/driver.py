@@ -30,7 +30,7 @@ from search.mirror import Mirror
 from search.nodes import Nodes
 from search.options import parse
 from search.plan import Plan, describe, make_plan
-from search.preflight import check_nodes
+from search.preflight import Preflight
 from search.progress import Progress, clock, summary
 from search.results import actor_seconds
 from search.resume import changed_versions, check_resumable, header
@@ -112,11 +112,12 @@ def run_search(plan: Plan, console: Console) -> int:
             f"{plan.budget:,} tokens a full run",
             markup=False,
         )
-        for note in (*notes, *check_nodes(plan, share)):
+        preflight = Preflight(plan, share)
+        for note in (*notes, *preflight.check()):
             console.print(note, markup=False)
         if options.searcher == "tpe":
             console.print(STOCK_WARNING, markup=False)
-        limits, is_answering = _run_legs(plan, share, console)
+        limits, is_answering = _run_legs(plan, share, preflight, console)
     finally:
         ray.shutdown()
         _end_in_order_on_sigterm()
@@ -165,7 +166,9 @@ def _open_journal(plan: Plan, share: Resources) -> tuple[Journal, EventLog]:
     return Journal(History(events), log), log
 
 
-def _run_legs(plan: Plan, share: Resources, console: Console) -> tuple[Limits, bool]:
+def _run_legs(
+    plan: Plan, share: Resources, preflight: Preflight, console: Console
+) -> tuple[Limits, bool]:
     """Let Ray Tune run legs until nothing is left to do or a limit is reached.
 
     Returns:
@@ -184,9 +187,9 @@ def _run_legs(plan: Plan, share: Resources, console: Console) -> tuple[Limits, b
     checkpoints = Checkpoints(journal, plan.folder, mirror)
     dispatcher.on_closed = checkpoints.closed
     dispatcher.settle()
-    nodes = Nodes(journal, plan, share)
     progress = Progress(plan, dispatcher, console)
     limits = Limits(dispatcher, plan, share.gpus or share.cpus, progress.say)
+    nodes = Nodes(journal, plan, share, preflight, limits, progress.say)
     board = TensorBoard(plan.folder.local, plan.space.params())
     board.write_all(journal.history)
     watchdog = Watchdog(dispatcher, plan, limits, mirror, lambda: servable(share), progress.say)
@@ -202,6 +205,7 @@ def _run_legs(plan: Plan, share: Resources, console: Console) -> tuple[Limits, b
     finally:
         dispatcher.interrupt(share.cpus, share.gpus)
         journal.write("closed", reason=limits.reason)
+        preflight.close()
         progress.close()
         is_answering = mirror.close()
         log.close()

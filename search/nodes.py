@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from search.cluster import Resources, room
 from search.history import Journal
+from search.limits import Limits
 from search.plan import Plan
+from search.preflight import Preflight
 
 _LOOK_SECONDS = 3.0
 
 
 class Nodes:
-    """Follows what the nodes of the cluster have room for.
+    """Follows what the nodes of the cluster have room for, and looks at those that join.
 
     Attributes:
         room: Trials that may run at the same time.
@@ -21,10 +24,22 @@ class Nodes:
         journal: Is told when the room changes.
         plan: The search.
         share: What a trial gets.
+        preflight: Looks at nodes.
+        limits: Ends the search where trials cannot run on a node.
+        say: Prints a line.
     """
 
-    def __init__(self, journal: Journal, plan: Plan, share: Resources) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        plan: Plan,
+        share: Resources,
+        preflight: Preflight,
+        limits: Limits,
+        say: Callable[[str], None],
+    ) -> None:
         self._journal, self._plan, self._share = journal, plan, share
+        self._preflight, self._limits, self._say = preflight, limits, say
         self._looked = time.monotonic()
         self.room = share.max_concurrent
 
@@ -34,6 +49,8 @@ class Nodes:
         if now - self._looked < _LOOK_SECONDS:
             return
         self._looked = now
+        if wrong := self._preflight.look(self._say):
+            self._limits.fail(wrong)
         there = room(self._plan.options, self._share, self._plan.n_trials)
         if there != self.room:
             self.room = there

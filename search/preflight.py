@@ -1,154 +1,193 @@
-"""Looks at the nodes before the first trial, so that none fails there for what can be seen now.
+"""Looks at nodes before trials run there, so that none fails for what can be seen before.
 
 Every node answers for itself (node_facts.py); here is what the answers are compared with, and what
-is said. Nodes that are launched later are not looked at: the same cluster.yaml makes them.
+is said. Nodes that are there are looked at before the first trial, others when they join.
 """
 
 from __future__ import annotations
 
 import contextlib
+import time
 import uuid
 from collections import defaultdict
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow
 import pyarrow.fs
 import ray
-from ray import cloudpickle
-from ray.exceptions import RayError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from search import node_facts
 from search.cluster import Resources, alive_nodes, places
 from search.local_ray import is_private
 from search.node_facts import Answer, look
 from search.node_problems import SHARE, SILENT, Problem, compare, text
-from search.options import SearchOptions
+from search.node_questions import answers, packages, paths, put, questions, unseen
 from search.plan import Plan, checkpoint_bytes
-from search.versions import versions
-from trainable.encoder import TINY
 from trainable.errors import InputError
 
 _SECONDS = 60.0  # for a worker process to start on a busy node, and to answer
-_DRIVER_ONLY = "optuna"  # proposes, which no trial does
 
 
-def check_nodes(plan: Plan, share: Resources, seconds: float = _SECONDS) -> tuple[str, ...]:
-    """Ask every node that could hold a trial, unless Ray is this machine only.
+@dataclass(frozen=True)
+class _Round:
+    """Nodes that were asked at the same time.
+
+    Attributes:
+        nodes: Id -> what Ray says of it.
+        here: The driver's own answer.
+        folder: Where tokens are.
+        questions: What Ray will answer -> id of the node.
+        began: When they were asked, in seconds of the monotonic clock.
+    """
+
+    nodes: dict[str, dict[str, Any]]
+    here: Answer
+    folder: str
+    questions: dict[Any, str]
+    began: float
+
+
+class Preflight:
+    """Asks every node that could hold a trial, once, unless Ray is this machine only.
 
     Args:
         plan: The search.
         share: What a trial gets.
         seconds: That a node has to answer.
-
-    Returns:
-        What to say about it.
-
-    Raises:
-        InputError: A node does not see the storage, lacks the project or has another one, has other
-            versions, too little room for checkpoints, or does not answer.
     """
-    if is_private():
-        return ()
-    nodes = {node["NodeID"]: node for node in alive_nodes() if places(node["Resources"], share)}
-    if not nodes:
-        return ("no node is there yet that could be looked at",)
-    filesystem, root = _storage(plan)
-    folder = f"{root}/.preflight-{uuid.uuid4().hex}"
-    asked = (plan.folder.storage, folder, _packages(), _paths(plan.options))
-    try:
-        _put(filesystem, folder)
-        here = look("driver", *asked)
-        answers, errors = _ask(list(nodes), asked, seconds)
-        problems: dict[Problem, list[str]] = defaultdict(list)
-        for id, answer in answers.items():
-            label = f"{nodes[id]['NodeManagerAddress']} ({answer['host']}, {id[:8]})"
-            needed = places(nodes[id]["Resources"], share) * checkpoint_bytes(plan)
-            unseen = [] if answer["storage"] else _unseen(filesystem, folder, id)
-            for problem in [*unseen, *compare(answer, here, plan.folder.storage, needed)]:
-                problems[problem].append(label)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise InputError(
-            f"--storage {plan.folder.storage!r} has failed: {error}; {SHARE}"
-        ) from error
-    finally:
+
+    def __init__(self, plan: Plan, share: Resources, seconds: float = _SECONDS) -> None:
+        self._plan, self._share, self._seconds = plan, share, seconds
+        self._asked: set[str] = set()
+        self._here: Answer | None = None  # as the search began: that is the code which runs
+        self._round: _Round | None = None
+
+    def check(self) -> tuple[str, ...]:
+        """Look at the nodes that are there, and wait for their answers.
+
+        Returns:
+            What to say about it.
+
+        Raises:
+            InputError: A node does not see the storage, lacks the project or has another one, has
+                other versions, too little room for checkpoints, or does not answer.
+        """
+        if is_private():
+            return ()
+        notes = []
+        if not self._share.gpus and self._plan.options.gpus_per_trial is None:
+            notes.append("no node has a GPU: trials train on CPUs")
+        nodes = self._new()
+        if not nodes:
+            return (*notes, "no node is there yet that could be looked at; each is when it joins")
+        storage = self._plan.folder.storage
+        try:
+            asked = self._ask(nodes)
+            n_answers, problems, errors = self._compare(asked, self._seconds)
+        except (OSError, pyarrow.ArrowException) as error:
+            raise InputError(f"--storage {storage!r} has failed: {error}; {SHARE}") from error
+        for id, why in self._alive(errors).items():
+            problems[why, SILENT].append(_label(nodes[id]))
+        if problems:
+            raise InputError(text(problems))
+        return (*notes, *_notes(n_answers, len(errors)))
+
+    def look(self, say: Callable[[str], None]) -> str:
+        """See whether a node has joined, or has answered; does not wait.
+
+        A node that does not answer is only told of: it may be about to vanish.
+
+        Args:
+            say: Prints a line.
+
+        Returns:
+            What keeps new nodes from running trials; empty if nothing is known.
+        """
+        if is_private():
+            return ""
+        if self._round is None:
+            if nodes := self._new():
+                try:
+                    self._round = self._ask(nodes)
+                except (OSError, pyarrow.ArrowException):
+                    self._asked -= nodes.keys()  # again next time; the watchdog tells of storage
+            return ""
+        asked = self._round
+        waiting = ray.wait(list(asked.questions), num_returns=len(asked.questions), timeout=0)[1]
+        if waiting and time.monotonic() - asked.began < self._seconds:
+            return ""
+        self._round = None
+        _, problems, errors = self._compare(asked, 0.0)
+        for id, why in self._alive(errors).items():
+            say(f"warning: node {_label(asked.nodes[id])}: {why}; {SILENT}")
+        return text(problems) if problems else ""
+
+    def close(self) -> None:
+        """Leave nothing in the storage."""
+        if self._round is not None:
+            self._forget(self._round.folder)
+
+    def _new(self) -> dict[str, dict[str, Any]]:
+        """Return the nodes that could hold a trial and were not asked before."""
+        nodes = {n["NodeID"]: n for n in alive_nodes() if places(n["Resources"], self._share)}
+        return {id: node for id, node in nodes.items() if id not in self._asked}
+
+    def _alive(self, errors: dict[str, str]) -> dict[str, str]:
+        alive = {node["NodeID"] for node in alive_nodes()}
+        return {id: error for id, error in errors.items() if id in alive}
+
+    def _ask(self, nodes: dict[str, dict[str, Any]]) -> _Round:
+        """Write the driver's token, and ask nodes for what they see.
+
+        Raises:
+            OSError: The storage has failed; so does `pyarrow.ArrowException`.
+        """
+        self._asked |= nodes.keys()
+        plan, (filesystem, root) = self._plan, _storage(self._plan)
+        folder = f"{root}/.preflight-{uuid.uuid4().hex}"
+        about = (plan.folder.storage, folder, packages(), paths(plan.options))
+        try:
+            put(filesystem, folder)
+            self._here = self._here or look("driver", *about)
+        except (OSError, pyarrow.ArrowException):
+            self._forget(folder)
+            raise
+        return _Round(nodes, self._here, folder, questions(list(nodes), about), time.monotonic())
+
+    def _compare(
+        self, asked: _Round, seconds: float
+    ) -> tuple[int, dict[Problem, list[str]], dict[str, str]]:
+        """Return the number of answers, problems -> nodes, and id -> why there is no answer."""
+        plan, problems = self._plan, defaultdict[Problem, list[str]](list)
+        try:
+            found, errors = answers(asked.questions, seconds, self._seconds)
+            for id, answer in found.items():
+                node = asked.nodes[id]
+                needed = places(node["Resources"], self._share) * checkpoint_bytes(plan)
+                filesystem, _ = _storage(plan)
+                lost = [] if answer["storage"] else unseen(filesystem, asked.folder, id)
+                wrong = compare(answer, asked.here, plan.folder.storage, needed)
+                for problem in [*lost, *wrong]:
+                    problems[problem].append(_label(node, answer["host"]))
+        finally:
+            self._forget(asked.folder)
+        return len(found), problems, errors
+
+    def _forget(self, folder: str) -> None:
         with contextlib.suppress(OSError):
-            filesystem.delete_dir(folder)
-    alive = {node["NodeID"] for node in alive_nodes()}
-    for id in errors.keys() & alive:
-        label = f"{nodes[id]['NodeManagerAddress']} ({id[:8]})"
-        problems[errors[id], SILENT].append(label)
-    if problems:
-        raise InputError(text(problems))
-    return _notes(len(answers), len(errors))
+            _storage(self._plan)[0].delete_dir(folder)
+
+
+def _label(node: dict[str, Any], host: str = "") -> str:
+    names = [name for name in (host, node["NodeID"][:8]) if name]
+    return f"{node['NodeManagerAddress']} ({', '.join(names)})"
 
 
 def _storage(plan: Plan) -> tuple[pyarrow.fs.FileSystem, str]:
     if plan.folder.is_remote:
         return plan.folder.remote()
     return pyarrow.fs.LocalFileSystem(), str(plan.folder.local)
-
-
-def _packages() -> tuple[str, ...]:
-    return tuple(name for name in versions() if name not in ("python", _DRIVER_ONLY))
-
-
-def _paths(options: SearchOptions) -> tuple[str, ...]:
-    """Return the files and folders that trials read."""
-    given = [options.data_dir, *(options.text_data or "").split(","), options.nli_data]
-    given += [] if options.encoder == TINY else [options.encoder]
-    paths = [Path(text.removeprefix("sick:")).expanduser().absolute() for text in given if text]
-    return tuple(str(path) for path in paths if path.exists())
-
-
-def _put(filesystem: pyarrow.fs.FileSystem, folder: str) -> None:
-    """Write the driver's token."""
-    filesystem.create_dir(folder)
-    with filesystem.open_output_stream(f"{folder}/driver.token") as stream:
-        stream.write(uuid.uuid4().bytes)
-
-
-def _ask(
-    ids: list[str], asked: tuple[Any, ...], seconds: float
-) -> tuple[dict[str, Answer], dict[str, str]]:
-    """Return id of a node -> its answer, and id -> why there is none."""
-    cloudpickle.register_pickle_by_value(node_facts)  # type: ignore[no-untyped-call]
-    try:
-        task = ray.remote(num_cpus=0, max_retries=0)(look)
-        questions = {
-            task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(id, soft=False)).remote(
-                id, *asked
-            ): id
-            for id in ids
-        }
-    finally:
-        cloudpickle.unregister_pickle_by_value(node_facts)  # type: ignore[no-untyped-call]
-    answers, errors = {}, {}
-    done, late = ray.wait(list(questions), num_returns=len(questions), timeout=seconds)
-    for question in done:
-        try:
-            answers[questions[question]] = ray.get(question)
-        except RayError as error:
-            line = str(error).strip().splitlines()[-1]
-            errors[questions[question]] = f"the check fails: {type(error).__name__}: {line}"
-    for question in late:
-        ray.cancel(question, force=True)
-        errors[questions[question]] = f"no answer in {seconds:g} s"
-    return answers, errors
-
-
-def _unseen(filesystem: pyarrow.fs.FileSystem, folder: str, id: str) -> list[Problem]:
-    """Return what is wrong if a node's token did not arrive."""
-    tokens = []
-    for name in ("driver.token", id):
-        try:
-            with filesystem.open_input_stream(f"{folder}/{name}") as stream:
-                tokens.append(stream.read())
-        except OSError as error:
-            tokens.append(str(error))
-    same = tokens[0] == tokens[1]
-    return [] if same else [("--storage: the driver does not see what it wrote there", SHARE)]
 
 
 def _notes(n_answers: int, n_vanished: int) -> tuple[str, ...]:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.metadata import version
@@ -23,7 +26,7 @@ from search.node_facts import Answer, look
 from search.node_problems import compare, text
 from search.options import SearchOptions
 from search.plan import Plan
-from search.preflight import check_nodes
+from search.preflight import Preflight
 from trainable.errors import InputError
 
 MakePlan = Callable[..., Plan]
@@ -244,8 +247,20 @@ def raylets(
 def test_good_nodes_are_good_and_nothing_is_left(raylets: Any, plan_of: MakePlan) -> None:
     plan = plan_of()
     plan.folder.make()
-    assert check_nodes(plan, GOOD) == ("2 nodes looked at: storage, versions and code are as here",)
+    assert Preflight(plan, GOOD).check() == (
+        "2 nodes looked at: storage, versions and code are as here",
+    )
     assert list(plan.folder.local.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_slurm_counts_the_nodes_that_are_there(raylets: Any, repository: Path) -> None:
+    script = (repository / "search" / "clusters" / "slurm.sh").read_text(encoding="utf-8")
+    (program,) = re.findall(r"wait_for_nodes='(.*?)'", script, re.DOTALL)
+    cluster, _ = raylets
+    asked = [sys.executable, "-c", program, cluster.address, "5"]
+    found = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout == "5 of 5 nodes are there\n"
 
 
 @pytest.mark.slow
@@ -270,7 +285,7 @@ def test_another_checkout_and_version_are_refused_by_node(raylets: Any, plan_of:
     plan = plan_of()
     plan.folder.make()
     with pytest.raises(InputError) as caught:
-        check_nodes(plan, OLD)
+        Preflight(plan, OLD).check()
     message = str(caught.value)
     old, bare = (by_share[kind].node_id[:8] for kind in (OLD, BARE))
     lines = {line.split(": ", 1)[1]: line for line in message.splitlines() if line[:2] == "  "}
@@ -293,7 +308,7 @@ def test_a_folder_that_is_another_one_on_each_node_is_refused(
     folder = replace(plan.folder, storage="/proc/self/cwd", local=Path("/proc/self/cwd/search"))
     folder.make()
     with pytest.raises(InputError) as caught:
-        check_nodes(replace(plan, folder=folder), GOOD)
+        Preflight(replace(plan, folder=folder), GOOD).check()
     assert "--storage '/proc/self/cwd': it does not see there what the driver wrote" in str(
         caught.value
     )
@@ -306,7 +321,7 @@ def test_a_node_that_does_not_answer_is_named(raylets: Any, plan_of: MakePlan) -
     plan = plan_of()
     plan.folder.make()
     with pytest.raises(InputError, match="no answer in 0 s"):
-        check_nodes(plan, GOOD, seconds=0.0)
+        Preflight(plan, GOOD, seconds=0.0).check()
 
 
 @pytest.mark.slow
@@ -315,13 +330,15 @@ def test_a_node_that_vanishes_meanwhile_is_no_error(
 ) -> None:
     """The last test here: the node is gone then."""
     cluster, by_share = raylets
-    plan = plan_of()
+    plan = plan_of(gpus_per_trial=0.0)
     plan.folder.make()
-    put = preflight._put
+    put = preflight.put
 
     def lose_node(*arguments: Any) -> None:
         cluster.remove_node(by_share[BARE], allow_graceful=False)
         put(*arguments)
 
-    monkeypatch.setattr(preflight, "_put", lose_node)
-    assert check_nodes(plan, BARE) == ("note: 1 of the nodes vanished while they were looked at",)
+    monkeypatch.setattr(preflight, "put", lose_node)
+    assert Preflight(plan, BARE).check() == (
+        "note: 1 of the nodes vanished while they were looked at",
+    )
