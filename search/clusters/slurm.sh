@@ -10,6 +10,9 @@
 # the time is up Slurm interrupts the driver, which closes the search; the same command with
 # --resume goes on.
 #
+# MPS is not started, since sites differ in how it is: without it trials that share a GPU
+# (--gpus-per-trial 0.25) take turns on it.
+#
 #SBATCH --job-name=mtbert
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1
