@@ -43,9 +43,14 @@ class TensorBoard:
         self._folder, self._params = folder, params
 
     def write_all(self, history: History) -> None:
-        """Write what an earlier driver had, and a kill or a lost machine may have taken."""
+        """Write what an earlier driver had, and a kill or a lost machine may have taken.
+
+        A kill can only take from files of trials that were under way: call it before the history
+        says what became of them.
+        """
         for trial in history.trials.values():
-            if trial.id:  # it has been started
+            there = (self._folder / curves_name(trial)).exists()
+            if trial.id and (trial.is_open or not there):  # it has been started
                 self.write(trial)
 
     def write(self, trial: TrialRecord) -> None:
@@ -74,18 +79,26 @@ def curves(trial: TrialRecord, params: tuple[Param, ...]) -> bytes:
         trial: What is known of it.
         params: Everything that varies.
     """
-    content = io.BytesIO()
-    writer = RecordWriter(content)
-    writer.write(_bytes(Event(wall_time=trial.started, file_version=_VERSION)))
+    records = [Event(wall_time=trial.started, file_version=_VERSION)]
     values = {p.name: _shown(p, trial.params) for p in params}
     types = tuple((name, type(value)) for name, value in values.items())
-    for page in (_columns(types), _line(trial, values)):
-        writer.write(_bytes(Event(wall_time=trial.started, summary=page)))
+    pages = (_columns(types), _line(trial, values))
+    records += [Event(wall_time=trial.started, summary=page) for page in pages]
     for unit, metrics in trial.reports.items():
         known = {key: metrics[key] for key in _CURVES if metrics.get(key) is not None}
         points = [Summary.Value(tag=key, simple_value=value) for key, value in known.items()]
         time, step = trial.reported[unit], int(metrics["tokens"] or 0)
-        writer.write(_bytes(Event(wall_time=time, step=step, summary=Summary(value=points))))
+        records.append(Event(wall_time=time, step=step, summary=Summary(value=points)))
+    return b"".join(_record(_bytes(record)) for record in records)
+
+
+@lru_cache(
+    maxsize=256
+)  # TensorBoard's checksum is Python; trials under way repeat all but the last
+def _record(data: bytes) -> bytes:
+    """Return a record as it stands in a file."""
+    content = io.BytesIO()
+    RecordWriter(content).write(data)
     return content.getvalue()
 
 

@@ -186,12 +186,12 @@ def _run_legs(
     mirror = Mirror(plan.folder)
     checkpoints = Checkpoints(journal, plan.folder, mirror)
     dispatcher.on_closed = checkpoints.closed
+    board = TensorBoard(plan.folder.local, plan.space.params())
+    board.write_all(journal.history)
     dispatcher.settle()
     progress = Progress(plan, dispatcher, console)
     limits = Limits(dispatcher, plan, share.gpus or share.cpus, progress.say)
     nodes = Nodes(journal, plan, share, preflight, limits, progress.say)
-    board = TensorBoard(plan.folder.local, plan.space.params())
-    board.write_all(journal.history)
     watchdog = Watchdog(dispatcher, plan, limits, mirror, lambda: servable(share), progress.say)
     callback = TuneCallback(
         dispatcher, share, checkpoints, board, progress, limits, nodes, watchdog

@@ -116,9 +116,9 @@ def run(
     dispatcher = make_dispatcher(plan, journal)
     checkpoints = Checkpoints(journal, plan.folder, Mirror(plan.folder))
     dispatcher.on_closed = checkpoints.closed
-    dispatcher.settle()
     if board:
         board.write_all(journal.history)
+    dispatcher.settle()
     places: list[_Place] = []
     while True:
         while len(places) < n_places:
