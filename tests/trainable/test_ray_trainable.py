@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import copy
 import math
+import os
+import platform
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -527,3 +529,20 @@ def test_an_actor_watches_where_there_is_an_address(monkeypatch: pytest.MonkeyPa
     actor.stop()
     actor._spot._thread.join(30)
     assert not actor._spot._thread.is_alive()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another libc keeps no such blocks")
+def test_what_trials_freed_goes_back_to_the_machine() -> None:
+    trainable = MultitaskTrainable(tune_config(run_config()))
+    blocks = [torch.zeros(12_000) for _ in range(4000)]  # each too small for pages of its own
+    kept = blocks[::100]
+    del blocks
+    before = resident_bytes()
+    trainable.reset_config(tune_config(run_config(1)))
+    assert before - resident_bytes() > 150e6
+    assert len(kept) == 40
+
+
+def resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
