@@ -7,6 +7,8 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
 
 from search.plan import Plan
 from trainable.errors import InputError
@@ -22,27 +24,50 @@ def only_driver(plan: Plan) -> Iterator[None]:
     """
     # Beside the folder: what is in it belongs to the search, and is copied to a remote storage.
     path = plan.folder.local.with_name(f".{plan.folder.name}.lock")
-    with path.open("a+", encoding="utf-8") as file:
+    with _locked(path, plan) as file:
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        try:
+            if plan.folder.log_bytes != plan.log_bytes:
+                raise InputError(
+                    f"{plan.folder.uri}: another driver wrote to its log while this one read it; "
+                    f"go on with --name {plan.folder.name} --resume"
+                )
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _locked(path: Path, plan: Plan) -> TextIO:
+    """Return the file, open and locked."""
+    while True:
+        file = path.open("a+", encoding="utf-8")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever held it may have removed it meanwhile: then another file has the name.
+            if _is_named(file, path):
+                return file
         except BlockingIOError as error:
             file.seek(0)
+            holder = file.read().strip()
+            file.close()
             raise InputError(
-                f"{plan.folder.uri}: another driver runs this search ({file.read().strip()}); wait "
+                f"{plan.folder.uri}: another driver runs this search ({holder}); wait "
                 f"until it has ended, or end it by Ctrl-C or SIGTERM, then go on with --name "
                 f"{plan.folder.name} --resume"
             ) from error
         except OSError as error:
+            file.close()
             raise InputError(
                 f"{path} cannot be locked ({error}), so nothing would keep a second driver away; "
                 f"keep the search on a file system that has locks, by --storage"
             ) from error
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        file.flush()
-        if plan.folder.log_bytes != plan.log_bytes:
-            raise InputError(
-                f"{plan.folder.uri}: another driver wrote to its log while this one read it; go on "
-                f"with --name {plan.folder.name} --resume"
-            )
-        yield
+        file.close()
+
+
+def _is_named(file: TextIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -87,6 +88,27 @@ def test_the_plan_knows_how_long_the_log_was(plan_of: MakePlan) -> None:
     assert make_plan(asked).log_bytes == plan.folder.log_bytes > 0
 
 
+def test_a_lock_that_its_holder_removed_meanwhile_is_none(
+    plan_of: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The holder ends between the opening of its file and the lock on it."""
+    plan, flock = plan_of(space="smoke"), fcntl.flock
+    path, calls = plan.folder.local.with_name(".search.lock"), []
+
+    def late(file: TextIO, operation: int) -> None:
+        if not calls:
+            path.unlink()
+        calls.append(operation)
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with only_driver(plan):
+        assert len(calls) == 2
+        monkeypatch.undo()
+        with pytest.raises(InputError, match="another driver runs"), only_driver(plan):
+            pass
+
+
 def test_a_file_system_without_locks_is_refused(
     plan_of: MakePlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,4 +128,5 @@ def test_nothing_of_the_lock_is_in_the_folder_of_the_search(
     plan = plan_of(space="smoke")
     with only_driver(plan):
         assert list(plan.folder.local.iterdir()) == []
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".search.lock", "search"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".search.lock", "search"]
+    assert [path.name for path in tmp_path.iterdir()] == ["search"]

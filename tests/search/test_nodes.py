@@ -45,7 +45,7 @@ class Joined:
         share = Resources(1.0, 1.0, 2)
         self.preflight = Preflight(plan, share)
         self.first = self.preflight.check()
-        self.limits = Limits(search.dispatcher, plan, 1.0)
+        self.limits = Limits(search.dispatcher, plan, 1.0, self.said.append)
         say = self.said.append
         self.nodes = Nodes(search.journal, plan, share, self.preflight, self.limits, say)
 

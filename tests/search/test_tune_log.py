@@ -16,6 +16,7 @@ from trainable.ray_trainable import NodeLeaving
 def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
     logger = logging.getLogger("ray.tune")
     logger.addHandler(caplog.handler)
+    caplog.set_level(logging.WARNING, logger="ray.tune")  # whatever another test set
     quieten_tune()
     yield caplog
     logger.removeHandler(caplog.handler)
