@@ -130,6 +130,26 @@ def test_nodes_that_come_are_used_and_a_killed_one_costs_each_of_its_trials_one_
     assert replay(search.events, search.plan()) == []
 
 
+def test_a_node_with_another_project_ends_the_search_that_it_joins(
+    nodes: Nodes, tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = [*OPTIONS, "--trials", "200", "--address", nodes.address]
+    search, old = Search(tmp_path, options, seconds=0.3), tmp_path / "old"
+    driver = search.start()
+    assert search.wait_for(driver, lambda: bool(search.units))
+    for package in ("search", "spaces", "trainable"):
+        shutil.copytree(repository / package, old / package)
+    (old / "search" / "bridge.py").write_text("")
+    monkeypatch.setenv("PYTHONPATH", str(old))
+    joined = nodes.add(1)
+    driver.join()
+    nodes.kill(joined)
+    assert driver.exitcode == 1, search.printed
+    assert f"{joined.node_id[:8]}): the project in {old} is not the driver's" in search.printed
+    assert ": search/bridge.py" in search.printed
+    assert list(search.results.glob(".preflight-*")) == []
+
+
 def most_at_once(events: list[Event]) -> int:
     """Return how many trials held a place at the same time, at most."""
     held = {"started": 1, "cost": -1}
