@@ -19,7 +19,7 @@ The simulation (scaling_model.py) has two numbers: `busy` of the search with mos
 latency that is left of the search with fewest. From these it says what 64 and 512 workers do with
 longer units, and how many workers keep each part busy all the time. It assumes that a trial costs
 Ray Tune the same however many are alive, and that the driver has a core to itself. What S3 takes is
-not measured: the thread that copies the log deletes checkpoints there, seven requests of 20 ms each.
+not measured: the thread that copies the log deletes checkpoints there, by seven requests of 20 ms.
 """
 
 from __future__ import annotations

@@ -133,8 +133,9 @@ def test_nodes_that_come_are_used_and_a_killed_one_costs_each_of_its_trials_one_
 def test_a_node_with_another_project_ends_the_search_that_it_joins(
     nodes: Nodes, tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = [*OPTIONS, "--trials", "200", "--address", nodes.address]
+    options = [*OPTIONS, "--trials", "100", "--address", nodes.address]
     search, old = Search(tmp_path, options, seconds=0.3), tmp_path / "old"
+    monkeypatch.chdir(tmp_path)  # Ray lets workers import from the driver's folder, too
     driver = search.start()
     assert search.wait_for(driver, lambda: bool(search.units))
     for package in ("search", "spaces", "trainable"):
