@@ -125,8 +125,12 @@ class MultitaskTrainable(tune.Trainable):
 
     def _new_run(self, config: RunConfig) -> Run:
         if self._workbench is None or self._source != Source.of(config):
+            gc.unfreeze()
             self._workbench = open_workbench(config, self._device)
             self._source = Source.of(config)
+            # Libraries, encoder and data stay: to look through them at every switch takes 0.3 s.
+            gc.collect()
+            gc.freeze()
         return Run(config, self._workbench)
 
     def _continued(self, run_config: RunConfig, config: dict[str, Any]) -> Run | None:
