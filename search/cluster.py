@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -174,8 +175,11 @@ def _nodes() -> list[dict[str, float]]:
 def launched_with() -> dict[str, Any] | None:
     """Return the cluster's configuration; None but on the head of a cluster that `ray up` made."""
     path = Path(BOOTSTRAP).expanduser()
-    if not path.is_file():
-        return None
+    return _parsed(path, path.stat().st_mtime_ns) if path.is_file() else None
+
+
+@lru_cache(maxsize=1)  # YAML is slow to read, and a search asks every few seconds
+def _parsed(path: Path, changed: int) -> dict[str, Any]:
     config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return config
 
