@@ -31,7 +31,8 @@ RAY = """
 import time
 text = open({log!r}).read()
 if sys.argv[1] == "status":
-    sys.exit(0 if '"--head"' in text else 1)
+    # srun's own call names --head as well, before the head has been called.
+    sys.exit(0 if '"name": "ray", "arguments": ["start", "--head"' in text else 1)
 open(f"node-{{os.getpid()}}", "x")
 time.sleep(60)
 """
