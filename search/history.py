@@ -127,6 +127,7 @@ class History:
         header: The first event of the log; empty before it is written.
         n_trials: How many trials it will have; 0 before the first event.
         limited: The event after which no more trials may begin; None while they may.
+        changes: Of each event of a trial its number, so that who reads again finds what is new.
     """
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
@@ -135,6 +136,7 @@ class History:
         self.header: Event = {}
         self.n_trials = 0
         self.limited: Event | None = None
+        self.changes: list[int] = []
         self._last = 0.0
         self._devices = 1.0  # of a place, until the log says how many
         for event in events:
@@ -172,6 +174,7 @@ class History:
         elif "trial" in event:
             trial = self.trials[event["trial"]]
             trial.ended = time
+            self.changes.append(trial.number)
             _APPLY[kind](trial, event)
         self._last = time
         if "gpus" in event:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import random
-from collections import defaultdict
 from collections.abc import Container, Sequence
-from itertools import islice
 
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.samplers import TPESampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
-from scipy.stats import kendalltau
 
 from search.history import History, TrialRecord
 from search.proposals import Params, Proposal, Tried, draw_params, exists, fresh
+from search.rung_results import RungResults
 from spaces.domains import distribution
 from spaces.space import Space
 from spaces.walk import Param, Value
@@ -24,12 +21,6 @@ from trainable.component import Choice, Domain
 from trainable.seeds import derive
 
 _MODEL_ATTEMPTS = 4  # at a proposal that is new; those after them are at random
-# The model gets at most so many trials. Optuna's TPE takes a tenth of results and failed trials for
-# good: of the results, the best are so many, and the others a fair sample of all others.
-_N_BEST = 9
-_N_OTHERS = 71
-_N_LIARS = 24
-_N_FAILED = 10
 
 
 class RungTpe:
@@ -74,20 +65,18 @@ class RungTpe:
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # else it tells of every study made
         self._space = space
         self._seed = seed
-        self._rungs = sorted(rungs, reverse=True)
         self._min_results = min_results
         self._random_share = random_share
         self._params = space.params()
         self._groups = _groups(self._params)
         self._domains = {param.name: param.domain for param in self._params}
         self._tried = Tried()
-        self._history: History | None = None
-        self._usable: list[TrialRecord] = []
-        self._n_read = (0, 0)
+        self._results = RungResults(rungs, self._fits)
 
     def propose(self, number: int, history: History) -> Proposal | None:
         """Return a proposal of the model, or a random one, that no trial had."""
-        self._read(history)
+        self._tried.read(history)
+        self._results.read(history)
         given = None if self._is_random(number) else self._given(number)
 
         def draw(attempt: int) -> tuple[Params, str]:
@@ -99,53 +88,24 @@ class RungTpe:
 
         return fresh(self._space, draw, self._tried)
 
-    def _read(self, history: History) -> None:
-        """Find what is new in a history; a trial that today's space cannot have is left out."""
-        self._tried.read(history)
-        if history is not self._history:
-            self._history, self._usable, self._n_read = history, [], (0, 0)
-        imported, suggested = self._n_read
-        new = (*history.imported[imported:], *islice(history.trials.values(), suggested, None))
-        self._usable += [trial for trial in new if self._fits(trial.params)]
-        self._n_read = (len(history.imported), len(history.trials))
-
-    def _fits(self, params: Params) -> bool:
+    def _fits(self, trial: TrialRecord) -> bool:
+        """Whether today's space can have a trial."""
         known = self._domains
-        return all(name in known and _contains(known[name], v) for name, v in params.items())
+        return all(n in known and _contains(known[n], v) for n, v in trial.params.items())
 
     def _is_random(self, number: int) -> bool:
         return derive(self._seed, "share", number) < self._random_share * 2**63
 
     def _given(self, number: int) -> tuple[int, list[FrozenTrial]] | None:
         """Return the highest rung with enough results, and what the model is fitted to."""
-        by_status: dict[str, list[TrialRecord]] = defaultdict(list)
-        for trial in self._usable:
-            by_status[trial.status].append(trial)
-        failed = by_status.pop("failed", [])
-        for status in ("done", "stopped"):
-            scored: list[TrialRecord] = []
-            for trial in by_status[status]:
-                (failed if _is_lost(trial) else scored).append(trial)
-            by_status[status] = scored
-        for unit in self._rungs:
-            there = [t for own in by_status.values() for t in own if unit in t.reports]
-            results = [t for t in there if t.score_at(unit) > -math.inf]
-            if len(results) >= self._min_results:
-                break
-        else:
-            return None
         draw = random.Random(derive(self._seed, "given", number))
-        results.sort(key=lambda trial: trial.score_at(unit), reverse=True)
-        shown = results[:_N_BEST] + _some(results[_N_BEST:], _N_OTHERS, draw)
-        under_way = by_status["running"] + by_status["interrupted"]
-        liars = _some([t for t in under_way if unit not in t.reports], _N_LIARS, draw)
-        left = [t for t in by_status["paused"] + by_status["stopped"] if unit not in t.reports]
-        behind = _behind(_some(left, 2 * _N_LIARS, draw), unit, shown, draw)
-        liars += behind[: _N_LIARS - len(liars)]
-        return unit, [
-            *(_frozen(t, TrialState.COMPLETE, t.score_at(unit)) for t in shown),
-            *(_frozen(t, TrialState.PRUNED) for t in _some(failed, _N_FAILED, draw)),
-            *(_frozen(t, TrialState.RUNNING) for t in liars),
+        known = self._results.known(self._min_results, draw)
+        if known is None:
+            return None
+        return known.unit, [
+            *(_frozen(t, TrialState.COMPLETE, t.score_at(known.unit)) for t in known.results),
+            *(_frozen(t, TrialState.PRUNED) for t in known.failed),
+            *(_frozen(t, TrialState.RUNNING) for t in known.liars),
         ]
 
     def _sample(self, given: list[FrozenTrial], seed: int) -> Params:
@@ -199,33 +159,6 @@ def _frozen(trial: TrialRecord, state: TrialState, score: float | None = None) -
     if state == TrialState.PRUNED:
         frozen.set_constraint("failed", 1.0)  # above 0 is violated
     return frozen
-
-
-def _behind(
-    left: list[TrialRecord], unit: int, results: list[TrialRecord], draw: random.Random
-) -> list[TrialRecord]:
-    """Return those of the paused and stopped trials that count as poor at a unit not reached.
-
-    Each with the probability that is Kendall's tau between the results after its own last unit and
-    after `unit`: where curves cross, and those that rise slowly end best, it says nothing against a
-    trial that others were promoted before it.
-    """
-    agreement: dict[int, float] = {}
-    for at in {trial.units for trial in left}:
-        both = [(trial.score_at(at), trial.score_at(unit)) for trial in results]
-        tau = kendalltau(*zip(*both, strict=True)).statistic
-        agreement[at] = 0.0 if math.isnan(tau) else tau
-    return [trial for trial in left if draw.random() < agreement[trial.units]]
-
-
-def _is_lost(trial: TrialRecord) -> bool:
-    """Whether the last score of a trial that ended was not finite."""
-    last = next(reversed(trial.reports.values()), None)  # units are reported in ascending order
-    return last is not None and last.get("score") is None
-
-
-def _some(trials: list[TrialRecord], n: int, draw: random.Random) -> list[TrialRecord]:
-    return trials if len(trials) <= n else draw.sample(trials, n)
 
 
 def _groups(params: tuple[Param, ...]) -> list[list[Param]]:

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from search.history import History, Journal, TrialRecord
+from search.rung_results import Known, RungResults
+
+RUNGS = (1, 3, 9)
+
+
+def suggest(journal: Journal) -> None:
+    number = len(journal.history.trials)
+    params = {"lr": float(number)}
+    journal.write(
+        "suggested", trial=number, params=params, run_config={}, bracket=0, origin="random"
+    )
+
+
+def report(journal: Journal, trial: TrialRecord, score: float | None) -> None:
+    unit = trial.units + 1
+    journal.write("reported", trial=trial.number, unit=unit, metrics={"score": score}, failure="")
+    if unit == 9 or score is None:
+        end(journal, trial, "done" if unit == 9 else "stopped")
+
+
+def end(journal: Journal, trial: TrialRecord, status: str) -> None:
+    journal.write("ended", trial=trial.number, status=status, error=None)
+
+
+def step(journal: Journal, draw: random.Random) -> None:
+    """Write something that may happen next."""
+    trials = journal.history.trials.values()
+    running = [trial for trial in trials if trial.status == "running"]
+    paused = [trial for trial in trials if trial.status == "paused"]
+    choices: list[tuple[int, Callable[[], object]]] = [(2, lambda: suggest(journal))]
+    if running:
+        trial = draw.choice(running)
+        score = None if draw.random() < 0.05 else float(draw.randrange(4))
+        choices.append((8, lambda: report(journal, trial, score)))
+        choices.append((1, lambda: end(journal, trial, draw.choice(["failed", "interrupted"]))))
+        if trial.units in RUNGS:
+            at = {"trial": trial.number, "unit": trial.units}
+            choices.append((4, lambda: journal.write("paused", **at)))
+    if paused:
+        other = draw.choice(paused)
+        at = {"trial": other.number, "unit": other.units}
+        choices.append((2, lambda: journal.write("promoted", **at, rank=1, among=3)))
+        choices.append((1, lambda: end(journal, other, "stopped")))
+    weights, actions = zip(*choices, strict=True)
+    draw.choices(actions, weights)[0]()
+
+
+def known(results: RungResults, history: History, seed: int) -> Known | None:
+    results.read(history)
+    return results.known(3, random.Random(seed))
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**31 - 1))
+def test_read_step_by_step_or_at_once_is_the_same(seed: int) -> None:
+    draw, journal = random.Random(seed), Journal(History())
+    ever, seldom = (RungResults(RUNGS, lambda trial: True) for _ in range(2))
+    for number in range(100):
+        step(journal, draw)
+        found = known(ever, journal.history, number)
+        if number % 50 == 49:
+            anew = known(RungResults(RUNGS, lambda trial: True), journal.history, number)
+            assert found == anew == known(seldom, journal.history, number)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**31 - 1))
+def test_each_trial_is_what_its_state_says(seed: int) -> None:
+    draw, journal = random.Random(seed), Journal(History())
+    results = RungResults(RUNGS, lambda trial: True)
+    for _ in range(60):  # so few that all are shown
+        step(journal, draw)
+        results.read(journal.history)
+    found = results.known(3, random.Random(0))
+    trials = journal.history.trials.values()
+    lost = [
+        t for t in trials if t.status in ("done", "stopped") and t.units and t.score == -math.inf
+    ]
+    failed = [*lost, *(t for t in trials if t.status == "failed")]
+    if found is None:
+        return
+    able = [t for t in trials if t not in failed and t.score_at(found.unit) > -math.inf]
+    assert sorted(t.number for t in found.results) == sorted(t.number for t in able)
+    scores = [t.score_at(found.unit) for t in found.results[:9]]
+    assert scores == sorted(scores, reverse=True)
+    assert {t.number for t in found.failed} <= {t.number for t in failed}
+    assert len(found.failed) == min(10, len(failed))
+    for liar in found.liars:
+        assert liar not in able
+        assert liar not in failed
+    under_way = [t for t in trials if t.status in ("running", "interrupted")]
+    hidden = [t for t in under_way if found.unit not in t.reports and t not in found.liars]
+    assert len(found.liars) == 24 or not hidden
+    assert not any(
+        len([t for t in able if unit in t.reports and t.score_at(unit) > -math.inf]) >= 3
+        for unit in RUNGS
+        if unit > found.unit
+    )
