@@ -20,6 +20,7 @@ import pytest
 from search.events import read_events
 from search.storage import EVENTS
 from tests.chaos.clusters import children
+from tests.ports import Listening, answers, listening
 
 # Functions that run what they read, by how they are called.
 RUNS_ANYTHING = re.compile(
@@ -112,12 +113,13 @@ class Finished:
     """A search on this machine by a user who has secrets.
 
     Attributes:
-        listening: Addresses on which its processes listened while a trial ran.
+        answers: Where its processes listened while a trial ran, and what was answered there to
+            calls without the token, and with it.
         token: The file that holds the token of its Ray.
         written: Path -> content of what it has written, Ray's logs included; and what it printed.
     """
 
-    listening: list[str]
+    answers: dict[Listening, tuple[set[str], set[str]]]
     token: Path
     written: dict[str, bytes]
 
@@ -142,11 +144,13 @@ def finished(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     ) as process:
         wait_for_trial(storage / "search" / EVENTS, process)
         found = listening([process.pid, *children(process.pid)])
+        token = home / ".ray" / "auth_token"
+        said = {at: (answers(at), answers(at, token.read_text())) for at in found}
         printed, _ = process.communicate()
     assert process.returncode == 0, printed.decode()
     paths = [path for root in (storage, logs) for path in root.rglob("*") if path.is_file()]
     written = {str(path): path.read_bytes() for path in paths} | {"printed": printed}
-    yield Finished(found, home / ".ray" / "auth_token", written)
+    yield Finished(said, token, written)
     shutil.rmtree(logs)
 
 
@@ -158,27 +162,18 @@ def wait_for_trial(log: Path, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.05)
 
 
-def listening(processes: list[int]) -> list[str]:
-    """Return the addresses on which processes listen for TCP, as the kernel writes them."""
-    sockets = set()
-    for process in processes:
-        for file in Path(f"/proc/{process}/fd").glob("*"):
-            if file.is_symlink() and (found := re.match(r"socket:\[(\d+)\]", os.readlink(file))):
-                sockets.add(found[1])
-    lines = []
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A" and fields[9] in sockets:
-                lines.append(fields[1].partition(":")[0])
-    return lines
+@pytest.mark.slow
+def test_a_local_search_listens_on_the_loopback_only(finished: Finished) -> None:
+    assert len(finished.answers) >= 4  # of GCS and raylet alone
+    assert [at for at in finished.answers if not at.host.is_loopback] == []
 
 
 @pytest.mark.slow
-def test_a_local_search_listens_on_the_loopback_only(finished: Finished) -> None:
-    assert len(finished.listening) >= 4  # of GCS and raylet alone
-    loopback = {"0100007F", "0000000000000000FFFF00000100007F", "0" * 24 + "01000000"}
-    assert set(finished.listening) <= loopback
+def test_every_port_of_a_local_search_asks_for_the_token(finished: Finished) -> None:
+    refused = {frozenset(without) for without, _ in finished.answers.values()}
+    assert refused == {frozenset({"UNAUTHENTICATED"}), frozenset({"401"})}
+    for _, right in finished.answers.values():
+        assert right & {"OK", "200", "500"}  # the same calls
 
 
 @pytest.mark.slow

@@ -13,6 +13,8 @@ import pytest
 
 from search import cluster
 from search.access import NoToken, knock
+from tests.chaos.clusters import children
+from tests.ports import answers, listening
 from trainable.errors import InputError
 
 RIGHT, WRONG = "0123456789abcdef" * 2, "fedcba9876543210" * 2
@@ -46,8 +48,8 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A cluster that asks for a token."""
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
+    """A cluster that asks for a token: its address, and the process that holds it."""
     variables = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": RIGHT}
     with subprocess.Popen(
         [sys.executable, "-c", SERVER],
@@ -57,8 +59,13 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         text=True,
     ) as server:
         assert server.stdout is not None
-        yield server.stdout.readline().strip()
+        yield server.stdout.readline().strip(), server.pid
         server.communicate()
+
+
+@pytest.fixture(scope="module")
+def address(served: tuple[str, int]) -> str:
+    return served[0]
 
 
 def start(folder: Path, repository: Path, *command: str, **variables: str) -> subprocess.Popen[str]:
@@ -102,6 +109,16 @@ def test_only_the_right_token_is_let_in(address: str, repository: Path, tmp_path
         assert "Traceback" not in error, name
         assert RIGHT not in error, name
         assert WRONG not in error, name
+
+
+@pytest.mark.slow
+def test_every_port_asks_for_the_token(served: tuple[str, int]) -> None:
+    found = listening([served[1], *children(served[1])])
+    assert len(found) >= 4  # GCS, objects, raylet, the agent of its environments
+    for at in found:
+        assert answers(at) in ({"UNAUTHENTICATED"}, {"401"}), at
+        assert answers(at, WRONG) in ({"UNAUTHENTICATED"}, {"403"}), at
+        assert answers(at, RIGHT) & {"OK", "200", "500"}, at
 
 
 def test_where_nobody_answers_it_is_said_at_once() -> None:
