@@ -37,6 +37,7 @@ class Limits:
     ) -> None:
         self._dispatcher, self._plan, self._devices, self._say = dispatcher, plan, devices, say
         self._started, self._looked = time.monotonic(), -math.inf
+        self._n_judged = 0  # full runs that the last forecast of the gain was from
         self.reached: str | None = None
         self.is_failure = False
 
@@ -76,9 +77,13 @@ class Limits:
     def _look_at_gain(self) -> None:
         """Let no more trials begin if they would hardly help, and later drivers neither."""
         dispatcher, options = self._dispatcher, self._plan.options
-        is_last = len(dispatcher.history.trials) >= dispatcher.n_trials
-        if options.min_gain is None or is_last:
+        trials = dispatcher.history.trials
+        if options.min_gain is None or len(trials) >= dispatcher.n_trials:
             return
+        n_done = sum(trial.status == "done" for trial in trials.values())
+        if n_done == self._n_judged:
+            return
+        self._n_judged = n_done
         gain = expected_gain(dispatcher.history, options.seed)
         if gain is not None and gain < options.min_gain:
             reason = (
