@@ -1,6 +1,7 @@
-"""Save a run and go on from it: tensors as safetensors, all else as JSON, each file whole.
+"""Save a run and go on from it: tensors as safetensors, all else as JSON.
 
-`state.json` is written last and names the run, so a folder with it is complete.
+`state.json` is written last and names the run. Whoever saves gives the folder its name once both
+files are there; `load` finds out if one of them is torn.
 """
 
 from __future__ import annotations
@@ -12,11 +13,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from trainable.errors import InputError
-from trainable.files import write_json, write_tensors
 from trainable.loop import Run, UnitSoFar
 from trainable.multitask import MultitaskTraining
 from trainable.run_config import RunConfig
@@ -49,8 +49,9 @@ def save(run: Run, folder: Path, *, optimizer: bool = True) -> None:
     if run.training is not None:
         tensors |= _training_tensors(run.training, optimizer)
         state["multitask"] = _training_state(run.training)
-    write_tensors(folder / _TENSORS, tensors)
-    write_json(folder / _STATE, state)
+    # Not `write_tensors`: to wait for the disk takes four times as long as writing.
+    save_file(tensors, folder / _TENSORS)
+    (folder / _STATE).write_text(json.dumps(state, indent=2, allow_nan=False), encoding="utf-8")
 
 
 def _unit_state(unit: UnitSoFar) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The Ray Tune `Trainable` around one run: the only file of this package that knows Ray.
+"""The Ray Tune `Trainable` around one run: with `tune_storage` all of this package that knows Ray.
 
 Actors stay warm: encoder, data and the process outlive a trial, and the next trial costs a copy of
 the weights. `step()` is one unit. What a user may meet, and what happens:
@@ -39,6 +39,7 @@ from trainable.run_config import RunConfig
 from trainable.scratch import use_scratch
 from trainable.spot_notice import SpotWatcher, watch_spot
 from trainable.stages.training import StageFailed
+from trainable.tune_storage import save_in_place
 from trainable.workbench import Source, Workbench, open_workbench
 
 log = logging.getLogger(__name__)
@@ -224,11 +225,20 @@ class MultitaskTrainable(tune.Trainable):
             own["peak_memory_bytes"] = torch.cuda.max_memory_allocated()
         return dict.fromkeys(NUMBERS, math.nan) | own | metrics
 
+    def save(self, checkpoint_dir: str | None = None) -> Any:
+        """As Tune's own, but straight to where the checkpoint stays, if that is a folder."""
+        saved = save_in_place(self) if checkpoint_dir is None else None
+        return super().save(checkpoint_dir) if saved is None else saved
+
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Write safetensors and JSON; returns None, so that Ray pickles nothing."""
+        """Write safetensors and JSON; returns None, so that Ray pickles nothing.
+
+        Of a run that is over, no moments of the optimizer: nothing goes on from there.
+        """
         started = time.perf_counter()
         if self._run is not None:
-            checkpoint.save(self._run, Path(checkpoint_dir), optimizer=self._save_optimizer)
+            optimizer = self._save_optimizer and not self._run.done
+            checkpoint.save(self._run, Path(checkpoint_dir), optimizer=optimizer)
             if self._run.done and self._found:
                 write_probabilities(self._run, Path(checkpoint_dir) / PREDICTIONS, self._found)
         self.save_seconds = time.perf_counter() - started

@@ -1,7 +1,7 @@
 """A folder for temporary files that does not outlive its process for long.
 
-Ray Tune writes each checkpoint to a temporary folder before it copies it to the storage. A process
-that is killed meanwhile leaves it behind: of BERT-base with AdamW's moments 1.3 GB each time.
+Ray Tune writes a checkpoint for a remote storage to a temporary folder before it copies it. A
+process that is killed meanwhile leaves it behind: of BERT-base with AdamW's moments 1.3 GB.
 """
 
 from __future__ import annotations

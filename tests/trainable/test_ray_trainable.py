@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from ray.tune.execution.placement_groups import PlacementGroupFactory
+from safetensors.torch import load_file
 
 from trainable.batch_order import LockStep, RoundRobin
 from trainable.data.sources import Cs224nData, SampleData
@@ -342,6 +343,19 @@ def test_weights_alone_take_a_third_and_go_on_with_new_moments(
         assert bool(actor._run.training.optimizer.state) == (save == "full")
         assert actor.train()["unit"] == 2
     assert sizes["weights"] < 0.4 * sizes["full"]
+
+
+def test_a_run_that_is_over_is_saved_without_moments(start: Start, tmp_path: Path) -> None:
+    actor = start(run_config())
+    found = {}
+    for unit in (1, 2):
+        actor.train()
+        folder = tmp_path / str(unit)
+        folder.mkdir()
+        actor.save_checkpoint(str(folder))
+        names = load_file(folder / "state.safetensors")
+        found[unit] = any(name.startswith("optimizer.") for name in names)
+    assert found == {1: True, 2: False}
 
 
 def test_a_checkpoint_is_written_without_pickle(start: Start, tmp_path: Path) -> None:
