@@ -22,7 +22,7 @@ from trainable.errors import InputError
 HEAD = "node:__internal_head__"  # a resource of the head node
 BOOTSTRAP = "~/ray_bootstrap_config.yaml"  # `ray up` leaves it on the head
 _KINDS = ("CPU", "GPU")
-_FINEST = 1e-4  # of a resource, as Ray counts
+_PARTS = 10_000  # of a resource, as Ray counts
 _STARTING = "those that are starting count once `ray status` shows them"
 
 
@@ -158,7 +158,7 @@ def _cpus_in_proportion(nodes: Sequence[Mapping[str, float]], gpus: float) -> fl
         if gpus and node.get("CPU") and _places_by_gpu(node, gpus)
     ]
     least = min(shares, default=1.0)
-    return float(int(least)) if least >= 1 else math.floor(least / _FINEST) * _FINEST
+    return float(int(least)) if least >= 1 else math.floor(least * _PARTS) / _PARTS
 
 
 def servable(share: Resources) -> bool:

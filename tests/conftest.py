@@ -30,6 +30,10 @@ from trainable.workbench import Workbench, open_workbench
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
+# Ray reads its mode and its token once in a process, whichever test asks first: a cluster of
+# another mode would take this process's calls for those of a driver that has died.
+os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="0123456789abcdef" * 4)
+
 # No deadline: a machine that does other work would fail tests that are right. In CI the examples
 # are the same every time, so that a change fails for what it changes; elsewhere they explore.
 settings.register_profile("project", deadline=None, max_examples=50, derandomize="CI" in os.environ)

@@ -30,7 +30,8 @@ class Nodes:
     """
 
     def __init__(self, head_cpus: int = 0) -> None:
-        os.environ.update(RAY_AUTH_MODE="disabled", PYTHONPATH=str(_ROOT))
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+        os.environ["PYTHONPATH"] = str(_ROOT)
         head: dict[str, Any] = {"num_cpus": head_cpus, "num_gpus": 0, "include_dashboard": False}
         head |= {"object_store_memory": _OBJECT_STORE_BYTES, "_system_config": _HEALTH_CHECKS}
         self._cluster = Cluster(initialize_head=True, head_node_args=head)

@@ -62,7 +62,6 @@ def environment() -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in CREDENTIALS.items():
             patch.setenv(name, value)
-        patch.setenv("RAY_AUTH_MODE", "disabled")
         # Often, so that a search of seconds is long enough to see the log grow in the bucket.
         patch.setattr("search.mirror._SECONDS", 0.2)
         patch.setattr("search.mirror._SHARE", 1)
