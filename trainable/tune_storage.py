@@ -33,7 +33,7 @@ def save_in_place(trial: tune.Trainable) -> _TrainingResult | None:
 
     Raises:
         RuntimeError: The folder is not that of the search: this node does not share it.
-        OSError: It cannot be written; nothing is left of the checkpoint then.
+        Exception: Whatever `save_checkpoint` raises; nothing is left of the checkpoint then.
     """
     storage = trial._storage
     if storage is None or not isinstance(storage.storage_filesystem, pyarrow.fs.LocalFileSystem):

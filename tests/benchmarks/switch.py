@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import statistics
 import sys
 import tempfile
@@ -93,6 +94,14 @@ class TimedTrainable(MultitaskTrainable):
         return report | times | {"memory_bytes": pages * os.sysconf("SC_PAGE_SIZE")}
 
 
+class Deleting(tune.Callback):
+    """Deletes the checkpoint of a trial that is over, as a search does."""
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Called by Tune."""
+        shutil.rmtree(trial.checkpoint.path)
+
+
 def configurations(options: Options) -> list[RunConfig]:
     """Return one run for each trial, of two units."""
     data: DataSource = SampleData()
@@ -134,6 +143,7 @@ def search(trials: list[dict[str, Any]], folder: str, *, name: str) -> list[dict
         resources_per_trial={"cpu": 2},
         max_concurrent_trials=1,
         reuse_actors=name != "cold",
+        callbacks=[Deleting()],
         verbose=0,
     )
     return sorted((t.last_result for t in result.trials), key=lambda r: float(r["ended_at"]))
