@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from itertools import accumulate
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -159,26 +160,27 @@ def most_at_once(events: list[Event]) -> int:
 
 def test_a_lost_head_costs_what_the_bucket_did_not_know(tmp_path: Path) -> None:
     """The copy of the log is all that is left of the head; checkpoints have gone on without it."""
-    options = [*OPTIONS, "--trials", "8", "--max-concurrent", "1"]
+    options = [*OPTIONS, "--trials", "60", "--max-concurrent", "1"]  # of which few are needed
     search = Search(tmp_path, options, storage=f"file://{tmp_path}/bucket", seconds=0.1)
     with Nodes() as nodes:
         nodes.add(gpus=1)
         driver = search.start("--address", nodes.address)
-        assert search.wait_for(driver, lambda: needs_what_is_deleted(search))
+        assert search.wait_for(driver, lambda: stopped_where(needs_what_is_deleted, search, driver))
         kill(driver)
         nodes.kill_head()
     copied, begun = search.events, units_begun(search)
     assert len(copied) < len(search.own_events)
     shutil.rmtree(search.disk)
+    search.behave(seconds=0.0)
     with Nodes(head_cpus=1) as nodes:
         assert search.run("--address", nodes.address) == 0, search.printed
     assert search.events[: len(copied)] == copied
     found = figures(search.events, search.units)
-    assert (found.trials, found.lost, found.suggested_twice, found.overlapping) == (8, 0, 0, 0)
+    assert (found.trials, found.lost, found.suggested_twice, found.overlapping) == (60, 0, 0, 0)
     assert count(search.events, "lost") == 0
     known = History(copied).trials
     later = History(search.events).trials
-    ended = {n for n, t in known.items() if is_settled(t) and later[n].units == t.units}
+    ended = {n for n, trial in known.items() if is_settled(trial, later[n])}
     saved = {t.number: max(t.checkpoints, default=0) for t in known.values()}
     expected = sum(last - saved.get(n, 0) for n, last in begun.items() if n not in ended)
     assert sum(repeated(search.units).values()) == expected > 0
@@ -186,16 +188,36 @@ def test_a_lost_head_costs_what_the_bucket_did_not_know(tmp_path: Path) -> None:
     assert orphans(search.events, search.results) == 0
 
 
-def is_settled(trial: TrialRecord) -> bool:
-    """Whether nothing that is known of a trial asks for more training, its checkpoint or not."""
-    is_over = trial.status in ("done", "stopped", "failed")
-    return is_over or trial.decided.get(trial.units, "continue") != "continue"
+def is_settled(trial: TrialRecord, later: TrialRecord) -> bool:
+    """Whether a trial needed no more training, as later became clear; its checkpoint or not.
+
+    A driver that goes on decides what was reported, and trains again only what it lets go on, and
+    a last unit without its checkpoint.
+    """
+    if trial.status in ("done", "stopped", "failed"):
+        return True
+    return trial.units in later.decided and trial.units == later.units
+
+
+def stopped_where(holds: Callable[[Search], bool], search: Search, driver: BaseProcess) -> bool:
+    """Whether something holds; the driver is stopped then, so that it goes on holding."""
+    if not holds(search):
+        return False
+    assert driver.pid is not None
+    os.kill(driver.pid, signal.SIGSTOP)
+    if holds(search):
+        return True
+    os.kill(driver.pid, signal.SIGCONT)
+    return False
 
 
 def needs_what_is_deleted(search: Search) -> bool:
-    """Whether the copied log goes on from a checkpoint that the driver needs no more."""
+    """Whether the copied log goes on from a checkpoint that the driver needs no more.
+
+    It knows of no later unit either, so that at least one is trained again.
+    """
     trials = History(search.events).trials.values()
-    needed = {t.checkpoints[max(t.checkpoints)] for t in trials if t.checkpoints and t.is_open}
+    needed = {t.checkpoints[t.units] for t in trials if t.units in t.checkpoints and t.is_open}
     return any(e["event"] == "deleted" and e["path"] in needed for e in search.own_events)
 
 
