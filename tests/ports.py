@@ -17,6 +17,8 @@ _CALLS = (
     "NodeManagerService/GetNodeStats",
     "ObjectManagerService/Pull",
     "CoreWorkerService/GetCoreWorkerStats",
+    "RayletDriver/ClusterInfo",
+    "ReporterService/GetTraceback",
 )
 _AGENT = "/get_runtime_envs_info"  # of the one process that speaks HTTP
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,9 @@ import pytest
 
 from search.events import Event, read_events
 from search.storage import EVENTS
+from tests.chaos.clusters import children
 from tests.cluster.cloud import ROOT, load_cluster
+from tests.ports import answers, listening
 
 RAY = Path(sys.executable).with_name("ray")
 DASHBOARD = "http://127.0.0.1:8265"
@@ -58,11 +61,13 @@ class Laptop:
     Attributes:
         address: Of the dashboard.
         environment: Variables there.
+        head: The process that holds the head.
         bucket: What stands for s3://BUCKET/PREFIX.
     """
 
     address: str
     environment: dict[str, str]
+    head: int
     bucket: Path
 
     def type(self, line: str, **more: str) -> subprocess.CompletedProcess[str]:
@@ -104,7 +109,8 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
             started = any("will now block" in line for line in head.stdout)
             try:
                 assert started
-                yield Laptop(f"http://127.0.0.1:{dashboard}", user, folder / "bucket")
+                address = f"http://127.0.0.1:{dashboard}"
+                yield Laptop(address, user, head.pid, folder / "bucket")
             finally:
                 head.terminate()
                 head.communicate()
@@ -158,6 +164,25 @@ def test_without_the_token_nothing_is_submitted(laptop: Laptop, tmp_path: Path) 
         assert refused.returncode != 0
         assert "401" in refused.stdout + refused.stderr or "token" in refused.stderr
     assert not trace.exists()
+
+
+@pytest.mark.slow
+@needs_dashboard
+def test_every_port_of_a_head_asks_for_the_token(laptop: Laptop) -> None:
+    token = (Path(laptop.environment["HOME"]) / ".ray" / "auth_token").read_text()
+    found = listening([laptop.head, *children(laptop.head)])
+    said = {at: answers(at) for at in found}
+    counters = {at for at, answer in said.items() if answer == {"405"}}
+    refused = [answer for at, answer in said.items() if at not in counters]
+    assert {"UNAUTHENTICATED"} in refused
+    assert [answer for answer in refused if answer not in ({"UNAUTHENTICATED"}, {"401"})] == []
+    for at in found:
+        assert not answers(at, token) & {"UNAUTHENTICATED", "401", "403"}, at
+    for at in counters:
+        with urllib.request.urlopen(f"http://127.0.0.1:{at.port}/metrics") as answer:
+            assert answer.read().startswith(b"# HELP ")
+    dashboard = int(laptop.address.rpartition(":")[2])
+    assert [str(at.host) for at in found if at.port == dashboard] == ["127.0.0.1"]
 
 
 def test_cluster_file_says_the_same_of_the_users_own_machine() -> None:
