@@ -6,7 +6,7 @@ leaves in part. A folder that this machine can write to needs none of that. Obje
 storage are left to Tune.
 
 Nobody waits until it is on the disk, as Tune does not. If the power fails in the half minute
-before, it may be torn; that is found when it is read, and the one before is taken.
+before, it may be torn; that is found when it is read, and the one before is taken, if it is kept.
 
 Source: `Trainable.save`, `Trainable._report_class_trainable_checkpoint` and
 `StorageContext.persist_current_checkpoint` of ray 2.60.0, whose private names are used here.
@@ -26,7 +26,7 @@ def save_in_place(trial: tune.Trainable) -> _TrainingResult | None:
     """Save a trial's checkpoint; it appears under its name once it is whole.
 
     Args:
-        trial: Has run at least one unit in Tune, or none outside of it.
+        trial: In an actor of Tune, or made without it.
 
     Returns:
         What `Trainable.save` would return; None, and nothing is done, where there is no folder.

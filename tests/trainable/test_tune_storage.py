@@ -128,7 +128,7 @@ def test_a_node_without_the_folder_of_the_search_says_so(tmp_path: Path) -> None
         trial.save()
 
 
-def test_other_storages_are_left_to_tune(tmp_path: Path, temporary: Path) -> None:
+def test_other_storages_are_left_to_tune(tmp_path: Path) -> None:
     remote = pyarrow.fs.SubTreeFileSystem(str(tmp_path), pyarrow.fs.LocalFileSystem())
     trial = new(Small, storage(tmp_path, remote))
     trial.train()
