@@ -88,7 +88,7 @@ class SearchOptions:
     s3://bucket/prefix."""
 
     searcher: Literal["rung-tpe", "random", "stepwise", "tpe"] = "rung-tpe"
-    """Optuna's TPE fitted at the highest rung with enough results; random search; forward stepwise
+    """A TPE fitted at the highest rung with enough results; random search; forward stepwise
     selection of components; or Ray's OptunaSearch, for comparison."""
 
     beam: int = 2

@@ -92,15 +92,15 @@ def test_what_is_carried_over_is_for_the_searcher(heads: Plan, plan_of: MakePlan
     assert [trial.score for trial in history.imported] == [0.5, 0.2, -1 / 3, -math.inf]
 
 
-def test_failed_ones_count_as_out_of_bounds_here_too(heads: Plan, plan_of: MakePlan) -> None:
+def test_failed_ones_count_as_bad_here_too(heads: Plan, plan_of: MakePlan) -> None:
     plan = plan_of(space="heads", name="second")
     history = History(new_event("imported", **fields) for fields in carried(plan, "heads")[0])
     proposer = RungTpe(plan.space, 0, plan.rungs, min_results=1, random_share=0.0)
     proposer.propose(0, history)
-    unit, given = proposer._given(0) or (0, [])
+    unit, good, bad = proposer._given(0) or (0, [], [])
     assert unit == 9
-    out = [t.params for t in given if (t.constraints or {}).get("failed", 0) > 0]
-    assert out == [trial.params for trial in history.imported[2:]]
+    assert good == [history.imported[0].params]
+    assert bad == [trial.params for trial in history.imported[2:]]  # the second was stopped before
 
 
 def test_a_log_that_does_not_say_how_imported_trials_ended_has_done_ones_only() -> None:

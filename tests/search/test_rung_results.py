@@ -4,11 +4,13 @@ import math
 import random
 from collections.abc import Callable
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from search.history import History, Journal, TrialRecord
-from search.rung_results import Known, RungResults
+from search.rung_results import Known, RungResults, _kendall_tau
 
 RUNGS = (1, 3, 9)
 
@@ -106,3 +108,18 @@ def test_each_trial_is_what_its_state_says(seed: int) -> None:
         for unit in RUNGS
         if unit > found.unit
     )
+
+
+@given(
+    both=st.lists(
+        st.tuples(st.sampled_from([0.0, 1.0, 2.0, 3.0]), st.sampled_from([-math.inf, 0.0, 0.5])),
+        min_size=1,
+        max_size=40,
+    )
+)
+def test_tau_is_that_of_scipy(both: list[tuple[float, float]]) -> None:
+    found = _kendall_tau(both)
+    if any(len(set(side)) == 1 for side in zip(*both, strict=True)):
+        assert found == 0
+    else:
+        assert found == pytest.approx(stats.kendalltau(*zip(*both, strict=True)).statistic)
