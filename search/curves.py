@@ -92,9 +92,8 @@ def curves(trial: TrialRecord, params: tuple[Param, ...]) -> bytes:
     return b"".join(_record(_bytes(record)) for record in records)
 
 
-@lru_cache(
-    maxsize=256
-)  # TensorBoard's checksum is Python; trials under way repeat all but the last
+# TensorBoard's checksum is Python, and trials under way repeat all records but the last.
+@lru_cache(maxsize=256)
 def _record(data: bytes) -> bytes:
     """Return a record as it stands in a file."""
     content = io.BytesIO()

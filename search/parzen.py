@@ -112,7 +112,7 @@ class Parzen:
         self._below = ndtr((group.low - self._mean) / self._sd)  # cut off at the lower end
         self._inside = ndtr((group.high - self._mean) / self._sd) - self._below
         self._own = np.vstack([choices, np.full(len(group.n_values), -1)])  # (kernels, choices)
-        self._at_each = 1 / (n + 1)
+        self._at_each = 1 / (n + 1)  # of the kernel, at every value of a choice
         self._total = (self._own >= 0) + self._at_each * group.n_values  # (kernels, choices)
 
     def sample(self, n: int, draw: np.random.Generator) -> _Points:

@@ -28,7 +28,7 @@ class RungTpe:
     which at least `min_results` trials have one, so that only scores after equal training are
     compared. Trials under way that have none there count as poor ones; so do those paused or
     stopped at a rung below, as far as that rung orders trials as the model's does. Failed trials
-    and those whose score became NaN count as violated constraints: worse than all others.
+    and those whose score became NaN count as violated constraints: never as good ones.
 
     Source: Bergstra et al. 2011, Algorithms for Hyper-Parameter Optimization (TPE); Falkner et al.
     2018, BOHB (arXiv:1807.01774): one model for each budget, the highest usable one proposes, a

@@ -2,9 +2,9 @@
 
     python tests/benchmarks/bare_tune.py [--trials 100 300 1000]
 
-Trials do no work, in actors that are used again, as there. Random search and ASHA are Ray's; there
-is no model, no event log, no checkpoint and no TensorBoard. Milliseconds of the driver for each of
-the last hundred trials: elapsed, and of its own CPU time.
+Trials do no work, one at a time, in an actor that is used again, as there. Random search and ASHA
+are Ray's; there is no model, no event log, no checkpoint and no TensorBoard. Milliseconds of the
+driver for each of the last hundred trials: elapsed, and of its own CPU time.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ def main(options: Options) -> None:
             NoWork,
             config={f"p{k}": tune.uniform(0.0, 1.0) for k in range(_PARAMS)},
             num_samples=options.trials[-1],
+            max_concurrent_trials=1,
             scheduler=ASHAScheduler(metric="score", mode="max", max_t=_UNITS, reduction_factor=3),
             reuse_actors=True,
             callbacks=[marks],

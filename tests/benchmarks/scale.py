@@ -3,9 +3,11 @@
     python tests/benchmarks/scale.py [--trials 100 1000 10000] [--without-ray] [--tensorboard]
 
 Trials do no work. Searcher, scheduler, dispatcher, checkpoints and event log (with its fsync) are
-those of a real search with the space `full`. By default they run under real Ray Tune; with
---without-ray they are driven directly, which is their own share of the cost. At each number of
-trials, while the search runs:
+those of a real search with the space `full`. By default they run under real Ray Tune, one trial at
+a time: Tune gives up an actor that is about to start as soon as another is free, so that of trials
+this short no second one ever runs, and workers are started in vain beside the first. With
+--without-ray trials are driven directly, which is the search's own share. At each number of trials,
+while the search runs:
 
     wall, user     milliseconds of the driver for each of the last trials: elapsed, and of its own
                    CPU time, which says more on a machine that does other work
@@ -67,7 +69,7 @@ class Options:
     """Write TensorBoard files too, where Ray is left out; under Ray they always are written."""
 
     places: int = 8
-    """Trials at a time, where Ray is left out; under Ray one for each CPU."""
+    """Trials at a time, where Ray is left out."""
 
     space: str = "full"
     """What varies."""
@@ -236,6 +238,7 @@ def main(options: Options) -> None:
             storage=folder,
             name="scale",
             address="local",
+            max_concurrent=None if options.without_ray else 1,
             quiet=True,
         )
         plan = make_plan(asked)

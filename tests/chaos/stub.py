@@ -20,6 +20,7 @@ from ray import tune
 
 from trainable.evaluation import SCORE_KEYS, WORST_SCORE
 from trainable.ray_trainable import NUMBERS
+from trainable.tune_storage import save_in_place
 
 UNITS_FILE, CHECKPOINT_FILE = "units.jsonl", "unit.json"
 HOLD_FILE = "hold"  # no unit ends while it is there
@@ -90,9 +91,7 @@ class StubTrainable(tune.Trainable):
     def _start(self, config: dict[str, Any]) -> None:
         self._trial, self._run_config = config["trial"], config["run_config"]
         self._unit, self._lost = 0, []
-        starts = [line for line in units(Path(self.faults.folder)) if line["what"] == "start"]
-        n_before = sum(line["trial"] == self._trial for line in starts)
-        self._fails = n_before < self.faults.start_errors.get(str(self._trial), 0)
+        self._fails = self._must_fail()
         for path in config["checkpoints"]:
             try:
                 folder = config["storage"].removeprefix("file://")
@@ -102,6 +101,13 @@ class StubTrainable(tune.Trainable):
             except (OSError, ValueError) as error:
                 self._lost.append((path, str(error)))
         self._note("start")
+
+    def _must_fail(self) -> bool:
+        n_failing = self.faults.start_errors.get(str(self._trial), 0)
+        if not n_failing:  # what all trials did is long, in a long search
+            return False
+        starts = [line for line in units(Path(self.faults.folder)) if line["what"] == "start"]
+        return sum(line["trial"] == self._trial for line in starts) < n_failing
 
     def _note(self, what: str) -> None:
         line = {"what": what, "trial": self._trial, "unit": self._unit, "pid": os.getpid()}
@@ -125,6 +131,11 @@ class StubTrainable(tune.Trainable):
         if self._trial in self.faults.silent:
             del report["score"]
         return report
+
+    def save(self, checkpoint_dir: str | None = None) -> Any:
+        """As `MultitaskTrainable` does."""
+        saved = save_in_place(self) if checkpoint_dir is None else None
+        return super().save(checkpoint_dir) if saved is None else saved
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the unit, and filling."""
