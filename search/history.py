@@ -104,6 +104,11 @@ class TrialRecord:
         return self.status in ("running", "interrupted")
 
     @property
+    def is_over(self) -> bool:
+        """Whether nothing will be trained of it any more, unless the search is extended."""
+        return self.status in ("done", "stopped", "failed")
+
+    @property
     def standing(self) -> tuple[bool, int, float]:
         """What the leaderboard is sorted by.
 
@@ -127,6 +132,7 @@ class History:
         header: The first event of the log; empty before it is written.
         n_trials: How many trials it will have; 0 before the first event.
         limited: The event after which no more trials may begin; None while they may.
+        n_over: How many trials are over.
         changes: Of each event of a trial its number, so that who reads again finds what is new.
     """
 
@@ -136,6 +142,7 @@ class History:
         self.header: Event = {}
         self.n_trials = 0
         self.limited: Event | None = None
+        self.n_over = 0
         self.changes: list[int] = []
         self._last = 0.0
         self._devices = 1.0  # of a place, until the log says how many
@@ -175,7 +182,9 @@ class History:
             trial = self.trials[event["trial"]]
             trial.ended = time
             self.changes.append(trial.number)
+            was_over = trial.is_over
             _APPLY[kind](trial, event)
+            self.n_over += trial.is_over - was_over
         self._last = time
         if "gpus" in event:
             self._devices = _devices(event)
@@ -206,6 +215,7 @@ class History:
             for trial in self.trials.values():
                 if trial.status == "stopped" and self._may_go_on(trial):
                     trial.status, trial.is_closed = "paused", False
+                    self.n_over -= 1
         self.n_trials = n_trials
 
     def _may_go_on(self, trial: TrialRecord) -> bool:

@@ -16,7 +16,6 @@ from search.results import leaderboard
 _STATUS_SECONDS = 15.0
 _LIVE_SECONDS = 0.5
 _SHOWN: tuple[Status, ...] = ("running", "paused", "stopped", "done", "failed")
-_ENDED = ("done", "stopped", "failed")
 
 
 def clock(seconds: float) -> str:
@@ -58,9 +57,8 @@ class Progress:
             score = f"score {trial.score:.4f}" if trial.reports else "no score"
             status = "waits for another place" if trial.status == "running" else trial.status
             outcome = f"{status} after unit {trial.units}/{self._plan.options.units}, {score}"
-        trials = self._dispatcher.history.trials.values()
-        n_ended = sum(t.status in _ENDED for t in trials)
-        self.say(f"[{n_ended}/{self._dispatcher.n_trials}] trial {trial.number} {outcome}")
+        n_over = self._dispatcher.history.n_over
+        self.say(f"[{n_over}/{self._dispatcher.n_trials}] trial {trial.number} {outcome}")
 
     def say(self, line: str) -> None:
         """Print a line."""

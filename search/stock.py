@@ -67,7 +67,7 @@ class StockTpe:
         self._n_seen = len(history.trials)
         for number in list(self._told):
             trial = history.trials[number]
-            over, lost = _is_over(trial), _is_lost(trial)
+            over, lost = trial.is_over, _is_lost(trial)
             # The report on which a trial ends reaches the searcher as its result only.
             end = trial.units if over and not lost else None
             for unit, metrics in trial.reports.items():
@@ -85,7 +85,7 @@ class StockTpe:
         self._space.suggest(asked)
         study = self._search._ot_study
         assert study is not None  # there is one from the start where the space is a function
-        if _is_over(trial) and not _is_lost(trial) and math.isfinite(trial.score):
+        if trial.is_over and not _is_lost(trial) and math.isfinite(trial.score):
             kept = optuna.trial.create_trial(
                 params=trial.params,
                 distributions=asked.distributions,
@@ -101,10 +101,6 @@ class StockTpe:
             study.enqueue_trial(trial.params)
             self._search.suggest(str(trial.number))
             self._told[trial.number] = 0
-
-
-def _is_over(trial: TrialRecord) -> bool:
-    return trial.status in ("done", "stopped", "failed")
 
 
 def _is_lost(trial: TrialRecord) -> bool:

@@ -104,8 +104,8 @@ class Meter:
         self._plan = plan
         self._sizes = list(sizes)
         self._fsync = TimedFsync()
-        self._began = {0: self._now()}
-        self._memory = {0: _memory()}
+        self._began: dict[int, _Times] = {}  # the first trial's start is none of its cost
+        self._memory: dict[int, float] = {}
         self._stolen = (0.0, 0.0, 0.0)  # by measuring
         self.lines: list[Line] = []
 
@@ -125,7 +125,7 @@ class Meter:
             self._stolen = _minus(self._now(), self._began[n_trials])
 
     def _measure(self, n_trials: int) -> None:
-        first = max(n for n in self._began if n <= max(0, n_trials - _WINDOW))
+        first = max(n for n in self._began if n <= max(1, n_trials - _WINDOW))
         spent = _minus(self._began[n_trials], self._began[first])
         wall, user, fsync = (1000 * seconds / (n_trials - first) for seconds in spent)
         before = self.lines[-1].trials if self.lines else first

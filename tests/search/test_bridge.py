@@ -103,6 +103,26 @@ def tuned(plan_of: MakePlan, played: Any) -> Tuned:
     return Tuned(plan_of(space="smoke"), played(lambda n, u: 0.0, n_trials=3, units=2))
 
 
+@pytest.mark.parametrize(
+    ("statuses", "expected"),
+    [
+        ({"a": "RUNNING", "b": "PENDING"}, "b"),
+        ({"b": "PENDING", "a": "PENDING"}, "a"),
+        ({"a": "RUNNING", "b": "RUNNING"}, None),
+        ({"b": "PENDING"}, "b"),  # a has ended
+    ],
+)
+def test_the_leg_that_waits_longest_starts_next(
+    tuned: Tuned, statuses: dict[str, str], expected: str | None
+) -> None:
+    for id in ("a", "b"):
+        tuned.searcher.suggest(id)
+    live = [SimpleNamespace(trial_id=id, status=status) for id, status in statuses.items()]
+    controller = SimpleNamespace(get_live_trials=lambda: live)
+    chosen = tuned.scheduler.choose_trial_to_run(controller)
+    assert (chosen.trial_id if chosen else None) == expected
+
+
 def test_the_config_of_a_leg_is_what_the_trainable_reads(tuned: Tuned) -> None:
     config = tuned.start("a")
     assert config == {

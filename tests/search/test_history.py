@@ -124,7 +124,9 @@ def extended(scheduler: str, *later: Event, n_trials: int = 2) -> TrialRecord:
     """Return what is known of one trial after the search was extended to so many."""
     header = event("search", version=VERSION, n_trials=1, options={"scheduler": scheduler})
     resumed = event("resumed", n_trials=n_trials)
-    return History([header, suggested(0), *later, resumed]).trials[0]
+    history = History([header, suggested(0), *later, resumed])
+    assert history.n_over == history.trials[0].is_over
+    return history.trials[0]
 
 
 @pytest.mark.parametrize(
@@ -235,6 +237,7 @@ def test_what_the_driver_knows_is_what_the_log_says(
     search = played(outcomes(seed, 0.1, 0.1)).play(places, seed)
     again = History(search.log.events)
     assert again.trials == search.history.trials
+    assert again.n_over == sum(trial.is_over for trial in again.trials.values())
     assert (again.header, again.n_trials) == (search.history.header, search.history.n_trials)
 
 
