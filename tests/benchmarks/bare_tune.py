@@ -1,4 +1,4 @@
-"""What a trial costs the driver in Ray Tune alone: the floor under the figures of `scale.py`.
+"""What a trial costs the driver in Ray Tune alone, to compare the figures of `scale.py` with.
 
     python tests/benchmarks/bare_tune.py [--trials 100 300 1000]
 
@@ -77,7 +77,7 @@ def main(options: Options) -> None:
         )
     print("trials   wall,ms   user,ms")
     for n in options.trials:
-        first = max(0, n - _WINDOW)
+        first = max(1, n - _WINDOW)  # the first actor's start is no trial's cost
         wall, user = (
             1000 * (end - start) / (n - first)
             for start, end in zip(marks.began[first], marks.began[n], strict=True)
