@@ -13,8 +13,8 @@ from search.plan import Plan
 from search.progress import clock
 from search.report_text import number
 from search.results import leaderboard
+from spaces.domains import distribution
 from spaces.walk import Param
-from trainable.component import Choice, FloatRange
 from trainable.files import write_text
 
 _MIN_TRIALS = 8  # fewer say nothing about importance
@@ -147,7 +147,8 @@ def param_importances(params: tuple[Param, ...], trials: list[TrialRecord]) -> d
     usable = [t for t in trials if t.status != "failed" and t.reports.get(1, {}).get("score")]
     if len(usable) < _MIN_TRIALS or len(common) < 2:
         return {}
-    distributions = {p.name: _distribution(p) for p in common}
+    distributions = {p.name: distribution(p.domain) for p in common}
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # else it tells of every study made
     study = optuna.create_study(direction="maximize")
     for trial in usable:
         values = {p.name: trial.params[p.name] for p in common}
@@ -159,12 +160,3 @@ def param_importances(params: tuple[Param, ...], trials: list[TrialRecord]) -> d
         study, evaluator=optuna.importance.PedAnovaImportanceEvaluator()
     )
     return {name: share for name, share in found.items() if share > 0}
-
-
-def _distribution(param: Param) -> optuna.distributions.BaseDistribution:
-    domain = param.domain
-    if isinstance(domain, Choice):
-        return optuna.distributions.CategoricalDistribution(domain.values)
-    if isinstance(domain, FloatRange):
-        return optuna.distributions.FloatDistribution(domain.low, domain.high, log=domain.log)
-    return optuna.distributions.IntDistribution(domain.low, domain.high)

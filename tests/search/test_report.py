@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 
+import optuna
 import pytest
 from matplotlib.figure import Figure
 
@@ -84,6 +86,18 @@ def test_too_few_trials_say_nothing_about_importance(plan: Plan, trial_of: MakeT
     text = report_of(plan, ten(plan, trial_of)[:4])
     assert "Importance" not in text
     assert not (plan.folder.local / "importance.png").exists()
+
+
+def test_importance_says_nothing_of_the_study_it_makes(
+    plan: Plan, trial_of: MakeTrial, caplog: pytest.LogCaptureFixture
+) -> None:
+    trials = ten(plan, trial_of)
+    optuna.logging.set_verbosity(optuna.logging.INFO)
+    logger = logging.getLogger("optuna")  # it does not propagate
+    logger.addHandler(caplog.handler)
+    param_importances(plan.space.params(), trials)
+    logger.removeHandler(caplog.handler)
+    assert caplog.messages == []
 
 
 def test_the_param_that_decides_is_the_most_important(plan: Plan, trial_of: MakeTrial) -> None:
