@@ -194,7 +194,7 @@ def is_settled(trial: TrialRecord, later: TrialRecord) -> bool:
     A driver that goes on decides what was reported, and trains again only what it lets go on, and
     a last unit without its checkpoint.
     """
-    if trial.status in ("done", "stopped", "failed"):
+    if trial.is_over:
         return True
     return trial.units in later.decided and trial.units == later.units
 

@@ -77,7 +77,7 @@ def test_many_kills_of_a_search_with_many_places_lose_nothing(plan: Plan, seed: 
 def finished(events: list[Event]) -> bool:
     """Whether a driver that goes on finds nothing to do."""
     trials = History(events).trials.values()
-    return len(trials) == 14 and all(t.status in ("done", "stopped", "failed") for t in trials)
+    return len(trials) == 14 and all(trial.is_over for trial in trials)
 
 
 def test_the_replay_notices_a_decision_that_is_not_the_schedulers(plan: Plan) -> None:
