@@ -13,7 +13,7 @@ needs neither Ray nor Optuna. All events carry `event` and `time` (seconds since
                ones only, and do not say so): a trial of another search, for the searcher; all of
                them appear together with the first line
     suggested  trial (number), params, run_config, bracket, origin: who proposed it (`random`,
-               `rung-tpe at unit 3`, ..., or names of rows and `default`, joined by commas)
+               `rung-gp`, ..., or names of rows and `default`, joined by commas)
     started    trial, id (Ray's), unit: it got a place, after that many units of training
     reported   trial, unit, metrics (NaN and infinity become null), failure (empty, or why)
     decided    trial, unit, decision (`continue`, `pause`, `stop`), rank (1 is best), among

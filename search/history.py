@@ -32,7 +32,7 @@ class TrialRecord:
         started: Seconds since 1970.
         ended: Seconds since 1970, of its last event.
         bracket: Which of the scheduler's brackets it belongs to.
-        origin: Who proposed it: names of rows, `default`, `random`, `rung-tpe at unit 3`, ...
+        origin: Who proposed it: names of rows, `default`, `random`, `rung-gp`, ...
         id: Ray's, of the last time it got a place; empty before the first.
         reports: Unit -> metrics, None for what is not known.
         reported: Unit -> when, in seconds since 1970.
@@ -134,6 +134,7 @@ class History:
         limited: The event after which no more trials may begin; None while they may.
         n_over: How many trials are over.
         changes: Of each event of a trial its number, so that who reads again finds what is new.
+        reports: Trial and unit of each report, in the order of the log.
     """
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
@@ -144,6 +145,7 @@ class History:
         self.limited: Event | None = None
         self.n_over = 0
         self.changes: list[int] = []
+        self.reports: list[tuple[int, int]] = []
         self._last = 0.0
         self._devices = 1.0  # of a place, until the log says how many
         for event in events:
@@ -182,6 +184,8 @@ class History:
             trial = self.trials[event["trial"]]
             trial.ended = time
             self.changes.append(trial.number)
+            if kind == "reported":
+                self.reports.append((trial.number, event["unit"]))
             was_over = trial.is_over
             _APPLY[kind](trial, event)
             self.n_over += trial.is_over - was_over

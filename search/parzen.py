@@ -22,7 +22,7 @@ _N_NEW = 25  # so many of the newest trials weigh 1; the older, the less
 _MAX_KERNELS = 100.0  # a kernel is at least as wide as the range over so many
 _Floats = NDArray[np.float64]
 _Ints = NDArray[np.int64]
-_Points = tuple[_Floats, _Ints]  # numbers: (points, numbers), choices: (points, choices)
+Points = tuple[_Floats, _Ints]  # numbers: (points, numbers), choices: (points, choices)
 
 
 class Group:
@@ -56,7 +56,7 @@ class Group:
         scaled[..., self._is_log] = np.log(numbers[..., self._is_log])
         return scaled
 
-    def points(self, trials: Sequence[Params]) -> _Points:
+    def points(self, trials: Sequence[Params]) -> Points:
         """Return the trials that have these params: numbers on their scales, places of choices."""
         own = [params for params in trials if self._first in params]
         numbers = [[p[name] for name, _ in self._numbers] for p in own]
@@ -98,7 +98,7 @@ class Parzen:
         points: Trials, oldest first; may be none.
     """
 
-    def __init__(self, group: Group, points: _Points) -> None:
+    def __init__(self, group: Group, points: Points) -> None:
         self._group = group
         numbers, choices = points
         n = len(numbers)
@@ -115,7 +115,7 @@ class Parzen:
         self._at_each = 1 / (n + 1)  # of the kernel, at every value of a choice
         self._total = (self._own >= 0) + self._at_each * group.n_values  # (kernels, choices)
 
-    def sample(self, n: int, draw: np.random.Generator) -> _Points:
+    def sample(self, n: int, draw: np.random.Generator) -> Points:
         """Draw points.
 
         Args:
@@ -134,7 +134,7 @@ class Parzen:
         anything = (draw.random(own.shape) * group.n_values).astype(np.int64)
         return numbers, np.where(is_own, own, anything)
 
-    def log_density(self, points: _Points) -> _Floats:
+    def log_density(self, points: Points) -> _Floats:
         """Return the logarithm of the density, or of the probability of choices: (points,).
 
         Args:

@@ -34,7 +34,7 @@ class Proposal:
 
     Attributes:
         params: What was chosen.
-        origin: Who chose it: `random`, `rung-tpe at unit 3`, ...
+        origin: Who chose it: `random`, `rung-gp`, ...
         run_config: What these params mean.
     """
 

@@ -13,8 +13,7 @@ from search.parzen import Group, best_candidate
 from search.proposals import Params, Proposal, Tried, draw_params, exists, fresh
 from search.rung_results import RungResults
 from spaces.space import Space
-from spaces.walk import Param, Value
-from trainable.component import Choice, Domain
+from spaces.walk import Param
 from trainable.seeds import derive
 
 _GOOD_SHARE = 0.1  # of the trials with a result, and of those that failed
@@ -66,9 +65,8 @@ class RungTpe:
         self._random_share = random_share
         self._params = space.params()
         self._groups = [(own[0], Group(own)) for own in _groups(self._params)]
-        self._domains = {param.name: param.domain for param in self._params}
         self._tried = Tried()
-        self._results = RungResults(rungs, self._fits)
+        self._results = RungResults(rungs, self._params)
 
     def propose(self, number: int, history: History) -> Proposal | None:
         """Return a proposal of the model, or a random one, that no trial had."""
@@ -84,11 +82,6 @@ class RungTpe:
             return self._sample(good, bad, seed), f"rung-tpe at unit {unit}"
 
         return fresh(self._space, draw, self._tried)
-
-    def _fits(self, trial: TrialRecord) -> bool:
-        """Whether today's space can have a trial."""
-        known = self._domains
-        return all(n in known and _contains(known[n], v) for n, v in trial.params.items())
 
     def _is_random(self, number: int) -> bool:
         return derive(self._seed, "share", number) < self._random_share * 2**63
@@ -124,9 +117,3 @@ def _groups(params: tuple[Param, ...]) -> list[list[Param]]:
     for param in params:
         groups.setdefault(param.parents, []).append(param)
     return list(groups.values())
-
-
-def _contains(domain: Domain, value: Value) -> bool:
-    if isinstance(domain, Choice):
-        return value in domain.values
-    return not isinstance(value, str) and domain.low <= value <= domain.high

@@ -20,7 +20,7 @@ from trainable.run_config import RunConfig
 
 STOCK_WARNING = (
     "note: --searcher tpe is Ray's own pairing, kept for comparison: it takes a trial that ASHA "
-    "stopped for a finished one; --searcher rung-tpe does not"
+    "stopped for a finished one; --searcher rung-gp does not"
 )
 
 

@@ -72,7 +72,7 @@ def test_all_options_go_together() -> None:
         (["--trails", "3"], "--trials"),
         (["--max-concurent", "3"], "--max-concurrent"),
         (["--data", "cs24n"], "cs224n"),
-        (["--searcher", "rungtpe"], "rung-tpe"),
+        (["--searcher", "runggp"], "rung-gp"),
         (["--scheduler", "promotion"], "promotion-asha"),
         (["--trials", "many"], "many"),
         (["--eta", "2.5"], "2.5"),

@@ -11,8 +11,11 @@ from scipy import stats
 
 from search.history import History, Journal, TrialRecord
 from search.rung_results import Known, RungResults, _kendall_tau
+from spaces.walk import Param
+from trainable.component import FloatRange
 
 RUNGS = (1, 3, 9)
+PARAMS = [Param("lr", FloatRange(0.0, 1000.0), ())]
 
 
 def suggest(journal: Journal) -> None:
@@ -66,12 +69,12 @@ def known(results: RungResults, history: History, seed: int) -> Known | None:
 @given(seed=st.integers(0, 2**31 - 1))
 def test_read_step_by_step_or_at_once_is_the_same(seed: int) -> None:
     draw, journal = random.Random(seed), Journal(History())
-    ever, seldom = (RungResults(RUNGS, lambda trial: True) for _ in range(2))
+    ever, seldom = (RungResults(RUNGS, PARAMS) for _ in range(2))
     for number in range(100):
         step(journal, draw)
         found = known(ever, journal.history, number)
         if number % 50 == 49:
-            anew = known(RungResults(RUNGS, lambda trial: True), journal.history, number)
+            anew = known(RungResults(RUNGS, PARAMS), journal.history, number)
             assert found == anew == known(seldom, journal.history, number)
 
 
@@ -79,7 +82,7 @@ def test_read_step_by_step_or_at_once_is_the_same(seed: int) -> None:
 @given(seed=st.integers(0, 2**31 - 1))
 def test_each_trial_is_what_its_state_says(seed: int) -> None:
     draw, journal = random.Random(seed), Journal(History())
-    results = RungResults(RUNGS, lambda trial: True)
+    results = RungResults(RUNGS, PARAMS)
     for _ in range(60):  # so few that all are shown
         step(journal, draw)
         results.read(journal.history)

@@ -1,0 +1,182 @@
+"""RungModel: one Gaussian process for the scores at all rungs.
+
+The score of trial t at rung k is
+
+    mean_k + f_k(params of t) + e_k(t)
+
+f are smooth functions of the params, correlated between rungs: cov(f_k(x), f_l(y)) = B_kl K(x, y).
+e is what params do not explain, such as the luck of a seed, and goes along with a trial from rung
+to rung: cov(e_k(t), e_l(t)) = D_kl, 0 between trials. K is a Matern 5/2 kernel with a length scale
+for each param; means, B, D and length scales are learned. Where curves cross, B says so: what is
+high at one rung and low at the next.
+
+Source: Bonilla et al. 2007, Multi-task Gaussian Process Prediction, and Swersky et al. 2013,
+Multi-Task Bayesian Optimization, section 3.1 (f, with rungs for tasks); e is ours. How they are
+learned: `search.rung_learning`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+
+_Floats = NDArray[np.float64]
+_Ints = NDArray[np.int64]
+
+MEAN_SD = 10.0  # of the prior of a rung's mean
+_NOISE = 1e-3  # variance that each score has for itself
+
+
+@dataclass(frozen=True)
+class Results:
+    """Scores of trials at rungs.
+
+    Attributes:
+        features: (scores, features) of the trial.
+        rungs: (scores,) 0 for the first, ...
+        trials: (scores,) which trial.
+        scores: (scores,) any numbers.
+    """
+
+    features: _Floats
+    rungs: _Ints
+    trials: _Ints
+    scores: _Floats
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """What is learned before a prediction.
+
+    Attributes:
+        middle: Score that is 0 for the model.
+        scale: Score that is 1 above it.
+        weights: (features,) reciprocals of squared length scales.
+        shared: (rungs, rungs) B, covariance of f.
+        own: (rungs, rungs) D, covariance of e.
+    """
+
+    middle: float
+    scale: float
+    weights: _Floats
+    shared: _Floats
+    own: _Floats
+
+
+class RungModel:
+    """What results say of the params.
+
+    Args:
+        results: At least one.
+        known: What was learned from these, or from part of them.
+    """
+
+    def __init__(self, results: Results, known: Hyperparameters) -> None:
+        self._results, self._known = results, known
+        at = np.eye(len(known.shared))[results.rungs]  # (scores, rungs)
+        scores = (results.scores - known.middle) / known.scale
+        kernel, _ = matern(results.features, results.features, known.weights)
+        covariance = covariance_of(kernel, at, same_trial(results.trials), known.shared, known.own)
+        self._factor = factor_of(covariance)
+        self._means, self._weighted = solve(self._factor, at, scores)
+
+    def predict(self, features: _Floats) -> tuple[_Floats, _Floats]:
+        """Return mean and standard deviation of what params are worth at the last rung, without e.
+
+        Args:
+            features: (points, features).
+
+        Returns:
+            Two arrays (points,), on the scale of the scores.
+        """
+        known, last = self._known, len(self._known.shared) - 1
+        kernel, _ = matern(features, self._results.features, known.weights)
+        cross = kernel * known.shared[last, self._results.rungs]  # (points, scores)
+        mean = self._means[last] + cross @ self._weighted
+        explained = solve_triangular(self._factor, cross.T, lower=True, check_finite=False)
+        variance = known.shared[last, last] - (explained**2).sum(axis=0)
+        sd = np.sqrt(np.maximum(variance, 1e-10))
+        return known.middle + known.scale * mean, known.scale * sd
+
+    def believe(self, features: _Floats) -> RungModel:
+        """Return the model as if more trials had come out at the last rung as it predicts.
+
+        Source: Ginsbourger et al. 2010, Kriging Is Well-Suited to Parallelize Optimization
+        (the "kriging believer").
+
+        Args:
+            features: (trials, features) of trials that are under way.
+        """
+        mean, _ = self.predict(features)
+        old, n = self._results, len(features)
+        last = np.full(n, len(self._known.shared) - 1)
+        more = Results(
+            np.vstack([old.features, features]),
+            np.concatenate([old.rungs, last]),
+            np.concatenate([old.trials, old.trials.max() + 1 + np.arange(n)]),
+            np.concatenate([old.scores, mean]),
+        )
+        return RungModel(more, self._known)
+
+
+def same_trial(trials: _Ints) -> _Floats:
+    """Return 1 where two scores are of the same trial, else 0: (scores, scores)."""
+    return np.asarray(trials[:, None] == trials, dtype=np.float64)
+
+
+def covariance_of(
+    kernel: _Floats, at: _Floats, same: _Floats, shared: _Floats, own: _Floats
+) -> _Floats:
+    """Return the covariance of all scores: (scores, scores).
+
+    Args:
+        kernel: (scores, scores) of the params.
+        at: (scores, rungs) 1 at the rung of each score.
+        same: Of `same_trial`.
+        shared: (rungs, rungs) B.
+        own: (rungs, rungs) D.
+    """
+    total = (at @ shared @ at.T) * kernel + (at @ own @ at.T) * same
+    return np.asarray(total + _NOISE * np.eye(len(total)))
+
+
+def factor_of(covariance: _Floats) -> _Floats:
+    """Return the lower factor of Cholesky's."""
+    return np.asarray(cholesky(covariance, lower=True, check_finite=False), dtype=np.float64)
+
+
+def solve(factor: _Floats, at: _Floats, scores: _Floats) -> tuple[_Floats, _Floats]:
+    """Return the most probable means of the rungs, and the inverse covariance times what is left.
+
+    Args:
+        factor: (scores, scores) of the covariance.
+        at: (scores, rungs) 1 at the rung of each score.
+        scores: (scores,).
+    """
+    solved = cho_solve((factor, True), np.column_stack([at, scores]), check_finite=False)
+    columns, left = solved[:, :-1], solved[:, -1]
+    means = np.linalg.solve(at.T @ columns + np.eye(at.shape[1]) / MEAN_SD**2, at.T @ left)
+    return means, np.asarray(left - columns @ means)
+
+
+def matern(x: _Floats, y: _Floats, weights: _Floats) -> tuple[_Floats, _Floats]:
+    """Return Matern 5/2 of all pairs, and its derivative by the squared distance.
+
+    Args:
+        x: (a, features).
+        y: (b, features).
+        weights: (features,) of squared differences.
+
+    Returns:
+        Two arrays (a, b).
+    """
+    root = np.sqrt(weights)
+    x, y = x * root, y * root
+    squares = (x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1) - 2 * x @ y.T
+    squares = np.maximum(squares, 0.0)  # rounding
+    r = np.sqrt(5 * squares)
+    falling = np.exp(-r)
+    return np.asarray((1 + r + 5 / 3 * squares) * falling), np.asarray(-5 / 6 * (1 + r) * falling)

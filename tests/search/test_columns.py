@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from optuna.trial import FixedTrial
+
+from search.columns import Columns
+from search.parzen import Points
+from search.proposals import Params, draw_params
+from spaces.catalogue import base_config, make_space
+from trainable.component import Choice
+from trainable.data.sources import SampleData
+from trainable.encoder import EncoderConfig
+from trainable.stages.multitask import Multitask
+
+BASE = base_config(EncoderConfig(), SampleData(), 0, Multitask())
+SPACES = {name: make_space(name, BASE) for name in ("smoke", "heads", "full")}
+PARAMS = {name: space.params() for name, space in SPACES.items()}
+COLUMNS = {name: Columns(params) for name, params in PARAMS.items()}
+SEEDS = st.integers(0, 2**31 - 1)
+NAMES = st.sampled_from(sorted(SPACES))
+
+
+def drawn(name: str, n: int, seed: int) -> list[Params]:
+    draw = random.Random(seed)
+    return [draw_params(PARAMS[name], draw) for _ in range(n)]
+
+
+def squared_distances(columns: Columns, trials: list[Params]) -> NDArray[np.float64]:
+    x = columns.features(columns.points(trials))
+    return np.asarray(((x[:, None] - x) ** 2).sum(axis=-1))
+
+
+@given(name=NAMES, seed=SEEDS)
+@settings(max_examples=20)
+def test_params_come_back(name: str, seed: int) -> None:
+    trials = drawn(name, 5, seed)
+    points = COLUMNS[name].points(trials)
+    for row, trial in enumerate(trials):
+        found = COLUMNS[name].params(points, row)
+        assert found == pytest.approx(trial)
+        assert list(found) == list(trial)
+
+
+@given(name=NAMES, seed=SEEDS, width=st.floats(0.0, 3.0))
+@settings(max_examples=20)
+def test_candidates_are_inside_the_space(name: str, seed: int, width: float) -> None:
+    columns, space = COLUMNS[name], SPACES[name]
+    draw = np.random.default_rng(seed)
+    anywhere = columns.anywhere(4, draw)
+    for points in (anywhere, columns.near(anywhere, width, draw)):
+        for row in range(4):
+            params = columns.params(points, row)
+            config = space.suggest(FixedTrial(params))
+            assert space.params_of(config) == params
+            assert space.why_not(config) is None
+
+
+@given(seed=SEEDS)
+@settings(max_examples=10)
+def test_distances_are_of_what_both_have(seed: int) -> None:
+    """In ranges; 1 for another value; half a feature's way to what a configuration lacks."""
+    first, second = drawn("heads", 2, seed)
+    expected = 0.0
+    for param in PARAMS["heads"]:
+        own = [trial.get(param.name) for trial in (first, second)]
+        there = [value is not None for value in own]
+        if isinstance(param.domain, Choice):
+            expected += 0.5 * sum(there) * (own[0] != own[1])
+        else:
+            unit = [0.5 if v is None else scaled(param.domain, float(v)) for v in own]
+            expected += (unit[0] - unit[1]) ** 2
+    assert squared_distances(COLUMNS["heads"], [first, second])[0, 1] == pytest.approx(expected)
+
+
+def scaled(domain: object, value: float) -> float:
+    """Return where a number is in its range; a whole one stands for all that round to it."""
+    low, high = float(domain.low), float(domain.high)  # type: ignore[attr-defined]
+    if getattr(domain, "log", False):
+        low, high, value = (float(np.log(x)) for x in (low, high, value))
+    elif not hasattr(domain, "log"):
+        low, high = low - 0.5, high + 0.5
+    return (value - low) / (high - low)
+
+
+def test_every_feature_is_of_a_param() -> None:
+    columns = COLUMNS["full"]
+    n_values = [len(p.domain.values) if isinstance(p.domain, Choice) else 1 for p in PARAMS["full"]]
+    assert columns.n_params == len(PARAMS["full"]) == len(columns.is_choice)
+    assert sorted(np.bincount(columns.param_of)) == sorted(n_values)
+    assert all(np.bincount(columns.param_of)[~columns.is_choice] == 1)
+
+
+def test_near_is_near_and_nothing_is_out_of_reach() -> None:
+    columns, draw = COLUMNS["full"], np.random.default_rng(0)
+    numbers, choices = columns.anywhere(1, draw)
+    start = np.repeat(numbers, 4000, axis=0), np.repeat(choices, 4000, axis=0)
+    near = columns.near(start, 0.05, draw)
+    n_values = [len(p.domain.values) for p in PARAMS["full"] if isinstance(p.domain, Choice)]
+    assert [len(set(own)) for own in near[1].T.tolist()] == n_values
+    (away,) = columns.features((numbers, choices))
+
+    def typical(points: Points) -> float:
+        return float(np.median(((columns.features(points) - away) ** 2).sum(axis=1)))
+
+    assert 0 < typical(near) < typical(columns.near(start, 0.5, draw))
+    assert typical(near) < 0.2 * typical(columns.anywhere(4000, draw))
