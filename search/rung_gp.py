@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erfcx, ndtr
 
 from search.columns import Columns
+from search.expected_improvement import Goal, candidates
 from search.history import History, TrialRecord
-from search.parzen import Points
 from search.proposals import Params, Proposal, Tried, draw_params, fresh
 from search.rung_learning import learn
 from search.rung_model import Hyperparameters, Results, RungModel
@@ -23,14 +21,12 @@ from trainable.seeds import derive
 
 _Floats = NDArray[np.float64]
 
-_MODEL_ATTEMPTS = 2  # at a proposal that is new; those after them are at random
 _GROWTH = 1.1  # of the reports, before hyperparameters are learned again
 _N_LEARN = 50  # trials of each rung to learn them from
 # Trials that a model is given: of each rung, and of those that failed or are under way.
 _N_BEST, _N_OTHERS, _N_FAILED, _N_UNDER_WAY = 20, 30, 10, 40
-_N_ANYWHERE, _N_TOP, _N_NEAR = 250, 5, 10  # candidates; the last for each of the top and a width
-_WIDTHS = (0.05, 0.1, 0.2)  # of the moves away from the top, in ranges
-_REFINEMENTS, _N_REFINED = (0.1, 0.05, 0.02), 50  # then away from the best candidate
+_N_TOP = 5  # trials near which candidates are looked for
+_Score = tuple[int, int, float]  # place of a trial, rung, score
 
 
 class RungGp:
@@ -51,9 +47,7 @@ class RungGp:
       stays cheap after 10,000 trials.
 
     Source: Swersky et al. 2013, Multi-Task Bayesian Optimization; which task to look at next, there
-    a choice of the model's, is ASHA's here. Jones et al. 1998, Efficient Global Optimization
-    (expected improvement); Ament et al. 2023, Unexpected Improvements to Expected Improvement
-    (arXiv:2310.20708), for its logarithm.
+    a choice of the model's, is ASHA's here.
 
     Args:
         space: What varies.
@@ -91,17 +85,20 @@ class RungGp:
         self._tried.read(history)
         self._results.read(history)
         is_random = derive(self._seed, "share", number) < self._random_share * 2**63
-        given = None if is_random else self._given(number, history)
+        goal = None if is_random else self._goal(number, history)
 
         def draw(attempt: int) -> tuple[Params, str]:
             seed = derive(self._seed, "rung-gp", number, attempt)
-            if given is None or attempt >= _MODEL_ATTEMPTS:
-                return draw_params(self._params, random.Random(seed)), "random"
-            return self._candidate(given, np.random.default_rng(seed)), "rung-gp"
+            if goal is not None and attempt == 0:
+                found = candidates(self._columns, goal, np.random.default_rng(seed))
+                new = next((params for params in found if params not in self._tried), None)
+                if new is not None:
+                    return new, "rung-gp"
+            return draw_params(self._params, random.Random(seed)), "random"
 
         return fresh(self._space, draw, self._tried)
 
-    def _given(self, number: int, history: History) -> _Given | None:
+    def _goal(self, number: int, history: History) -> Goal | None:
         """Return the model of what is known, and the best of the trials that it is of."""
         known = self._hyperparameters(history)
         if known is None:
@@ -124,7 +121,7 @@ class RungGp:
             features = self._features(under_way)
             best = max(best, float(model.predict(features)[0].max()))
             model = model.believe(features)
-        return _Given(model, best, self._columns.points(top))
+        return Goal(model, best, self._columns.points(top))
 
     def _hyperparameters(self, history: History) -> Hyperparameters | None:
         """Return what the reports say, but for the last tenth at most; None while there are few."""
@@ -193,69 +190,3 @@ class RungGp:
             points = self._columns.points([self._results.trials[place].params for place in new])
             self._rows |= zip(new, self._columns.features(points), strict=True)
         return np.array([self._rows[place] for place in places])
-
-    def _candidate(self, given: _Given, draw: np.random.Generator) -> Params:
-        """Return that of some hundred candidates which promises most and was not tried yet."""
-        columns = self._columns
-        points = [columns.anywhere(_N_ANYWHERE, draw)]
-        for width in _WIDTHS:
-            points.append(columns.near(_rows(given.top, None, _N_NEAR), width, draw))
-        found = _together(points)
-        gain = self._gain(given, found)
-        for width in _REFINEMENTS:
-            more = columns.near(_rows(found, int(gain.argmax()), _N_REFINED), width, draw)
-            gain = np.concatenate([gain, self._gain(given, more)])
-            found = _together([found, more])
-        params = (columns.params(found, int(row)) for row in np.argsort(-gain))
-        return next((own for own in params if own not in self._tried), columns.params(found, 0))
-
-    def _gain(self, given: _Given, points: Points) -> _Floats:
-        mean, sd = given.model.predict(self._columns.features(points))
-        return log_expected_improvement(mean, sd, given.best)
-
-
-_NORMAL = 1 / math.sqrt(2 * math.pi)
-_Score = tuple[int, int, float]  # place of a trial, rung, score
-
-
-@dataclass(frozen=True)
-class _Given:
-    """What a proposal follows from.
-
-    Attributes:
-        model: Of results and of trials under way.
-        best: The highest mean of any of these.
-        top: The trials of the highest means.
-    """
-
-    model: RungModel
-    best: float
-    top: Points
-
-
-def log_expected_improvement(mean: _Floats, sd: _Floats, best: float) -> _Floats:
-    """Return the logarithm of what normally distributed values are above the best, on average.
-
-    Args:
-        mean: (points,).
-        sd: (points,) greater than 0.
-        best: What to improve on.
-    """
-    z = np.maximum((mean - best) / sd, -1e6)
-    high, low = np.maximum(z, -1.0), np.minimum(z, -1.0)
-    near = np.log(_NORMAL * np.exp(-0.5 * high**2) + high * ndtr(high))
-    # Below, this would be a difference of two tiny numbers.
-    ratio = 1 + low * math.sqrt(math.pi / 2) * erfcx(-low / math.sqrt(2))
-    far = math.log(_NORMAL) - 0.5 * low**2 + np.log(np.maximum(ratio, 1e-13))
-    return np.asarray(np.log(sd) + np.where(z < -1.0, far, near))
-
-
-def _rows(points: Points, row: int | None, n: int) -> Points:
-    """Return n copies of one row, or of every row."""
-    numbers, choices = points if row is None else (own[row : row + 1] for own in points)
-    return np.repeat(numbers, n, axis=0), np.repeat(choices, n, axis=0)
-
-
-def _together(points: list[Points]) -> Points:
-    numbers, choices = zip(*points, strict=True)
-    return np.vstack(numbers), np.vstack(choices)

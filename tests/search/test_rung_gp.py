@@ -7,15 +7,13 @@ import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import integrate, stats
 
 from search.history import History, Journal
 from search.proposals import Params, Proposal, RandomProposer, draw_params, params_key
-from search.rung_gp import RungGp, log_expected_improvement
+from search.rung_gp import RungGp
 from spaces.catalogue import base_config, make_space
 from trainable.component import FloatRange
 from trainable.data.sources import SampleData
@@ -253,23 +251,6 @@ def test_a_finite_space_ends() -> None:
     trials = journal.history.trials
     assert len({params_key(trial.params) for trial in trials.values()}) == 9
     assert proposer.propose(9, journal.history) is None
-
-
-@given(mean=st.floats(-3, 3), sd=st.floats(0.1, 3), best=st.floats(-3, 3))
-def test_expected_improvement_is_the_mean_of_improvements(
-    mean: float, sd: float, best: float
-) -> None:
-    found = log_expected_improvement(np.array([mean]), np.array([sd]), best)[0]
-    density = stats.norm(mean, sd).pdf
-    expected, _ = integrate.quad(lambda x: (x - best) * density(x), best, best + 40 * sd)
-    assert math.exp(found) == pytest.approx(expected, rel=1e-5, abs=1e-9)
-
-
-def test_where_improvement_is_hopeless_its_logarithm_still_has_an_order() -> None:
-    mean = -np.logspace(0, 5, 200)
-    found = log_expected_improvement(mean, np.ones(200), 0.0)
-    assert np.isfinite(found).all()
-    assert (np.diff(found) < 0).all()
 
 
 def bowl(names: Iterable[str]) -> Callable[[Params], float]:

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import math
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import integrate, stats
+
+from search.columns import Columns
+from search.expected_improvement import Goal, candidates, log_expected_improvement
+from search.proposals import draw_params, params_key
+from search.rung_learning import learn
+from search.rung_model import Results, RungModel
+from spaces.walk import Param
+from trainable.component import Choice, FloatRange
+
+PARAMS = [
+    Param("lr", FloatRange(1e-5, 1e-2, log=True), ()),
+    Param("dropout", FloatRange(0.0, 0.5), ()),
+    Param("kind", Choice(("cls", "mean", "weighted")), ()),
+]
+
+
+@given(mean=st.floats(-3, 3), sd=st.floats(0.1, 3), best=st.floats(-3, 3))
+def test_expected_improvement_is_the_mean_of_improvements(
+    mean: float, sd: float, best: float
+) -> None:
+    found = log_expected_improvement(np.array([mean]), np.array([sd]), best)[0]
+    density = stats.norm(mean, sd).pdf
+    expected, _ = integrate.quad(lambda x: (x - best) * density(x), best, best + 40 * sd)
+    assert math.exp(found) == pytest.approx(expected, rel=1e-5, abs=1e-9)
+
+
+def test_where_improvement_is_hopeless_its_logarithm_still_has_an_order() -> None:
+    mean = -np.logspace(0, 5, 200)
+    found = log_expected_improvement(mean, np.ones(200), 0.0)
+    assert np.isfinite(found).all()
+    assert (np.diff(found) < 0).all()
+
+
+def test_the_first_candidate_promises_most_and_none_promises_as_much_as_it() -> None:
+    """The best trial has a low dropout and `mean`."""
+    columns, draw = Columns(PARAMS), random.Random(0)
+    trials = [draw_params(PARAMS, draw) for _ in range(30)]
+    scores = np.array([(t["kind"] == "mean") - 2.0 * float(t["dropout"]) for t in trials])
+    features, n = columns.features(columns.points(trials)), len(trials)
+    results = Results(features, np.zeros(n, dtype=np.int64), np.arange(n), scores)
+    model = RungModel(results, learn(results, 1, columns.param_of, columns.is_choice))
+    top = columns.points([trials[k] for k in np.argsort(-scores)[:3]])
+    best = float(scores.max())
+    found = list(candidates(columns, Goal(model, best, top), np.random.default_rng(0)))
+    gain = log_expected_improvement(*model.predict(columns.features(columns.points(found))), best)
+    assert (np.diff(gain) <= 1e-9).all()
+    assert len({params_key(params) for params in found}) > 300
+    assert found[0]["kind"] == "mean"
+    assert float(found[0]["dropout"]) < 0.1
