@@ -17,6 +17,7 @@ from trainable.component import Choice, IntRange
 
 _Floats = NDArray[np.float64]
 _Bools = NDArray[np.bool_]
+_ALWAYS = (0, -1)  # a condition that holds, whatever is in the first column
 
 
 class Columns:
@@ -48,19 +49,14 @@ class Columns:
         self.param_of = np.concatenate(
             [np.arange(len(numbers)), np.repeat(len(numbers) + np.arange(len(choices)), n_values)]
         )
-        place = {param.name: k for k, param in enumerate([*numbers, *choices])}
-        self._conditions = [
-            ([place[name] for name in names], [self._condition(choices, pair) for pair in parents])
-            for parents, names in _by_parents(params).items()
+        conditions = [
+            [_condition(choices, parent) for parent in param.parents] or [_ALWAYS]
+            for param in (*numbers, *choices)
         ]
-
-    def _condition(self, choices: list[Param], parent: tuple[str, str]) -> tuple[int, int]:
-        """Return the column of a choice, and the place of the value that it must have."""
-        name, kind = parent
-        column = next(k for k, param in enumerate(choices) if param.name == name)
-        domain = choices[column].domain
-        assert isinstance(domain, Choice)
-        return column, domain.values.index(kind)
+        pairs = np.array([pair for own in conditions for pair in own])
+        self._column_of, self._place_of = pairs.T
+        ends = np.cumsum([len(own) for own in conditions])
+        self._start_of = np.concatenate([[0], ends[:-1]])  # of each param's own, among all pairs
 
     def points(self, trials: Sequence[Params]) -> Points:
         """Return trials as rows."""
@@ -96,11 +92,10 @@ class Columns:
 
     def _exist(self, choices: NDArray[np.int64]) -> _Bools:
         """Return which params exist in each row: (points, params), numbers before choices."""
-        there = np.ones((len(choices), self.n_params), dtype=bool)
-        for columns, conditions in self._conditions:
-            for column, place in conditions:
-                there[:, columns] &= (choices[:, column] == place)[:, None]
-        return there
+        if not choices.shape[1]:
+            return np.ones((len(choices), self.n_params), dtype=bool)
+        holds = (choices[:, self._column_of] == self._place_of) | (self._place_of < 0)
+        return np.asarray(np.logical_and.reduceat(holds, self._start_of, axis=1))
 
     def anywhere(self, n: int, draw: np.random.Generator) -> Points:
         """Draw rows from the whole space.
@@ -146,8 +141,10 @@ def _any_value(param: Param) -> str | int | float | bool:
     return domain.values[0] if isinstance(domain, Choice) else domain.low
 
 
-def _by_parents(params: Sequence[Param]) -> dict[tuple[tuple[str, str], ...], list[str]]:
-    found: dict[tuple[tuple[str, str], ...], list[str]] = {}
-    for param in params:
-        found.setdefault(param.parents, []).append(param.name)
-    return found
+def _condition(choices: list[Param], parent: tuple[str, str]) -> tuple[int, int]:
+    """Return the column of a choice, and the place of the value that it must have."""
+    name, kind = parent
+    column = next(k for k, param in enumerate(choices) if param.name == name)
+    domain = choices[column].domain
+    assert isinstance(domain, Choice)
+    return column, domain.values.index(kind)

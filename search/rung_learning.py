@@ -21,8 +21,10 @@ from search.rung_model import (
     Hyperparameters,
     Results,
     covariance_of,
+    distances,
     factor_of,
     matern,
+    matern_slope,
     same_trial,
     solve,
 )
@@ -126,7 +128,8 @@ class Posterior:
     def __call__(self, values: _Floats) -> tuple[float, _Floats]:
         """Return the value, and the gradient in the shape of `start`."""
         weights, level, own = self.parts(values)
-        kernel, slope = matern(self._x, self._x, weights)
+        squares = distances(self._x, self._x, weights)
+        kernel = matern(squares)
         shared = level @ level.T
         factor = factor_of(covariance_of(kernel, self._at, self._same, shared, own @ own.T))
         means, weighted = solve(factor, self._at, self._scores)
@@ -139,7 +142,7 @@ class Posterior:
         )
         inverse = cho_solve((factor, True), np.eye(len(factor)), check_finite=False)
         by_cell = 0.5 * (inverse - np.outer(weighted, weighted))  # of the covariance's cells
-        by_distance = by_cell * (self._at @ shared @ self._at.T) * slope
+        by_distance = by_cell * (self._at @ shared @ self._at.T) * matern_slope(squares)
         by_weight = 2 * (
             by_distance.sum(axis=1) @ self._x**2
             - np.einsum("sf,sf->f", self._x, by_distance @ self._x)

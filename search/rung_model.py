@@ -78,7 +78,7 @@ class RungModel:
         self._results, self._known = results, known
         at = np.eye(len(known.shared))[results.rungs]  # (scores, rungs)
         scores = (results.scores - known.middle) / known.scale
-        kernel, _ = matern(results.features, results.features, known.weights)
+        kernel = matern(distances(results.features, results.features, known.weights))
         covariance = covariance_of(kernel, at, same_trial(results.trials), known.shared, known.own)
         self._factor = factor_of(covariance)
         self._means, self._weighted = solve(self._factor, at, scores)
@@ -93,7 +93,7 @@ class RungModel:
             Two arrays (points,), on the scale of the scores.
         """
         known, last = self._known, len(self._known.shared) - 1
-        kernel, _ = matern(features, self._results.features, known.weights)
+        kernel = matern(distances(features, self._results.features, known.weights))
         cross = kernel * known.shared[last, self._results.rungs]  # (points, scores)
         mean = self._means[last] + cross @ self._weighted
         explained = solve_triangular(self._factor, cross.T, lower=True, check_finite=False)
@@ -162,21 +162,27 @@ def solve(factor: _Floats, at: _Floats, scores: _Floats) -> tuple[_Floats, _Floa
     return means, np.asarray(left - columns @ means)
 
 
-def matern(x: _Floats, y: _Floats, weights: _Floats) -> tuple[_Floats, _Floats]:
-    """Return Matern 5/2 of all pairs, and its derivative by the squared distance.
+def distances(x: _Floats, y: _Floats, weights: _Floats) -> _Floats:
+    """Return the squared distances of all pairs: (a, b).
 
     Args:
         x: (a, features).
         y: (b, features).
         weights: (features,) of squared differences.
-
-    Returns:
-        Two arrays (a, b).
     """
     root = np.sqrt(weights)
     x, y = x * root, y * root
     squares = (x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1) - 2 * x @ y.T
-    squares = np.maximum(squares, 0.0)  # rounding
+    return np.asarray(np.maximum(squares, 0.0))  # rounding
+
+
+def matern(squares: _Floats) -> _Floats:
+    """Return the Matern 5/2 kernel of squared distances."""
     r = np.sqrt(5 * squares)
-    falling = np.exp(-r)
-    return np.asarray((1 + r + 5 / 3 * squares) * falling), np.asarray(-5 / 6 * (1 + r) * falling)
+    return np.asarray((1 + r + 5 / 3 * squares) * np.exp(-r))
+
+
+def matern_slope(squares: _Floats) -> _Floats:
+    """Return its derivative by the squared distance."""
+    r = np.sqrt(5 * squares)
+    return np.asarray(-5 / 6 * (1 + r) * np.exp(-r))
