@@ -10,15 +10,22 @@ driver for each of the last hundred trials: elapsed, and of its own CPU time.
 from __future__ import annotations
 
 import resource
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+# This folder must not come first on the path, and the project need not be installed.
+sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import ray
 import tyro
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
+
+from search.cluster import connect
 
 _WINDOW = 100
 _PARAMS = 60  # that a configuration of the space `full` has, about
@@ -60,7 +67,7 @@ def _now() -> tuple[float, float]:
 
 def main(options: Options) -> None:
     """Run a search, and print a line for each number of trials."""
-    ray.init(address="local", include_dashboard=False, log_to_driver=False)
+    connect("local")
     marks = Marks()
     with tempfile.TemporaryDirectory() as folder:
         tune.run(
