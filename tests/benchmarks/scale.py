@@ -1,6 +1,7 @@
 """What a search of many trials costs its driver: time, memory, log, and the time to go on.
 
-    python tests/benchmarks/scale.py [--trials 100 1000 10000] [--without-ray] [--tensorboard]
+    python tests/benchmarks/scale.py [--trials 100 1000 10000] [--without-ray] [--tensorboard] \\
+        [--searcher rung-tpe]
 
 Trials do no work. Searcher, scheduler, dispatcher, checkpoints and event log (with its fsync) are
 those of a real search with the space `full`. By default they run under real Ray Tune, one trial at
@@ -73,6 +74,9 @@ class Options:
 
     space: str = "full"
     """What varies."""
+
+    searcher: str = "rung-gp"
+    """Who proposes."""
 
     out: Path | None = None
     """Also write the figures as JSON."""
@@ -235,6 +239,7 @@ def main(options: Options) -> None:
         asked = SearchOptions(
             space=options.space,  # type: ignore[arg-type]
             trials=options.trials[-1],
+            searcher=options.searcher,  # type: ignore[arg-type]
             storage=folder,
             name="scale",
             address="local",
