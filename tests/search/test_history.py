@@ -39,6 +39,12 @@ def folded(*later: Event) -> TrialRecord:
     return History([suggested(0), *later]).trials[0]
 
 
+def test_reports_are_in_the_order_of_the_log() -> None:
+    events = [suggested(0), suggested(1), reported(1, 3.0, 1, 0.5), reported(0, 2.0, 1, 0.4)]
+    events += [ended(0, 4.0, "stopped"), reported(1, 5.0, 2, None)]
+    assert History(events).reports == [(1, 1), (0, 1), (1, 2)]
+
+
 def test_a_trial_is_what_its_events_say() -> None:
     history = History(
         [

@@ -92,6 +92,12 @@ def test_each_trial_is_what_its_state_says(seed: int) -> None:
         t for t in trials if t.status in ("done", "stopped") and t.units and t.score == -math.inf
     ]
     failed = [*lost, *(t for t in trials if t.status == "failed")]
+    assert [results.trials[place] for place in results.failed] == sorted(
+        failed, key=lambda trial: trial.number
+    )
+    assert [results.trials[place] for place in results.under_way] == [
+        t for t in trials if t.status in ("running", "interrupted") and t not in failed
+    ]
     if found is None:
         return
     able = [t for t in trials if t not in failed and t.score_at(found.unit) > -math.inf]
@@ -111,6 +117,26 @@ def test_each_trial_is_what_its_state_says(seed: int) -> None:
         for unit in RUNGS
         if unit > found.unit
     )
+
+
+@given(
+    scores=st.lists(st.sampled_from([0.0, 0.5, 1.0]), max_size=30),
+    n_best=st.integers(0, 5),
+    n_others=st.integers(0, 5),
+)
+def test_at_a_rung_are_the_best_and_some_others(
+    scores: list[float], n_best: int, n_others: int
+) -> None:
+    journal = Journal(History())
+    for score in scores:
+        suggest(journal)
+        report(journal, journal.history.trials[len(journal.history.trials) - 1], score)
+    results = RungResults(RUNGS, PARAMS)
+    results.read(journal.history)
+    places = results.at(1, n_best, n_others, random.Random(0))
+    ranked = sorted(range(len(scores)), key=lambda place: (-scores[place], place))
+    assert places[:n_best] == ranked[:n_best]
+    assert len(set(places)) == len(places) == min(len(scores), n_best + n_others)
 
 
 @given(
