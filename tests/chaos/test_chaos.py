@@ -90,7 +90,7 @@ def test_sigterm_ends_a_search_in_order(new_search: NewSearch) -> None:
 
 
 def test_a_killed_worker_costs_one_unit(new_search: NewSearch) -> None:
-    search = new_search(seconds=0.3)
+    search = new_search(seconds=1.0)  # so long that the kill comes before the unit's end
     driver = search.start()
     assert search.wait_for(driver, lambda: len(search.units) >= 8)
     os.kill(search.units[-1]["pid"], signal.SIGKILL)
