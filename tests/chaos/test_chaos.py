@@ -90,9 +90,11 @@ def test_sigterm_ends_a_search_in_order(new_search: NewSearch) -> None:
 
 
 def test_a_killed_worker_costs_one_unit(new_search: NewSearch) -> None:
-    search = new_search(seconds=1.0)  # so long that the kill comes before the unit's end
+    search = new_search(seconds=0.5)  # so long that the kill comes before the unit's end
     driver = search.start()
-    assert search.wait_for(driver, lambda: len(search.units) >= 8)
+    assert search.wait_for(
+        driver, lambda: len(search.units) >= 8 and search.units[-1]["what"] == "begun"
+    )
     os.kill(search.units[-1]["pid"], signal.SIGKILL)
     driver.join()
     assert driver.exitcode == 0, search.printed
