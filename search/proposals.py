@@ -132,6 +132,17 @@ def fresh(space: Space, draw: Callable[[int], tuple[Params, str]], tried: Tried)
     return None
 
 
+def is_random(seed: int, number: int, share: float) -> bool:
+    """Whether a model leaves the proposal of this number to chance.
+
+    Args:
+        seed: Of the proposer.
+        number: The trial's.
+        share: Of random proposals, in [0, 1].
+    """
+    return derive(seed, "share", number) < share * 2**63
+
+
 def draw_params(params: Iterable[Param], generator: random.Random) -> Params:
     """Draw every param that exists under those drawn before it.
 

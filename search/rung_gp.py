@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from search.columns import Columns
 from search.expected_improvement import Goal, candidates
 from search.history import History, TrialRecord
-from search.proposals import Params, Proposal, Tried, draw_params, fresh
+from search.proposals import Params, Proposal, Tried, draw_params, fresh, is_random
 from search.rung_learning import learn
 from search.rung_model import Hyperparameters, Results, RungModel
 from search.rung_results import RungResults, some
@@ -84,8 +84,8 @@ class RungGp:
             self._begin(history)
         self._tried.read(history)
         self._results.read(history)
-        is_random = derive(self._seed, "share", number) < self._random_share * 2**63
-        goal = None if is_random else self._goal(number, history)
+        by_chance = is_random(self._seed, number, self._random_share)
+        goal = None if by_chance else self._goal(number, history)
 
         def draw(attempt: int) -> tuple[Params, str]:
             seed = derive(self._seed, "rung-gp", number, attempt)

@@ -10,7 +10,7 @@ import numpy as np
 
 from search.history import History, TrialRecord
 from search.parzen import Group, best_candidate
-from search.proposals import Params, Proposal, Tried, draw_params, exists, fresh
+from search.proposals import Params, Proposal, Tried, draw_params, exists, fresh, is_random
 from search.rung_results import RungResults
 from spaces.space import Space
 from spaces.walk import Param
@@ -72,7 +72,8 @@ class RungTpe:
         """Return a proposal of the model, or a random one, that no trial had."""
         self._tried.read(history)
         self._results.read(history)
-        given = None if self._is_random(number) else self._given(number)
+        by_chance = is_random(self._seed, number, self._random_share)
+        given = None if by_chance else self._given(number)
 
         def draw(attempt: int) -> tuple[Params, str]:
             seed = derive(self._seed, "rung-tpe", number, attempt)
@@ -82,9 +83,6 @@ class RungTpe:
             return self._sample(good, bad, seed), f"rung-tpe at unit {unit}"
 
         return fresh(self._space, draw, self._tried)
-
-    def _is_random(self, number: int) -> bool:
-        return derive(self._seed, "share", number) < self._random_share * 2**63
 
     def _given(self, number: int) -> tuple[int, list[Params], list[Params]] | None:
         """Return the highest rung with enough results, the good trials there, and all others."""

@@ -97,8 +97,7 @@ def test_the_replay_notices_a_stop_that_is_missing_or_comes_too_early(plan: Plan
     if plan.options.scheduler != "promotion-asha":
         assert not any(hopeless(events) for events in found)
         return
-    events = next(events for events in found if hopeless(events))
-    stops = hopeless(events)
+    events, stops = next((own, before) for own in found if (before := missed(own)))
     ends = [e for e in events if e["event"] == "ended"]
     number = stops[0]["trial"]
     (end,) = [e for e in ends if e["trial"] == number]
@@ -115,8 +114,11 @@ def test_the_replay_notices_a_stop_that_is_missing_or_comes_too_early(plan: Plan
 
 
 def hopeless(events: list[Event]) -> list[Event]:
-    """Return the stops of trials that could not be promoted any more, but for the very last."""
+    """Return the stops of trials that could not be promoted any more."""
+    return [e for e in events if e["event"] == "stopped" and e["reason"].startswith("cannot")]
+
+
+def missed(events: list[Event]) -> list[Event]:
+    """Return those of them without which something would begin too early."""
     last = max(k for k, e in enumerate(events) if e["event"] in ("suggested", "promoted"))
-    return [
-        e for e in events[:last] if e["event"] == "stopped" and e["reason"].startswith("cannot")
-    ]
+    return hopeless(events[:last])
