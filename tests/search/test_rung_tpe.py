@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import math
 import random
 import statistics
@@ -15,6 +14,7 @@ from search.history import History, Status, TrialRecord
 from search.proposals import Params, Proposal, Proposer, RandomProposer, draw_params, params_key
 from search.rung_tpe import RungTpe
 from spaces.catalogue import base_config, make_space
+from tests.search.proposed import check
 from trainable.component import FloatRange
 from trainable.data.sources import SampleData
 from trainable.encoder import EncoderConfig
@@ -79,14 +79,7 @@ def lrs(history: History, n: int = 40, space_seed: int = 0) -> list[float]:
 def test_proposals_are_inside_the_space_and_new(name: str, seed: int, n: int) -> None:
     space, history = SPACES[name], some_history(name, n, seed)
     proposal = propose(RungTpe(space, seed, RUNGS, min_results=1), history)
-    assert space.params_of(proposal.run_config) == proposal.params
-    assert space.why_not(proposal.run_config) is None
-    known = {params_key(trial.params) for trial in history.trials.values()}
-    assert params_key(proposal.params) not in known
-    written = json.loads(json.dumps(proposal.params))
-    assert written == proposal.params
-    types = {name: type(value) for name, value in proposal.params.items()}
-    assert {name: type(value) for name, value in written.items()} == types  # no numbers of numpy
+    check(proposal, space, history)
 
 
 @settings(max_examples=3)
