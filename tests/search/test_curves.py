@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import pickle
 import random
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +17,9 @@ from tensorboard.backend.event_processing.event_accumulator import (  # type: ig
     EventAccumulator,
 )
 from tensorboard.plugins.hparams import plugin_data_pb2  # type: ignore[import-untyped]
+from tensorboard.summary.writer.record_writer import (  # type: ignore[import-untyped]
+    RecordWriter,
+)
 
 from search.curves import TensorBoard, curves, curves_name
 from search.history import History, Journal
@@ -165,6 +170,28 @@ def test_equal_records_give_equal_bytes_in_another_process(
         [sys.executable, "-c", code], input=given, capture_output=True, check=True
     )
     assert made.stdout == b"".join(curves(trial, plan.space.params()) for trial in trials)
+
+
+def test_a_file_is_what_tensorboards_own_writer_makes_of_its_events(
+    written: tuple[Plan, list[TrialRecord]],
+) -> None:
+    plan, trials = written
+    for trial in trials:
+        content, copy = curves(trial, plan.space.params()), io.BytesIO()
+        writer = RecordWriter(copy)
+        for event in events(content):
+            writer.write(event)
+        assert copy.getvalue() == content
+
+
+def events(content: bytes) -> list[bytes]:
+    """Return the events of a file, whatever their checksums say."""
+    found, start = [], 0
+    while start < len(content):
+        (length,) = struct.unpack_from("<Q", content, start)
+        found.append(content[start + 12 : start + 12 + length])
+        start += 16 + length
+    return found
 
 
 def shown(folder: Path, trial: int) -> tuple[dict[str, Any], dict[str, Any]]:
