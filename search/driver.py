@@ -175,10 +175,11 @@ def _run_legs(
         The limits, and whether the storage still answers.
     """
     journal, log = _open_journal(plan, share)
+    proposer = make_proposer(plan)
     dispatcher = Dispatcher(
         journal,
-        make_scheduler(plan, journal.history),
-        make_proposer(plan),
+        make_scheduler(plan, journal.history, proposer),
+        proposer,
         plan.space,
         list(plan.points),
         plan.options.units,

@@ -22,9 +22,9 @@ from search.rung_model import RungModel
 
 _Floats = NDArray[np.float64]
 
-_N_ANYWHERE = 250
-_WIDTHS, _N_NEAR = (0.05, 0.1, 0.2), 10  # of moves away from the top, in ranges; of each so many
-_REFINEMENTS, _N_REFINED = (0.1, 0.05, 0.02), 50  # the same, then, from the best candidate
+_N_ANYWHERE = 120
+_WIDTHS, _N_NEAR = (0.05, 0.1, 0.2), 6  # of moves away from the top, in ranges; of each so many
+_REFINEMENTS, _N_REFINED = (0.1, 0.05, 0.02), 25  # the same, then, from the best candidate
 _DENSITY = 1 / math.sqrt(2 * math.pi)  # of a normal distribution at its mean
 
 
@@ -43,10 +43,30 @@ class Goal:
     top: Points
 
 
-def candidates(columns: Columns, goal: Goal, draw: np.random.Generator) -> Iterator[Params]:
-    """Yield some hundred candidates, that which promises most first.
+@dataclass(frozen=True)
+class Candidates:
+    """What may be proposed, and what a model says of it.
 
-    They are from the whole space, from near the top, and then from near the best of them all.
+    Attributes:
+        points: Some hundred rows.
+        mean: (points,) at the last rung.
+        sd: (points,) of it.
+        log_gain: (points,) logarithm of the expected improvement.
+    """
+
+    points: Points
+    mean: _Floats
+    sd: _Floats
+    log_gain: _Floats
+
+    def best_first(self, columns: Columns) -> Iterator[Params]:
+        """Yield the params of all, that which promises most first."""
+        for row in np.argsort(-self.log_gain):
+            yield columns.params(self.points, int(row))
+
+
+def candidates(columns: Columns, goal: Goal, draw: np.random.Generator) -> Candidates:
+    """Return candidates from the whole space, from near the top, and from near the best of these.
 
     Args:
         columns: Of the space.
@@ -54,23 +74,24 @@ def candidates(columns: Columns, goal: Goal, draw: np.random.Generator) -> Itera
         draw: Where they come from.
     """
     top = _repeated(goal.top, _N_NEAR)
-    found = _together(
-        columns.anywhere(_N_ANYWHERE, draw), *(columns.near(top, w, draw) for w in _WIDTHS)
-    )
-    gain = _gain(columns, goal, found)
+    near = (columns.near(top, width, draw) for width in _WIDTHS)
+    found = _judged(columns, goal, _together(columns.anywhere(_N_ANYWHERE, draw), *near))
     for width in _REFINEMENTS:
-        best = int(gain.argmax())
-        leader = found[0][[best]], found[1][[best]]
+        best = int(found.log_gain.argmax())
+        leader = found.points[0][[best]], found.points[1][[best]]
         more = columns.near(_repeated(leader, _N_REFINED), width, draw)
-        found = _together(found, more)
-        gain = np.concatenate([gain, _gain(columns, goal, more)])
-    for row in np.argsort(-gain):
-        yield columns.params(found, int(row))
+        found = _joined(found, _judged(columns, goal, more))
+    return found
 
 
-def _gain(columns: Columns, goal: Goal, points: Points) -> _Floats:
+def _judged(columns: Columns, goal: Goal, points: Points) -> Candidates:
     mean, sd = goal.model.predict(columns.features(points))
-    return log_expected_improvement(mean, sd, goal.best)
+    return Candidates(points, mean, sd, log_expected_improvement(mean, sd, goal.best))
+
+
+def _joined(one: Candidates, other: Candidates) -> Candidates:
+    pairs = ((one.mean, other.mean), (one.sd, other.sd), (one.log_gain, other.log_gain))
+    return Candidates(_together(one.points, other.points), *map(np.concatenate, pairs))
 
 
 def log_expected_improvement(mean: _Floats, sd: _Floats, best: float) -> _Floats:

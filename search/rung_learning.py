@@ -39,7 +39,7 @@ _LEVEL, _CHANGE = 0.8, 1.0  # of f, a priori: what all rungs share, and what eac
 _OWN_LEVEL, _OWN_CHANGE = 0.3, 0.2  # the same, of e
 _OWN_SD = 0.5  # of the prior of D's factor; B's has 1
 _REACH = 10.0  # of the search, in the priors' standard deviations
-_ITERATIONS = 40
+_ITERATIONS = 30
 
 
 def learn(

@@ -156,10 +156,11 @@ def run(
 
 def make_dispatcher(plan: Plan, journal: Journal) -> Dispatcher:
     """Return the dispatcher that the driver would make."""
+    proposer = make_proposer(plan)
     return Dispatcher(
         journal,
-        make_scheduler(plan, journal.history),
-        make_proposer(plan),
+        make_scheduler(plan, journal.history, proposer),
+        proposer,
         plan.space,
         list(plan.points),
         plan.options.units,

@@ -30,7 +30,9 @@ def test_expected_improvement_is_the_mean_of_improvements(
 ) -> None:
     found = log_expected_improvement(np.array([mean]), np.array([sd]), best)[0]
     density = stats.norm(mean, sd).pdf
-    expected, _ = integrate.quad(lambda x: (x - best) * density(x), best, best + 40 * sd)
+    # Where the density is not 0: quadrature may miss a narrow peak in a wide range.
+    low, high = max(best, mean - 12 * sd), max(best, mean + 12 * sd)
+    expected, _ = integrate.quad(lambda x: (x - best) * density(x), low, high)
     assert math.exp(found) == pytest.approx(expected, rel=1e-5, abs=1e-9)
 
 
@@ -51,9 +53,10 @@ def test_the_first_candidate_promises_most_and_none_promises_as_much_as_it() -> 
     model = RungModel(results, learn(results, 1, columns.param_of, columns.is_choice))
     top = columns.points([trials[k] for k in np.argsort(-scores)[:3]])
     best = float(scores.max())
-    found = list(candidates(columns, Goal(model, best, top), np.random.default_rng(0)))
+    chosen = candidates(columns, Goal(model, best, top), np.random.default_rng(0))
+    found = list(chosen.best_first(columns))
     gain = log_expected_improvement(*model.predict(columns.features(columns.points(found))), best)
     assert (np.diff(gain) <= 1e-9).all()
-    assert len({params_key(params) for params in found}) > 300
+    assert len({params_key(params) for params in found}) > 200
     assert found[0]["kind"] == "mean"
     assert float(found[0]["dropout"]) < 0.1
