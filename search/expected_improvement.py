@@ -22,9 +22,9 @@ from search.rung_model import RungModel
 
 _Floats = NDArray[np.float64]
 
-_N_ANYWHERE = 120
-_WIDTHS, _N_NEAR = (0.05, 0.1, 0.2), 6  # of moves away from the top, in ranges; of each so many
-_REFINEMENTS, _N_REFINED = (0.1, 0.05, 0.02), 25  # the same, then, from the best candidate
+_N_ANYWHERE = 75
+_WIDTHS, _N_NEAR = (0.05, 0.1, 0.2), 4  # of moves away from the top, in ranges; of each so many
+_REFINEMENTS, _N_REFINED = (0.1, 0.05, 0.02), 15  # the same, then, from the best candidate
 _DENSITY = 1 / math.sqrt(2 * math.pi)  # of a normal distribution at its mean
 
 

@@ -31,8 +31,9 @@ _Floats = NDArray[np.float64]
 _GROWTH = 1.2  # of the reports, before hyperparameters are learned again
 _N_LEARN = 30  # trials of each rung to learn them from
 # Trials that a model is given: of each rung, and of those that failed or are under way.
-_N_BEST, _N_OTHERS, _N_FAILED, _N_UNDER_WAY = 20, 15, 10, 40
+_N_BEST, _N_OTHERS, _N_FAILED, _N_UNDER_WAY = 15, 12, 8, 40
 _N_FULL = 1  # full runs, before which nobody knows what a rung says of them
+_N_WAITING = 8  # trials at each rung that may go on, and that the outlook is of
 _N_TOP = 5  # trials near which candidates are looked for
 _Score = tuple[int, int, float]  # place of a trial, rung, score
 
@@ -163,6 +164,8 @@ class RungGp:
         chosen = {
             place for unit in self._rungs for place in results.at(unit, _N_BEST, _N_OTHERS, draw)
         }
+        # They are who may be promoted, and few of them may be among the best of all.
+        chosen |= {place for unit in self._rungs for place in results.waiting(unit, _N_WAITING)}
         places = sorted(chosen)
         scores = [(p, k, s) for p in places for k, s in self._scores(results.trials[p])]
         if not scores:  # all have failed since

@@ -21,7 +21,7 @@ from search.history import Action, History, TrialRecord
 from search.outlook import OutlookOf
 from search.plan import rungs
 
-_N_LOOKED_AT = 20  # trials that wait at a rung, and that a model is asked for
+_N_LOOKED_AT = 8  # trials that wait at a rung, and that a model is asked for
 _NEW_COST = 2  # of a new trial that goes all the way, with those begun in vain, in full runs
 _Key = tuple[float, int]  # minus the score, trial number: the smallest is the best
 
