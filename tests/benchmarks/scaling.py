@@ -142,14 +142,14 @@ def search_options(trials: int, folder: Path, **more: object) -> SearchOptions:
 
 
 def proposal_seconds(trials: int) -> float:
-    """Return the CPU seconds of a proposal after so many trials, as a mean over a tenth more.
+    """Return the CPU seconds of a proposal after so many trials, as a mean over a fifth more.
 
     In these the default learns its hyperparameters once.
     """
     with tempfile.TemporaryDirectory() as folder:
         at_random = make_plan(search_options(trials, Path(folder), searcher="random"))
         history = History(play(at_random, Faults(folder), n_places=8))
-        more = trials // 10
+        more = trials // 5
         plan = make_plan(search_options(trials + more, Path(folder), name="next"))
         proposer = make_proposer(plan)
         started = time.process_time()
