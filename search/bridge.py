@@ -27,6 +27,7 @@ from search.watchdog import Watchdog
 from trainable.ray_trainable import NUMBERS
 
 METRIC, MODE = "score", "max"
+_MOST_ENDED = 200  # trials that Tune may list though they ended
 
 
 class TuneSearcher(Searcher):
@@ -87,8 +88,12 @@ class TuneScheduler(FIFOScheduler):
         """Return the oldest leg that waits for a place.
 
         Tune's own goes through all trials that ever were, at every event: at 10,000 trials that was
-        the largest part of what a trial cost.
+        the largest part of what a trial cost. Where none is live, Tune goes through its list of
+        them all to see whether it is finished; what ended long ago is taken from it.
         """
+        listed = tune_controller.get_trials()  # the list itself
+        if len(listed) > 2 * len(tune_controller.get_live_trials()) + _MOST_ENDED:
+            listed[:] = [trial for trial in listed if not trial.is_finished()]
         live = {trial.trial_id: trial for trial in tune_controller.get_live_trials()}
         legs = (live.get(id) for id in self._dispatcher.legs)
         return next((trial for trial in legs if trial and trial.status == Trial.PENDING), None)

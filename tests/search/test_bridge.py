@@ -118,9 +118,27 @@ def test_the_leg_that_waits_longest_starts_next(
     for id in ("a", "b"):
         tuned.searcher.suggest(id)
     live = [SimpleNamespace(trial_id=id, status=status) for id, status in statuses.items()]
-    controller = SimpleNamespace(get_live_trials=lambda: live)
+    controller = SimpleNamespace(get_live_trials=lambda: live, get_trials=list)
     chosen = tuned.scheduler.choose_trial_to_run(controller)
     assert (chosen.trial_id if chosen else None) == expected
+
+
+def test_tune_forgets_what_ended_long_ago_and_keeps_what_is_live(tuned: Tuned) -> None:
+    listed = [listed_trial(number, number % 100 == 0) for number in range(1000)]
+    live = [trial for trial in listed if not trial.is_finished()]
+    few, many = listed[:220], list(listed)
+    for trials in (few, many):
+        controller = SimpleNamespace(get_live_trials=lambda: live, get_trials=lambda t=trials: t)
+        tuned.scheduler.choose_trial_to_run(controller)
+    assert few == listed[:220]  # not worth going through it
+    assert many == live
+
+
+def listed_trial(number: int, is_live: bool) -> Any:
+    status = "RUNNING" if is_live else "TERMINATED"
+    return SimpleNamespace(
+        trial_id=str(number), status=status, is_finished=lambda: status == "TERMINATED"
+    )
 
 
 def test_the_config_of_a_leg_is_what_the_trainable_reads(tuned: Tuned) -> None:
