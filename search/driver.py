@@ -175,11 +175,10 @@ def _run_legs(
         The limits, and whether the storage still answers.
     """
     journal, log = _open_journal(plan, share)
-    proposer = make_proposer(plan)
     dispatcher = Dispatcher(
         journal,
-        make_scheduler(plan, journal.history, proposer),
-        proposer,
+        make_scheduler(plan, journal.history),
+        make_proposer(plan),
         plan.space,
         list(plan.points),
         plan.options.units,

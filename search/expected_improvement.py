@@ -43,30 +43,10 @@ class Goal:
     top: Points
 
 
-@dataclass(frozen=True)
-class Candidates:
-    """What may be proposed, and what a model says of it.
+def candidates(columns: Columns, goal: Goal, draw: np.random.Generator) -> Iterator[Params]:
+    """Yield some hundred candidates, that which promises most first.
 
-    Attributes:
-        points: Some hundred rows.
-        mean: (points,) at the last rung.
-        sd: (points,) of it.
-        log_gain: (points,) logarithm of the expected improvement.
-    """
-
-    points: Points
-    mean: _Floats
-    sd: _Floats
-    log_gain: _Floats
-
-    def best_first(self, columns: Columns) -> Iterator[Params]:
-        """Yield the params of all, that which promises most first."""
-        for row in np.argsort(-self.log_gain):
-            yield columns.params(self.points, int(row))
-
-
-def candidates(columns: Columns, goal: Goal, draw: np.random.Generator) -> Candidates:
-    """Return candidates from the whole space, from near the top, and from near the best of these.
+    They are from the whole space, from near the top, and then from near the best of them all.
 
     Args:
         columns: Of the space.
@@ -74,24 +54,23 @@ def candidates(columns: Columns, goal: Goal, draw: np.random.Generator) -> Candi
         draw: Where they come from.
     """
     top = _repeated(goal.top, _N_NEAR)
-    near = (columns.near(top, width, draw) for width in _WIDTHS)
-    found = _judged(columns, goal, _together(columns.anywhere(_N_ANYWHERE, draw), *near))
+    found = _together(
+        columns.anywhere(_N_ANYWHERE, draw), *(columns.near(top, w, draw) for w in _WIDTHS)
+    )
+    gain = _gain(columns, goal, found)
     for width in _REFINEMENTS:
-        best = int(found.log_gain.argmax())
-        leader = found.points[0][[best]], found.points[1][[best]]
+        best = int(gain.argmax())
+        leader = found[0][[best]], found[1][[best]]
         more = columns.near(_repeated(leader, _N_REFINED), width, draw)
-        found = _joined(found, _judged(columns, goal, more))
-    return found
+        found = _together(found, more)
+        gain = np.concatenate([gain, _gain(columns, goal, more)])
+    for row in np.argsort(-gain):
+        yield columns.params(found, int(row))
 
 
-def _judged(columns: Columns, goal: Goal, points: Points) -> Candidates:
+def _gain(columns: Columns, goal: Goal, points: Points) -> _Floats:
     mean, sd = goal.model.predict(columns.features(points))
-    return Candidates(points, mean, sd, log_expected_improvement(mean, sd, goal.best))
-
-
-def _joined(one: Candidates, other: Candidates) -> Candidates:
-    pairs = ((one.mean, other.mean), (one.sd, other.sd), (one.log_gain, other.log_gain))
-    return Candidates(_together(one.points, other.points), *map(np.concatenate, pairs))
+    return log_expected_improvement(mean, sd, goal.best)
 
 
 def log_expected_improvement(mean: _Floats, sd: _Floats, best: float) -> _Floats:

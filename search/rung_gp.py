@@ -5,20 +5,13 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search.columns import Columns
-from search.expected_improvement import (
-    Candidates,
-    Goal,
-    candidates,
-    log_expected_improvement,
-)
+from search.expected_improvement import Goal, candidates
 from search.history import History, TrialRecord
-from search.outlook import ModelOutlook
 from search.proposals import Params, Proposal, Tried, draw_params, fresh, is_random
 from search.rung_learning import learn
 from search.rung_model import Hyperparameters, Results, RungModel
@@ -32,25 +25,8 @@ _GROWTH = 1.2  # of the reports, before hyperparameters are learned again
 _N_LEARN = 30  # trials of each rung to learn them from
 # Trials that a model is given: of each rung, and of those that failed or are under way.
 _N_BEST, _N_OTHERS, _N_FAILED, _N_UNDER_WAY = 15, 12, 8, 40
-_N_FULL = 1  # full runs, before which nobody knows what a rung says of them
-_N_WAITING = 8  # trials at each rung that may go on, and that the outlook is of
 _N_TOP = 5  # trials near which candidates are looked for
 _Score = tuple[int, int, float]  # place of a trial, rung, score
-
-
-@dataclass(frozen=True)
-class _Ahead:
-    """What a model says before a trial begins.
-
-    Attributes:
-        model: Of the results.
-        places: Of the trials that they are of.
-        candidates: For the trial.
-    """
-
-    model: RungModel
-    places: list[int]
-    candidates: Candidates
 
 
 class RungGp:
@@ -101,62 +77,29 @@ class RungGp:
         self._history = history
         self._rows: dict[int, _Floats] = {}  # place of a trial -> (features,)
         self._learned: tuple[int, Hyperparameters] | None = None  # from so many reports
-        self._last: tuple[tuple[int, ...], _Ahead | None] | None = None  # when it was, and that
 
     def propose(self, number: int, history: History) -> Proposal | None:
         """Return a proposal of the model, or a random one, that no trial had."""
-        self._read(history)
-        by_chance = is_random(self._seed, number, self._random_share)
-        ahead = None if by_chance else self._ahead(number, history)
-
-        def draw(attempt: int) -> tuple[Params, str]:
-            if ahead is not None and attempt == 0 and (new := self._untried(ahead)) is not None:
-                return new, "rung-gp"
-            seed = derive(self._seed, "rung-gp", number, attempt)
-            return draw_params(self._params, random.Random(seed)), "random"
-
-        return fresh(self._space, draw, self._tried)
-
-    def outlook(self, history: History) -> ModelOutlook | None:
-        """Return what may become of trials and of the next proposal, None while little is known.
-
-        That is, before so many trials have gone all the way that it is known what a rung says.
-        """
-        self._read(history)
-        unit, draw = self._rungs[-1], random.Random(0)
-        full = self._results.at(unit, _N_FULL, 0, draw)
-        ahead = self._ahead(len(history.trials), history) if len(full) == _N_FULL else None
-        if ahead is None:
-            return None
-        best, found = self._results.trials[full[0]].score_at(unit), ahead.candidates
-        log_new = -math.inf
-        if self._untried(ahead) is not None:
-            sd = np.hypot(found.sd, ahead.model.own_sd)  # a new trial has an e
-            log_new = float(log_expected_improvement(found.mean, sd, best).max())
-        known = {self._results.trials[p].number: p for p in ahead.places}
-        return ModelOutlook(ahead.model, self._features, known, best, log_new)
-
-    def _read(self, history: History) -> None:
         if history is not self._history:
             self._begin(history)
         self._tried.read(history)
         self._results.read(history)
+        by_chance = is_random(self._seed, number, self._random_share)
+        goal = None if by_chance else self._goal(number, history)
 
-    def _untried(self, ahead: _Ahead) -> Params | None:
-        found = ahead.candidates.best_first(self._columns)
-        return next((params for params in found if params not in self._tried), None)
+        def draw(attempt: int) -> tuple[Params, str]:
+            seed = derive(self._seed, "rung-gp", number, attempt)
+            if goal is not None and attempt == 0:
+                found = candidates(self._columns, goal, np.random.default_rng(seed))
+                new = next((params for params in found if params not in self._tried), None)
+                if new is not None:
+                    return new, "rung-gp"
+            return draw_params(self._params, random.Random(seed)), "random"
 
-    def _ahead(self, number: int, history: History) -> _Ahead | None:
-        """Return what a model says before the trial of this number begins.
+        return fresh(self._space, draw, self._tried)
 
-        Scheduler and searcher ask one after the other: nothing is computed twice.
-        """
-        moment = (number, len(history.imported), len(history.trials), len(history.changes))
-        if self._last is None or self._last[0] != moment:
-            self._last = moment, self._look_ahead(number, history)
-        return self._last[1]
-
-    def _look_ahead(self, number: int, history: History) -> _Ahead | None:
+    def _goal(self, number: int, history: History) -> Goal | None:
+        """Return the model of what is known, and the best of the trials that it is of."""
         known = self._hyperparameters(history)
         if known is None:
             return None
@@ -164,8 +107,6 @@ class RungGp:
         chosen = {
             place for unit in self._rungs for place in results.at(unit, _N_BEST, _N_OTHERS, draw)
         }
-        # They are who may be promoted, and few of them may be among the best of all.
-        chosen |= {place for unit in self._rungs for place in results.waiting(unit, _N_WAITING)}
         places = sorted(chosen)
         scores = [(p, k, s) for p in places for k, s in self._scores(results.trials[p])]
         if not scores:  # all have failed since
@@ -174,16 +115,13 @@ class RungGp:
         model = RungModel(self._as_results(scores), known)
         worth, _ = model.predict(self._features(places))
         top = [results.trials[places[k]].params for k in np.argsort(-worth)[:_N_TOP]]
-        best, believed = float(worth.max()), model
+        best = float(worth.max())
         under_way = some(results.under_way, _N_UNDER_WAY, draw)
         if under_way:
             features = self._features(under_way)
             best = max(best, float(model.predict(features)[0].max()))
-            believed = model.believe(features)
-        seed = derive(self._seed, "rung-gp", number, 0)
-        goal = Goal(believed, best, self._columns.points(top))
-        found = candidates(self._columns, goal, np.random.default_rng(seed))
-        return _Ahead(model, places, found)
+            model = model.believe(features)
+        return Goal(model, best, self._columns.points(top))
 
     def _hyperparameters(self, history: History) -> Hyperparameters | None:
         """Return what the reports say, but for the last fifth at most; None while there are few."""

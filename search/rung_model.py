@@ -83,11 +83,6 @@ class RungModel:
         self._factor = factor_of(covariance)
         self._means, self._weighted = solve(self._factor, at, scores)
 
-    @property
-    def own_sd(self) -> float:
-        """Standard deviation of e at the last rung, on the scale of the scores."""
-        return float(self._known.scale * np.sqrt(self._known.own[-1, -1]))
-
     def predict(self, features: _Floats) -> tuple[_Floats, _Floats]:
         """Return mean and standard deviation of what params are worth at the last rung, without e.
 
@@ -97,34 +92,14 @@ class RungModel:
         Returns:
             Two arrays (points,), on the scale of the scores.
         """
-        known, rungs = self._known, self._results.rungs
+        known, last = self._known, len(self._known.shared) - 1
         kernel = matern(distances(features, self._results.features, known.weights))
-        return self._predicted(kernel * known.shared[-1, rungs], known.shared[-1, -1])
-
-    def predict_trials(self, features: _Floats, trials: _Ints) -> tuple[_Floats, _Floats]:
-        """Return the same of trials that have results, with what is known of their e.
-
-        Args:
-            features: (points, features).
-            trials: (points,) as in the results.
-        """
-        known, rungs = self._known, self._results.rungs
-        kernel = matern(distances(features, self._results.features, known.weights))
-        cross = kernel * known.shared[-1, rungs]
-        cross += (trials[:, None] == self._results.trials) * known.own[-1, rungs]
-        return self._predicted(cross, known.shared[-1, -1] + known.own[-1, -1])
-
-    def _predicted(self, cross: _Floats, variance: float) -> tuple[_Floats, _Floats]:
-        """Return mean and standard deviation of what has these covariances with the scores.
-
-        Args:
-            cross: (points, scores).
-            variance: Before anything is known.
-        """
-        mean = self._means[-1] + cross @ self._weighted
+        cross = kernel * known.shared[last, self._results.rungs]  # (points, scores)
+        mean = self._means[last] + cross @ self._weighted
         explained = solve_triangular(self._factor, cross.T, lower=True, check_finite=False)
-        sd = np.sqrt(np.maximum(variance - (explained**2).sum(axis=0), 1e-10))
-        return self._known.middle + self._known.scale * mean, self._known.scale * sd
+        variance = known.shared[last, last] - (explained**2).sum(axis=0)
+        sd = np.sqrt(np.maximum(variance, 1e-10))
+        return known.middle + known.scale * mean, known.scale * sd
 
     def believe(self, features: _Floats) -> RungModel:
         """Return the model as if more trials had come out at the last rung as it predicts.

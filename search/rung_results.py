@@ -78,7 +78,6 @@ class RungResults:
         self.imported: list[int] = []
         self._filed: list[tuple[str, int]] = []  # place -> status and units when last filed
         self._results: dict[int, list[_Key]] = {unit: [] for unit in self._rungs}
-        self._waiting: dict[int, list[_Key]] = defaultdict(list)  # units -> paused trials
         self._behind: dict[int, list[int]] = defaultdict(list)  # units -> paused and stopped trials
         self.under_way: list[int] = []
         self.failed: list[int] = []
@@ -127,8 +126,6 @@ class RungResults:
             for unit, own in self._results.items()
             if unit <= units and trial.score_at(unit) > -math.inf
         ]
-        if status == "paused":
-            found.append((self._waiting[units], (-trial.score_at(units), place)))
         if status in ("paused", "stopped"):
             found.append((self._behind[units], place))
         elif status != "done":
@@ -146,10 +143,6 @@ class RungResults:
         """
         keys = self._results[unit]
         return [place for _, place in keys[:n_best] + some(keys[n_best:], n_others, draw)]
-
-    def waiting(self, unit: int, n: int) -> list[int]:
-        """Return the places of the best n trials that are paused after a unit, best first."""
-        return [place for _, place in self._waiting[unit][:n]]
 
     def known(self, min_results: int, draw: random.Random) -> Known | None:
         """Return what is known at the highest rung with enough results; None where there is none.

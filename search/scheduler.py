@@ -9,20 +9,15 @@ from __future__ import annotations
 import math
 import random
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Protocol
 
-import numpy as np
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
 from search.history import Action, History, TrialRecord
-from search.outlook import OutlookOf
 from search.plan import rungs
 
-_N_LOOKED_AT = 8  # trials that wait at a rung, and that a model is asked for
-_NEW_COST = 2  # of a new trial that goes all the way, with those begun in vain, in full runs
 _Key = tuple[float, int]  # minus the score, trial number: the smallest is the best
 
 
@@ -85,12 +80,6 @@ class PromotionASHA:
     A place that gets free goes to the best promotable trial of the highest rung, and to a new trial
     if there is none. A trial that would be promoted at once keeps its place.
 
-    Where the searcher has a model that knows what a rung says of the end, it chooses among those
-    that may be promoted: the one that is expected to improve most on the best full run, for a unit
-    that it still needs. They wait where a new trial is expected to improve more, for a unit of two
-    full runs: so much do those cost that are begun until one has gone all the way. When no new
-    trial can begin, all that may be promoted are.
-
     Source: Li et al. 2020 (arXiv:1810.05934), Algorithm 2, `get_job`. Deviations: brackets are
     drawn for each trial, with Hyperband's shares (Li et al. 2018, Algorithm 1); at the end the best
     paused trial is promoted until one has run to its full budget, which a search of few trials
@@ -104,21 +93,13 @@ class PromotionASHA:
         n_trials: Trials that the search will have.
         brackets: Number of brackets; the first rung of bracket b is at unit eta^b.
         seed: Of the draw of brackets.
-        outlook: What the searcher's model expects, if it has one.
     """
 
     def __init__(
-        self,
-        history: History,
-        units: int,
-        eta: int,
-        n_trials: int,
-        brackets: int,
-        seed: int,
-        outlook: OutlookOf = lambda history: None,
+        self, history: History, units: int, eta: int, n_trials: int, brackets: int, seed: int
     ) -> None:
         self._history, self._eta, self.n_trials = history, eta, n_trials
-        self._seed, self._units, self._outlook = seed, units, outlook
+        self._seed = seed
         levels = rungs(units, eta)[:-1]  # a full run is not compared any more
         self._rungs = [{unit: _Rung() for unit in levels[b:]} for b in range(brackets)]
         n_levels = len(levels)
@@ -155,9 +136,7 @@ class PromotionASHA:
         insort(rung.results, key)
         insort(rung.waiting, key)
         rank, among = rung.rank(key), len(rung.results)
-        best = None
-        if rank <= among // self._eta:  # else it costs a look at the model, and changes nothing
-            best = self._best_promotable(with_running=True)
+        best = self._best_promotable(with_running=True)
         if best is not None and best[2] == key:
             self._promote(rung, key)
             return Decision("continue", rank, among)
@@ -168,7 +147,7 @@ class PromotionASHA:
 
     def next_promotion(self, *, draining: bool) -> tuple[TrialRecord, int, Decision] | None:
         """Return the best promotable trial of the highest rung; take it as promoted."""
-        found = self._best_promotable(with_running=False, draining=draining)
+        found = self._best_promotable(with_running=False)
         if found is None and draining:
             found = self._last_resort()
         if found is None:
@@ -192,38 +171,20 @@ class PromotionASHA:
                     found.append(self._history.trials[rung.waiting.pop()[1]])
         return found
 
-    def _best_promotable(
-        self, *, with_running: bool, draining: bool = False
-    ) -> tuple[int, _Rung, _Key] | None:
-        """Return the trial to go on with, None where there is none or a new one promises more.
+    def _best_promotable(self, *, with_running: bool) -> tuple[int, _Rung, _Key] | None:
+        """Return the best trial of the highest rung that may go on.
 
         Args:
             with_running: Also those that were decided to pause and are still saving a checkpoint:
                 they hold a place, and must not get another.
-            draining: Nothing new will come.
         """
-        able = list(self._promotable(with_running))
-        may_begin = len(self._history.trials) < self.n_trials and self._history.limited is None
-        outlook = self._outlook(self._history) if able and may_begin and not draining else None
-        if outlook is None:
-            return able[0] if able else None
-        # What each is expected to gain, for a unit that it costs.
-        gains = outlook.log_gains([key[1] for _, _, key in able])
-        gains -= np.log([self._units - unit for unit, _, _ in able])
-        first = int(gains.argmax())
-        new = outlook.log_new - math.log(_NEW_COST * self._units)
-        return able[first] if gains[first] >= new else None
-
-    def _promotable(self, with_running: bool) -> Iterator[tuple[int, _Rung, _Key]]:
-        """Yield the best 1/eta that wait, those of the highest rung first; some of each rung."""
         for unit, rung in self._highest_first():
-            n_found = 0
             for key in rung.waiting:
-                if n_found == _N_LOOKED_AT or rung.rank(key) > len(rung.results) // self._eta:
+                if rung.rank(key) > len(rung.results) // self._eta:
                     break  # those behind it have less of a chance
                 if with_running or self._is_paused(key):
-                    n_found += 1
-                    yield unit, rung, key
+                    return unit, rung, key
+        return None
 
     def _is_paused(self, key: _Key) -> bool:
         return self._history.trials[key[1]].status == "paused"

@@ -20,17 +20,16 @@ class NoProposer:
         """Return None: the space has nothing more that is new."""
 
 
-def make_scheduler(plan: Plan, history: History, proposer: Proposer) -> Scheduler:
-    """Return the scheduler of a search, with what the history holds and the proposer expects."""
+def make_scheduler(plan: Plan, history: History) -> Scheduler:
+    """Return the scheduler of a search, with what the history holds."""
     options = plan.options
     if options.scheduler == "none":
         return RunAll()
     if options.scheduler == "asha":
         return StoppingASHA(history, options.units, options.eta)
-    shape = options.units, options.eta, plan.n_trials, options.brackets, options.seed
-    if isinstance(proposer, RungGp):
-        return PromotionASHA(history, *shape, proposer.outlook)
-    return PromotionASHA(history, *shape)
+    return PromotionASHA(
+        history, options.units, options.eta, plan.n_trials, options.brackets, options.seed
+    )
 
 
 def make_proposer(plan: Plan) -> Proposer:

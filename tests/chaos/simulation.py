@@ -156,11 +156,10 @@ def run(
 
 def make_dispatcher(plan: Plan, journal: Journal) -> Dispatcher:
     """Return the dispatcher that the driver would make."""
-    proposer = make_proposer(plan)
     return Dispatcher(
         journal,
-        make_scheduler(plan, journal.history, proposer),
-        proposer,
+        make_scheduler(plan, journal.history),
+        make_proposer(plan),
         plan.space,
         list(plan.points),
         plan.options.units,

@@ -188,8 +188,7 @@ class _Judge:
 
     def __init__(self, plan: Plan) -> None:
         self.history = History()
-        self._proposer = make_proposer(plan)
-        self._scheduler = make_scheduler(plan, self.history, self._proposer)
+        self._scheduler, self._proposer = make_scheduler(plan, self.history), make_proposer(plan)
         self._points, self._hopeless = plan.points, set[int]()
 
     def look(self, event: Event) -> tuple[dict[str, Any] | None, str]:

@@ -53,8 +53,7 @@ def test_the_first_candidate_promises_most_and_none_promises_as_much_as_it() -> 
     model = RungModel(results, learn(results, 1, columns.param_of, columns.is_choice))
     top = columns.points([trials[k] for k in np.argsort(-scores)[:3]])
     best = float(scores.max())
-    chosen = candidates(columns, Goal(model, best, top), np.random.default_rng(0))
-    found = list(chosen.best_first(columns))
+    found = list(candidates(columns, Goal(model, best, top), np.random.default_rng(0)))
     gain = log_expected_improvement(*model.predict(columns.features(columns.points(found))), best)
     assert (np.diff(gain) <= 1e-9).all()
     assert len({params_key(params) for params in found}) > 120

@@ -45,10 +45,9 @@ def suggestions(plan: Plan, n: int) -> list[tuple[dict[str, Value], RunConfig]]:
     """Return params and configurations of the first trials that a search hands out."""
     journal = Journal(History())
     journal.write("search", slots=n, **header(plan))
-    proposer, units = make_proposer(plan), plan.options.units
-    scheduler = make_scheduler(plan, journal.history, proposer)
+    scheduler, units = make_scheduler(plan, journal.history), plan.options.units
     points = list(plan.points)
-    dispatcher = Dispatcher(journal, scheduler, proposer, plan.space, points, units)
+    dispatcher = Dispatcher(journal, scheduler, make_proposer(plan), plan.space, points, units)
     legs = [dispatcher.next_leg(f"id{number}") for number in range(n)]
     return [(leg.trial.params, leg.trial.config) for leg in legs if leg is not None]
 

@@ -6,11 +6,9 @@ import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from search.history import History, Journal
 from search.proposals import Params, Proposal, RandomProposer, draw_params, params_key
@@ -234,62 +232,6 @@ def test_a_model_of_a_long_search_has_the_best() -> None:
             yield {LR: lr}, {1: is_good + 0.1 * draw.random()}, "paused"
 
     assert all(3e-3 < lr < 5e-3 for lr in lrs(history_of(trials()), 4))
-
-
-def climbing(n_done: int) -> History:
-    """Return trials whose score after one unit says how they end; of some it is known."""
-    draw, trials = random.Random(0), list[tuple[Params, Scores, str]]()
-    for number, lr in enumerate(rates(24)):
-        first = draw.random()
-        scores: Scores = {1: first} | ({9: first + 0.3} if number < n_done else {})
-        trials.append(({LR: lr}, scores, "done" if number < n_done else "paused"))
-    return history_of(trials)
-
-
-def test_the_outlook_is_better_for_trials_that_began_better() -> None:
-    history = climbing(6)
-    outlook = RungGp(LR_ONLY, 0, RUNGS).outlook(history)
-    assert outlook is not None
-    waiting = [trial for trial in history.trials.values() if trial.status == "paused"]
-    gains = outlook.log_gains([trial.number for trial in waiting])
-    known = np.isfinite(gains)
-    assert known.sum() > 12
-    scores = np.array([trial.score for trial in waiting])
-    assert stats.spearmanr(scores[known], gains[known]).statistic > 0.9
-    assert outlook.log_gains([99]) == -math.inf
-    assert math.isfinite(outlook.log_new)
-
-
-def test_there_is_no_outlook_before_one_went_all_the_way_and_a_model_knows_enough() -> None:
-    assert RungGp(LR_ONLY, 0, RUNGS).outlook(climbing(0)) is None
-    assert RungGp(LR_ONLY, 0, RUNGS).outlook(climbing(1)) is not None
-    assert RungGp(LR_ONLY, 0, RUNGS, min_results=25).outlook(climbing(1)) is None
-
-
-@settings(max_examples=5)
-@given(seed=SEEDS)
-def test_the_outlook_follows_from_the_history_and_changes_no_proposal(seed: int) -> None:
-    history = some_history("heads", 25, seed).history
-    asked, silent = (RungGp(SPACES["heads"], seed, RUNGS, min_results=3) for _ in range(2))
-    numbers = list(history.trials)
-    one, other = asked.outlook(history), RungGp(SPACES["heads"], seed, RUNGS, 3).outlook(history)
-    if one is not None:
-        assert other is not None
-        assert one.log_new == other.log_new
-        np.testing.assert_array_equal(one.log_gains(numbers), other.log_gains(numbers))
-    assert propose(asked, history) == propose(silent, history)
-
-
-def test_where_nothing_is_new_a_new_trial_promises_nothing() -> None:
-    space = replace(SMOKE, vary=("para.pair", "sts.pair"))
-    journal, proposer = Journal(History()), RungGp(space, 0, RUNGS, min_results=2)
-    for number in range(9):
-        assert (outlook := proposer.outlook(journal.history)) is None or outlook.log_new > -math.inf
-        suggest(journal, propose(proposer, journal.history).params)
-        report(journal, number, {1: 0.5, 9: number / 9})
-    outlook = proposer.outlook(journal.history)
-    assert outlook is not None
-    assert outlook.log_new == -math.inf
 
 
 def test_a_finite_space_ends() -> None:

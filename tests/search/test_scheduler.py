@@ -1,21 +1,15 @@
 from __future__ import annotations
 
 import itertools
-import math
 import random
 from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from search.history import History, TrialRecord
-from search.outlook import OutlookOf
 from search.plan import rungs
 from search.scheduler import Decision, PromotionASHA, RunAll, StoppingASHA
 
@@ -23,45 +17,16 @@ SEEDS = st.integers(0, 10**6)
 SHAPES = st.sampled_from([(4, 2, 1), (9, 3, 1), (9, 3, 2), (10, 3, 3), (8, 2, 3)])
 
 
-@dataclass
-class Expected:
-    """An outlook that is written by hand: log of the gain of the next proposal, and of trials."""
-
-    log_new: float = -math.inf
-    gains: dict[int, float] = field(default_factory=dict)
-
-    def log_gains(self, numbers: Sequence[int]) -> NDArray[np.float64]:
-        return np.array([self.gains.get(number, -math.inf) for number in numbers])
-
-
-def no_outlook(history: History) -> None:
-    """No model knows anything."""
-
-
-def any_outlook(history: History) -> Expected | None:
-    """Return one that follows from the history, and is of no use."""
-    draw = random.Random(str([trial.reports for trial in history.trials.values()]))
-    gains = {number: draw.gauss(0.0, 3.0) for number in history.trials if draw.random() < 0.9}
-    return Expected(draw.gauss(0.0, 3.0), gains) if draw.random() < 0.9 else None
-
-
 class Rungs:
     """Trials that go up the rungs of a scheduler, in a history that is written by hand."""
 
-    def __init__(
-        self,
-        n_trials: int,
-        units: int,
-        eta: int,
-        brackets: int = 1,
-        outlook: OutlookOf = no_outlook,
-    ) -> None:
-        self.history, self.outlook = History(), outlook
+    def __init__(self, n_trials: int, units: int, eta: int, brackets: int = 1) -> None:
+        self.history = History()
         self.shape = (units, eta, n_trials, brackets, 0)
         self.asha = self.rebuilt()
 
     def rebuilt(self) -> PromotionASHA:
-        return PromotionASHA(self.history, *self.shape, self.outlook)
+        return PromotionASHA(self.history, *self.shape)
 
     def add(self) -> TrialRecord:
         number = len(self.history.trials)
@@ -118,13 +83,12 @@ def advance(search: Rungs, draw: random.Random, p_nan: float = 0.05) -> None:
     search.close()
 
 
-@pytest.mark.parametrize("outlook", [no_outlook, any_outlook])
 @settings(max_examples=40)
 @given(seed=SEEDS, shape=SHAPES, n_trials=st.integers(1, 20))
 def test_made_anew_from_the_history_it_decides_as_the_one_that_lived_through_it(
-    outlook: OutlookOf, seed: int, shape: tuple[int, int, int], n_trials: int
+    seed: int, shape: tuple[int, int, int], n_trials: int
 ) -> None:
-    lived, reborn = (Rungs(n_trials, *shape, outlook) for _ in range(2))
+    lived, reborn = (Rungs(n_trials, *shape) for _ in range(2))
     draws = [random.Random(seed), random.Random(seed)]
     for _ in range(20 * n_trials):
         reborn.asha = reborn.rebuilt()
@@ -163,7 +127,7 @@ def test_nobody_is_hopeless_who_might_still_be_promoted(
 
     Scores mostly rise, so that many that were promoted are overtaken: more than 1/eta go on.
     """
-    search, draw = Rungs(n_trials, *shape, any_outlook), random.Random(seed)
+    search, draw = Rungs(n_trials, *shape), random.Random(seed)
     one_done(search)
     hopeless: set[int] = set()
     rising = draw.random()
@@ -234,68 +198,6 @@ def test_the_best_of_the_highest_rung_goes_first() -> None:
     assert search.asha.next_promotion(draining=False) == (trials[7], 2, Decision("continue", 1, 3))
     assert search.asha.next_promotion(draining=False) == (trials[8], 1, Decision("continue", 3, 9))
     assert search.asha.next_promotion(draining=False) is None
-
-
-def three_of_nine(outlook: OutlookOf, n_trials: int = 20) -> Rungs:
-    """Return a search in which trials 0, 1 and 2, the best first, may be promoted."""
-    search = Rungs(n_trials, 9, 3, outlook=outlook)
-    for score in (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1):
-        trial = search.add()
-        search.report(trial, 1, score)
-    return search
-
-
-def test_a_model_chooses_among_those_that_may_be_promoted() -> None:
-    search = three_of_nine(lambda history: Expected(gains={0: 1.0, 1: 3.0, 2: 2.0, 3: 9.0}))
-    found = [trial.number for trial in iter(search.promote, None)]
-    assert found == [1, 2, 0]
-    assert sorted(found) == [
-        trial.number for trial in iter(three_of_nine(no_outlook).promote, None)
-    ]
-
-
-def test_of_equal_promises_that_which_costs_less_goes_first() -> None:
-    search = three_of_nine(lambda history: Expected(gains=dict.fromkeys(range(10), 1.0)))
-    for score in (0.9, 0.8, 0.7):
-        trial = search.promote()
-        assert trial is not None
-        search.report(trial, 3, score)
-    search.report(search.add(), 1, 0.95)
-    paused = [t.number for t in search.history.trials.values() if t.status == "paused"]
-    assert {0, 9} <= set(paused)  # both may be promoted; six units are left of the one
-    promoted = search.promote()
-    assert promoted is not None
-    assert promoted.number == 0
-
-
-@pytest.mark.parametrize("log_gain", [math.log(8.01 / 18), math.log(7.99 / 18)])
-def test_they_wait_where_a_new_trial_promises_more_for_what_two_full_runs_cost(
-    log_gain: float,
-) -> None:
-    """Eight units are left of the one, eighteen are two full runs."""
-    search = three_of_nine(lambda history: Expected(0.0, {0: log_gain}))
-    promoted = search.promote()
-    assert (promoted is not None) == (log_gain > math.log(8 / 18))
-    newest = search.add()
-    best_ever = search.report(newest, 1, 1.0)
-    assert best_ever is not None
-    assert best_ever.action == "pause"  # it is not known to the model
-
-
-def test_they_do_not_wait_where_no_new_trial_can_begin() -> None:
-    hopeless = Expected(0.0, {})
-    for search in (
-        three_of_nine(lambda history: hopeless, 9),
-        three_of_nine(lambda history: hopeless),
-    ):
-        if search.shape[2] == 20:
-            assert search.promote() is None
-            search.history.limited = {"event": "limited"}
-        assert [trial.number for trial in iter(search.promote, None)] == [0, 1, 2]
-    search = three_of_nine(lambda history: hopeless)
-    promoted = search.promote(draining=True)
-    assert promoted is not None
-    assert promoted.number == 0
 
 
 def test_equal_scores_are_ranked_by_number() -> None:

@@ -84,16 +84,14 @@ def test_rows_are_all_there_is(plan_of: MakePlan) -> None:
 def test_each_scheduler_is_the_one_asked_for(
     with_options: MakePlan, name: str, kind: type[object]
 ) -> None:
-    assert type(make_scheduler(with_options(scheduler=name), History(), NoProposer())) is kind
+    assert type(make_scheduler(with_options(scheduler=name), History())) is kind
 
 
 def test_rungs_brackets_and_results_reach_the_scheduler(with_options: MakePlan) -> None:
     history = History()
-    scheduler = make_scheduler(
-        with_options(units=8, eta=2, brackets=3, seed=1), history, NoProposer()
-    )
+    scheduler = make_scheduler(with_options(units=8, eta=2, brackets=3, seed=1), history)
     assert {scheduler.bracket(number) for number in range(50)} == {0, 1, 2}
-    other = make_scheduler(with_options(units=8, eta=2, brackets=3, seed=2), history, NoProposer())
+    other = make_scheduler(with_options(units=8, eta=2, brackets=3, seed=2), history)
     numbers = range(50)
     assert [scheduler.bracket(n) for n in numbers] != [other.bracket(n) for n in numbers]
     trial = history.trials[0] = TrialRecord(0, {}, {}, 0.0, 0.0, bracket=1)
