@@ -88,12 +88,9 @@ class TuneScheduler(FIFOScheduler):
         """Return the oldest leg that waits for a place.
 
         Tune's own goes through all trials that ever were, at every event: at 10,000 trials that was
-        the largest part of what a trial cost. Where none is live, Tune goes through its list of
-        them all to see whether it is finished; what ended long ago is taken from it.
+        the largest part of what a trial cost.
         """
-        listed = tune_controller.get_trials()  # the list itself
-        if len(listed) > 2 * len(tune_controller.get_live_trials()) + _MOST_ENDED:
-            listed[:] = [trial for trial in listed if not trial.is_finished()]
+        _forget_ended(tune_controller)
         live = {trial.trial_id: trial for trial in tune_controller.get_live_trials()}
         legs = (live.get(id) for id in self._dispatcher.legs)
         return next((trial for trial in legs if trial and trial.status == Trial.PENDING), None)
@@ -113,6 +110,13 @@ class TuneScheduler(FIFOScheduler):
             trial.trial_id, result["unit"], metrics, result["failure"]
         )
         return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+
+
+def _forget_ended(tune_controller: Any) -> None:
+    """Take what ended from Tune's list of all trials, which it goes through where none is live."""
+    listed = tune_controller.get_trials()  # the list itself
+    if len(listed) > 2 * len(tune_controller.get_live_trials()) + _MOST_ENDED:
+        listed[:] = [trial for trial in listed if not trial.is_finished()]
 
 
 class TuneCallback(Callback):

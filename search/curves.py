@@ -104,7 +104,7 @@ def _record(event: Event) -> bytes:
     """Return an event as it stands in a file: length and content, each with a checksum.
 
     Source: TensorFlow's TFRecord. TensorBoard's own writer computes the checksum in Python, which
-    took a tenth of what a trial without work cost its driver.
+    took a twentieth of what a trial without work cost its driver.
     """
     data = _bytes(event)
     length = struct.pack("<Q", len(data))
