@@ -113,10 +113,19 @@ class TuneScheduler(FIFOScheduler):
 
 
 def _forget_ended(tune_controller: Any) -> None:
-    """Take what ended from Tune's list of all trials, which it goes through where none is live."""
+    """Take what ended from Tune's list of all trials, which it goes through where none is live.
+
+    And from the sets that keep each of them in memory: those of the states that a trial ends in,
+    and of the snapshot that Tune writes at the end whatever its period is, and that nobody reads;
+    it took 6 ms for each trial of the search. Their names are private, of the version we pin.
+    """
     listed = tune_controller.get_trials()  # the list itself
     if len(listed) > 2 * len(tune_controller.get_live_trials()) + _MOST_ENDED:
         listed[:] = [trial for trial in listed if not trial.is_finished()]
+        controller = tune_controller._tune_controller
+        controller._trials_to_cache.clear()
+        controller._stopped_trials.clear()
+        controller._failed_trials.clear()
 
 
 class TuneCallback(Callback):

@@ -119,8 +119,9 @@ class RungGp:
         under_way = some(results.under_way, _N_UNDER_WAY, draw)
         if under_way:
             features = self._features(under_way)
-            best = max(best, float(model.predict(features)[0].max()))
-            model = model.believe(features)
+            mean, _ = model.predict(features)
+            best = max(best, float(mean.max()))
+            model = model.believe(features, mean)
         return Goal(model, best, self._columns.points(top))
 
     def _hyperparameters(self, history: History) -> Hyperparameters | None:

@@ -128,7 +128,8 @@ class Posterior:
     def __call__(self, values: _Floats) -> tuple[float, _Floats]:
         """Return the value, and the gradient in the shape of `start`."""
         weights, level, own = self.parts(values)
-        squares = distances(self._x, self._x, weights)
+        scaled = self._x * np.sqrt(weights)
+        squares = distances(scaled, scaled)
         kernel = matern(squares)
         shared = level @ level.T
         factor = factor_of(covariance_of(kernel, self._at, self._same, shared, own @ own.T))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any, cast
 
 import optuna
@@ -40,7 +41,7 @@ class Space:
 
     def varies(self, name: str) -> bool:
         """Whether a search varies the hyperparameter with this dotted name."""
-        return any(fnmatchcase(name, pattern) for pattern in self.vary)
+        return _matches(name, self.vary)
 
     def suggest(self, trial: optuna.trial.BaseTrial) -> RunConfig:
         """Ask an Optuna trial for every hyperparameter that varies, and build the RunConfig."""
@@ -103,6 +104,11 @@ class Space:
     def __call__(self, trial: optuna.Trial) -> dict[str, Any]:
         """The form that Ray's OptunaSearch calls: the RunConfig goes along beside the params."""
         return {"run_config": self.suggest(trial).to_dict()}
+
+
+@cache  # a search asks the same names for every trial
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _contains(domain: Domain, value: Value) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
@@ -74,17 +75,32 @@ def rebuild(config: RunConfig, choose: Choose) -> RunConfig:
 
 def _rebuild(model: Component, path: str, choose: Choose) -> Component:
     values: dict[str, Any] = {}
-    for name, field in type(model).model_fields.items():
+    for name, domain, family in _fields(type(model)):
         here = f"{path}.{name}" if path else name
-        values[name] = _rebuild_field(field, getattr(model, name), here, choose)
+        values[name] = _rebuild_field(domain, family, getattr(model, name), here, choose)
     return type(model)(**values)
 
 
-def _rebuild_field(field: FieldInfo, value: Any, here: str, choose: Choose) -> Any:
-    domain = field_domain(field)
+@cache
+def _fields(
+    model: type[Component],
+) -> tuple[tuple[str, Domain | None, dict[str, type[Component]]], ...]:
+    """Return name, range and family of each field, looked up once for all trials."""
+    return tuple(
+        (name, field_domain(field), field_family(field))
+        for name, field in model.model_fields.items()
+    )
+
+
+def _rebuild_field(
+    domain: Domain | None,
+    family: dict[str, type[Component]],
+    value: Any,
+    here: str,
+    choose: Choose,
+) -> Any:
     if domain is not None:
         return choose(here, domain, value)
-    family = field_family(field)
     if family:
         kind = str(choose(here, Choice(tuple(sorted(family))), value.kind))
         chosen = value if kind == value.kind else family[kind]()

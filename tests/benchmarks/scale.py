@@ -36,7 +36,6 @@ from typing import Any
 sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import optuna
-import ray
 import tyro
 from rich.console import Console
 
@@ -195,7 +194,8 @@ def without_ray(plan: Plan, options: Options, meter: Meter, faults: stub.Faults)
 
 def with_ray(plan: Plan, meter: Meter, faults: stub.Faults) -> None:
     """Run the search as `search/run.py` does, up to its results."""
-    ray.cloudpickle.register_pickle_by_value(stub)  # type: ignore[no-untyped-call]
+    # Workers import it, as they do the project's own: Tune reads the class several times a trial.
+    os.environ["PYTHONPATH"] = sys.path[0]
     search.driver.MultitaskTrainable = type(  # type: ignore[attr-defined, assignment]
         "StubTrainable", (stub.StubTrainable,), {"faults": faults}
     )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import json
 import math
 import pickle
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.tune.execution.tune_controller import TrialRunnerWrapper, TuneController
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
@@ -24,6 +26,7 @@ from search.plan import Plan
 from trainable.ray_trainable import NUMBERS
 
 MakePlan = Callable[..., Plan]
+_KEPT_BY_TUNE = ("_trials_to_cache", "_stopped_trials", "_failed_trials")
 
 
 class Seen:
@@ -128,10 +131,22 @@ def test_tune_forgets_what_ended_long_ago_and_keeps_what_is_live(tuned: Tuned) -
     live = [trial for trial in listed if not trial.is_finished()]
     few, many = listed[:220], list(listed)
     for trials in (few, many):
-        controller = SimpleNamespace(get_live_trials=lambda: live, get_trials=lambda t=trials: t)
+        sets = {name: {trial.trial_id for trial in trials} for name in _KEPT_BY_TUNE}
+        controller = SimpleNamespace(
+            get_live_trials=lambda: live,
+            get_trials=lambda t=trials: t,
+            _tune_controller=SimpleNamespace(**sets),
+        )
         tuned.scheduler.choose_trial_to_run(controller)
+        assert all(bool(kept) == (trials is few) for kept in sets.values())
     assert few == listed[:220]  # not worth going through it
     assert many == live
+
+
+def test_tune_has_the_private_names_under_which_it_keeps_what_ended() -> None:
+    written = inspect.getsource(TuneController.__init__)
+    assert all(f"self.{name}: Set[Trial] = set()" in written for name in _KEPT_BY_TUNE)
+    assert TrialRunnerWrapper("a controller", None)._tune_controller == "a controller"
 
 
 def listed_trial(number: int, is_live: bool) -> Any:

@@ -143,7 +143,7 @@ def test_what_is_believed_changes_no_mean_and_leaves_less_to_learn(seed: int) ->
     results, known = some_results(draw, 20, 3, 4), some_known(draw, 3, 4)
     under_way, places = draw.random((3, 4)), draw.random((30, 4))
     before = RungModel(results, known)
-    after = before.believe(under_way)
+    after = before.believe(under_way, before.predict(under_way)[0])
     np.testing.assert_allclose(
         after.predict(places)[0], before.predict(places)[0], rtol=1e-6, atol=1e-6
     )
@@ -163,6 +163,7 @@ def test_no_scores_are_too_odd_to_learn_from(seed: int, scores: list[float], n_r
     x = draw.integers(0, 2, (n, 3)).astype(float)
     results = Results(x, draw.integers(0, n_rungs, n), np.arange(n), np.array(scores))
     known = learn(results, n_rungs, np.arange(3), np.zeros(3, dtype=bool))
-    mean, sd = RungModel(results, known).believe(x).predict(draw.random((5, 3)))
+    model = RungModel(results, known)
+    mean, sd = model.believe(x, model.predict(x)[0]).predict(draw.random((5, 3)))
     assert np.isfinite(mean).all()
     assert (sd > 0).all()
