@@ -74,9 +74,9 @@ def test_killed_drivers_leave_no_trace(new_search: NewSearch) -> None:
 
 
 def test_sigterm_ends_a_search_in_order(new_search: NewSearch) -> None:
-    search = new_search(seconds=0.3)
+    search = new_search(seconds=0.5)
     driver = search.start()
-    assert search.wait_for(driver, lambda: len(search.units) >= 8)
+    assert search.wait_for(driver, lambda: is_in_a_unit(search))
     driver.terminate()
     driver.join()
     assert driver.exitcode == 0, search.printed
@@ -90,11 +90,9 @@ def test_sigterm_ends_a_search_in_order(new_search: NewSearch) -> None:
 
 
 def test_a_killed_worker_costs_one_unit(new_search: NewSearch) -> None:
-    search = new_search(seconds=0.5)  # so long that the kill comes before the unit's end
+    search = new_search(seconds=0.5)
     driver = search.start()
-    assert search.wait_for(
-        driver, lambda: len(search.units) >= 8 and search.units[-1]["what"] == "begun"
-    )
+    assert search.wait_for(driver, lambda: is_in_a_unit(search))
     os.kill(search.units[-1]["pid"], signal.SIGKILL)
     driver.join()
     assert driver.exitcode == 0, search.printed
@@ -154,6 +152,12 @@ def test_a_node_with_another_project_ends_the_search_that_it_joins(
     assert f"{joined.node_id[:8]}): the project in {old} is not the driver's" in search.printed
     assert ": search/bridge.py" in search.printed
     assert list(search.results.glob(".preflight-*")) == []
+
+
+def is_in_a_unit(search: Search) -> bool:
+    """Whether trials have done something, and one has just begun a unit: it is not at a rung."""
+    done = search.units
+    return len(done) >= 8 and done[-1]["what"] == "begun"
 
 
 def slots(events: list[Event]) -> list[int]:
