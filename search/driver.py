@@ -38,7 +38,7 @@ from search.resume import changed_versions, check_resumable, header
 from search.searcher import make_proposer, make_scheduler
 from search.stock import STOCK_WARNING
 from search.storage import EVENTS
-from search.tune_log import quieten_tune
+from search.tune_log import NoTuneProgress, quieten_tune
 from search.versions import versions
 from search.waiting import wait_for_nodes
 from search.watchdog import Watchdog
@@ -247,7 +247,7 @@ def _tune(
         max_failures=0,  # the dispatcher hands a trial out again
         raise_on_failed_trial=False,
         checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1),
-        callbacks=[callback],
+        callbacks=[callback, NoTuneProgress()],
         trial_dirname_creator=lambda trial: f"trial_{trial.config['trial']:04d}_{trial.trial_id}",
         verbose=0,
     )

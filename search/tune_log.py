@@ -1,8 +1,12 @@
-"""What Ray Tune's log says that would mislead here: to Tune every leg is a trial of its own."""
+"""What Ray Tune says that would mislead here: to Tune every leg is a trial of its own."""
 
 from __future__ import annotations
 
 import logging
+from typing import Any
+
+from ray.tune.experiment import Trial
+from ray.tune.progress_reporter import TrialProgressCallback
 
 from trainable.ray_trainable import NodeLeaving
 
@@ -19,6 +23,18 @@ def is_worth_saying(record: logging.LogRecord) -> bool:
     if isinstance(error, NodeLeaving):
         return False
     return not str(record.msg).startswith("Trials did not complete")
+
+
+class NoTuneProgress(TrialProgressCallback):
+    """Takes the place of Tune's own, which at `verbose=0` prints nothing and keeps every trial."""
+
+    def log_result(self, trial: Trial, result: dict[str, Any], error: bool = False) -> None:
+        """Say nothing: `search.progress` does."""
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Likewise."""
 
 
 def quieten_tune() -> None:
