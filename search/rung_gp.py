@@ -113,13 +113,13 @@ class RungGp:
             return None
         scores += self._worst(some(results.failed, _N_FAILED, draw), scores)
         model = RungModel(self._as_results(scores), known)
-        worth, _ = model.predict(self._features(places))
+        worth = model.mean(self._features(places))
         top = [results.trials[places[k]].params for k in np.argsort(-worth)[:_N_TOP]]
         best = float(worth.max())
         under_way = some(results.under_way, _N_UNDER_WAY, draw)
         if under_way:
             features = self._features(under_way)
-            mean, _ = model.predict(features)
+            mean = model.mean(features)
             best = max(best, float(mean.max()))
             model = model.believe(features, mean)
         return Goal(model, best, self._columns.points(top))
@@ -181,8 +181,9 @@ class RungGp:
 
     def _as_results(self, scores: list[_Score]) -> Results:
         places, rungs, values = zip(*scores, strict=True)
-        features = self._features(places)
-        return Results(features, np.array(rungs), np.array(places), np.array(values))
+        each = sorted(set(places))
+        trials = np.searchsorted(each, places)
+        return Results(self._features(each), np.array(rungs), trials, np.array(values))
 
     def _features(self, places: Sequence[int]) -> _Floats:
         """Return the features of trials, (trials, features); of each they are made once."""

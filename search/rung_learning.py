@@ -101,6 +101,9 @@ class Posterior:
         is_choice: NDArray[np.bool_],
     ) -> None:
         self._x, self._scores, self._param_of = results.features, scores, param_of
+        self._squares = self._x**2  # (trials, features)
+        self._pairs = np.ix_(results.trials, results.trials)  # of the trials of two scores
+        self._of_trial = np.eye(len(self._x))[results.trials]  # (scores, trials)
         self._at = np.eye(n_rungs)[results.rungs]  # (scores, rungs)
         self._same = same_trial(results.trials)
         self._lower = np.tril_indices(n_rungs)
@@ -129,8 +132,8 @@ class Posterior:
         """Return the value, and the gradient in the shape of `start`."""
         weights, level, own = self.parts(values)
         scaled = self._x * np.sqrt(weights)
-        squares = distances(scaled, scaled)
-        kernel = matern(squares)
+        squares = distances(scaled, scaled)  # (trials, trials)
+        kernel = matern(squares)[self._pairs]  # (scores, scores)
         shared = level @ level.T
         factor = factor_of(covariance_of(kernel, self._at, self._same, shared, own @ own.T))
         means, weighted = solve(factor, self._at, self._scores)
@@ -143,10 +146,11 @@ class Posterior:
         )
         inverse = cho_solve((factor, True), np.eye(len(factor)), check_finite=False)
         by_cell = 0.5 * (inverse - np.outer(weighted, weighted))  # of the covariance's cells
-        by_distance = by_cell * (self._at @ shared @ self._at.T) * matern_slope(squares)
+        by_kernel = self._of_trial.T @ (by_cell * (self._at @ shared @ self._at.T)) @ self._of_trial
+        by_distance = by_kernel * matern_slope(squares)  # (trials, trials)
         by_weight = 2 * (
-            by_distance.sum(axis=1) @ self._x**2
-            - np.einsum("sf,sf->f", self._x, by_distance @ self._x)
+            by_distance.sum(axis=1) @ self._squares
+            - np.einsum("tf,tf->f", self._x, by_distance @ self._x)
         )
         n_params = self._ends[0]
         gradient = [np.bincount(self._param_of, by_weight * weights, n_params)]

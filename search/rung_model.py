@@ -35,9 +35,9 @@ class Results:
     """Scores of trials at rungs.
 
     Attributes:
-        features: (scores, features) of the trial.
+        features: (trials, features) of trials, each once.
         rungs: (scores,) 0 for the first, ...
-        trials: (scores,) which trial.
+        trials: (scores,) which of these trials.
         scores: (scores,) any numbers.
     """
 
@@ -78,9 +78,10 @@ class RungModel:
         self._results, self._known = results, known
         at = np.eye(len(known.shared))[results.rungs]  # (scores, rungs)
         scores = (results.scores - known.middle) / known.scale
-        self._scaled = results.features * np.sqrt(known.weights)
-        kernel = matern(distances(self._scaled, self._scaled))
-        covariance = covariance_of(kernel, at, same_trial(results.trials), known.shared, known.own)
+        self._scaled = results.features * np.sqrt(known.weights)  # (trials, features)
+        trials = results.trials
+        kernel = matern(distances(self._scaled, self._scaled))[np.ix_(trials, trials)]
+        covariance = covariance_of(kernel, at, same_trial(trials), known.shared, known.own)
         self._factor = factor_of(covariance)
         self._means, self._weighted = solve(self._factor, at, scores)
 
@@ -93,14 +94,25 @@ class RungModel:
         Returns:
             Two arrays (points,), on the scale of the scores.
         """
-        known, last = self._known, len(self._known.shared) - 1
-        kernel = matern(distances(features * np.sqrt(known.weights), self._scaled))
-        cross = kernel * known.shared[last, self._results.rungs]  # (points, scores)
-        mean = self._means[last] + cross @ self._weighted
+        cross = self._cross(features)
         explained = solve_triangular(self._factor, cross.T, lower=True, check_finite=False)
-        variance = known.shared[last, last] - (explained**2).sum(axis=0)
-        sd = np.sqrt(np.maximum(variance, 1e-10))
-        return known.middle + known.scale * mean, known.scale * sd
+        most = self._known.shared[-1, -1]  # of a variance
+        sd = np.sqrt(np.maximum(most - (explained**2).sum(axis=0), 1e-10))
+        return self._mean(cross), self._known.scale * sd
+
+    def mean(self, features: _Floats) -> _Floats:
+        """Return the mean alone, which takes half the time."""
+        return self._mean(self._cross(features))
+
+    def _cross(self, features: _Floats) -> _Floats:
+        """Return the covariance of points at the last rung with the scores: (points, scores)."""
+        known, results = self._known, self._results
+        kernel = matern(distances(features * np.sqrt(known.weights), self._scaled))
+        return np.asarray(kernel[:, results.trials] * known.shared[-1, results.rungs])
+
+    def _mean(self, cross: _Floats) -> _Floats:
+        known = self._known
+        return np.asarray(known.middle + known.scale * (self._means[-1] + cross @ self._weighted))
 
     def believe(self, features: _Floats, mean: _Floats) -> RungModel:
         """Return the model as if more trials had come out at the last rung as it predicts.
@@ -110,14 +122,14 @@ class RungModel:
 
         Args:
             features: (trials, features) of trials that are under way.
-            mean: (trials,) what `predict` says of them.
+            mean: (trials,) of them.
         """
         old, n = self._results, len(features)
         last = np.full(n, len(self._known.shared) - 1)
         more = Results(
             np.vstack([old.features, features]),
             np.concatenate([old.rungs, last]),
-            np.concatenate([old.trials, old.trials.max() + 1 + np.arange(n)]),
+            np.concatenate([old.trials, len(old.features) + np.arange(n)]),
             np.concatenate([old.scores, mean]),
         )
         return RungModel(more, self._known)
