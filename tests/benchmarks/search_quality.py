@@ -1,6 +1,6 @@
 """Which searcher and scheduler find the best configuration, on recorded and made-up curves.
 
-    python tests/benchmarks/search_quality.py [--replays 100] [--out FOLDER]
+    python tests/benchmarks/search_quality.py [--replays 100] [--budget 40] [--out FOLDER]
 
 Replays whole searches: the real searchers, schedulers and dispatcher, on learning curves that are
 known beforehand, with equal total budgets. A score is what a full run of the trial is worth that
@@ -77,6 +77,9 @@ class Options:
     families: tuple[str, ...] = ("crossing", "parallel", "recorded")
     """Which families."""
 
+    contestants: tuple[str, ...] = tuple(CONTESTANTS)
+    """Which of them; the default and the stock pairing are always there."""
+
     jobs: int = os.cpu_count() or 1
     """Replays at the same time."""
 
@@ -110,6 +113,8 @@ def main(options: Options) -> None:
     if options.record is not None:
         record(options.record)
         return
+    if unknown := set(options.contestants) - set(CONTESTANTS):
+        sys.exit(f"no contestant is called {min(unknown)!r}; there are {', '.join(CONTESTANTS)}")
     found: dict[str, Curves] = {}
     for name in options.families:
         if name == "recorded":
@@ -158,12 +163,11 @@ def _one(task: tuple[str, int, int]) -> Replay:
 
 
 def _replays(name: str, options: Options) -> Curves:
-    tasks = [
-        (c, s, options.budget * UNITS) for s, c in product(range(options.replays), CONTESTANTS)
-    ]
+    asked = [c for c in CONTESTANTS if c in (_DEFAULT, _STOCK, *options.contestants)]
+    tasks = [(c, s, options.budget * UNITS) for s, c in product(range(options.replays), asked)]
     with ProcessPoolExecutor(options.jobs, get_context("spawn"), _begin, (name,)) as pool:
         done = list(track(pool.map(_one, tasks), name, len(tasks), transient=True))
-    curves: dict[str, list[list[float]]] = {contestant: [] for contestant in CONTESTANTS}
+    curves: dict[str, list[list[float]]] = {contestant: [] for contestant in asked}
     for (contestant, *_), found in zip(tasks, done, strict=True):
         curves[contestant].append(found.final)
     return {contestant: np.array(rows) for contestant, rows in curves.items()}
