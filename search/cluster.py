@@ -14,7 +14,7 @@ from typing import Any
 import ray
 import yaml
 
-from search.access import NoToken, knock
+from search.access import MODE, NoToken, knock
 from search.local_ray import PRIVATE, is_private, start_local
 from search.options import SearchOptions
 from trainable.errors import InputError
@@ -54,12 +54,14 @@ def connect(address: str | None) -> str:
     note = ""
     if named != "local":
         try:
-            knock(named or "auto")
+            is_open = knock(named or "auto")
             ray.init(address=named or "auto", log_to_driver=False, logging_level=logging.ERROR)
             shared = ray.cluster_resources()  # type: ignore[no-untyped-call]
             if named or PRIVATE not in shared:
                 return f"the cluster at {ray.get_runtime_context().gcs_address}"
             ray.shutdown()
+            if is_open:  # what starts here is not
+                del os.environ[MODE]
         except ConnectionError as error:
             if named:
                 raise InputError(

@@ -39,6 +39,24 @@ except InputError as error:
     sys.exit(2)
 """
 
+# As a driver that finds a cluster on its machine; others may run here, so it is told which.
+FINDER = """
+import sys
+import time
+import ray
+from search import access
+access._listening = lambda address: sys.argv[1]
+is_open = access.knock("auto")
+ray.init(address=sys.argv[1], log_to_driver=False)
+@ray.remote(num_cpus=0)
+class Actor:
+    def answer(self):
+        return 1
+actor = Actor.remote()
+time.sleep(5)  # an orphan is ended after a moment
+print(is_open, ray.get(actor.answer.remote()))
+"""
+
 
 def environment(home: Path, **variables: str) -> dict[str, str]:
     """Return the environment of a user with an own home, and nothing of Ray but these variables."""
@@ -73,6 +91,7 @@ def start(folder: Path, repository: Path, *command: str, **variables: str) -> su
         [sys.executable, *command],
         env=environment(folder, **variables),
         cwd=repository,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -119,6 +138,21 @@ def test_every_port_asks_for_the_token(served: tuple[str, int]) -> None:
         assert answers(at) in ({"UNAUTHENTICATED"}, {"401"}), at
         assert answers(at, WRONG) in ({"UNAUTHENTICATED"}, {"403"}), at
         assert answers(at, RIGHT) & {"OK", "200", "500"}, at
+
+
+@pytest.mark.slow
+def test_a_cluster_that_asks_for_none_is_shown_no_token(repository: Path, tmp_path: Path) -> None:
+    """Though this user has one, from a local search."""
+    token = tmp_path / ".ray" / "auth_token"
+    token.parent.mkdir()
+    token.write_text(RIGHT)
+    with start(tmp_path, repository, "-c", SERVER, RAY_AUTH_MODE="disabled") as server:
+        assert server.stdout is not None
+        address = server.stdout.readline().strip()
+        client = start(tmp_path, repository, "-c", FINDER, address)
+        said, error = client.communicate()
+        server.communicate()
+    assert (said, client.returncode) == ("True 1\n", 0), error
 
 
 def test_where_nobody_answers_it_is_said_at_once() -> None:
