@@ -51,7 +51,7 @@ def connect(address: str | None) -> str:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     logging.getLogger("ray").setLevel(logging.ERROR)
     named = address or os.environ.get("RAY_ADDRESS")
-    note = ""
+    note, is_open = "", False
     if named != "local":
         try:
             is_open = knock(named or "auto")
@@ -60,8 +60,6 @@ def connect(address: str | None) -> str:
             if named or PRIVATE not in shared:
                 return f"the cluster at {ray.get_runtime_context().gcs_address}"
             ray.shutdown()
-            if is_open:  # what starts here is not
-                del os.environ[MODE]
         except ConnectionError as error:
             if named:
                 raise InputError(
@@ -74,6 +72,8 @@ def connect(address: str | None) -> str:
                     f"the Ray cluster at {named!r} asks for a token: {error}"
                 ) from error
             note = f" (a cluster that runs here asks for a token: {error})"
+    if is_open:  # what starts here is not
+        del os.environ[MODE]
     start_local()
     return f"a local Ray on this machine{note}"
 

@@ -101,7 +101,7 @@ class RungModel:
         return self._mean(cross), self._known.scale * sd
 
     def mean(self, features: _Floats) -> _Floats:
-        """Return the mean alone, which takes half the time."""
+        """Return the mean alone, which needs no solving."""
         return self._mean(self._cross(features))
 
     def _cross(self, features: _Floats) -> _Floats:
@@ -122,7 +122,7 @@ class RungModel:
 
         Args:
             features: (trials, features) of trials that are under way.
-            mean: (trials,) of them.
+            mean: (trials,) what `mean` says of them.
         """
         old, n = self._results, len(features)
         last = np.full(n, len(self._known.shared) - 1)

@@ -177,6 +177,20 @@ def test_a_strangers_cluster_on_this_machine_is_left_alone(monkeypatch: pytest.M
     monkeypatch.setattr(cluster, "start_local", lambda: None)
     found = cluster.connect(None)
     assert found.startswith("a local Ray on this machine (a cluster that runs here asks for a tok")
+
+    def open_and_gone(address: str) -> bool:
+        os.environ["RAY_AUTH_MODE"] = "disabled"
+        return True
+
+    def gone(**options: object) -> None:
+        raise ConnectionError("it ended")
+
+    monkeypatch.setenv("RAY_AUTH_MODE", "of the user")  # is put back at the end
+    monkeypatch.setattr(cluster, "knock", open_and_gone)
+    monkeypatch.setattr(cluster.ray, "init", gone)
+    assert cluster.connect(None) == "a local Ray on this machine"
+    assert "RAY_AUTH_MODE" not in os.environ  # it asks for a token
+    monkeypatch.setattr(cluster, "knock", refuse)
     monkeypatch.setenv("RAY_ADDRESS", "auto")
     with pytest.raises(InputError, match="'auto' asks for a token: export RAY_AUTH_MODE=token"):
         cluster.connect(None)
