@@ -15,7 +15,7 @@ from ray._private.services import canonicalize_bootstrap_address
 from ray._raylet import GcsClient  # type: ignore[attr-defined]
 from ray.exceptions import AuthenticationError, RpcError
 
-_SECONDS = 5.0  # for a machine to accept a connection
+_SECONDS = 5.0  # for a machine to accept a connection, and for a cluster to answer
 MODE = tokens.AUTH_MODE_ENV_VAR
 _CALL = "/ray.rpc.NodeInfoGcsService/GetClusterId"
 

@@ -181,9 +181,8 @@ class RungGp:
 
     def _as_results(self, scores: list[_Score]) -> Results:
         places, rungs, values = zip(*scores, strict=True)
-        each = sorted(set(places))
-        trials = np.searchsorted(each, places)
-        return Results(self._features(each), np.array(rungs), trials, np.array(values))
+        each, trials = np.unique(places, return_inverse=True)
+        return Results(self._features(each.tolist()), np.array(rungs), trials, np.array(values))
 
     def _features(self, places: Sequence[int]) -> _Floats:
         """Return the features of trials, (trials, features); of each they are made once."""

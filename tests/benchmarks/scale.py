@@ -194,8 +194,6 @@ def without_ray(plan: Plan, options: Options, meter: Meter, faults: stub.Faults)
 
 def with_ray(plan: Plan, meter: Meter, faults: stub.Faults) -> None:
     """Run the search as `search/run.py` does, up to its results."""
-    # Workers import it, as they do the project's own: Tune reads the class several times a trial.
-    os.environ["PYTHONPATH"] = sys.path[0]
     search.driver.MultitaskTrainable = type(  # type: ignore[attr-defined, assignment]
         "StubTrainable", (stub.StubTrainable,), {"faults": faults}
     )

@@ -74,7 +74,7 @@ def test_killed_drivers_leave_no_trace(new_search: NewSearch) -> None:
 
 
 def test_sigterm_ends_a_search_in_order(new_search: NewSearch) -> None:
-    search = new_search(seconds=0.5)
+    search = new_search(seconds=0.5)  # so long that the signal comes before the unit's end
     driver = search.start()
     assert search.wait_for(driver, lambda: is_in_a_unit(search))
     driver.terminate()
@@ -90,7 +90,7 @@ def test_sigterm_ends_a_search_in_order(new_search: NewSearch) -> None:
 
 
 def test_a_killed_worker_costs_one_unit(new_search: NewSearch) -> None:
-    search = new_search(seconds=0.5)
+    search = new_search(seconds=0.5)  # so long that the signal comes before the unit's end
     driver = search.start()
     assert search.wait_for(driver, lambda: is_in_a_unit(search))
     os.kill(search.units[-1]["pid"], signal.SIGKILL)

@@ -85,13 +85,18 @@ def test_with_several_it_is_a_normal_distribution_given_the_scores(seed: int, n_
         r = math.sqrt(5 * float(known.weights @ (a[0] - b[0]) ** 2))
         kernel = (1 + r + r**2 / 3) * math.exp(-r)
         own = known.own[a[1], b[1]] if a[2] == b[2] >= 0 else 0.0
-        return float(known.shared[a[1], b[1]] * kernel + own + 100.0 * (a[1] == b[1]))
+        return float(known.shared[a[1], b[1]] * kernel + own)
 
     joint = np.array([[covariance(a, b) for b in cells] for a in cells])
-    seen = joint[:-1, :-1] + 1e-3 * np.eye(len(cells) - 1)
-    expected = joint[-1, :-1] @ np.linalg.solve(seen, (results.scores - 0.3) / 2.0)
-    mean, _ = RungModel(results, known).predict(place[None])
+    noise = 1e-3 * np.eye(len(cells) - 1)
+    means = np.array([[100.0 * (a[1] == b[1]) for b in cells] for a in cells])
+    seen = (joint + means)[:-1, :-1] + noise
+    expected = (joint + means)[-1, :-1] @ np.linalg.solve(seen, (results.scores - 0.3) / 2.0)
+    mean, sd = RungModel(results, known).predict(place[None])
     assert mean[0] == pytest.approx(0.3 + 2.0 * expected, rel=1e-4, abs=1e-5)
+    # The deviation is that of a process whose means are known.
+    explained = joint[-1, :-1] @ np.linalg.solve(joint[:-1, :-1] + noise, joint[-1, :-1])
+    assert sd[0] == pytest.approx(2.0 * math.sqrt(joint[-1, -1] - explained), rel=1e-3, abs=1e-4)
 
 
 def curves(
