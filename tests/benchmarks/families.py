@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import stats
 from sklearn.ensemble import RandomForestRegressor
 
 from spaces.catalogue import base_config, make_space
@@ -34,7 +35,8 @@ class Curve(NamedTuple):
     Attributes:
         scores: After units 1 to 9, as a search sees them.
         worth: After a full run, by what no search sees, so that luck in the scores earns nothing.
-            Made-up curves: without their noise. Recorded ones: on the split *confirm*.
+            Made-up curves: without their noise. Recorded ones: of another run, with another seed,
+            on the split *confirm*, as when the best configuration of a search is trained again.
     """
 
     scores: list[float]
@@ -87,7 +89,7 @@ def _space(name: str) -> Space:
 
 
 def read_recorded(path: Path = RECORDED) -> list[dict[str, Any]]:
-    """Return the recorded trials: `params`, `scores` after each unit, and `worth`."""
+    """Return `params` of the recorded trials, and `scores` and `worth` of two `runs` of each."""
     with gzip.open(path, "rt", encoding="utf-8") as file:
         return [json.loads(line) for line in file]
 
@@ -132,41 +134,46 @@ class Surrogate:
     """Curves of params that were never run, from those that were.
 
     A random forest gives the mean curve. What it does not explain is added: the out-of-bag residual
-    of one recorded trial, which a hash of the params chooses, as a whole curve. So curves cross and
-    scatter as much as the recorded ones do, and the same params always have the same curve.
+    of a run of one recorded trial, which a hash of the params chooses, as a whole curve; to what it
+    is worth, that of the trial's other run. So curves cross and scatter as much as the recorded
+    ones do, luck is lost when the winner is trained again and the rest is not, and the same params
+    always have the same curve.
 
     Args:
         space: Of the recorded trials.
         trials: Of `read_recorded`.
 
     Attributes:
-        explained: Rank correlation of out-of-bag predictions with scores, after each unit; the last
-            one is that of `worth`.
+        explained: Rank correlation of out-of-bag predictions with the means of both runs, after
+            each unit; the last one is that of `worth`.
+        residuals: (n_trials, 2, UNITS + 1) what each run differs by from the predictions.
     """
 
     def __init__(self, space: Space, trials: list[dict[str, Any]]) -> None:
         self._params = space.params()
         inputs = np.array([self._features(trial["params"]) for trial in trials])
-        scores = np.array([[*trial["scores"], trial["worth"]] for trial in trials])
+        runs = np.array([[[*r["scores"], r["worth"]] for r in trial["runs"]] for trial in trials])
+        scores = runs.mean(axis=1)  # (n_trials, UNITS + 1)
         forest = RandomForestRegressor(
             100, min_samples_leaf=2, max_features=0.5, oob_score=True, random_state=0, n_jobs=1
         ).fit(inputs, scores)
         # The forest's own `predict` takes many times as long for a single row.
         self._trees = [tree.tree_ for tree in forest.estimators_]
         predicted = forest.oob_prediction_
-        self._residuals = scores - predicted
-        ranks = [np.argsort(np.argsort(each, axis=0), axis=0) for each in (predicted, scores)]
+        self.residuals = runs - predicted[:, None]
         self.explained = [
-            float(np.corrcoef(ranks[0][:, k], ranks[1][:, k])[0, 1]) for k in range(UNITS + 1)
+            float(stats.spearmanr(predicted[:, k], scores[:, k]).statistic)
+            for k in range(UNITS + 1)
         ]
 
     def curve(self, params: Params) -> Curve:
         """Return the curve of a configuration."""
         row = np.array([self._features(params)], dtype=np.float32)
-        mean = np.mean([tree.predict(row).ravel() for tree in self._trees], axis=0)
-        chosen = _generator("residual", params).randrange(len(self._residuals))
-        *found, worth = (float(value) for value in mean + self._residuals[chosen])
-        return Curve(found, worth)
+        *means, mean = np.mean([tree.predict(row).ravel() for tree in self._trees], axis=0)
+        draw = _generator("residual", params)
+        residuals, seen = self.residuals[draw.randrange(len(self.residuals))], draw.randrange(2)
+        found = [float(value) for value in means + residuals[seen, :-1]]
+        return Curve(found, float(mean + residuals[1 - seen, -1]))
 
     def _features(self, params: Params) -> list[float]:
         """Return a number for each range, -1 where it does not exist, and for each choice."""

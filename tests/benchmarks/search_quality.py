@@ -9,8 +9,8 @@ earns nothing. The curves are those of three families (see families.py):
 
     crossing   made up: the faster a curve rises, the lower it ends
     parallel   made up: the order at the first rung is that at the end
-    recorded   160 random configurations of the space `full`, run to the end on real data, and a
-               forest between them for configurations that were not run
+    recorded   random configurations of the space `full`, each run to the end twice on real data
+               (record.py), and a forest between them for configurations that were not run
 
 The same seed gives all contestants the same problem, so differences are paired. Intervals are 95 %
 of Student's t over replays; `worse` is a one-sided test at 5 %, Holm's correction over contestants.
@@ -19,19 +19,10 @@ may be worse than any other (one-sided 95 %, Bonferroni's correction). On record
 replays share one landscape: intervals are over searches, not over problems. The stock pairing has
 Optuna's best settings for conditional params (`group`), which Ray's default leaves off; `stepwise`
 moves the choices only.
-
-With --record runs/recorded/events.jsonl it makes the table of recorded curves instead. That of the
-project is of MiniLM cut to its first layer, so that a run costs half a core-minute, on the course's
-data with dev files cut to 400 rows:
-
-    python search/run.py --data cs224n --data-dir DIR --encoder MINILM1 --space full --units 9 \\
-        --budget 51000 --trials 160 --searcher random --scheduler none --seed 0 --name recorded
 """
 
 from __future__ import annotations
 
-import gzip
-import json
 import os
 import sys
 import tempfile
@@ -51,11 +42,9 @@ from matplotlib.figure import Figure
 from rich.progress import track
 from scipy import stats
 
-from search.events import read_events
 from search.figures import save
-from search.history import History
 from search.plan import Plan
-from tests.benchmarks.families import RECORDED, UNITS, Family, Surrogate, family, read_recorded
+from tests.benchmarks.families import UNITS, Family, Surrogate, family, read_recorded
 from tests.benchmarks.replay import CONTESTANTS, Replay, any_plan, replay
 from trainable.files import write_json
 
@@ -86,39 +75,15 @@ class Options:
     out: Path | None = None
     """Where to write a picture (curves.png) and the figures (quality.json)."""
 
-    record: Path | None = None
-    """Event log to make the table of recorded curves from; nothing is replayed then."""
-
-
-def record(log: Path) -> None:
-    """Write params and scores of every trial that ran to the end."""
-    trials = History(read_events(log)).trials.values()
-    rows = [
-        {
-            "params": t.params,
-            "scores": [round(t.score_at(unit), 5) for unit in range(1, UNITS + 1)],
-            "worth": round(t.last["confirm_score"], 5),
-        }
-        for t in trials
-        if t.status == "done"
-    ]
-    failed = sum(trial.status == "failed" for trial in trials)
-    with gzip.GzipFile(RECORDED, "wb", mtime=0) as file:
-        file.write("".join(json.dumps(row) + "\n" for row in rows).encode())
-    print(f"{len(rows)} curves to {RECORDED}; {failed} trials failed and are not there")
-
 
 def main(options: Options) -> None:
     """Replay, print the tables, and write the picture."""
-    if options.record is not None:
-        record(options.record)
-        return
     if unknown := set(options.contestants) - set(CONTESTANTS):
         sys.exit(f"no contestant is called {min(unknown)!r}; there are {', '.join(CONTESTANTS)}")
     found: dict[str, Curves] = {}
     for name in options.families:
         if name == "recorded":
-            _print_surrogate()
+            print(about_recorded(read_recorded()))
         found[name] = curves = _replays(name, options)
         print(
             f"\n{name}: {options.replays} replays, each of the budget of {options.budget} full runs"
@@ -131,16 +96,21 @@ def main(options: Options) -> None:
         write_json(options.out / "quality.json", {n: _means(c) for n, c in found.items()})
 
 
-def _print_surrogate() -> None:
-    trials = read_recorded()
-    explained = Surrogate(family("recorded").space, trials).explained
-    first, last = explained[0], explained[-1]
-    scores = np.array([trial["scores"] for trial in trials])
-    kept = stats.spearmanr(scores[:, 0], scores[:, -1]).statistic
-    print(
-        f"{len(trials)} recorded curves; rank correlation of the first unit with the last "
-        f"{kept:.2f}; of the forest's out-of-bag predictions with the scores {first:.2f} (first "
-        f"unit) and {last:.2f} (last)"
+def about_recorded(trials: list[dict[str, Any]]) -> str:
+    """Return how alike recorded curves are, and how much of them can be learnt."""
+    surrogate = Surrogate(family("recorded").space, trials)
+    scores = np.array([[run["scores"] for run in trial["runs"]] for trial in trials])
+    kept = stats.spearmanr(scores[..., 0].ravel(), scores[..., -1].ravel()).statistic
+    twice = stats.spearmanr(scores[:, 0, -1], scores[:, 1, -1]).statistic
+    luck = float(np.std(scores[:, 0, -1] - scores[:, 1, -1]) / np.sqrt(2))
+    first, last = surrogate.explained[0], surrogate.explained[UNITS - 1]
+    return (
+        f"{len(trials)} recorded configurations. Rank correlations: {kept:.2f} of the first unit "
+        f"with the last, {twice:.2f} of the last of one run with that of the other, {first:.2f} "
+        f"(first unit) and {last:.2f} (last) of the forest's out-of-bag predictions with the means "
+        f"of two runs. Standard deviation of the last score: {scores[..., -1].std():.3f}; over "
+        f"seeds of one configuration {luck:.3f}; left by the forest "
+        f"{surrogate.residuals[..., UNITS - 1].std():.3f}"
     )
 
 

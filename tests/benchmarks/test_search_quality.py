@@ -3,19 +3,14 @@ from __future__ import annotations
 import json
 import random
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from search.events import VERSION, EventLog
-from search.history import History, Journal
 from search.plan import Plan
 from search.proposals import draw_params
-from search.storage import EVENTS
-from tests.benchmarks import search_quality
 from tests.benchmarks.families import UNITS, Family, Surrogate, family, read_recorded, scaled
 from tests.benchmarks.replay import CONTESTANTS, any_plan, replay
 from tests.benchmarks.search_quality import budget_share, holm, verdicts
@@ -74,14 +69,47 @@ def test_a_search_spends_its_budget_and_no_more(
 def test_a_forest_finds_what_matters_and_repeats_itself() -> None:
     own = family("parallel")
     curve_of = own.problem(0)
-    trials = [{"params": params, **curve_of(params)._asdict()} for params in drawn(own, 150)]
+    trials = [
+        {"params": params, "runs": [curve_of(params)._asdict()] * 2} for params in drawn(own, 150)
+    ]
     surrogate = Surrogate(own.space, trials)
     assert len(surrogate.explained) == UNITS + 1
     assert min(surrogate.explained) > 0.6
     params = draw_params(own.space.params(), random.Random(1))
     assert surrogate.curve(params) == surrogate.curve(dict(params))
-    shuffled = [{**s, "params": t["params"]} for t, s in zip(trials, trials[7:] + trials[:7])]  # noqa: B905
+    others = [trial["runs"] for trial in (*trials[7:], *trials[:7])]
+    shuffled = [{**trial, "runs": runs} for trial, runs in zip(trials, others, strict=True)]
     assert max(Surrogate(own.space, shuffled).explained) < 0.4
+
+
+def test_luck_of_the_run_that_a_search_sees_is_not_in_what_it_is_worth() -> None:
+    own, draw = family("parallel"), random.Random(2)
+    curve_of = own.problem(0)
+
+    def trials(luck: int) -> list[dict[str, Any]]:
+        found = []
+        for params in drawn(own, 40):
+            # On a grid, so that the mean of both runs is the same to the last bit.
+            scores = [round(score * 1024) / 1024 for score in curve_of(params).scores]
+            shift = luck * draw.randint(1, 64) / 1024
+            runs = [
+                {"scores": [score + by for score in scores], "worth": scores[-1] + by}
+                for by in (shift, -shift)
+            ]
+            found.append({"params": params, "runs": runs})
+        return found
+
+    sure, lucky = Surrogate(own.space, trials(luck=0)), Surrogate(own.space, trials(luck=1))
+    signs = set()
+    for _ in range(20):
+        params = draw_params(own.space.params(), draw)
+        one, other = sure.curve(params), lucky.curve(params)
+        shifts = np.subtract(other.scores, one.scores)
+        assert np.allclose(shifts, shifts[0])
+        assert 1 / 1024 - 1e-9 <= abs(shifts[0]) <= 64 / 1024 + 1e-9
+        assert other.worth - one.worth == pytest.approx(-shifts[0])
+        signs.add(shifts[0] > 0)
+    assert signs == {False, True}
 
 
 def test_holm_as_in_the_textbook() -> None:
@@ -106,28 +134,6 @@ def test_verdicts_name_what_is_better_and_bound_what_may_be() -> None:
     assert "by more than 0.0500" in verdicts(better)
 
 
-def test_a_recording_holds_full_runs_and_what_they_are_worth(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log = EventLog(tmp_path / EVENTS)
-    journal = Journal(History(), log)
-    journal.write("search", version=VERSION, units=UNITS, n_trials=2)
-    for number in (0, 1):
-        begun = {"params": {"a": number}, "run_config": {}, "bracket": 0, "origin": "random"}
-        journal.write("suggested", trial=number, **begun)
-        for unit in range(1, UNITS + 1):
-            metrics = {"score": unit / 10, "confirm_score": 0.4}
-            journal.write("reported", trial=number, unit=unit, metrics=metrics, failure="")
-    journal.write("ended", trial=0, status="done", error=None)
-    journal.write("ended", trial=1, status="failed", error="no memory")
-    log.close()
-    monkeypatch.setattr(search_quality, "RECORDED", tmp_path / "curves.jsonl.gz")
-    search_quality.record(tmp_path / EVENTS)
-    (found,) = read_recorded(tmp_path / "curves.jsonl.gz")
-    scores = [unit / 10 for unit in range(1, UNITS + 1)]
-    assert found == {"params": {"a": 0}, "scores": scores, "worth": 0.4}
-
-
 @pytest.mark.slow
 def test_what_is_recorded_is_of_the_space_and_can_be_learnt_from() -> None:
     own, trials = family("recorded"), read_recorded()
@@ -143,6 +149,9 @@ def test_what_is_recorded_is_of_the_space_and_can_be_learnt_from() -> None:
                 else domain.low <= value <= domain.high
             )
             assert in_range, f"{name}: {value}"
-        assert len(trial["scores"]) == UNITS
-        assert all(-1 / 3 <= score <= 1 for score in (*trial["scores"], trial["worth"]))
+        for run in trial["runs"]:
+            assert len(run["scores"]) == UNITS
+            assert all(-1 / 3 <= score <= 1 for score in (*run["scores"], run["worth"]))
+        one, other = trial["runs"]
+        assert one != other
     assert min(Surrogate(own.space, trials).explained) > 0.4
