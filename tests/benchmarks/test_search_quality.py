@@ -152,6 +152,7 @@ def test_what_is_recorded_is_of_the_space_and_can_be_learnt_from() -> None:
         for run in trial["runs"]:
             assert len(run["scores"]) == UNITS
             assert all(-1 / 3 <= score <= 1 for score in (*run["scores"], run["worth"]))
-        one, other = trial["runs"]
-        assert one != other
+    # One that always says the same may do so with any seed.
+    alike = [trial for trial in trials if trial["runs"][0] == trial["runs"][1]]
+    assert len(alike) < 0.05 * len(trials)
     assert min(Surrogate(own.space, trials).explained) > 0.4
