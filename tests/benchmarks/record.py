@@ -39,7 +39,7 @@ import tyro
 from search.events import read_events
 from search.history import History, TrialRecord
 from tests.benchmarks.families import RECORDED
-from trainable.files import write_json
+from trainable.files import write_bytes, write_json
 from trainable.loop import Run, RunFailed
 from trainable.run_config import RunConfig
 from trainable.workbench import Workbench, open_workbench
@@ -101,8 +101,6 @@ def run_missing(trials: list[TrialRecord], options: Options) -> None:
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         started = {}
         for trial in trials:
-            if trial.config.seed == options.seed:
-                sys.exit(f"--seed {options.seed} is that of the search; give another")
             if not _file(options, trial).exists():
                 again = trial.config.model_copy(update={"seed": options.seed})
                 started[pool.submit(run_again, again, _file(options, trial))] = trial.number
@@ -133,10 +131,12 @@ def main(options: Options) -> None:
     """Run what is missing, and write the table."""
     trials = list(History(read_events(options.log)).trials.values())
     done = [trial for trial in trials if trial.status == "done"]
+    if any(trial.config.seed == options.seed for trial in done):
+        sys.exit(f"--seed {options.seed} is that of the search; give another")
     run_missing(done, options)
     kept = rows(done, options)
-    with gzip.GzipFile(options.table, "wb", mtime=0) as file:
-        file.write("".join(json.dumps(row) + "\n" for row in kept).encode())
+    lines = "".join(json.dumps(row) + "\n" for row in kept)
+    write_bytes(options.table, gzip.compress(lines.encode(), mtime=0))
     print(f"{len(kept)} curves to {options.table}; {len(trials) - len(kept)} trials left out")
 
 
