@@ -20,7 +20,6 @@ Trials of which either run failed are left out.
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import sys
@@ -38,8 +37,8 @@ import tyro
 
 from search.events import read_events
 from search.history import History, TrialRecord
-from tests.benchmarks.families import RECORDED
-from trainable.files import write_bytes, write_json
+from tests.benchmarks.recorded import RECORDED, write_table
+from trainable.files import write_json
 from trainable.loop import Run, RunFailed
 from trainable.run_config import RunConfig
 from trainable.workbench import Workbench, open_workbench
@@ -135,8 +134,7 @@ def main(options: Options) -> None:
         sys.exit(f"--seed {options.seed} is that of the search; give another")
     run_missing(done, options)
     kept = rows(done, options)
-    lines = "".join(json.dumps(row) + "\n" for row in kept)
-    write_bytes(options.table, gzip.compress(lines.encode(), mtime=0))
+    write_table(options.table, kept)
     print(f"{len(kept)} curves to {options.table}; {len(trials) - len(kept)} trials left out")
 
 

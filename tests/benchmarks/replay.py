@@ -13,7 +13,8 @@ from search.history import History, Journal
 from search.options import SearchOptions
 from search.plan import Plan, make_plan
 from search.resume import header
-from tests.benchmarks.families import UNITS, CurveOf, Family
+from tests.benchmarks.curve import UNITS, CurveOf
+from tests.benchmarks.families import Family
 from tests.chaos.simulation import make_dispatcher
 
 _PLACES = 4  # trials at a time

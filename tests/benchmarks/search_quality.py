@@ -44,7 +44,9 @@ from scipy import stats
 
 from search.figures import save
 from search.plan import Plan
-from tests.benchmarks.families import UNITS, Family, Surrogate, family, read_recorded
+from tests.benchmarks.curve import UNITS
+from tests.benchmarks.families import Family, family
+from tests.benchmarks.recorded import NEAR, RECORDED, about, read_table
 from tests.benchmarks.replay import CONTESTANTS, Replay, any_plan, replay
 from trainable.files import write_json
 
@@ -83,7 +85,7 @@ def main(options: Options) -> None:
     found: dict[str, Curves] = {}
     for name in options.families:
         if name == "recorded":
-            print(about_recorded(read_recorded()))
+            print(about(family(name).space, read_table(RECORDED), read_table(NEAR)))
         found[name] = curves = _replays(name, options)
         print(
             f"\n{name}: {options.replays} replays, each of the budget of {options.budget} full runs"
@@ -94,24 +96,6 @@ def main(options: Options) -> None:
         options.out.mkdir(parents=True, exist_ok=True)
         save(picture(found), options.out / "curves.png")
         write_json(options.out / "quality.json", {n: _means(c) for n, c in found.items()})
-
-
-def about_recorded(trials: list[dict[str, Any]]) -> str:
-    """Return how alike recorded curves are, and how much of them can be learnt."""
-    surrogate = Surrogate(family("recorded").space, trials)
-    scores = np.array([[run["scores"] for run in trial["runs"]] for trial in trials])
-    kept = stats.spearmanr(scores[..., 0].ravel(), scores[..., -1].ravel()).statistic
-    twice = stats.spearmanr(scores[:, 0, -1], scores[:, 1, -1]).statistic
-    luck = float(np.std(scores[:, 0, -1] - scores[:, 1, -1]) / np.sqrt(2))
-    first, last = surrogate.explained[0], surrogate.explained[UNITS - 1]
-    return (
-        f"{len(trials)} recorded configurations. Rank correlations: {kept:.2f} of the first unit "
-        f"with the last, {twice:.2f} of the last of one run with that of the other, {first:.2f} "
-        f"(first unit) and {last:.2f} (last) of the forest's out-of-bag predictions with the means "
-        f"of two runs. Standard deviation of the last score: {scores[..., -1].std():.3f}; over "
-        f"seeds of one configuration {luck:.3f}; left by the forest "
-        f"{surrogate.residuals[..., UNITS - 1].std():.3f}"
-    )
 
 
 _family: Family | None = None  # of this process: the forest is fitted once

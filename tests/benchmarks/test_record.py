@@ -10,7 +10,7 @@ from search.events import VERSION, EventLog
 from search.history import History, Journal
 from search.storage import EVENTS
 from tests.benchmarks import record
-from tests.benchmarks.families import read_recorded
+from tests.benchmarks.recorded import read_table
 from trainable.loop import Run
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
@@ -45,7 +45,7 @@ def options(folder: Path, statuses: list[str], **changes: Any) -> record.Options
 def test_a_trial_is_trained_again_with_another_seed(tmp_path: Path, workbench: Workbench) -> None:
     own = options(tmp_path, ["done", "failed"], seed=5)
     record.main(own)
-    (row,) = read_recorded(own.table)
+    (row,) = read_table(own.table)
     run = Run(CONFIG.model_copy(update={"seed": 5}), workbench)
     scores = []
     while not run.done:
@@ -62,7 +62,7 @@ def test_what_was_run_is_not_run_again_and_failures_are_left_out(tmp_path: Path)
     for number, found in enumerate([{"failure": "not finite in unit 1"}, kept]):
         (own.out / f"trial_{number}.json").write_text(json.dumps(found))
     record.main(own)
-    assert read_recorded(own.table) == [{"params": {"a": 1}, "runs": [FIRST, kept]}]
+    assert read_table(own.table) == [{"params": {"a": 1}, "runs": [FIRST, kept]}]
 
 
 def test_a_second_run_needs_a_seed_of_its_own(tmp_path: Path) -> None:

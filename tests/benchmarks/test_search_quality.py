@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import random
 from itertools import pairwise
 from typing import Any
@@ -11,10 +10,10 @@ from scipy import stats
 
 from search.plan import Plan
 from search.proposals import draw_params
-from tests.benchmarks.families import UNITS, Family, Surrogate, family, read_recorded, scaled
+from tests.benchmarks.curve import UNITS, scaled
+from tests.benchmarks.families import Family, family
 from tests.benchmarks.replay import CONTESTANTS, any_plan, replay
 from tests.benchmarks.search_quality import budget_share, holm, verdicts
-from trainable.component import Choice
 
 
 @pytest.fixture(scope="module")
@@ -66,52 +65,6 @@ def test_a_search_spends_its_budget_and_no_more(
     assert found.final != replay(plan, made_up, contestant, seed=6, budget=45).final
 
 
-def test_a_forest_finds_what_matters_and_repeats_itself() -> None:
-    own = family("parallel")
-    curve_of = own.problem(0)
-    trials = [
-        {"params": params, "runs": [curve_of(params)._asdict()] * 2} for params in drawn(own, 150)
-    ]
-    surrogate = Surrogate(own.space, trials)
-    assert len(surrogate.explained) == UNITS + 1
-    assert min(surrogate.explained) > 0.6
-    params = draw_params(own.space.params(), random.Random(1))
-    assert surrogate.curve(params) == surrogate.curve(dict(params))
-    others = [trial["runs"] for trial in (*trials[7:], *trials[:7])]
-    shuffled = [{**trial, "runs": runs} for trial, runs in zip(trials, others, strict=True)]
-    assert max(Surrogate(own.space, shuffled).explained) < 0.4
-
-
-def test_luck_of_the_run_that_a_search_sees_is_not_in_what_it_is_worth() -> None:
-    own, draw = family("parallel"), random.Random(2)
-    curve_of = own.problem(0)
-
-    def trials(luck: int) -> list[dict[str, Any]]:
-        found = []
-        for params in drawn(own, 40):
-            # On a grid, so that the mean of both runs is the same to the last bit.
-            scores = [round(score * 1024) / 1024 for score in curve_of(params).scores]
-            shift = luck * draw.randint(1, 64) / 1024
-            runs = [
-                {"scores": [score + by for score in scores], "worth": scores[-1] + by}
-                for by in (shift, -shift)
-            ]
-            found.append({"params": params, "runs": runs})
-        return found
-
-    sure, lucky = Surrogate(own.space, trials(luck=0)), Surrogate(own.space, trials(luck=1))
-    signs = set()
-    for _ in range(20):
-        params = draw_params(own.space.params(), draw)
-        one, other = sure.curve(params), lucky.curve(params)
-        shifts = np.subtract(other.scores, one.scores)
-        assert np.allclose(shifts, shifts[0])
-        assert 1 / 1024 - 1e-9 <= abs(shifts[0]) <= 64 / 1024 + 1e-9
-        assert other.worth - one.worth == pytest.approx(-shifts[0])
-        signs.add(shifts[0] > 0)
-    assert signs == {False, True}
-
-
 def test_holm_as_in_the_textbook() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
@@ -132,27 +85,3 @@ def test_verdicts_name_what_is_better_and_bound_what_may_be() -> None:
     better = same | {"random + asha": same["stepwise"] + 0.05}
     assert "worse than: random + asha; it" in verdicts(better)
     assert "by more than 0.0500" in verdicts(better)
-
-
-@pytest.mark.slow
-def test_what_is_recorded_is_of_the_space_and_can_be_learnt_from() -> None:
-    own, trials = family("recorded"), read_recorded()
-    assert len(trials) >= 150
-    assert len({json.dumps(trial["params"], sort_keys=True) for trial in trials}) == len(trials)
-    domains = {param.name: param.domain for param in own.space.params()}
-    for trial in trials:
-        for name, value in trial["params"].items():
-            domain = domains[name]
-            in_range = (
-                value in domain.values
-                if isinstance(domain, Choice)
-                else domain.low <= value <= domain.high
-            )
-            assert in_range, f"{name}: {value}"
-        for run in trial["runs"]:
-            assert len(run["scores"]) == UNITS
-            assert all(-1 / 3 <= score <= 1 for score in (*run["scores"], run["worth"]))
-    # One that always says the same may do so with any seed.
-    alike = [trial for trial in trials if trial["runs"][0] == trial["runs"][1]]
-    assert len(alike) < 0.05 * len(trials)
-    assert min(Surrogate(own.space, trials).explained) > 0.4

@@ -1,0 +1,102 @@
+"""The recorded runs, and what they say of a landscape between them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import stats
+from sklearn.model_selection import KFold
+
+from spaces.space import Space
+from tests.benchmarks.curve import UNITS
+from tests.benchmarks.surrogate import Surrogate, fitted, runs_of, shared_variance
+from trainable.files import write_bytes
+
+RECORDED = Path(__file__).with_name("recorded_curves.jsonl.gz")
+NEAR = Path(__file__).with_name("recorded_neighbours.jsonl.gz")
+_LAST = UNITS - 1
+
+
+def read_table(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a table.
+
+    RECORDED has `params` of trials, and `scores` and `worth` of two `runs` of each; NEAR has
+    `params`, `scores` and `worth` of runs near them, and which trial each is a neighbour `of`.
+    """
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write a table whole; the same rows give the same bytes."""
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    write_bytes(path, gzip.compress(lines.encode(), mtime=0))
+
+
+class Likeness(NamedTuple):
+    """How much of c (`tests.benchmarks.surrogate`) trials have in common with their neighbours.
+
+    Attributes:
+        found: By runs of both; 1 would be that of another run of the same configuration.
+        error: Its standard error.
+        landscape: The same of the surrogate's landscapes.
+        n: Neighbours.
+    """
+
+    found: float
+    error: float
+    landscape: float
+    n: int
+
+
+def likeness(space: Space, trials: list[dict[str, Any]], near: list[dict[str, Any]]) -> Likeness:
+    """Return how alike trials and neighbours are beyond what a forest of other trials says of them.
+
+    Args:
+        space: Of all of them.
+        trials: Of RECORDED.
+        near: Of NEAR.
+    """
+    surrogate = Surrogate(space, trials)
+    inputs, runs = surrogate.features([t["params"] for t in trials]), runs_of(trials)[..., _LAST]
+    near_inputs = surrogate.features([row["params"] for row in near])
+    near_scores = np.array([row["scores"][_LAST] for row in near])
+    of = np.array([row["of"] for row in near])
+    left, near_left = np.empty_like(runs), np.empty_like(near_scores)
+    for known, held_out in KFold(10, shuffle=True, random_state=0).split(inputs):
+        forest = fitted(inputs[known], runs[known].mean(axis=1))
+        left[held_out] = runs[held_out] - forest.predict(inputs[held_out])[:, None]
+        own = np.isin(of, held_out)
+        near_left[own] = near_scores[own] - forest.predict(near_inputs[own])
+    both = left.mean(axis=1)
+    same = float(shared_variance(left) / both.var())  # slope of yet another run, where it is alike
+    line = stats.linregress(both[of], near_left)
+    expected = [surrogate.likeness(trials[row["of"]]["params"], row["params"]) for row in near]
+    return Likeness(
+        float(line.slope / same), float(line.stderr / same), float(np.mean(expected)), len(near)
+    )
+
+
+def about(space: Space, trials: list[dict[str, Any]], near: list[dict[str, Any]]) -> str:
+    """Return how alike recorded curves are, and how much of them can be learnt."""
+    surrogate = Surrogate(space, trials)
+    scores = np.array([[run["scores"] for run in trial["runs"]] for trial in trials])
+    kept = stats.spearmanr(scores[..., 0].ravel(), scores[..., -1].ravel()).statistic
+    twice = stats.spearmanr(scores[:, 0, -1], scores[:, 1, -1]).statistic
+    seeds = float(np.std(scores[:, 0, -1] - scores[:, 1, -1]) / np.sqrt(2))
+    first, last = surrogate.explained[0], surrogate.explained[_LAST]
+    alike = likeness(space, trials, near)
+    return (
+        f"{len(trials)} recorded configurations. Rank correlations: {kept:.2f} of the first unit "
+        f"with the last, {twice:.2f} of the last of one run with that of the other, {first:.2f} "
+        f"(first unit) and {last:.2f} (last) of the forest's out-of-bag predictions with the means "
+        f"of two runs. Standard deviation of the last score: {scores[..., -1].std():.3f}; over "
+        f"seeds of one configuration {seeds:.3f}; left by the forest "
+        f"{surrogate.residuals[..., _LAST].std():.3f}. Of what belongs to a configuration and the "
+        f"forest does not say, {alike.n} neighbours have {alike.found:.2f} ± {alike.error:.2f} in "
+        f"common with it (standard error), and {alike.landscape:.2f} in the landscapes"
+    )

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from search.proposals import draw_params, exists
+from spaces.space import Space
+from tests.benchmarks.curve import Params, scaled
+from tests.benchmarks.families import family
+from tests.benchmarks.record_near import moved, neighbours
+from tests.benchmarks.recorded import RECORDED, read_table
+from tests.benchmarks.test_recorded import check_params
+from trainable.component import Choice
+
+
+@pytest.fixture(scope="module")
+def space() -> Space:
+    return family("recorded").space
+
+
+def differences(space: Space, one: Params, other: Params) -> tuple[list[float], int]:
+    """Return by what numbers moved that both have, in ranges, and how many choices changed."""
+    moves, n_changed = [], 0
+    for param in space.params():
+        if param.name in one and param.name in other:
+            if isinstance(param.domain, Choice):
+                n_changed += one[param.name] != other[param.name]
+            else:
+                before, after = (scaled(param, own[param.name]) for own in (one, other))
+                moves.append(after - before)
+    return moves, n_changed
+
+
+@pytest.mark.parametrize("n_changed", [0, 1, 2])
+def test_numbers_move_a_little_and_so_many_choices_change(space: Space, n_changed: int) -> None:
+    steps: list[float] = []
+    for seed in range(30):
+        values = draw_params(space.params(), random.Random(seed))
+        found = moved(space.params(), values, 0.1, n_changed, random.Random(seed))
+        check_params(space, found)
+        names = {p.name for p in space.params() if exists(p, found)}
+        assert set(found) == names
+        moves, n = differences(space, values, found)
+        # A choice that exists only under the old value of another one is gone with it.
+        assert n <= n_changed
+        assert n > 0 or n_changed == 0 or set(found) != set(values)
+        steps += moves
+    inner = [step for step in steps if abs(step) < 0.2]
+    assert len(inner) > 0.9 * len(steps)
+    assert np.std(steps) == pytest.approx(0.09, abs=0.02)  # some end at a range's end
+
+
+def test_nothing_moves_by_nothing(space: Space) -> None:
+    values = draw_params(space.params(), random.Random(0))
+    same = moved(space.params(), values, 0.0, 0, random.Random(1))
+    assert set(same) == set(values)
+    assert differences(space, values, same)[1] == 0
+    assert np.allclose(differences(space, values, same)[0], 0.0, atol=1e-12)
+
+
+def test_every_recorded_configuration_has_a_neighbour(space: Space) -> None:
+    trials = read_table(RECORDED)
+    found = list(neighbours(space, trials))
+    assert [near.of for near in found] == list(range(len(trials)))
+    assert found == list(neighbours(space, trials))
+    widths = [np.std(differences(space, trials[n.of]["params"], n.params)[0]) for n in found]
+    assert np.mean(widths[0::3]) < 0.05 < np.mean(widths[1::3]) < 0.11 < np.mean(widths[2::3])

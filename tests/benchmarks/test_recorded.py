@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from search.proposals import draw_params
+from spaces.space import Space
+from spaces.walk import Value
+from tests.benchmarks.curve import UNITS
+from tests.benchmarks.families import family
+from tests.benchmarks.recorded import NEAR, RECORDED, likeness, read_table
+from tests.benchmarks.surrogate import Surrogate
+from trainable.component import Choice
+
+
+def check_params(space: Space, params: dict[str, Value]) -> None:
+    domains = {param.name: param.domain for param in space.params()}
+    for name, value in params.items():
+        domain = domains[name]
+        in_range = (
+            value in domain.values
+            if isinstance(domain, Choice)
+            else domain.low <= value <= domain.high  # type: ignore[operator]
+        )
+        assert in_range, f"{name}: {value}"
+
+
+def check_run(run: dict[str, Any]) -> None:
+    assert len(run["scores"]) == UNITS
+    assert all(-1 / 3 <= score <= 1 for score in (*run["scores"], run["worth"]))
+
+
+@pytest.mark.slow
+def test_what_is_recorded_is_of_the_space_and_can_be_learnt_from() -> None:
+    space, trials = family("recorded").space, read_table(RECORDED)
+    assert len(trials) >= 150
+    assert len({json.dumps(trial["params"], sort_keys=True) for trial in trials}) == len(trials)
+    for trial in trials:
+        check_params(space, trial["params"])
+        for run in trial["runs"]:
+            check_run(run)
+    # One that always says the same may do so with any seed.
+    alike = [trial for trial in trials if trial["runs"][0] == trial["runs"][1]]
+    assert len(alike) < 0.05 * len(trials)
+    assert min(Surrogate(space, trials).explained) > 0.4
+
+
+@pytest.mark.slow
+def test_landscapes_are_as_smooth_as_the_runs_near_recorded_ones_say() -> None:
+    space, trials, near = family("recorded").space, read_table(RECORDED), read_table(NEAR)
+    for row in near:
+        check_params(space, row["params"])
+        check_run(row)
+        assert row["params"] != trials[row["of"]]["params"]
+    found = likeness(space, trials, near)
+    assert found.n == len(near) >= 150
+    assert found.error < 0.2
+    assert abs(found.found - found.landscape) < 2 * found.error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_likeness_is_what_neighbours_have_in_common(share: float) -> None:
+    space, draw, names = family("parallel").space, np.random.default_rng(0), random.Random(0)
+    trials, near = [], []
+
+    def run(score: float) -> dict[str, Any]:
+        return {"scores": [score] * UNITS, "worth": score}
+
+    for k in range(150):
+        params = draw_params(space.params(), names)
+        own = draw.normal()
+        runs = [run(own + 0.5 * draw.normal()) for _ in range(2)]
+        other = share * own + (1 - share) * draw.normal() + 0.5 * draw.normal()
+        trials.append({"params": params, "runs": runs})
+        near.append({"of": k, "params": params, **run(other)})
+    found = likeness(space, trials, near)
+    assert found.found == pytest.approx(share, abs=3 * found.error)
+    assert found.error < 0.2
+    assert found.landscape == 1.0  # the same params

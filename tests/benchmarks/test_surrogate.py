@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from search.proposals import draw_params
+from spaces.space import Space
+from tests.benchmarks.curve import UNITS, CurveOf, Params
+from tests.benchmarks.families import family
+from tests.benchmarks.surrogate import Surrogate
+
+N = 80
+
+
+@pytest.fixture(scope="module")
+def space() -> Space:
+    return family("parallel").space
+
+
+@pytest.fixture(scope="module")
+def drawn(space: Space) -> list[Params]:
+    generator = random.Random(0)
+    return [draw_params(space.params(), generator) for _ in range(N)]
+
+
+def trials(drawn: list[Params], scores: np.ndarray) -> list[dict[str, Any]]:
+    """Return trials with flat curves: the last scores of two runs are (N, 2)."""
+    return [
+        {"params": p, "runs": [{"scores": [float(s)] * UNITS, "worth": float(s)} for s in both]}
+        for p, both in zip(drawn, scores, strict=True)
+    ]
+
+
+def luck_of(curve_of: CurveOf, asked: list[Params]) -> tuple[np.ndarray, np.ndarray]:
+    curves = [curve_of(params) for params in asked]
+    return np.array([c.scores[-1] for c in curves]), np.array([c.worth for c in curves])
+
+
+def test_a_forest_finds_what_matters_and_repeats_itself(space: Space, drawn: list[Params]) -> None:
+    made_up = family("parallel").problem(0)
+    own = [{"params": params, "runs": [made_up(params)._asdict()] * 2} for params in drawn]
+    surrogate = Surrogate(space, own)
+    assert len(surrogate.explained) == UNITS + 1
+    assert min(surrogate.explained) > 0.5
+    params = draw_params(space.params(), random.Random(1))
+    curve = surrogate.problem(3)(params)
+    assert curve == surrogate.problem(3)(dict(reversed(params.items())))
+    assert curve != surrogate.problem(4)(params)
+    others = [trial["runs"] for trial in (*own[7:], *own[:7])]
+    shuffled = [{**trial, "runs": runs} for trial, runs in zip(own, others, strict=True)]
+    assert max(Surrogate(space, shuffled).explained) < 0.4
+
+
+def test_luck_of_the_run_that_a_search_sees_is_not_in_what_it_is_worth(
+    space: Space, drawn: list[Params]
+) -> None:
+    draw = np.random.default_rng(0)
+    asked = [draw_params(space.params(), random.Random(k)) for k in range(300)]
+
+    def agreement(scores: np.ndarray) -> float:
+        seen, worth = luck_of(Surrogate(space, trials(drawn, scores)).problem(0), asked)
+        return float(np.corrcoef(seen, worth)[0, 1])
+
+    luck = draw.normal(size=(N, 1))
+    assert abs(agreement(np.hstack([luck, -luck]))) < 0.15  # their mean is 0, and so is the forest
+    assert agreement(np.hstack([luck, luck])) > 0.999
+
+
+def test_what_two_runs_share_is_shared_by_neighbours_as_far_as_the_forest_says(
+    space: Space, drawn: list[Params]
+) -> None:
+    draw = np.random.default_rng(1)
+    own, luck = draw.normal(size=(N, 1)), 0.5 * draw.normal(size=(N, 2))
+    surrogate = Surrogate(space, trials(drawn, own + luck))
+    params = drawn[0]
+    near = params | {"encoder.dropout": min(0.3, float(params["encoder.dropout"]) + 0.02)}
+    found = np.array([luck_of(surrogate.problem(s), [params, near, drawn[1]]) for s in range(300)])
+    seen, worth = found[:, 0], found[:, 1]  # (seeds, configurations)
+    shared = np.mean(seen.std(axis=0) ** 2) - np.mean((seen - worth).std(axis=0) ** 2) / 2
+    expected = float(np.mean(surrogate.shared[:, -1] ** 2))
+    assert shared == pytest.approx(expected, rel=0.25)
+    for k, other in ((1, near), (2, drawn[1])):
+        covariance = np.cov(seen[:, 0], worth[:, k])[0, 1]
+        alike = surrogate.likeness(params, other)
+        assert covariance == pytest.approx(alike * expected, abs=0.2 * expected)
+    assert surrogate.likeness(params, near) > 0.5 > surrogate.likeness(params, drawn[1])
+    assert surrogate.likeness(params, params) == 1.0
+
+
+def test_both_parts_are_as_wide_as_what_they_are_drawn_from(
+    space: Space, drawn: list[Params]
+) -> None:
+    draw = np.random.default_rng(2)
+    scores = draw.normal(size=(N, 1)) + 0.5 * draw.normal(size=(N, 2))
+    surrogate = Surrogate(space, trials(drawn, scores))
+    both = surrogate.shared[:, -1].var() + (surrogate.own[:, -1] ** 2).mean()
+    assert both == pytest.approx(surrogate.residuals[..., -1].var(), rel=0.05)
+    assert surrogate.own[:, -1].std() == pytest.approx(0.5, rel=0.25)
