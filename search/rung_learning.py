@@ -33,11 +33,11 @@ _Floats = NDArray[np.float64]
 _Ints = NDArray[np.int64]
 
 _LENGTH = 0.4  # median length scale of a single number's prior, in ranges; times sqrt(params)
-_CHOICE_LENGTH = 1.0  # at most, of a choice's: the distance of two values
+_CHOICE_LENGTH = 2.0  # at most, of a choice's: twice the distance of two values
 _LENGTH_SD = 0.3  # of the prior's logarithm
-_LEVEL, _CHANGE = 0.8, 1.0  # of f, a priori: what all rungs share, and what each has of its own
+_LEVEL, _CHANGE = 1.2, 1.0  # of f, a priori: what all rungs share, and what each has of its own
 _OWN_LEVEL, _OWN_CHANGE = 0.3, 0.2  # the same, of e
-_OWN_SD = 0.5  # of the prior of D's factor; B's has 1
+_SD = 0.5  # of the priors of the factors of B and D; wider ones let three results turn B's signs
 _REACH = 10.0  # of the search, in the priors' standard deviations
 _ITERATIONS = 30
 
@@ -116,7 +116,7 @@ class Posterior:
             for level, change in ((_LEVEL, _CHANGE), (_OWN_LEVEL, _OWN_CHANGE))
         ]
         self.start = np.concatenate([-2 * np.log(lengths), *factors])
-        self.sd = np.repeat([2 * _LENGTH_SD, 1.0, _OWN_SD], [n_params, n_lower, n_lower])
+        self.sd = np.repeat([2 * _LENGTH_SD, _SD, _SD], [n_params, n_lower, n_lower])
 
     def parts(self, values: _Floats) -> tuple[_Floats, _Floats, _Floats]:
         """Return weights of the features, and the factors of B and D."""
