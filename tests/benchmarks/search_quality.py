@@ -9,16 +9,17 @@ earns nothing. The curves are those of three families (see families.py):
 
     crossing   made up: the faster a curve rises, the lower it ends
     parallel   made up: the order at the first rung is that at the end
-    recorded   random configurations of the space `full`, each run to the end twice on real data
-               (record.py), and a forest between them for configurations that were not run
+    recorded   as like as can be to random configurations of the space `full` that were run to the
+               end twice on real data (record.py), and to runs near them (record_near.py): how their
+               curves differ, cross and scatter, and how smooth all that is (surrogate.py)
 
 The same seed gives all contestants the same problem, so differences are paired. Intervals are 95 %
 of Student's t over replays; `worse` is a one-sided test at 5 %, Holm's correction over contestants.
 That no difference is significant does not make two equal: the bound says by how much the default
-may be worse than any other (one-sided 95 %, Bonferroni's correction). On recorded curves all
-replays share one landscape: intervals are over searches, not over problems. The stock pairing has
-Optuna's best settings for conditional params (`group`), which Ray's default leaves off; `stepwise`
-moves the choices only.
+may be worse than any other (one-sided 95 %, Bonferroni's correction). Every seed has another
+landscape; the recorded ones share what a forest says of the params. The stock pairing has Optuna's
+best settings for conditional params (`group`), which Ray's default leaves off; `stepwise` moves the
+choices only.
 """
 
 from __future__ import annotations
