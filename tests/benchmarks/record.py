@@ -94,18 +94,22 @@ def curve(scores: list[float], worth: float) -> dict[str, Any]:
     return {"scores": [round(score, 5) for score in scores], "worth": round(worth, 5)}
 
 
-def run_missing(trials: list[TrialRecord], options: Options) -> None:
-    """Run what OUT does not hold."""
-    options.out.mkdir(parents=True, exist_ok=True)
-    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+def run_missing(wanted: dict[Path, RunConfig], jobs: int) -> None:
+    """Run what has no file yet.
+
+    Args:
+        wanted: File of each run -> what it trains.
+        jobs: Runs at the same time.
+    """
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         started = {}
-        for trial in trials:
-            if not _file(options, trial).exists():
-                again = trial.config.model_copy(update={"seed": options.seed})
-                started[pool.submit(run_again, again, _file(options, trial))] = trial.number
+        for path, config in wanted.items():
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                started[pool.submit(run_again, config, path)] = path
         for n, future in enumerate(as_completed(started), 1):
             future.result()
-            print(f"[{n}/{len(started)}] trial {started[future]}", flush=True)
+            print(f"[{n}/{len(started)}] {started[future]}", flush=True)
 
 
 def _file(options: Options, trial: TrialRecord) -> Path:
@@ -132,7 +136,10 @@ def main(options: Options) -> None:
     done = [trial for trial in trials if trial.status == "done"]
     if any(trial.config.seed == options.seed for trial in done):
         sys.exit(f"--seed {options.seed} is that of the search; give another")
-    run_missing(done, options)
+    run_missing(
+        {_file(options, t): t.config.model_copy(update={"seed": options.seed}) for t in done},
+        options.jobs,
+    )
     kept = rows(done, options)
     write_table(options.table, kept)
     print(f"{len(kept)} curves to {options.table}; {len(trials) - len(kept)} trials left out")

@@ -16,17 +16,15 @@ import os
 import random
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
 # This folder must not come first on the path, and the project need not be installed.
 sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-import optuna
 import tyro
+from optuna.trial import FixedTrial
 
 from search.events import read_events
 from search.history import History
@@ -35,7 +33,7 @@ from spaces.catalogue import make_space
 from spaces.space import Space
 from spaces.walk import Param, Value
 from tests.benchmarks.curve import Params, scaled
-from tests.benchmarks.record import run_again
+from tests.benchmarks.record import run_missing
 from tests.benchmarks.recorded import NEAR, RECORDED, read_table, write_table
 from trainable.component import Choice, IntRange
 
@@ -57,6 +55,9 @@ class Options:
 
     jobs: int = os.cpu_count() or 1
     """Runs at the same time, each on one core."""
+
+    recorded: Path = RECORDED
+    """The table of the recorded runs."""
 
     table: Path = NEAR
     """The table to write."""
@@ -134,26 +135,20 @@ def _number(param: Param, share: float) -> Value:
 def main(options: Options) -> None:
     """Run what is missing, and write the table."""
     base = next(iter(History(read_events(options.log)).trials.values())).config
+    if base.seed == options.seed:
+        sys.exit(f"--seed {options.seed} is that of the search; give another")
     space = make_space("full", base.model_copy(update={"seed": options.seed}))
-    options.out.mkdir(parents=True, exist_ok=True)
-    all_near = list(neighbours(space, read_table(RECORDED)))
-    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
-        started = {}
-        for near in all_near:
-            path = options.out / f"{near.of}.json"
-            if not path.exists():
-                config = space.suggest(optuna.trial.FixedTrial(near.params))
-                started[pool.submit(run_again, config, path)] = near.of
-        for n, future in enumerate(as_completed(started), 1):
-            future.result()
-            print(f"[{n}/{len(started)}] neighbour of {started[future]}", flush=True)
+    found = list(neighbours(space, read_table(options.recorded)))
+    files = [options.out / f"near_{near.of}.json" for near in found]
+    configs = [space.suggest(FixedTrial(near.params)) for near in found]
+    run_missing(dict(zip(files, configs, strict=True)), options.jobs)
     rows = []
-    for near in all_near:
-        run = json.loads((options.out / f"{near.of}.json").read_text(encoding="utf-8"))
+    for near, file in zip(found, files, strict=True):
+        run = json.loads(file.read_text(encoding="utf-8"))
         if "failure" not in run:
             rows.append({"of": near.of, "params": near.params, **run})
     write_table(options.table, rows)
-    print(f"{len(rows)} runs to {options.table}; {len(all_near) - len(rows)} failed")
+    print(f"{len(rows)} runs to {options.table}; {len(found) - len(rows)} failed")
 
 
 if __name__ == "__main__":

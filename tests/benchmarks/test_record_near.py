@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import json
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from search.proposals import draw_params, exists
+from spaces.catalogue import make_space
 from spaces.space import Space
+from tests.benchmarks import record_near
 from tests.benchmarks.curve import Params, scaled
 from tests.benchmarks.families import family
 from tests.benchmarks.record_near import moved, neighbours
-from tests.benchmarks.recorded import RECORDED, read_table
+from tests.benchmarks.recorded import RECORDED, read_table, write_table
+from tests.benchmarks.test_record import CONFIG, write_log
 from tests.benchmarks.test_recorded import check_params
 from trainable.component import Choice
 
@@ -58,6 +63,33 @@ def test_nothing_moves_by_nothing(space: Space) -> None:
     assert set(same) == set(values)
     assert differences(space, values, same)[1] == 0
     assert np.allclose(differences(space, values, same)[0], 0.0, atol=1e-12)
+
+
+@pytest.mark.slow  # a process of its own trains
+def test_a_neighbour_is_trained_to_its_end(tmp_path: Path) -> None:
+    own = make_space("full", CONFIG)
+    recorded, table = tmp_path / "recorded.jsonl.gz", tmp_path / "near.jsonl.gz"
+    write_table(recorded, [{"params": draw_params(own.params(), random.Random(4))}])
+    log = write_log(tmp_path, ["done"])
+    record_near.main(
+        record_near.Options(log, tmp_path / "out", jobs=1, recorded=recorded, table=table)
+    )
+    (near,) = neighbours(own, read_table(recorded))
+    (row,) = read_table(table)
+    assert (row["of"], row["params"]) == (0, near.params)
+    assert len(row["scores"]) == 2
+    assert -1 / 3 <= row["worth"] <= 1
+    (tmp_path / "out" / "near_0.json").write_text(json.dumps({"failure": "not finite in unit 1"}))
+    record_near.main(
+        record_near.Options(log, tmp_path / "out", jobs=1, recorded=recorded, table=table)
+    )
+    assert read_table(table) == []  # not run again, and left out
+
+
+def test_neighbours_need_a_seed_of_their_own(tmp_path: Path) -> None:
+    log = write_log(tmp_path, ["done"])
+    with pytest.raises(SystemExit, match="--seed 0 is that of the search; give another"):
+        record_near.main(record_near.Options(log, tmp_path / "out", seed=0))
 
 
 def test_every_recorded_configuration_has_a_neighbour(space: Space) -> None:
