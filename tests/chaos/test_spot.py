@@ -81,7 +81,9 @@ def test_a_trial_leaves_in_time_and_goes_on_elsewhere_as_if_nothing_had_happened
     said = capsys.readouterr().out
     assert "left its machine (spot notice: terminate at " in said
     assert "warning" not in said, "the node was not drained"
-    assert not tune_log.records, "what is expected is no error"
+    # Ray also notes where another cluster began on this machine: that of a test beside this one.
+    heard = [r for r in tune_log.records if "ray.tune" in r.name or r.levelno >= logging.WARNING]
+    assert not heard, "what is expected is no error"
     folder = tmp_path / "runs" / "search"
     events = read_events(folder / EVENTS)
     it_left_once_and_nothing_failed(events)
