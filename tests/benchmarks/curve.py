@@ -9,10 +9,10 @@ import random
 from collections.abc import Callable
 from typing import NamedTuple
 
+from search.proposals import Params
 from spaces.walk import Param, Value
 
 UNITS = 9
-Params = dict[str, Value]
 
 
 class Curve(NamedTuple):

@@ -45,18 +45,18 @@ class Family:
 
 def family(name: str) -> Family:
     """Return `recorded`, `crossing` or `parallel`."""
+    space = space_of(name)
     if name == "recorded":
-        space = _space("full")
         return Family(name, space, Surrogate(space, read_table(RECORDED)).problem)
-    full = _space("full")
-    few = Space(name, full.base, _FEW)
-    return Family(name, few, lambda seed: _MadeUp(few, seed, crossing=name == "crossing").curve)
+    return Family(name, space, lambda seed: _MadeUp(space, seed, crossing=name == "crossing").curve)
 
 
-def _space(name: str) -> Space:
-    """Return a space with the ranges of a pretrained encoder, which is never loaded."""
+def space_of(name: str) -> Space:
+    """Return the space of a family, with the ranges of a pretrained encoder, never loaded."""
     stage = Multitask(budget_tokens=9000, units=UNITS)
-    return make_space(name, base_config(EncoderConfig(source="bert"), SampleData(), 0, stage))
+    base = base_config(EncoderConfig(source="bert"), SampleData(), 0, stage)
+    full = make_space("full", base)
+    return full if name == "recorded" else Space(name, full.base, _FEW)
 
 
 class _MadeUp:

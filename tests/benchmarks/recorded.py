@@ -53,15 +53,16 @@ class Likeness(NamedTuple):
     n: int
 
 
-def likeness(space: Space, trials: list[dict[str, Any]], near: list[dict[str, Any]]) -> Likeness:
+def likeness(
+    surrogate: Surrogate, trials: list[dict[str, Any]], near: list[dict[str, Any]]
+) -> Likeness:
     """Return how alike trials and neighbours are beyond what a forest of other trials says of them.
 
     Args:
-        space: Of all of them.
+        surrogate: Of the trials.
         trials: Of RECORDED.
         near: Of NEAR.
     """
-    surrogate = Surrogate(space, trials)
     inputs, runs = surrogate.features([t["params"] for t in trials]), runs_of(trials)[..., _LAST]
     near_inputs = surrogate.features([row["params"] for row in near])
     near_scores = np.array([row["scores"][_LAST] for row in near])
@@ -84,12 +85,12 @@ def likeness(space: Space, trials: list[dict[str, Any]], near: list[dict[str, An
 def about(space: Space, trials: list[dict[str, Any]], near: list[dict[str, Any]]) -> str:
     """Return how alike recorded curves are, and how much of them can be learnt."""
     surrogate = Surrogate(space, trials)
-    scores = np.array([[run["scores"] for run in trial["runs"]] for trial in trials])
+    scores = runs_of(trials)[..., :UNITS]
     kept = stats.spearmanr(scores[..., 0].ravel(), scores[..., -1].ravel()).statistic
     twice = stats.spearmanr(scores[:, 0, -1], scores[:, 1, -1]).statistic
     seeds = float(np.std(scores[:, 0, -1] - scores[:, 1, -1]) / np.sqrt(2))
     first, last = surrogate.explained[0], surrogate.explained[_LAST]
-    alike = likeness(space, trials, near)
+    alike = likeness(surrogate, trials, near)
     return (
         f"{len(trials)} recorded configurations. Rank correlations: {kept:.2f} of the first unit "
         f"with the last, {twice:.2f} of the last of one run with that of the other, {first:.2f} "

@@ -9,9 +9,9 @@ earns nothing. The curves are those of three families (see families.py):
 
     crossing   made up: the faster a curve rises, the lower it ends
     parallel   made up: the order at the first rung is that at the end
-    recorded   as like as can be to random configurations of the space `full` that were run to the
-               end twice on real data (record.py), and to runs near them (record_near.py): how their
-               curves differ, cross and scatter, and how smooth all that is (surrogate.py)
+    recorded   like those of random configurations of the space `full` that were run to the end
+               twice on real data (record.py), and of runs near them (record_near.py): they differ,
+               cross and scatter as much, and are as smooth (surrogate.py)
 
 The same seed gives all contestants the same problem, so differences are paired. Intervals are 95 %
 of Student's t over replays; `worse` is a one-sided test at 5 %, Holm's correction over contestants.
@@ -46,7 +46,7 @@ from scipy import stats
 from search.figures import save
 from search.plan import Plan
 from tests.benchmarks.curve import UNITS
-from tests.benchmarks.families import Family, family
+from tests.benchmarks.families import Family, family, space_of
 from tests.benchmarks.recorded import NEAR, RECORDED, about, read_table
 from tests.benchmarks.replay import CONTESTANTS, Replay, any_plan, replay
 from trainable.files import write_json
@@ -86,7 +86,7 @@ def main(options: Options) -> None:
     found: dict[str, Curves] = {}
     for name in options.families:
         if name == "recorded":
-            print(about(family(name).space, read_table(RECORDED), read_table(NEAR)))
+            print(about(space_of(name), read_table(RECORDED), read_table(NEAR)))
         found[name] = curves = _replays(name, options)
         print(
             f"\n{name}: {options.replays} replays, each of the budget of {options.budget} full runs"

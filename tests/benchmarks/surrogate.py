@@ -50,6 +50,7 @@ class Surrogate:
         forest = fitted(inputs, scores)
         # The forest's own `predict` takes many times as long for a single row.
         self._trees = [tree.tree_ for tree in forest.estimators_]
+        self._values = [tree.value[..., 0] for tree in self._trees]  # (nodes, UNITS + 1) of each
         predicted = forest.oob_prediction_
         self.residuals = runs - predicted[:, None]
         self.explained = [
@@ -70,9 +71,10 @@ class Surrogate:
         trees = np.arange(_N_TREES)
 
         def curve_of(params: Params) -> Curve:
-            row = self.features([params])
-            forest = np.mean([tree.predict(row).ravel() for tree in self._trees], axis=0)
-            of_leaves = drawn[trees, self._leaves(row)[:, 0]]  # (trees,)
+            leaves = self._leaves(self.features([params]))[:, 0]  # (trees,)
+            both = zip(self._values, leaves, strict=True)
+            forest = np.mean([values[leaf] for values, leaf in both], axis=0)
+            of_leaves = drawn[trees, leaves]  # (trees,)
             shared = self.shared[of_leaves].sum(axis=0) / math.sqrt(_N_TREES)
             draw = luck(f"run {seed}", params)
             seen, again = (

@@ -12,7 +12,7 @@ from spaces.catalogue import make_space
 from spaces.space import Space
 from tests.benchmarks import record_near
 from tests.benchmarks.curve import Params, scaled
-from tests.benchmarks.families import family
+from tests.benchmarks.families import space_of
 from tests.benchmarks.record_near import moved, neighbours
 from tests.benchmarks.recorded import RECORDED, read_table, write_table
 from tests.benchmarks.test_record import CONFIG, write_log
@@ -22,7 +22,7 @@ from trainable.component import Choice
 
 @pytest.fixture(scope="module")
 def space() -> Space:
-    return family("recorded").space
+    return space_of("recorded")
 
 
 def differences(space: Space, one: Params, other: Params) -> tuple[list[float], int]:

@@ -15,7 +15,7 @@ from search.rung_model import Results, RungModel
 from spaces.space import Space
 from spaces.walk import Value
 from tests.benchmarks.curve import UNITS
-from tests.benchmarks.families import family
+from tests.benchmarks.families import space_of
 from tests.benchmarks.recorded import NEAR, RECORDED, likeness, read_table
 from tests.benchmarks.surrogate import Surrogate
 from trainable.component import Choice
@@ -40,7 +40,7 @@ def check_run(run: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 def test_what_is_recorded_is_of_the_space_and_can_be_learnt_from() -> None:
-    space, trials = family("recorded").space, read_table(RECORDED)
+    space, trials = space_of("recorded"), read_table(RECORDED)
     assert len(trials) >= 150
     assert len({json.dumps(trial["params"], sort_keys=True) for trial in trials}) == len(trials)
     for trial in trials:
@@ -55,12 +55,12 @@ def test_what_is_recorded_is_of_the_space_and_can_be_learnt_from() -> None:
 
 @pytest.mark.slow
 def test_landscapes_are_as_smooth_as_the_runs_near_recorded_ones_say() -> None:
-    space, trials, near = family("recorded").space, read_table(RECORDED), read_table(NEAR)
+    space, trials, near = space_of("recorded"), read_table(RECORDED), read_table(NEAR)
     for row in near:
         check_params(space, row["params"])
         check_run(row)
         assert row["params"] != trials[row["of"]]["params"]
-    found = likeness(space, trials, near)
+    found = likeness(Surrogate(space, trials), trials, near)
     assert found.n == len(near) >= 150
     assert found.error < 0.2
     assert abs(found.found - found.landscape) < 2 * found.error
@@ -69,7 +69,7 @@ def test_landscapes_are_as_smooth_as_the_runs_near_recorded_ones_say() -> None:
 @pytest.mark.slow
 def test_a_model_of_few_real_runs_ranks_the_others() -> None:
     """As early in a search: 40 trials, a third of them promoted, and of these a third again."""
-    trials, columns = read_table(RECORDED), Columns(family("recorded").space.params())
+    trials, columns = read_table(RECORDED), Columns(space_of("recorded").params())
     features = columns.features(columns.points([trial["params"] for trial in trials]))
     found = []
     for seed in range(30):
@@ -94,7 +94,7 @@ def test_a_model_of_few_real_runs_ranks_the_others() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_likeness_is_what_neighbours_have_in_common(share: float) -> None:
-    space, draw, names = family("parallel").space, np.random.default_rng(0), random.Random(0)
+    space, draw, names = space_of("parallel"), np.random.default_rng(0), random.Random(0)
     trials, near = [], []
 
     def run(score: float) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def test_likeness_is_what_neighbours_have_in_common(share: float) -> None:
         other = share * own + (1 - share) * draw.normal() + 0.5 * draw.normal()
         trials.append({"params": params, "runs": runs})
         near.append({"of": k, "params": params, **run(other)})
-    found = likeness(space, trials, near)
+    found = likeness(Surrogate(space, trials), trials, near)
     assert found.found == pytest.approx(share, abs=3 * found.error)
     assert found.error < 0.2
     assert found.landscape == 1.0  # the same params
