@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -67,9 +68,13 @@ class Workbench:
 def open_workbench(config: RunConfig, device: torch.device) -> Workbench:
     """Load encoder and data of a run; the processes of a node hold them once.
 
+    On a GPU this process computes deterministically from here on.
+
     Raises:
         InputError: Either cannot be had; the cache cannot be written to.
     """
+    if device.type == "cuda":
+        compute_deterministically()
     source = Source.of(config)
     examples = source.data.load()
     pretrained = load_pretrained(config.encoder, examples.train_sentences())
@@ -83,3 +88,14 @@ def open_workbench(config: RunConfig, device: torch.device) -> Workbench:
     del examples, featured
     pa.default_memory_pool().release_unused()  # what reading them took stays with Arrow else
     return Workbench(pretrained, shared.corpus, inputs, device, shared.notes)
+
+
+def compute_deterministically() -> None:
+    """Let steps on a GPU from the same state come to the same, bit for bit.
+
+    Where threads add in whatever order they come, the last bit differs from run to run: a trial
+    that goes on from a checkpoint would become another one. For the whole process.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # torch insists on it
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -32,7 +32,7 @@ from trainable.run_config import RunConfig
 from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.stages.multitask import Multitask, RDrop
 from trainable.task_config import SingleTask, StsTask
-from trainable.workbench import Workbench
+from trainable.workbench import Workbench, open_workbench
 
 # Two windows in half a run, so that a checkpoint lies in the third.
 WINDOWS = {DynamicWeightAverage: {"window": 1}}
@@ -360,3 +360,22 @@ def test_size_is_that_of_weights_and_two_moments(workbench: Workbench, saved: Pa
     n_parameters = sum(p.numel() for p in Run(CONFIG, workbench).model.parameters())
     size = (saved / "state.safetensors").stat().st_size
     assert size == pytest.approx(checkpoint.size_in_bytes(n_parameters, optimizer=True), rel=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_run_on_a_gpu_goes_on_bit_for_bit(
+    tmp_path: Path,
+) -> None:
+    stage = Multitask(budget_tokens=6000, units=2)
+    config = RunConfig(sst=SingleTask(pooling=AttentionPooling()), multitask=stage)
+    bench = open_workbench(config, torch.device("cuda"))
+    whole = Run(config, bench)
+    whole.train_unit()
+    checkpoint.save(whole, tmp_path)
+    whole.train_unit()
+    again = Run(config, bench)
+    checkpoint.load(again, tmp_path)
+    again.train_unit()
+    ours, theirs = whole.model.state_dict(), again.model.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)

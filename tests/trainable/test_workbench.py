@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 
@@ -17,7 +19,7 @@ from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.stages.language_modelling import MaskedLanguageModelling
 from trainable.stages.multitask import Multitask, NliAuxiliary
 from trainable.stages.nli_training import LinearNli
-from trainable.workbench import Source, Workbench, open_workbench
+from trainable.workbench import Source, Workbench, compute_deterministically, open_workbench
 
 CPU = torch.device("cpu")
 SAME = {
@@ -115,3 +117,17 @@ def test_the_features_are_those_of_the_run(monkeypatch: pytest.MonkeyPatch) -> N
 def test_what_cannot_be_had_is_refused(config: RunConfig) -> None:
     with pytest.raises(InputError, match="/nowhere"):
         open_workbench(config, CPU)
+
+
+def test_what_torch_needs_to_compute_deterministically_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    try:
+        compute_deterministically()
+        assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.is_deterministic_algorithms_warn_only_enabled()
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    finally:
+        torch.use_deterministic_algorithms(False)
