@@ -2,8 +2,9 @@
 
     python tests/benchmarks/switch.py --encoder DIR [--data-dir DIR] [--trials 12]
 
-Three kinds, each in one real Ray Tune search, one actor at a time, with the project's trainable,
-encoder and data; only the length of a trial is cut to short units without evaluation:
+Three kinds, each in one real Ray Tune search, one actor at a time, on the GPU if there is one, with
+the project's trainable, encoder and data; only the length of a trial is cut to short units without
+evaluation:
 
     warm       the project's way: the actor stays (`reuse_actors`)
     promoted   the same, and the next trial goes on from its checkpoint, as after a pause
@@ -52,6 +53,7 @@ from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
 from trainable.workbench import open_workbench
 
+_GPUS = int(torch.cuda.is_available())  # that a trial has
 _LOSSES = ("sst_loss", "para_loss", "sts_loss")
 
 
@@ -122,7 +124,7 @@ def save_halves(configs: list[RunConfig], folder: str) -> list[str]:
     """Train the first unit of two runs and save them; returns a path for each configuration."""
     kept = []
     for config in configs[:2]:
-        run = Run(config, open_workbench(config, torch.device("cpu")))
+        run = Run(config, open_workbench(config, torch.device("cuda" if _GPUS else "cpu")))
         run.train_unit()
         own = Path(folder) / f"half_{config.seed}"
         own.mkdir()
@@ -140,7 +142,7 @@ def search(trials: list[dict[str, Any]], folder: str, *, name: str) -> list[dict
         config={"own": tune.grid_search(trials)},
         stop=lambda trial_id, report: True,  # after one unit
         checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, num_to_keep=1),
-        resources_per_trial={"cpu": 2},
+        resources_per_trial={"cpu": 2, "gpu": _GPUS},
         max_concurrent_trials=1,
         reuse_actors=name != "cold",
         callbacks=[Deleting()],
@@ -174,7 +176,8 @@ def main() -> None:
     # As in a search: no loggers and no tables of Tune's own.
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
-    print(f"torch {torch.__version__}, ray {ray.__version__}, {connect('local')}")
+    device = torch.cuda.get_device_name() if _GPUS else "CPU"
+    print(f"{device}, torch {torch.__version__}, ray {ray.__version__}, {connect('local')}")
     configs = configurations(options)
     plain = [{"run_config": config.to_dict()} for config in configs]
     with tempfile.TemporaryDirectory() as folder:
