@@ -1,78 +1,135 @@
-"""Record learning curves: train every trial of a search once more, and keep the scores of both.
+"""Record learning curves of `full`: what searches are replayed on, and how smooth it is.
 
-    python tests/benchmarks/record.py --log runs/recorded/events.jsonl --out OUT
+    python tests/benchmarks/record.py --encoder MINILM --data-dir DIR --out OUT
 
-The second run of a configuration has another seed, so that the two tell what belongs to it from
-what was luck. The search must run its trials to the end. That of the project's table is of MiniLM
-cut to its first layer, so that a run costs half a core-minute, on the course's data with the dev
-files of the three tasks cut to their first 400 rows:
+Trains random configurations to their ends, nothing stopped early:
 
-    python -c "import transformers as t
-    t.BertModel.from_pretrained('MINILM', num_hidden_layers=1).save_pretrained('MINILM1')
-    t.AutoTokenizer.from_pretrained('MINILM').save_pretrained('MINILM1')"
-    for f in ids-sst-dev quora-dev sts-dev; do head -n 401 DATA/$f.csv > DIR/$f.csv; done
-    python search/run.py --data cs224n --data-dir DIR --encoder MINILM1 --space full --units 9 \\
-        --budget 51000 --trials 160 --searcher random --scheduler none --seed 0 --name recorded
+    recorded      each twice, with two seeds, so that the two tell what belongs to a configuration
+                  from what was luck
+    neighbours    one configuration near every second of them, with a third seed: how smooth the
+                  landscape is between recorded ones
 
-Runs that OUT holds are not run again, so that an interrupted command goes on where it stopped.
-Trials of which either run failed are left out.
+OUT keeps a file for each run, and runs that it holds are not run again: an interrupted command goes
+on where it stopped, and one with more `--trials` adds to what there is. Both tables are written
+anew at the end. What has a run that failed is left out.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 # This folder must not come first on the path, and the project need not be installed.
 sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import torch
 import tyro
+from optuna.trial import FixedTrial
 
-from search.events import read_events
-from search.history import History, TrialRecord
-from tests.benchmarks.recorded import RECORDED, write_table
+from search.proposals import Params, draw_params
+from spaces.catalogue import base_config, make_space
+from spaces.space import Space
+from tests.benchmarks.curve import UNITS
+from tests.benchmarks.neighbours import neighbour
+from tests.benchmarks.recorded import NEAR, RECORDED, write_table
+from trainable.data.sources import Cs224nData
+from trainable.encoder import EncoderConfig
 from trainable.files import write_json
 from trainable.loop import Run, RunFailed
 from trainable.run_config import RunConfig
+from trainable.seeds import derive
+from trainable.stages.multitask import Multitask
 from trainable.workbench import Workbench, open_workbench
+
+_SEEDS = (0, 1)  # of the two runs of a configuration
+_NEAR_SEED = 2
 
 
 @dataclass(frozen=True)
 class Options:
-    """Train the trials of a search once more, and write the table of recorded curves."""
+    """Train configurations of `full` and their neighbours, and write the tables of their curves."""
 
-    log: Path
-    """Event log of the search."""
+    encoder: str
+    """A Hub id, or a Hugging Face folder."""
+
+    data_dir: Path
+    """Folder of the course's files."""
 
     out: Path
-    """Where the second runs are kept, one file for each."""
+    """Where runs are kept, one file for each."""
 
-    seed: int = 1
-    """Seed of the second runs; another than that of the search."""
+    trials: int = 250
+    """Configurations."""
+
+    budget: int = 150_000
+    """Training tokens of a run."""
 
     jobs: int = os.cpu_count() or 1
-    """Runs at the same time, each on one core."""
+    """Runs at the same time, each on one core, all on one GPU if there is one."""
 
-    table: Path = RECORDED
-    """The table to write."""
+    recorded: Path = RECORDED
+    """The table of configurations to write."""
+
+    near: Path = NEAR
+    """The table of neighbours to write."""
 
 
-_bench: Workbench | None = None  # all trials of a search share encoder and data
+class Task(NamedTuple):
+    """One run.
+
+    Attributes:
+        trial: Number of the configuration that it is of, or near.
+        seed: Of the run.
+        params: What is run.
+    """
+
+    trial: int
+    seed: int
+    params: Params
 
 
-def run_again(config: RunConfig, path: Path) -> None:
+_bench: Workbench | None = None  # all runs share encoder and data
+
+
+def space_of(options: Options) -> Space:
+    """Return `full` over the encoder and the data."""
+    data = Cs224nData(dir=str(options.data_dir.absolute()))
+    stage = Multitask(budget_tokens=options.budget, units=UNITS)
+    return make_space("full", base_config(EncoderConfig(source=options.encoder), data, 0, stage))
+
+
+def tasks(space: Space, n_trials: int) -> Iterator[Task]:
+    """Yield all runs, those of a configuration and its neighbour together."""
+    params = space.params()
+    for number in range(n_trials):
+        own = draw_params(params, random.Random(derive(0, "record", number)))
+        for seed in _SEEDS:
+            yield Task(number, seed, own)
+        if number % 2 == 0:
+            yield Task(number, _NEAR_SEED, neighbour(params, own, number // 2))
+
+
+def file_of(out: Path, task: Task) -> Path:
+    """Return where a run is kept."""
+    return out / f"trial_{task.trial}_seed_{task.seed}.json"
+
+
+def run_one(config: RunConfig, path: Path) -> None:
     """Train one run to its end, and write `{scores, worth}`, or `{failure}`, to `path`."""
     global _bench
     torch.set_num_threads(1)
     if _bench is None:
-        _bench = open_workbench(config, torch.device("cpu"))
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        _bench = open_workbench(config, device)
     run = Run(config, _bench)
     found: list[float] = []
     try:
@@ -82,67 +139,57 @@ def run_again(config: RunConfig, path: Path) -> None:
     except RunFailed as error:
         write_json(path, {"failure": str(error)})
     else:
-        write_json(path, curve(found, _score(run, "confirm")))
+        scores = [round(score, 5) for score in found]
+        write_json(path, {"scores": scores, "worth": round(_score(run, "confirm"), 5)})
 
 
 def _score(run: Run, split: str) -> float:
     return run.score(split, run.probabilities(split))["score"]
 
 
-def curve(scores: list[float], worth: float) -> dict[str, Any]:
-    """Return one run as the table has it: scores on *select*, the last one on *confirm*."""
-    return {"scores": [round(score, 5) for score in scores], "worth": round(worth, 5)}
-
-
-def run_missing(wanted: dict[Path, RunConfig], jobs: int) -> None:
-    """Run what has no file yet.
-
-    Args:
-        wanted: File of each run -> what it trains.
-        jobs: Runs at the same time.
-    """
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        started = {}
-        for path, config in wanted.items():
+def run_missing(space: Space, wanted: list[Task], options: Options) -> None:
+    """Run what has no file yet."""
+    options.out.mkdir(parents=True, exist_ok=True)
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        started = set()
+        for task in wanted:
+            path = file_of(options.out, task)
             if not path.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                started[pool.submit(run_again, config, path)] = path
+                config = space.suggest(FixedTrial(task.params))
+                seeded = config.model_copy(update={"seed": task.seed})
+                started.add(pool.submit(run_one, seeded, path))
         for n, future in enumerate(as_completed(started), 1):
             future.result()
-            print(f"[{n}/{len(started)}] {started[future]}", flush=True)
+            print(f"[{n}/{len(started)}]", flush=True)
 
 
-def _file(options: Options, trial: TrialRecord) -> Path:
-    return options.out / f"trial_{trial.number}.json"
-
-
-def rows(trials: list[TrialRecord], options: Options) -> list[dict[str, Any]]:
-    """Return `{params, runs: [curve, curve]}` of every trial of which both runs ended well."""
-    found = []
-    for trial in trials:
-        again = json.loads(_file(options, trial).read_text(encoding="utf-8"))
-        if "failure" not in again:
-            scores = [trial.score_at(unit) for unit in sorted(trial.reports)]
-            worth = trial.last["confirm_score"]
-            assert worth is not None, "the last unit is scored on both splits"
-            first = curve(scores, worth)
-            found.append({"params": trial.params, "runs": [first, again]})
-    return found
+def rows(wanted: list[Task], out: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the rows of both tables: see `tests.benchmarks.recorded.read_table`."""
+    recorded: list[dict[str, Any]] = []
+    near: list[dict[str, Any]] = []
+    for _, own in groupby(wanted, lambda task: task.trial):
+        tasks_of = {task.seed: task for task in own}
+        runs = {s: json.loads(file_of(out, t).read_text("utf-8")) for s, t in tasks_of.items()}
+        if any("failure" in runs[seed] for seed in _SEEDS):
+            continue
+        if "failure" not in runs.get(_NEAR_SEED, {"failure": "there is none"}):
+            params = tasks_of[_NEAR_SEED].params
+            near.append({"of": len(recorded), "params": params, **runs[_NEAR_SEED]})
+        first = tasks_of[_SEEDS[0]]
+        recorded.append({"params": first.params, "runs": [runs[seed] for seed in _SEEDS]})
+    return recorded, near
 
 
 def main(options: Options) -> None:
-    """Run what is missing, and write the table."""
-    trials = list(History(read_events(options.log)).trials.values())
-    done = [trial for trial in trials if trial.status == "done"]
-    if any(trial.config.seed == options.seed for trial in done):
-        sys.exit(f"--seed {options.seed} is that of the search; give another")
-    run_missing(
-        {_file(options, t): t.config.model_copy(update={"seed": options.seed}) for t in done},
-        options.jobs,
-    )
-    kept = rows(done, options)
-    write_table(options.table, kept)
-    print(f"{len(kept)} curves to {options.table}; {len(trials) - len(kept)} trials left out")
+    """Run what is missing, and write the tables."""
+    space = space_of(options)
+    wanted = list(tasks(space, options.trials))
+    run_missing(space, wanted, options)
+    recorded, near = rows(wanted, options.out)
+    write_table(options.recorded, recorded)
+    write_table(options.near, near)
+    print(f"{len(recorded)} of {options.trials} configurations to {options.recorded}")
+    print(f"{len(near)} neighbours of them to {options.near}")
 
 
 if __name__ == "__main__":

@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
-from search.events import VERSION, EventLog
-from search.history import History, Journal
-from search.storage import EVENTS
+from search.proposals import draw_params
+from spaces.catalogue import make_space
 from tests.benchmarks import record
+from tests.benchmarks.neighbours import neighbour
 from tests.benchmarks.recorded import read_table
 from trainable.loop import Run
 from trainable.run_config import RunConfig
@@ -17,63 +18,93 @@ from trainable.stages.multitask import Multitask
 from trainable.workbench import Workbench
 
 CONFIG = RunConfig(multitask=Multitask(budget_tokens=900, units=2))
-FIRST = {"scores": [0.1, 0.2], "worth": 0.4}
+CURVE = {"scores": [0.1, 0.2], "worth": 0.4}
 
 
-def write_log(folder: Path, statuses: list[str]) -> Path:
-    """Write the log of a search with trials that ended so; all had FIRST."""
-    log = EventLog(folder / EVENTS)
-    journal = Journal(History(), log)
-    journal.write("search", version=VERSION, units=2, n_trials=len(statuses))
-    begun: dict[str, Any] = {"run_config": CONFIG.to_dict(), "bracket": 0, "origin": "random"}
-    for number, status in enumerate(statuses):
-        journal.write("suggested", trial=number, params={"a": number}, **begun)
-        for unit, score in enumerate(FIRST["scores"], 1):  # type: ignore[arg-type]
-            metrics = {"score": score, "confirm_score": 0.4}
-            journal.write("reported", trial=number, unit=unit, metrics=metrics, failure="")
-        journal.write("ended", trial=number, status=status, error=None)
-    log.close()
-    return folder / EVENTS
+def options(folder: Path, **changes: Any) -> record.Options:
+    """Options whose encoder and data are there by name only."""
+    tables = {"recorded": folder / "recorded.jsonl.gz", "near": folder / "near.jsonl.gz"}
+    return record.Options("MINILM", folder, folder / "out", jobs=1, **tables, **changes)
 
 
-def options(folder: Path, statuses: list[str], **changes: Any) -> record.Options:
-    log = write_log(folder, statuses)
-    return record.Options(log, folder / "out", jobs=1, table=folder / "t.jsonl.gz", **changes)
+def keep(own: record.Options, found: dict[tuple[int, int], dict[str, Any]]) -> None:
+    """Write what came of runs, by trial and seed; of all others CURVE came."""
+    own.out.mkdir()
+    for task in record.tasks(record.space_of(own), own.trials):
+        run = found.get((task.trial, task.seed), CURVE)
+        record.file_of(own.out, task).write_text(json.dumps(run))
 
 
-@pytest.mark.slow  # a process of its own trains
-def test_a_trial_is_trained_again_with_another_seed(tmp_path: Path, workbench: Workbench) -> None:
-    own = options(tmp_path, ["done", "failed"], seed=5)
+def test_what_is_run_is_the_same_whenever_asked_for(tmp_path: Path) -> None:
+    space = record.space_of(options(tmp_path))
+    wanted = list(record.tasks(space, 4))
+    assert wanted == list(record.tasks(space, 6))[: len(wanted)]
+    assert [(t.trial, t.seed) for t in wanted[:5]] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
+    assert wanted[0].params == wanted[1].params != wanted[3].params
+    assert wanted[2].params == neighbour(space.params(), wanted[0].params, 0)
+
+
+def test_what_was_run_is_not_run_again(tmp_path: Path) -> None:
+    own = options(tmp_path, trials=3)
+    other = {"scores": [0.3, 0.4], "worth": 0.5}
+    keep(own, {(1, 1): other, (2, 2): other})
     record.main(own)
-    (row,) = read_table(own.table)
-    run = Run(CONFIG.model_copy(update={"seed": 5}), workbench)
+    wanted = list(record.tasks(record.space_of(own), 3))
+    rows = read_table(own.recorded)
+    assert [row["params"] for row in rows] == [task.params for task in wanted if task.seed == 0]
+    assert [row["runs"] for row in rows] == [[CURVE, CURVE], [CURVE, other], [CURVE, CURVE]]
+    beside = [task.params for task in wanted if task.seed == 2]
+    near = [{"of": 0, "params": beside[0], **CURVE}, {"of": 2, "params": beside[1], **other}]
+    assert read_table(own.near) == near
+
+
+def test_what_has_a_run_that_failed_is_left_out(tmp_path: Path) -> None:
+    own = options(tmp_path, trials=5)
+    failure = {"failure": "not finite in unit 1"}
+    keep(own, {(0, 1): failure, (2, 2): failure})
+    record.main(own)
+    wanted = list(record.tasks(record.space_of(own), 5))
+    kept = [task.params for task in wanted if task.seed == 0 and task.trial != 0]
+    assert [row["params"] for row in read_table(own.recorded)] == kept
+    # Neighbours are of places in the table of what was kept.
+    (near,) = read_table(own.near)
+    assert (near["of"], near["params"]) == (3, wanted[-1].params)
+
+
+@pytest.mark.slow
+def test_a_run_is_trained_to_its_end(tmp_path: Path, workbench: Workbench) -> None:
+    path = tmp_path / "trial.json"
+    record.run_one(CONFIG, path)
+    run = Run(CONFIG, workbench)
     scores = []
     while not run.done:
         run.train_unit()
         scores.append(run.score("select", run.probabilities("select"))["score"])
     worth = run.score("confirm", run.probabilities("confirm"))["score"]
-    assert row == {"params": {"a": 0}, "runs": [FIRST, record.curve(scores, worth)]}
-
-
-def test_what_was_run_is_not_run_again_and_failures_are_left_out(tmp_path: Path) -> None:
-    own = options(tmp_path, ["done", "done", "stopped"])
-    own.out.mkdir()
-    kept = {"scores": [0.3, 0.4], "worth": 0.5}
-    for number, found in enumerate([{"failure": "not finite in unit 1"}, kept]):
-        (own.out / f"trial_{number}.json").write_text(json.dumps(found))
-    record.main(own)
-    assert read_table(own.table) == [{"params": {"a": 1}, "runs": [FIRST, kept]}]
-
-
-def test_a_second_run_needs_a_seed_of_its_own(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="--seed 0 is that of the search; give another"):
-        record.main(options(tmp_path, ["done"], seed=0))
+    found = json.loads(path.read_text())
+    assert found["scores"] == pytest.approx(scores, abs=1e-5)
+    assert found["worth"] == pytest.approx(worth, abs=1e-5)
 
 
 def test_a_run_that_breaks_says_so(tmp_path: Path) -> None:
     assert CONFIG.multitask is not None
     rate = CONFIG.multitask.optimization.model_copy(update={"lr": 1e30, "head_lr": 1e30})
     stage = CONFIG.multitask.model_copy(update={"optimization": rate})
-    record.run_again(CONFIG.model_copy(update={"multitask": stage}), tmp_path / "trial_0.json")
-    found = json.loads((tmp_path / "trial_0.json").read_text())
+    record.run_one(CONFIG.model_copy(update={"multitask": stage}), tmp_path / "trial.json")
+    found = json.loads((tmp_path / "trial.json").read_text())
     assert "not finite in unit" in found["failure"]
+
+
+@pytest.mark.slow  # a process of its own trains
+def test_runs_in_another_process_fill_both_tables(tmp_path: Path) -> None:
+    own = options(tmp_path, trials=1)
+    wanted = list(record.tasks(record.space_of(own), 1))
+    space = make_space("full", CONFIG)
+    drawn = [task._replace(params=draw_params(space.params(), Random(4))) for task in wanted]
+    record.run_missing(space, drawn, own)
+    (row,), (near,) = record.rows(drawn, own.out)
+    assert row["params"] == near["params"] == drawn[0].params
+    for run in (*row["runs"], near):
+        assert len(run["scores"]) == 2
+        assert -1 / 3 <= run["worth"] <= 1
+    assert row["runs"][0] != row["runs"][1]  # another seed

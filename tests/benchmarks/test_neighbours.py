@@ -1,21 +1,15 @@
 from __future__ import annotations
 
-import json
 import random
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from search.proposals import draw_params, exists
-from spaces.catalogue import make_space
+from search.proposals import Params, draw_params, exists
 from spaces.space import Space
-from tests.benchmarks import record_near
-from tests.benchmarks.curve import Params, scaled
+from tests.benchmarks.curve import scaled
 from tests.benchmarks.families import space_of
-from tests.benchmarks.record_near import moved, neighbours
-from tests.benchmarks.recorded import RECORDED, read_table, write_table
-from tests.benchmarks.test_record import CONFIG, write_log
+from tests.benchmarks.neighbours import moved, neighbour
 from tests.benchmarks.test_recorded import check_params
 from trainable.component import Choice
 
@@ -65,37 +59,12 @@ def test_nothing_moves_by_nothing(space: Space) -> None:
     assert np.allclose(differences(space, values, same)[0], 0.0, atol=1e-12)
 
 
-@pytest.mark.slow  # a process of its own trains
-def test_a_neighbour_is_trained_to_its_end(tmp_path: Path) -> None:
-    own = make_space("full", CONFIG)
-    recorded, table = tmp_path / "recorded.jsonl.gz", tmp_path / "near.jsonl.gz"
-    write_table(recorded, [{"params": draw_params(own.params(), random.Random(4))}])
-    log = write_log(tmp_path, ["done"])
-    record_near.main(
-        record_near.Options(log, tmp_path / "out", jobs=1, recorded=recorded, table=table)
-    )
-    (near,) = neighbours(own, read_table(recorded))
-    (row,) = read_table(table)
-    assert (row["of"], row["params"]) == (0, near.params)
-    assert len(row["scores"]) == 2
-    assert -1 / 3 <= row["worth"] <= 1
-    (tmp_path / "out" / "near_0.json").write_text(json.dumps({"failure": "not finite in unit 1"}))
-    record_near.main(
-        record_near.Options(log, tmp_path / "out", jobs=1, recorded=recorded, table=table)
-    )
-    assert read_table(table) == []  # not run again, and left out
-
-
-def test_neighbours_need_a_seed_of_their_own(tmp_path: Path) -> None:
-    log = write_log(tmp_path, ["done"])
-    with pytest.raises(SystemExit, match="--seed 0 is that of the search; give another"):
-        record_near.main(record_near.Options(log, tmp_path / "out", seed=0))
-
-
-def test_every_recorded_configuration_has_a_neighbour(space: Space) -> None:
-    trials = read_table(RECORDED)
-    found = list(neighbours(space, trials))
-    assert [near.of for near in found] == list(range(len(trials)))
-    assert found == list(neighbours(space, trials))
-    widths = [np.std(differences(space, trials[n.of]["params"], n.params)[0]) for n in found]
+def test_neighbours_are_at_several_distances_and_the_same_whenever_asked_for(space: Space) -> None:
+    params = space.params()
+    drawn = [draw_params(params, random.Random(k)) for k in range(90)]
+    found = [neighbour(params, values, k) for k, values in enumerate(drawn)]
+    assert found == [neighbour(params, values, k) for k, values in enumerate(drawn)]
+    both = [differences(space, *pair) for pair in zip(drawn, found, strict=True)]
+    widths = [np.std(moves) for moves, _ in both]
     assert np.mean(widths[0::3]) < 0.05 < np.mean(widths[1::3]) < 0.11 < np.mean(widths[2::3])
+    assert all(n_changed <= k // 3 % 3 for k, (_, n_changed) in enumerate(both))

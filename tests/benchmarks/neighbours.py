@@ -1,0 +1,78 @@
+"""Configurations near others."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import replace
+
+from search.proposals import Params, draw_params, exists
+from spaces.walk import Param, Value
+from tests.benchmarks.curve import scaled
+from trainable.component import Choice, IntRange
+
+_WIDTHS, _N_CHANGED = (0.03, 0.1, 0.3), (0, 1, 2)
+
+
+def neighbour(params: tuple[Param, ...], values: Params, number: int) -> Params:
+    """Return a configuration near another, the same whenever asked for.
+
+    Of nine in a row, each pair of these has one: numbers move by 0.03, 0.1 or 0.3 of their ranges,
+    and none, one or two choices change.
+
+    Args:
+        params: Of the space, parents before their children.
+        values: Of the other configuration.
+        number: Of the other configuration.
+    """
+    width, n_changed = _WIDTHS[number % 3], _N_CHANGED[number // 3 % 3]
+    return moved(params, values, width, n_changed, random.Random(f"neighbour {number}"))
+
+
+def moved(
+    params: tuple[Param, ...], values: Params, width: float, n_changed: int, draw: random.Random
+) -> Params:
+    """Return a configuration near another.
+
+    Args:
+        params: Of the space, parents before their children.
+        values: Of the other configuration.
+        width: Standard deviation of the moves of all numbers, in ranges.
+        n_changed: Choices that get another value. What exists only then is drawn.
+        draw: Of all this.
+    """
+    choices = [p.name for p in params if p.name in values and len(_others(p, values[p.name])) > 0]
+    changed = set(draw.sample(choices, min(n_changed, len(choices))))
+    found: Params = {}
+    for param in params:
+        if not exists(param, found):
+            continue
+        old = values.get(param.name)
+        if old is None:
+            found |= draw_params([replace(param, parents=())], draw)
+        elif param.name in changed:
+            found[param.name] = draw.choice(_others(param, old))
+        elif isinstance(param.domain, Choice):
+            found[param.name] = old
+        else:
+            share = scaled(param, old) + draw.gauss(0.0, width)
+            found[param.name] = _number(param, min(max(share, 0.0), 1.0))
+    return found
+
+
+def _others(param: Param, value: Value) -> list[Value]:
+    values = param.domain.values if isinstance(param.domain, Choice) else ()
+    return [other for other in values if other != value]
+
+
+def _number(param: Param, share: float) -> Value:
+    """Return the number at a share of a range, on the range's own scale."""
+    domain = param.domain
+    assert not isinstance(domain, Choice)
+    if isinstance(domain, IntRange):
+        return round(domain.low + share * (domain.high - domain.low))
+    if domain.log:
+        found = domain.low * math.exp(share * math.log(domain.high / domain.low))
+    else:
+        found = domain.low + share * (domain.high - domain.low)
+    return min(max(found, domain.low), domain.high)  # rounding
