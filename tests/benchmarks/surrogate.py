@@ -2,29 +2,36 @@
 
 A run's curve is taken as
 
-    forest(params) + c(params) + e(run)
+    g(forest(params) + c(params)) + e(run)
 
-A random forest of the recorded trials gives the first part. The others are drawn from what it does
-not explain, as whole curves: c is what both runs of a trial share, e what they do not. Where two
-params fall into the same leaf in a share p of the forest's trees, their c are correlated by p: a
+A random forest of the recorded trials gives the first part, and what it does not explain the
+others, as whole curves: c is what both runs of a trial share, e what they do not. Where two params
+fall into the same leaf in a share p of the forest's trees, their c are correlated by p: a
 configuration near a good one is likely to be good too. Runs near recorded ones say how much of that
-is so (`tests.benchmarks.recorded`). What a run is worth has the same forest and c, and another e.
+is so (`tests.benchmarks.recorded`). g makes random configurations score as recorded ones do
+(`tests.benchmarks.marginal`): they get no better without end. Nor is luck the same everywhere: e is
+that of a recorded trial that scores about the same. What a run is worth has another e.
 """
 
 from __future__ import annotations
 
 import math
+import random
 from typing import Any
 
 import numpy as np
 from scipy import stats
 from sklearn.ensemble import RandomForestRegressor
 
+from search.proposals import draw_params
 from spaces.space import Space
 from tests.benchmarks.curve import UNITS, Curve, CurveOf, Params, luck, scaled
+from tests.benchmarks.marginal import Marginal
 from trainable.component import Choice
 
 _N_TREES = 100
+_N_DRAWS = 1000  # random configurations, to know how the landscapes' scores are distributed
+_N_ALIKE = 25  # recorded trials that score about the same, of one of which luck is
 
 
 class Surrogate:
@@ -63,6 +70,12 @@ class Surrogate:
         variance = np.maximum(shared_variance(self.residuals), 0.0)
         self.shared = both * np.sqrt(variance / np.maximum(both.var(axis=0), 1e-12))
         self.own = (self.residuals[:, 0] - self.residuals[:, 1]) / math.sqrt(2)
+        self._ranked = np.argsort(scores[:, UNITS - 1])
+        self._ends = scores[self._ranked, UNITS - 1]
+        generator = random.Random(0)
+        draws = [draw_params(self._params, generator) for _ in range(_N_DRAWS)]
+        means, sd = self._forest(self._leaves(self.features(draws))), self.shared.std(axis=0)
+        self._marginals = [Marginal(means[:, k], sd[k], scores[:, k]) for k in range(UNITS + 1)]
 
     def problem(self, seed: int) -> CurveOf:
         """Return a landscape: every leaf has c of one recorded trial."""
@@ -71,19 +84,28 @@ class Surrogate:
         trees = np.arange(_N_TREES)
 
         def curve_of(params: Params) -> Curve:
-            leaves = self._leaves(self.features([params]))[:, 0]  # (trees,)
-            both = zip(self._values, leaves, strict=True)
-            forest = np.mean([values[leaf] for values, leaf in both], axis=0)
-            of_leaves = drawn[trees, leaves]  # (trees,)
+            leaves = self._leaves(self.features([params]))  # (trees, 1)
+            of_leaves = drawn[trees, leaves[:, 0]]  # (trees,)
             shared = self.shared[of_leaves].sum(axis=0) / math.sqrt(_N_TREES)
+            total = self._forest(leaves)[0] + shared
+            mean = np.array([g(score) for g, score in zip(self._marginals, total, strict=True)])
             draw = luck(f"run {seed}", params)
-            seen, again = (
-                draw.choice((-1.0, 1.0)) * self.own[draw.randrange(len(self.own))] for _ in range(2)
-            )
-            mean = forest + shared
+            seen, again = (self._luck(float(mean[UNITS - 1]), draw) for _ in range(2))
             return Curve((mean + seen)[:-1].tolist(), float((mean + again)[-1]))
 
         return curve_of
+
+    def _luck(self, end: float, draw: random.Random) -> np.ndarray:
+        """Return e of one of the recorded trials whose scores end about there: (UNITS + 1,)."""
+        place = int(np.searchsorted(self._ends, end))
+        first = min(max(place - _N_ALIKE // 2, 0), max(len(self._ends) - _N_ALIKE, 0))
+        alike = self._ranked[first : first + _N_ALIKE]
+        return np.asarray(draw.choice((-1.0, 1.0)) * self.own[alike[draw.randrange(len(alike))]])
+
+    def _forest(self, leaves: np.ndarray) -> np.ndarray:
+        """Return what the forest says: (rows, UNITS + 1) for (trees, rows)."""
+        of_trees = [values[own] for values, own in zip(self._values, leaves, strict=True)]
+        return np.asarray(np.mean(of_trees, axis=0))
 
     def likeness(self, one: Params, other: Params) -> float:
         """Return the correlation of two configurations' c, over landscapes."""

@@ -99,3 +99,28 @@ def test_both_parts_are_as_wide_as_what_they_are_drawn_from(
     both = surrogate.shared[:, -1].var() + (surrogate.own[:, -1] ** 2).mean()
     assert both == pytest.approx(surrogate.residuals[..., -1].var(), rel=0.05)
     assert surrogate.own[:, -1].std() == pytest.approx(0.5, rel=0.25)
+
+
+def test_luck_is_that_of_trials_that_score_about_the_same(
+    space: Space, drawn: list[Params]
+) -> None:
+    draw = np.random.default_rng(3)
+    lr = np.array([np.log(float(params["multitask.optimization.lr"])) for params in drawn])
+    level = (lr - lr.mean()) / lr.std()
+    luck = np.where(level > 0, 0.01, 0.3)[:, None] * draw.normal(size=(N, 2))
+    curve_of = Surrogate(space, trials(drawn, level[:, None] + luck)).problem(0)
+    seen, worth = luck_of(
+        curve_of, [draw_params(space.params(), random.Random(k)) for k in range(200)]
+    )
+    spread = np.abs(seen - worth)
+    assert spread[worth > 0.7].mean() < 0.2 * spread[worth < -0.7].mean()
+
+
+def test_random_configurations_score_as_recorded_ones(space: Space, drawn: list[Params]) -> None:
+    scores = np.repeat(np.random.default_rng(4).beta(5, 2, (N, 1)), 2, axis=1)
+    surrogate = Surrogate(space, trials(drawn, scores))
+    asked = [draw_params(space.params(), random.Random(1000 + k)) for k in range(40)]
+    found = [luck_of(surrogate.problem(seed), asked)[1] for seed in range(10)]
+    shares = [0.1, 0.5, 0.9]
+    assert np.quantile(found, shares) == pytest.approx(np.quantile(scores, shares), abs=0.07)
+    assert np.max(found) < 1.1
