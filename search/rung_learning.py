@@ -37,7 +37,9 @@ _CHOICE_LENGTH = 2.0  # at most, of a choice's: twice the distance of two values
 _LENGTH_SD = 0.3  # of the prior's logarithm
 _LEVEL, _CHANGE = 1.2, 1.0  # of f, a priori: what all rungs share, and what each has of its own
 _OWN_LEVEL, _OWN_CHANGE = 0.3, 0.2  # the same, of e
-_SD = 0.5  # of the priors of the factors of B and D; wider ones let three results turn B's signs
+# Of the priors of the factors of B and D. Wider ones let four results at the last rung, all of
+# promoted trials, say that it has nothing to do with the others.
+_SD = 0.4
 _REACH = 10.0  # of the search, in the priors' standard deviations
 _ITERATIONS = 30
 
