@@ -245,8 +245,8 @@ def main(options: Options) -> None:
             own = Path(folder) / f"{share:g}"
             own.mkdir()
             lines.append(measure(options, share, own, run_search, used_on_gpus))
+            write_lines(lines, options, here)  # an interruption costs one share
     print_lines(lines)
-    write_lines(lines, options, here)
 
 
 if __name__ == "__main__":

@@ -187,15 +187,13 @@ def main() -> None:
             {"run_config": configs[i % 2].to_dict(), "storage": folder, "checkpoints": [half]}
             for i, (_, half) in enumerate(halves)
         ]
-        found = {
-            "warm": search(plain, folder, name="warm"),
-            "promoted": search(promoted, folder, name="promoted"),
-            "cold": search(plain[: options.cold_trials], folder, name="cold"),
-        }
+        kinds = {"warm": plain, "promoted": promoted, "cold": plain[: options.cold_trials]}
+        found, figures = {}, {}
+        for kind, trials in kinds.items():
+            found[kind] = search(trials, folder, name=kind)
+            own = figures[kind] = figures_of(found[kind])
+            print(f"{kind:8}", "  ".join(f"{name} {value:.3f}" for name, value in own.items()))
     ray.shutdown()
-    figures = {kind: figures_of(reports) for kind, reports in found.items()}
-    for kind, own in figures.items():
-        print(f"{kind:8}", "  ".join(f"{name} {value:.3f}" for name, value in own.items()))
     print(f"cold / warm, medians: {figures['cold']['median'] / figures['warm']['median']:.1f}")
     pairs = zip(found["warm"], found["cold"], strict=False)
     equal = all(repr(warm[key]) == repr(cold[key]) for warm, cold in pairs for key in _LOSSES)
