@@ -34,7 +34,7 @@ class Goal:
 
     Attributes:
         model: What is known.
-        best: The highest mean of a trial.
+        best: What is to be improved on.
         top: The trials of the highest means.
     """
 

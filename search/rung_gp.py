@@ -37,6 +37,8 @@ class RungGp:
     have gone all the way, nor take for good what rises fast. Of some hundred candidates, all over
     the space and near the best trials, that with the greatest expected improvement is proposed.
 
+    - What is to be improved on is the best mean and one standard deviation of what params do not
+      explain.
     - Trials under way count as if they had come out as predicted, so that many places do not get
       nearly the same.
     - A failed trial, or one whose score became NaN, counts as the worst of the rung that it did not
@@ -122,7 +124,10 @@ class RungGp:
             mean = model.mean(features)
             best = max(best, float(mean.max()))
             model = model.believe(features, mean)
-        return Goal(model, best, self._columns.points(top))
+        # The trial that leads in the end is a good one that was lucky, too. To be expected to beat
+        # the best mean by little is worth nothing, and leads to steps that are too small.
+        luck = known.scale * math.sqrt(known.own[-1, -1])
+        return Goal(model, best + luck, self._columns.points(top))
 
     def _hyperparameters(self, history: History) -> Hyperparameters | None:
         """Return what the reports say, but for the last fifth at most; None while there are few."""
