@@ -10,8 +10,8 @@ earns nothing. The curves are those of three families (see families.py):
     crossing   made up: the faster a curve rises, the lower it ends
     parallel   made up: the order at the first rung is that at the end
     recorded   like those of random configurations of the space `full` that were run to the end
-               twice on real data (record.py), and of runs near them (record_near.py): they differ,
-               cross and scatter as much, and are as smooth (surrogate.py)
+               twice on real data, and of runs near them (record.py): they differ, cross and
+               scatter as much, get as high, and are as smooth (surrogate.py)
 
 The same seed gives all contestants the same problem, so differences are paired. Intervals are 95 %
 of Student's t over replays; `worse` is a one-sided test at 5 %, Holm's correction over contestants.

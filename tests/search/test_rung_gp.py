@@ -163,6 +163,27 @@ def test_a_few_that_went_all_the_way_are_believed_against_many_that_did_not() ->
     assert near(lrs(history_of(rungs_that_disagree(6))), 5e-3) > 0.5
 
 
+@pytest.mark.parametrize("seed", [2, 3])
+def test_what_luck_would_hide_is_not_worth_a_trial(seed: int) -> None:
+    """Where a peak is known but for luck, it looks where nothing was tried: the upper 40 %."""
+    (param,) = LR_ONLY.params()
+    assert isinstance(param.domain, FloatRange)
+    low, span = param.domain.low, math.log(param.domain.high / param.domain.low)
+
+    def proposed(luck: float) -> list[float]:
+        """Return where in the range, for a peak at 0.3."""
+        draw, trials = random.Random(seed), []
+        for _ in range(40):
+            place = 0.6 * draw.random()
+            score = -((place - 0.3) ** 2) + luck * draw.gauss(0, 1)
+            scores: Scores = dict.fromkeys(RUNGS, score)
+            trials.append(({LR: low * math.exp(place * span)}, scores, "done"))
+        return [math.log(lr / low) / span for lr in lrs(history_of(trials), 5)]
+
+    assert all(abs(place - 0.3) < 0.05 for place in proposed(0.001))
+    assert all(place > 0.6 for place in proposed(0.03))
+
+
 def test_trials_under_way_keep_others_away() -> None:
     """With three results, so that much is uncertain."""
     trials: list[tuple[Params, Scores, str]] = [
