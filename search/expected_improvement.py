@@ -34,12 +34,12 @@ class Goal:
 
     Attributes:
         model: What is known.
-        best: What is to be improved on.
+        target: What is to be improved on.
         top: The trials of the highest means.
     """
 
     model: RungModel
-    best: float
+    target: float
     top: Points
 
 
@@ -70,7 +70,7 @@ def candidates(columns: Columns, goal: Goal, draw: np.random.Generator) -> Itera
 
 def _gain(columns: Columns, goal: Goal, points: Points) -> _Floats:
     mean, sd = goal.model.predict(columns.features(points))
-    return log_expected_improvement(mean, sd, goal.best)
+    return log_expected_improvement(mean, sd, goal.target)
 
 
 def log_expected_improvement(mean: _Floats, sd: _Floats, best: float) -> _Floats:

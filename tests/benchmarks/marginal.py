@@ -25,9 +25,10 @@ class Marginal:
     """
 
     def __init__(self, means: np.ndarray, sd: float, recorded: np.ndarray) -> None:
-        reach = _REACH * max(sd, 1e-6)
+        sd = max(sd, 1e-6)
+        reach = _REACH * sd
         self._grid = np.linspace(means.min() - reach, means.max() + reach, _N_GRID)
-        below = stats.norm.cdf(self._grid[:, None], means, max(sd, 1e-6)).mean(axis=1)
+        below = stats.norm.cdf(self._grid[:, None], means, sd).mean(axis=1)
         self._scores = _quantiles(recorded, below)
 
     def __call__(self, score: float) -> float:

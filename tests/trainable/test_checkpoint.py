@@ -364,18 +364,7 @@ def test_size_is_that_of_weights_and_two_moments(workbench: Workbench, saved: Pa
 
 @pytest.mark.slow
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
-def test_a_run_on_a_gpu_goes_on_bit_for_bit(
-    tmp_path: Path,
-) -> None:
+def test_a_run_on_a_gpu_goes_on_bit_for_bit(tmp_path: Path) -> None:
     stage = Multitask(budget_tokens=6000, units=2)
     config = RunConfig(sst=SingleTask(pooling=AttentionPooling()), multitask=stage)
-    bench = open_workbench(config, torch.device("cuda"))
-    whole = Run(config, bench)
-    whole.train_unit()
-    checkpoint.save(whole, tmp_path)
-    whole.train_unit()
-    again = Run(config, bench)
-    checkpoint.load(again, tmp_path)
-    again.train_unit()
-    ours, theirs = whole.model.state_dict(), again.model.state_dict()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    resumed_after_a_unit(config, open_workbench(config, torch.device("cuda")), tmp_path)
