@@ -9,13 +9,14 @@ from collections import Counter
 from rich.console import Console
 
 from search.dispatch import Dispatcher, unit_seconds
-from search.history import Status, TrialRecord
+from search.history import TrialRecord
 from search.plan import Plan
 from search.results import leaderboard
 
 _STATUS_SECONDS = 15.0
 _LIVE_SECONDS = 0.5
-_SHOWN: tuple[Status, ...] = ("running", "paused", "stopped", "done", "failed")
+_WAITING = "waiting for a place"
+_SHOWN = ("running", _WAITING, "paused", "stopped", "done", "failed")
 
 
 def clock(seconds: float) -> str:
@@ -83,9 +84,14 @@ class Progress:
 
     def _line(self, now: float) -> str:
         trials = list(self._dispatcher.history.trials.values())
-        counts = Counter(trial.status for trial in trials)
-        shown = [s for s in _SHOWN if counts[s]]
-        parts = [f"{counts[status]} {status}" for status in shown] or ["starting"]
+        legs = self._dispatcher.legs.values()
+        placed = {leg.trial.number for leg in legs if leg.started is not None}
+        counts = Counter(
+            _WAITING if trial.status == "running" and trial.number not in placed else trial.status
+            for trial in trials
+        )
+        parts = [f"{counts[status]} {status}" for status in _SHOWN if counts[status]]
+        parts = parts or ["starting"]
         leader = self._dispatcher.history.best
         if leader:
             parts.append(f"best {leader.score:.4f} (trial {leader.number}, unit {leader.units})")
