@@ -224,12 +224,21 @@ def test_a_search_that_was_interrupted_goes_on_where_it_stopped(
         assert (after.params, after.run_config) == (before.params, before.run_config)
         assert before.reports.items() <= after.reports.items()
         assert before.decided.items() <= after.decided.items()
-    goes_on = [e for e in events if e["event"] == "started"][sum(not t.is_open for t in first) :]
-    assert any(event["unit"] > 0 for event in goes_on)
+    assert_begun_where_saved(events)
     assert read_best(folder / "best.json").units == 3
     assert not trace.exists()
     pickle.loads(hostile)
     assert trace.exists()
+
+
+def assert_begun_where_saved(events: list[Event]) -> None:
+    """Every leg of a trial began with the unit of its last checkpoint; none where it had none."""
+    saved: dict[int, int] = {}
+    for event in events:
+        if event["event"] == "saved":
+            saved[event["trial"]] = event["unit"]
+        elif event["event"] == "started":
+            assert event["unit"] == saved.get(event["trial"], 0)
 
 
 def assert_whole(events: list[Event], n_trials: int) -> None:
