@@ -120,7 +120,7 @@ OPTIONS = [
 def interrupted(
     repository: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """A search in a process of its own that got Ctrl-C after its first report."""
+    """A search in a process of its own that got Ctrl-C while a trial with a checkpoint ran."""
     storage = tmp_path_factory.mktemp("runs")
     command = [sys.executable, "search/run.py", *OPTIONS, "--storage", str(storage)]
     with subprocess.Popen(
@@ -132,7 +132,7 @@ def interrupted(
         start_new_session=True,  # Ctrl-C reaches every process of the terminal's group
     ) as process:
         try:
-            wait_for_report(storage / "stopped" / EVENTS, process)
+            wait_for_a_checkpoint_in_use(storage / "stopped" / EVENTS, process)
             os.killpg(process.pid, signal.SIGINT)
             stdout, stderr = process.communicate(timeout=60)
         finally:
@@ -141,13 +141,24 @@ def interrupted(
     return storage / "stopped", done
 
 
-def wait_for_report(path: Path, process: subprocess.Popen[str]) -> None:
+def wait_for_a_checkpoint_in_use(path: Path, process: subprocess.Popen[str]) -> None:
     end = time.monotonic() + 120
     while time.monotonic() < end and process.poll() is None:
-        if path.exists() and any(e["event"] == "reported" for e in read_events(path)):
+        if path.exists() and has_checkpoint_in_use(read_events(path)):
             return
         time.sleep(0.1)
-    pytest.fail(f"no unit was reported: {process.communicate(timeout=60)}")
+    pytest.fail(f"no trial went on: {process.communicate(timeout=60)}")
+
+
+def has_checkpoint_in_use(events: list[Event]) -> bool:
+    """Whether a trial went on beyond a unit that was saved."""
+    goes_on = {(e["trial"], e["unit"]) for e in events if e.get("decision") == "continue"}
+    return any(
+        event["unit"] > 0
+        if event["event"] == "started"
+        else event["event"] == "saved" and (event["trial"], event["unit"]) in goes_on
+        for event in events
+    )
 
 
 def test_ctrl_c_ends_the_search_in_order(
@@ -225,6 +236,8 @@ def test_a_search_that_was_interrupted_goes_on_where_it_stopped(
         assert before.reports.items() <= after.reports.items()
         assert before.decided.items() <= after.decided.items()
     assert_begun_where_saved(events)
+    goes_on = [e for e in events[events.index(resumed) :] if e["event"] == "started"]
+    assert any(event["unit"] > 0 for event in goes_on)
     assert read_best(folder / "best.json").units == 3
     assert not trace.exists()
     pickle.loads(hostile)
