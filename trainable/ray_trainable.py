@@ -96,6 +96,7 @@ class MultitaskTrainable(tune.Trainable):
         """Called at the end of this actor."""
         if self._spot is not None:
             self._spot.stop()
+        gc.unfreeze()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Start another trial in this actor.
@@ -126,12 +127,9 @@ class MultitaskTrainable(tune.Trainable):
 
     def _new_run(self, config: RunConfig) -> Run:
         if self._workbench is None or self._source != Source.of(config):
-            gc.unfreeze()
+            gc.unfreeze()  # else the other one would stay
             self._workbench = open_workbench(config, self._device)
             self._source = Source.of(config)
-            # Libraries, encoder and data stay: to look through them at every switch takes 0.3 s.
-            gc.collect()
-            gc.freeze()
         return Run(config, self._workbench)
 
     def _continued(self, run_config: RunConfig, config: dict[str, Any]) -> Run | None:
@@ -252,6 +250,8 @@ class MultitaskTrainable(tune.Trainable):
 def _release_memory() -> None:
     """Give what earlier trials freed back to the GPU and to the machine."""
     gc.collect()
+    # What is left stays: libraries, encoder, data. To look through it at every switch takes 0.3 s.
+    gc.freeze()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()

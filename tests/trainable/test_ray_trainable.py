@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import copy
+import gc
 import math
 import os
 import platform
 import socket
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -393,6 +395,16 @@ def test_the_workbench_stays_and_the_run_is_new(start: Start) -> None:
     assert bench is not None
     assert actor._run is not None
     assert actor._run.workbench is bench
+
+
+def test_a_switch_frees_the_run_before_and_passes_over_what_stays(start: Start) -> None:
+    actor = start(run_config())
+    actor.train()
+    model = weakref.ref(actor._run.model)
+    actor.reset(tune_config(OTHER))
+    assert model() is None
+    # Python's collector has the new run to look through, not the libraries.
+    assert len(gc.get_objects()) < gc.get_freeze_count() / 10
 
 
 @pytest.mark.slow
