@@ -13,7 +13,9 @@ from search.history import TrialRecord
 from search.plan import Plan
 from search.results import leaderboard
 
+# Between two status lines: a twentieth of what has elapsed, within these bounds.
 _STATUS_SECONDS = 15.0
+_STATUS_SECONDS_AT_MOST = 300.0
 _LIVE_SECONDS = 0.5
 _WAITING = "waiting for a place"
 _SHOWN = ("running", _WAITING, "paused", "stopped", "done", "failed")
@@ -68,7 +70,10 @@ class Progress:
     def tick(self) -> None:
         """Bring the status up to date; called often."""
         now = time.monotonic()
-        wait = _LIVE_SECONDS if self._status else _STATUS_SECONDS
+        if self._status:
+            wait = _LIVE_SECONDS
+        else:
+            wait = min(max((now - self._started) / 20, _STATUS_SECONDS), _STATUS_SECONDS_AT_MOST)
         if self._plan.options.quiet or now - self._shown < wait:
             return
         self._shown = now
@@ -95,25 +100,27 @@ class Progress:
         leader = self._dispatcher.history.best
         if leader:
             parts.append(f"best {leader.score:.4f} (trial {leader.number}, unit {leader.units})")
-        elapsed = now - self._started
-        parts.append(f"{clock(elapsed)} elapsed")
-        left = self._seconds_left(trials, elapsed)
+        parts.append(f"{clock(now - self._started)} elapsed")
+        left = self._seconds_left(trials, now)
         if left is not None:
             parts.append(f"about {clock(left)} left")
         return ", ".join(parts)
 
-    def _seconds_left(self, trials: list[TrialRecord], elapsed: float) -> float | None:
+    def _seconds_left(self, trials: list[TrialRecord], now: float) -> float | None:
         """Units still to come, times the usual seconds of a unit; None before the first unit."""
-        seconds, running = unit_seconds(self._dispatcher.history), len(self._dispatcher.legs)
-        if math.isnan(seconds) or not running:
+        legs = self._dispatcher.legs.values()
+        seconds = unit_seconds(self._dispatcher.history)
+        if math.isnan(seconds) or not legs:
             return None
         # What a scheduler that lets one in eta pass each rung gives a trial on average.
         gains = zip(self._plan.rungs, (0, *self._plan.rungs), strict=False)
         usual = sum((r - s) / self._plan.options.eta**k for k, (r, s) in enumerate(gains))
         had = sum(trial.units for trial in trials)
-        left: float = max(usual * self._dispatcher.n_trials - had, running / 2) * seconds / running
+        of_units = sum(min(now - leg.heard, seconds) for leg in legs if leg.started is not None)
+        all_places = (usual * self._dispatcher.n_trials - had) * seconds - of_units
+        left: float = max(all_places / len(legs), seconds / 2)
         limit = self._plan.time_limit
-        return left if limit is None else min(left, max(0.0, limit - elapsed))
+        return left if limit is None else min(left, max(0.0, limit - (now - self._started)))
 
 
 def summary(plan: Plan, trials: list[TrialRecord], winner: TrialRecord | None) -> str:
