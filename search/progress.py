@@ -116,11 +116,17 @@ class Progress:
         gains = zip(self._plan.rungs, (0, *self._plan.rungs), strict=False)
         usual = sum((r - s) / self._plan.options.eta**k for k, (r, s) in enumerate(gains))
         had = sum(trial.units for trial in trials)
-        of_units = sum(min(now - leg.heard, seconds) for leg in legs if leg.started is not None)
-        all_places = (usual * self._dispatcher.n_trials - had) * seconds - of_units
-        left: float = max(all_places / len(legs), seconds / 2)
+        spent = [min(now - leg.heard, seconds) if leg.started is not None else 0.0 for leg in legs]
+        all_places = (usual * self._dispatcher.n_trials - had) * seconds - sum(spent)
+        # Whatever comes, a trial that runs goes on to its next rung.
+        to_rung = [self._units_to_rung(leg.trial.units) * seconds for leg in legs]
+        longest = max(rest - own for rest, own in zip(to_rung, spent, strict=True))
+        left: float = max(all_places / len(legs), longest, seconds / 2)
         limit = self._plan.time_limit
         return left if limit is None else min(left, max(0.0, limit - (now - self._started)))
+
+    def _units_to_rung(self, unit: int) -> int:
+        return min((rung for rung in self._plan.rungs if rung > unit), default=unit) - unit
 
 
 def summary(plan: Plan, trials: list[TrialRecord], winner: TrialRecord | None) -> str:

@@ -97,6 +97,21 @@ def test_what_is_left_falls_while_a_unit_is_under_way(shown: Shown) -> None:
     assert left == [f"about {time} left" for time in ("3:16:00", "3:12:00", "3:10:00", "3:10:00")]
 
 
+def test_what_is_left_reaches_to_the_rungs_of_trials_that_run(shown: Shown) -> None:
+    shown.dispatcher.next_leg("a")
+    shown.dispatcher.started("a")
+    shown.report("a", 1, 0.25)
+    shown.dispatcher.left("a", 1.0, 0.0)
+    shown.dispatcher.no_more_trials()
+    assert not shown.dispatcher.is_finished  # the only one goes on after all
+    shown.dispatcher.next_leg("b")
+    assert shown.line().endswith("about 20:00 left")  # from unit 1 to 3
+    shown.dispatcher.started("b")
+    shown.report("b", 2, 0.25)
+    shown.now += 240
+    assert shown.lines()[-1].endswith("about 6:00 left")
+
+
 def test_status_lines_get_rarer(shown: Shown) -> None:
     times, written = [0.0], 0
     for _ in range(4 * 3600):
