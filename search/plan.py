@@ -98,6 +98,14 @@ class Plan:
     data_fingerprint: str
     sizes: dict[TaskName, TaskSize]
 
+    @property
+    def units_per_trial(self) -> float:
+        """What a scheduler that lets one in eta pass each rung gives a trial on average."""
+        gains = zip(self.rungs, (0, *self.rungs), strict=False)
+        # A float, so that its powers have a type.
+        eta = float(self.options.eta)
+        return sum((r - before) / eta**k for k, (r, before) in enumerate(gains))
+
 
 def make_plan(options: SearchOptions) -> Plan:
     """Resolve and check options.

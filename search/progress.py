@@ -112,12 +112,10 @@ class Progress:
         seconds = unit_seconds(self._dispatcher.history)
         if math.isnan(seconds) or not legs:
             return None
-        # What a scheduler that lets one in eta pass each rung gives a trial on average.
-        gains = zip(self._plan.rungs, (0, *self._plan.rungs), strict=False)
-        usual = sum((r - s) / self._plan.options.eta**k for k, (r, s) in enumerate(gains))
-        had = sum(trial.units for trial in trials)
+        to_come = self._plan.units_per_trial * self._dispatcher.n_trials
+        to_come -= sum(trial.units for trial in trials)
         spent = [min(now - leg.heard, seconds) if leg.started is not None else 0.0 for leg in legs]
-        all_places = (usual * self._dispatcher.n_trials - had) * seconds - sum(spent)
+        all_places = to_come * seconds - sum(spent)
         # Whatever comes, a trial that runs goes on to its next rung.
         to_rung = [self._units_to_rung(leg.trial.units) * seconds for leg in legs]
         longest = max(rest - own for rest, own in zip(to_rung, spent, strict=True))

@@ -83,9 +83,7 @@ def replay(plan: Plan, family: Family, contestant: str, seed: int, budget: int) 
 
 def n_trials(plan: Plan, budget: int) -> int:
     """Return a quarter more trials than so many units pay for if one in eta passes each rung."""
-    gains = zip(plan.rungs, (0, *plan.rungs), strict=False)
-    each = sum((rung - before) / plan.options.eta**k for k, (rung, before) in enumerate(gains))
-    return math.ceil(1.25 * budget / each)
+    return math.ceil(1.25 * budget / plan.units_per_trial)
 
 
 def _run(dispatcher: Dispatcher, curve_of: CurveOf, draw: random.Random, budget: int) -> Replay:

@@ -27,12 +27,14 @@ class Shown:
 
     def __init__(self, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
-        monkeypatch.setattr("search.progress.time", SimpleNamespace(monotonic=lambda: self.now))
+        time = SimpleNamespace(monotonic=lambda: self.now)
+        monkeypatch.setattr("search.progress.time", time)
         journal = Journal(History([{"event": "search", "time": 0.0, "version": 2, "n_trials": 9}]))
         scheduler = PromotionASHA(journal.history, 9, 3, 9, 1, 0)
         proposer = RandomProposer(plan.space, 0)
-        clock = lambda: self.now  # noqa: E731
-        self.dispatcher = Dispatcher(journal, scheduler, proposer, plan.space, [], 9, clock)
+        self.dispatcher = Dispatcher(
+            journal, scheduler, proposer, plan.space, [], 9, time.monotonic
+        )
         self.out = StringIO()
         console = Console(file=self.out, width=200)
         self.progress = Progress(plan, self.dispatcher, console)
