@@ -8,6 +8,7 @@ from typing import Any
 from search.events import read_events
 from search.history import History, TrialRecord
 from search.options import SearchOptions
+from search.score_model import TASK_METRICS
 from search.storage import find_folder, split
 from spaces.rows import RowSpace
 from spaces.space import Space
@@ -103,5 +104,8 @@ def _fields(given: str, trial: TrialRecord, space: Space) -> dict[str, Any]:
         "run_config": trial.run_config,
         # A failed one says where not to search, with reports or without.
         "status": "failed" if trial.status == "failed" else "done",
-        "reports": {unit: {"score": metrics["score"]} for unit, metrics in trial.reports.items()},
+        "reports": {
+            unit: {key: metrics[key] for key in ("score", *TASK_METRICS) if key in metrics}
+            for unit, metrics in trial.reports.items()
+        },
     }

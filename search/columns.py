@@ -31,6 +31,7 @@ class Columns:
 
     Attributes:
         param_of: (features,) which param each feature is of: its place in `n_params`.
+        names: (n_params,) numbers before choices.
         is_choice: (n_params,) whether a param is a choice.
         n_params: How many.
     """
@@ -43,6 +44,7 @@ class Columns:
         self._anything = {param.name: _any_value(param) for param in params}
         self._is_whole = np.array([isinstance(p.domain, IntRange) for p in numbers], dtype=bool)
         self.n_params = len(params)
+        self.names = [param.name for param in (*numbers, *choices)]
         n_values = self._group.n_values
         self._first = np.cumsum(n_values) - n_values  # of the features of each choice
         self.is_choice = np.repeat([False, True], [len(numbers), len(choices)])

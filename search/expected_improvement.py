@@ -18,7 +18,7 @@ from scipy.special import erfcx, ndtr
 from search.columns import Columns
 from search.parzen import Points
 from search.proposals import Params
-from search.rung_model import RungModel
+from search.score_model import ScoreModel
 
 _Floats = NDArray[np.float64]
 
@@ -38,7 +38,7 @@ class Goal:
         top: The trials of the highest means.
     """
 
-    model: RungModel
+    model: ScoreModel
     target: float
     top: Points
 

@@ -44,19 +44,27 @@ _REACH = 10.0  # of the search, in the priors' standard deviations
 _ITERATIONS = 30
 
 
-def learn(
-    results: Results, n_rungs: int, param_of: _Ints, is_choice: NDArray[np.bool_]
-) -> Hyperparameters:
+def length_scales(is_choice: NDArray[np.bool_]) -> _Floats:
+    """Return the medians of the prior of length scales: (params,).
+
+    Args:
+        is_choice: (params,) whether it is a choice.
+    """
+    length = _LENGTH * math.sqrt(len(is_choice))
+    return np.where(is_choice, min(length, _CHOICE_LENGTH), length)
+
+
+def learn(results: Results, n_rungs: int, param_of: _Ints, lengths: _Floats) -> Hyperparameters:
     """Return the hyperparameters that are most probable.
 
     Args:
         results: At least one.
         n_rungs: How many rungs there are.
         param_of: (features,) which param each feature is of.
-        is_choice: (params,) whether it is a choice.
+        lengths: (params,) medians of the prior of length scales.
     """
     middle, scale = _standard(results)
-    posterior = Posterior(results, (results.scores - middle) / scale, n_rungs, param_of, is_choice)
+    posterior = Posterior(results, (results.scores - middle) / scale, n_rungs, param_of, lengths)
     # Wherever a line search looks, covariances stay numbers that can be inverted.
     reach = _REACH * posterior.sd
     bounds = list(zip(posterior.start - reach, posterior.start + reach, strict=True))
@@ -87,7 +95,7 @@ class Posterior:
         scores: (scores,) at a scale of about 1.
         n_rungs: How many rungs there are.
         param_of: (features,) which param each feature is of.
-        is_choice: (params,) whether it is a choice.
+        lengths: (params,) medians of the prior of length scales.
 
     Attributes:
         start: The most probable ones without any result.
@@ -95,12 +103,7 @@ class Posterior:
     """
 
     def __init__(
-        self,
-        results: Results,
-        scores: _Floats,
-        n_rungs: int,
-        param_of: _Ints,
-        is_choice: NDArray[np.bool_],
+        self, results: Results, scores: _Floats, n_rungs: int, param_of: _Ints, lengths: _Floats
     ) -> None:
         self._x, self._scores, self._param_of = results.features, scores, param_of
         self._squares = self._x**2  # (trials, features)
@@ -109,10 +112,8 @@ class Posterior:
         self._at = np.eye(n_rungs)[results.rungs]  # (scores, rungs)
         self._same = same_trial(results.trials)
         self._lower = np.tril_indices(n_rungs)
-        n_params, n_lower = len(is_choice), len(self._lower[0])
+        n_params, n_lower = len(lengths), len(self._lower[0])
         self._ends = (n_params, n_params + n_lower)
-        length = _LENGTH * math.sqrt(n_params)
-        lengths = np.where(is_choice, min(length, _CHOICE_LENGTH), length)
         factors = [
             _factor(n_rungs, level, change)[self._lower]
             for level, change in ((_LEVEL, _CHANGE), (_OWN_LEVEL, _OWN_CHANGE))

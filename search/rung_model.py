@@ -17,6 +17,7 @@ learned: `search.rung_learning`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,7 +115,12 @@ class RungModel:
         known = self._known
         return np.asarray(known.middle + known.scale * (self._means[-1] + cross @ self._weighted))
 
-    def believe(self, features: _Floats, mean: _Floats) -> RungModel:
+    @property
+    def luck(self) -> float:
+        """Standard deviation of e at the last rung, on the scale of the scores."""
+        return self._known.scale * math.sqrt(self._known.own[-1, -1])
+
+    def believe(self, features: _Floats) -> RungModel:
         """Return the model as if more trials had come out at the last rung as it predicts.
 
         Source: Ginsbourger et al. 2010, Kriging Is Well-Suited to Parallelize Optimization
@@ -122,7 +128,6 @@ class RungModel:
 
         Args:
             features: (trials, features) of trials that are under way.
-            mean: (trials,) what `mean` says of them.
         """
         old, n = self._results, len(features)
         last = np.full(n, len(self._known.shared) - 1)
@@ -130,7 +135,7 @@ class RungModel:
             np.vstack([old.features, features]),
             np.concatenate([old.rungs, last]),
             np.concatenate([old.trials, len(old.features) + np.arange(n)]),
-            np.concatenate([old.scores, mean]),
+            np.concatenate([old.scores, self.mean(features)]),
         )
         return RungModel(more, self._known)
 

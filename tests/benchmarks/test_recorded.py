@@ -10,7 +10,7 @@ from scipy import stats
 
 from search.columns import Columns
 from search.proposals import draw_params
-from search.rung_learning import learn
+from search.rung_learning import learn, length_scales
 from search.rung_model import Results, RungModel
 from spaces.space import Space
 from spaces.walk import Value
@@ -83,7 +83,7 @@ def test_a_model_of_few_real_runs_ranks_the_others() -> None:
             going = going[np.argsort(-curves[going, unit])[: len(going) // 3]]
         which, rungs, values = (np.array(own) for own in zip(*scores, strict=True))
         results = Results(features[known], rungs, which, values)
-        learned = learn(results, 3, columns.param_of, columns.is_choice)
+        learned = learn(results, 3, columns.param_of, length_scales(columns.is_choice))
         predicted = RungModel(results, learned).mean(features[held_out])
         ends = [np.mean([run["scores"][-1] for run in trials[k]["runs"]]) for k in held_out]
         found.append(float(stats.spearmanr(predicted, ends).statistic))

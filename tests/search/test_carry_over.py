@@ -81,7 +81,10 @@ def test_trials_with_a_score_or_an_error_are_carried_over_with_it(
         assert fields["search"] == given
         assert fields["params"] == trial.params
         assert fields["run_config"] == trial.run_config
-        assert fields["reports"] == {u: {"score": m["score"]} for u, m in trial.reports.items()}
+        assert fields["reports"] == {
+            unit: {key: metrics[key] for key in ("score", "sst_acc", "para_acc", "sts_corr")}
+            for unit, metrics in trial.reports.items()
+        }
 
 
 def test_what_is_carried_over_is_for_the_searcher(heads: Plan, plan_of: MakePlan) -> None:

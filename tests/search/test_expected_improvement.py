@@ -12,8 +12,9 @@ from scipy import integrate, stats
 from search.columns import Columns
 from search.expected_improvement import Goal, candidates, log_expected_improvement
 from search.proposals import draw_params, params_key
-from search.rung_learning import learn
+from search.rung_learning import learn, length_scales
 from search.rung_model import Results, RungModel
+from search.score_model import ScoreModel
 from spaces.walk import Param
 from trainable.component import Choice, FloatRange
 
@@ -50,7 +51,8 @@ def test_the_first_candidate_promises_most_and_none_promises_as_much_as_it() -> 
     scores = np.array([(t["kind"] == "mean") - 2.0 * float(t["dropout"]) for t in trials])
     features, n = columns.features(columns.points(trials)), len(trials)
     results = Results(features, np.zeros(n, dtype=np.int64), np.arange(n), scores)
-    model = RungModel(results, learn(results, 1, columns.param_of, columns.is_choice))
+    lengths = length_scales(columns.is_choice)
+    model = ScoreModel([RungModel(results, learn(results, 1, columns.param_of, lengths))])
     top = columns.points([trials[k] for k in np.argsort(-scores)[:3]])
     best = float(scores.max())
     found = list(candidates(columns, Goal(model, best, top), np.random.default_rng(0)))

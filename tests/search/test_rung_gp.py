@@ -10,14 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.history import History, Journal
+from search.history import History, Journal, Metrics
 from search.proposals import Params, Proposal, RandomProposer, draw_params, params_key
 from search.rung_gp import RungGp
+from search.score_model import TASK_METRICS
 from spaces.catalogue import base_config, make_space
 from tests.search.proposed import check
 from trainable.component import FloatRange
 from trainable.data.sources import SampleData
 from trainable.encoder import EncoderConfig
+from trainable.evaluation import with_overall
 from trainable.stages.multitask import Multitask
 
 BASE = base_config(EncoderConfig(), SampleData(), 0, Multitask())
@@ -28,6 +30,7 @@ LR_ONLY = replace(SMOKE, vary=(LR,))
 RUNGS = (1, 3, 9)
 SEEDS = st.integers(0, 2**31 - 1)
 Scores = dict[int, float | None]
+Reports = dict[int, Metrics]
 
 
 def suggest(journal: Journal, params: Params) -> int:
@@ -36,10 +39,11 @@ def suggest(journal: Journal, params: Params) -> int:
     return number
 
 
-def report(journal: Journal, number: int, scores: Scores, status: str = "done") -> None:
-    """Let a trial report, and end; it is under way without a status."""
+def report(journal: Journal, number: int, scores: Scores | Reports, status: str = "done") -> None:
+    """Let a trial report scores, or all metrics, and end; it is under way without a status."""
     for unit, score in scores.items():
-        journal.write("reported", trial=number, unit=unit, metrics={"score": score}, failure="")
+        metrics = score if isinstance(score, dict) else {"score": score}
+        journal.write("reported", trial=number, unit=unit, metrics=metrics, failure="")
     if status == "paused":
         journal.write("paused", trial=number, unit=max(scores))
     elif status:
@@ -53,17 +57,21 @@ def history_of(trials: Iterable[tuple[Params, Scores, str]]) -> History:
     return journal.history
 
 
+def some_metrics(draw: random.Random) -> Metrics:
+    return with_overall({metric: draw.random() for metric in TASK_METRICS})
+
+
 def some_history(name: str, n: int, seed: int) -> Journal:
-    """Return trials in every state."""
+    """Return trials in every state, which report the metrics of all tasks."""
     draw, journal = random.Random(seed), Journal(History())
     params = SPACES[name].params()
     for _ in range(n):
         status = draw.choices(["done", "paused", "", "stopped", "failed"], [4, 3, 1, 1, 1])[0]
         units = 9 if status == "done" else draw.choice([1, 2, 3])
-        scores: Scores = {unit: draw.random() for unit in range(1, units + 1)}
+        reports: Reports = {unit: some_metrics(draw) for unit in range(1, units + 1)}
         if status == "stopped":
-            scores[units] = None
-        report(journal, suggest(journal, draw_params(params, draw)), scores, status)
+            reports[units] = {"score": None, "sst_acc": 0.5}
+        report(journal, suggest(journal, draw_params(params, draw)), reports, status)
     return journal
 
 
@@ -102,7 +110,8 @@ def test_a_restart_changes_nothing(seed: int, stop: int) -> None:
         proposal = propose(proposer, journal.history)
         assert proposal == propose(again, journal.history)
         suggest(journal, proposal.params)
-        report(journal, number, {1: draw.random()}, draw.choice(["paused", "stopped", ""]))
+        status = draw.choice(["paused", "stopped", ""])
+        report(journal, number, {1: some_metrics(draw)}, status)
 
 
 def test_other_seeds_give_other_proposals() -> None:
@@ -242,6 +251,51 @@ def test_it_learns_from_imported_trials() -> None:
     report(journal, suggest(journal, {LR: 9e-3}), {1: 0.0}, "paused")
     proposer = RungGp(LR_ONLY, 0, RUNGS, min_results=0, random_share=0.0)
     assert near([float(propose(proposer, journal.history).params[LR])], 3e-3) == 1
+
+
+DROPOUTS = ("sst.dropout", "para.dropout", "sts.dropout")
+
+
+def metrics_of(params: Params) -> Metrics:
+    """Return metrics that follow, each from the dropout of its own head, best at 0.1."""
+    return with_overall(
+        {
+            metric: 1.0 - (float(params[name]) - 0.1) ** 2
+            for metric, name in zip(TASK_METRICS, DROPOUTS, strict=True)
+        }
+    )
+
+
+def test_it_learns_from_the_metrics_of_the_tasks() -> None:
+    """With the score of all trials the same, which says nothing, but what it consists of not."""
+    space, params = SPACES["full"], SPACES["full"].params()
+    journal, draw = Journal(History()), random.Random(0)
+    for _ in range(40):
+        own = draw_params(params, draw)
+        metrics = {**metrics_of(own), "score": 0.5}
+        report(journal, suggest(journal, own), {9: metrics})
+    proposer = RungGp(space, 0, RUNGS, random_share=0.0)
+    found = [propose(proposer, journal.history, 100 + k).params for k in range(5)]
+    chosen = [float(params[name]) for params in found for name in DROPOUTS]
+    assert statistics.median(abs(value - 0.1) for value in chosen) < 0.1  # 0.25 by chance
+
+
+def test_one_report_without_the_tasks_and_models_are_of_the_score() -> None:
+    """Also of what was reported before; an earlier driver's models change nothing."""
+    journal = some_history("heads", 20, 0)
+    proposer = RungGp(SPACES["heads"], 0, RUNGS, random_share=0.0)
+    before = propose(proposer, journal.history, 50)
+    number = suggest(journal, draw_params(SPACES["heads"].params(), random.Random(9)))
+    report(journal, number, {1: 0.5}, "paused")
+    after = propose(proposer, journal.history, 50)
+    scores = Journal(History())
+    for trial in journal.history.trials.values():
+        reports: Scores = {unit: own["score"] for unit, own in trial.reports.items()}
+        status = "" if trial.status == "running" else trial.status
+        report(scores, suggest(scores, trial.params), reports, status)
+    again = RungGp(SPACES["heads"], 0, RUNGS, random_share=0.0)
+    assert after == propose(again, scores.history, 50)
+    assert after != before
 
 
 def test_a_model_of_a_long_search_has_the_best() -> None:

@@ -1,0 +1,92 @@
+"""What trials scored at the rungs, as a model reads it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.columns import Columns
+from search.history import History
+from search.rung_model import Results
+from search.rung_results import RungResults
+from search.score_model import TASK_METRICS, WHOLE, say_tasks
+
+_Floats = NDArray[np.float64]
+
+Score = tuple[int, int, tuple[float, ...]]  # place of a trial, rung (0 for the first), metrics
+
+
+class RungScores:
+    """Scores of trials at rungs, and their params.
+
+    Attributes:
+        metrics: What a score consists of: the metrics of the tasks; the score alone where a report
+            of any trial does not have them, as those of imported trials may not.
+
+    Args:
+        results: All trials.
+        rungs: Units at which trials are compared, ascending.
+        columns: Of the params.
+    """
+
+    def __init__(self, results: RungResults, rungs: Sequence[int], columns: Columns) -> None:
+        self._results, self._rungs, self._columns = results, rungs, columns
+        self.metrics = TASK_METRICS
+        self._n_read = 0
+        self._rows: dict[int, _Floats] = {}  # place of a trial -> (features,)
+
+    def read(self, history: History) -> None:
+        """Look at the reports since the last time."""
+        new = (history.trials[n].reports[unit] for n, unit in history.reports[self._n_read :])
+        old = (report for trial in history.imported for report in trial.reports.values())
+        if not say_tasks(new if self._n_read else chain(old, new)):
+            self.metrics = WHOLE
+        self._n_read = len(history.reports)
+
+    def of(self, places: Iterable[int]) -> list[Score]:
+        """Return what trials scored."""
+        return [(place, *own) for place in places for own in self._of_trial(place)]
+
+    def _of_trial(self, place: int) -> list[tuple[int, tuple[float, ...]]]:
+        trial = self._results.trials[place]
+        return [
+            (k, tuple(float(trial.reports[unit][metric]) for metric in self.metrics))  # type: ignore[arg-type]
+            for k, unit in enumerate(self._rungs)
+            if trial.score_at(unit) > -math.inf
+        ]
+
+    def worst(self, failed: Sequence[int], scores: list[Score]) -> list[Score]:
+        """Return a score for each failed trial: the worst metrics at a rung that it did not reach.
+
+        Args:
+            failed: Places of trials.
+            scores: At least one, of others.
+        """
+        worst: dict[int, tuple[float, ...]] = {}
+        for _, k, values in scores:
+            worst[k] = tuple(map(min, values, worst.get(k, values)))
+        found = []
+        for place in failed:
+            n_reached = len(self._of_trial(place))
+            k = next((k for k in sorted(worst) if k >= n_reached), max(worst))
+            found.append((place, k, worst[k]))
+        return found
+
+    def as_results(self, scores: list[Score]) -> list[Results]:
+        """Return scores as results of each metric."""
+        places, rungs, values = zip(*scores, strict=True)
+        each, trials = np.unique(places, return_inverse=True)
+        features, rungs_of = self.features(each.tolist()), np.array(rungs)
+        return [Results(features, rungs_of, trials, own) for own in np.array(values).T]
+
+    def features(self, places: Sequence[int]) -> _Floats:
+        """Return the features of trials, (trials, features); of each they are made once."""
+        new = [place for place in places if place not in self._rows]
+        if new:
+            points = self._columns.points([self._results.trials[place].params for place in new])
+            self._rows |= zip(new, self._columns.features(points), strict=True)
+        return np.array([self._rows[place] for place in places])
