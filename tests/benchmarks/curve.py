@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from search.proposals import Params
+from search.score_model import TASK_METRICS
 from spaces.walk import Param, Value
 
 UNITS = 9
@@ -23,10 +24,18 @@ class Curve(NamedTuple):
         worth: After a full run, by what no search sees, so that luck in the scores earns nothing.
             Made-up curves: without their noise. Recorded ones: of another run, with another seed,
             on the split *confirm*, as when the best configuration of a search is trained again.
+        tasks: Metrics of the three tasks, each like `scores`, which are their means; empty where
+            they are not known.
     """
 
     scores: list[float]
     worth: float
+    tasks: tuple[list[float], ...] = ()
+
+    def report(self, unit: int) -> dict[str, float]:
+        """Return what a trial reports after a unit."""
+        metrics = zip(TASK_METRICS, self.tasks, strict=False)
+        return {"score": self.scores[unit - 1]} | {name: own[unit - 1] for name, own in metrics}
 
 
 CurveOf = Callable[[Params], Curve]

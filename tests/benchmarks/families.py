@@ -1,4 +1,4 @@
-"""Families of learning curves that a search can be replayed on: recorded ones, and two made up."""
+"""Families of learning curves that a search can be replayed on: two recorded, and two made up."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from spaces.catalogue import base_config, make_space
 from spaces.space import Space
 from tests.benchmarks.curve import UNITS, Curve, CurveOf, Params, luck, scaled
-from tests.benchmarks.recorded import RECORDED, read_table
+from tests.benchmarks.recorded import TABLES, read_table
 from tests.benchmarks.surrogate import Surrogate
+from tests.benchmarks.task_surrogate import TaskSurrogate
 from trainable.component import Choice
 from trainable.data.sources import SampleData
 from trainable.encoder import EncoderConfig
@@ -44,10 +45,12 @@ class Family:
 
 
 def family(name: str) -> Family:
-    """Return `recorded`, `crossing` or `parallel`."""
+    """Return `recorded`, `tasks`, `crossing` or `parallel`."""
     space = space_of(name)
-    if name == "recorded":
-        return Family(name, space, Surrogate(space, read_table(RECORDED)).problem)
+    if name in TABLES:
+        trials = read_table(TABLES[name][0])
+        model = Surrogate(space, trials) if name == "recorded" else TaskSurrogate(space, trials)
+        return Family(name, space, model.problem)
     return Family(name, space, lambda seed: _MadeUp(space, seed, crossing=name == "crossing").curve)
 
 
@@ -56,7 +59,7 @@ def space_of(name: str) -> Space:
     stage = Multitask(budget_tokens=9000, units=UNITS)
     base = base_config(EncoderConfig(source="bert"), SampleData(), 0, stage)
     full = make_space("full", base)
-    return full if name == "recorded" else Space(name, full.base, _FEW)
+    return full if name in TABLES else Space(name, full.base, _FEW)
 
 
 class _MadeUp:

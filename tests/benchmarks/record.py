@@ -12,6 +12,16 @@ Trains random configurations to their ends, nothing stopped early:
 OUT keeps a file for each run, and runs that it holds are not run again: an interrupted command goes
 on where it stopped, and one with more `--trials` adds to what there is. Both tables are written
 anew at the end. What has a run that failed is left out.
+
+The tables of "tasks" are of MiniLM cut to its first layer, which two cores can do in two hours, and
+have the metrics of each task:
+
+    python -c "import transformers as t
+    t.BertModel.from_pretrained('MINILM', num_hidden_layers=1).save_pretrained('MINILM1')
+    t.AutoTokenizer.from_pretrained('MINILM').save_pretrained('MINILM1')"
+    cd tests/benchmarks && python record.py --encoder MINILM1 --data-dir DIR --out OUT \\
+        --trials 100 --budget 60000 --score-at 1 3 9 --recorded task_curves.jsonl.gz \\
+        --near task_neighbours.jsonl.gz
 """
 
 from __future__ import annotations
@@ -36,11 +46,12 @@ import tyro
 from optuna.trial import FixedTrial
 
 from search.proposals import Params, draw_params
+from search.score_model import TASK_METRICS
 from spaces.catalogue import base_config, make_space
 from spaces.space import Space
 from tests.benchmarks.curve import UNITS
 from tests.benchmarks.neighbours import neighbour
-from tests.benchmarks.recorded import NEAR, RECORDED, write_table
+from tests.benchmarks.recorded import TABLES, write_table
 from trainable.data.sources import Cs224nData
 from trainable.encoder import EncoderConfig
 from trainable.files import write_json
@@ -76,10 +87,13 @@ class Options:
     jobs: int = os.cpu_count() or 1
     """Runs at the same time, each on one core, all on one GPU if there is one."""
 
-    recorded: Path = RECORDED
+    score_at: tuple[int, ...] = tuple(range(1, UNITS + 1))
+    """Units after which runs are scored, the last of a run among them."""
+
+    recorded: Path = TABLES["recorded"][0]
     """The table of configurations to write."""
 
-    near: Path = NEAR
+    near: Path = TABLES["recorded"][1]
     """The table of neighbours to write."""
 
 
@@ -123,28 +137,37 @@ def file_of(out: Path, task: Task) -> Path:
     return out / f"trial_{task.trial}_seed_{task.seed}.json"
 
 
-def run_one(config: RunConfig, path: Path) -> None:
-    """Train one run to its end, and write `{scores, worth}`, or `{failure}`, to `path`."""
+def run_one(config: RunConfig, score_at: tuple[int, ...], path: Path) -> None:
+    """Train one run to its end, and write `{scores, worth, tasks}`, or `{failure}`, to `path`."""
     global _bench
     torch.set_num_threads(1)
     if _bench is None:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         _bench = open_workbench(config, device)
     run = Run(config, _bench)
-    found: list[float] = []
+    found: list[dict[str, float] | None] = []
     try:
         while not run.done:
             run.train_unit()
-            found.append(_score(run, "select"))
+            found.append(_scores(run, "select") if len(found) + 1 in score_at else None)
     except RunFailed as error:
         write_json(path, {"failure": str(error)})
     else:
-        scores = [round(score, 5) for score in found]
-        write_json(path, {"scores": scores, "worth": round(_score(run, "confirm"), 5)})
+        last = _scores(run, "confirm")
+        tasks = {metric: _curve(metric, found, last) for metric in TASK_METRICS}
+        write_json(path, {**_curve("score", found, last), "tasks": tasks})
 
 
-def _score(run: Run, split: str) -> float:
-    return run.score(split, run.probabilities(split))["score"]
+def _scores(run: Run, split: str) -> dict[str, float]:
+    return run.score(split, run.probabilities(split))
+
+
+def _curve(
+    metric: str, found: list[dict[str, float] | None], last: dict[str, float]
+) -> dict[str, Any]:
+    """Return one metric of a run, on *select* after each unit, and on *confirm* at the end."""
+    scores = [None if own is None else round(own[metric], 5) for own in found]
+    return {"scores": scores, "worth": round(last[metric], 5)}
 
 
 def run_missing(space: Space, wanted: list[Task], options: Options) -> None:
@@ -157,7 +180,7 @@ def run_missing(space: Space, wanted: list[Task], options: Options) -> None:
             if not path.exists():
                 config = space.suggest(FixedTrial(task.params))
                 seeded = config.model_copy(update={"seed": task.seed})
-                started.add(pool.submit(run_one, seeded, path))
+                started.add(pool.submit(run_one, seeded, options.score_at, path))
         for n, future in enumerate(as_completed(started), 1):
             future.result()
             print(f"[{n}/{len(started)}]", flush=True)
@@ -182,6 +205,8 @@ def rows(wanted: list[Task], out: Path) -> tuple[list[dict[str, Any]], list[dict
 
 def main(options: Options) -> None:
     """Run what is missing, and write the tables."""
+    if UNITS not in options.score_at:
+        sys.exit(f"--score-at {options.score_at}: a run ends with unit {UNITS}; name it, too")
     space = space_of(options)
     wanted = list(tasks(space, options.trials))
     run_missing(space, wanted, options)

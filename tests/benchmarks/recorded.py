@@ -16,16 +16,25 @@ from tests.benchmarks.curve import UNITS
 from tests.benchmarks.surrogate import Surrogate, fitted, runs_of, shared_variance
 from trainable.files import write_bytes
 
-RECORDED = Path(__file__).with_name("recorded_curves.jsonl.gz")
-NEAR = Path(__file__).with_name("recorded_neighbours.jsonl.gz")
+_FOLDER = Path(__file__).parent
+# Family -> trials, and runs near them.
+TABLES = {
+    "recorded": (
+        _FOLDER / "recorded_curves.jsonl.gz",
+        _FOLDER / "recorded_neighbours.jsonl.gz",
+    ),
+    "tasks": (_FOLDER / "task_curves.jsonl.gz", _FOLDER / "task_neighbours.jsonl.gz"),
+}
 _LAST = UNITS - 1
 
 
 def read_table(path: Path) -> list[dict[str, Any]]:
     """Return the rows of a table.
 
-    RECORDED has `params` of trials, and `scores` and `worth` of two `runs` of each; NEAR has
-    `params`, `scores` and `worth` of runs near them, and which trial each is a neighbour `of`.
+    Recorded ones have `params` of trials, and `scores` and `worth` of two `runs` of each; near ones
+    have `params`, `scores` and `worth` of runs near them, and which trial each is a neighbour `of`.
+    Scores are None after units for which record.py was not asked. `tasks` of a run, metric -> its
+    own `scores` and `worth`, are not in the tables of "recorded".
     """
     with gzip.open(path, "rt", encoding="utf-8") as file:
         return [json.loads(line) for line in file]

@@ -111,7 +111,7 @@ def _run(dispatcher: Dispatcher, curve_of: CurveOf, draw: random.Random, budget:
         trial = dispatcher.legs[id].trial
         if trial.number not in curves:
             curves[trial.number] = curve_of(trial.params)
-        goes_on = dispatcher.reported(id, unit, {"score": curves[trial.number].scores[unit - 1]})
+        goes_on = dispatcher.reported(id, unit, curves[trial.number].report(unit))
         dispatcher.saved(id, f"{trial.number}/{unit}")
         if goes_on:
             train(id, unit + 1)

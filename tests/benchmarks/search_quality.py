@@ -5,13 +5,15 @@
 Replays whole searches: the real searchers, schedulers and dispatcher, on learning curves that are
 known beforehand, with equal total budgets. A score is what a full run of the trial is worth that
 leads the leaderboard, by examples that the search does not see, so that luck in what it does see
-earns nothing. The curves are those of three families (see families.py):
+earns nothing. The curves are those of four families (see families.py):
 
     crossing   made up: the faster a curve rises, the lower it ends
     parallel   made up: the order at the first rung is that at the end
     recorded   like those of random configurations of the space `full` that were run to the end
                twice on real data, and of runs near them (record.py): they differ, cross and
                scatter as much, get as high, and are as smooth (surrogate.py)
+    tasks      likewise, of a smaller encoder and less training; what trials report has the metric
+               of each task, as in a search, not their mean alone (task_surrogate.py)
 
 The same seed gives all contestants the same problem, so differences are paired. Intervals are 95 %
 of Student's t over replays; `worse` is a one-sided test at 5 %, Holm's correction over contestants.
@@ -47,7 +49,7 @@ from search.figures import save
 from search.plan import Plan
 from tests.benchmarks.curve import UNITS
 from tests.benchmarks.families import Family, family, space_of
-from tests.benchmarks.recorded import NEAR, RECORDED, about, read_table
+from tests.benchmarks.recorded import TABLES, about, read_table
 from tests.benchmarks.replay import CONTESTANTS, Replay, any_plan, replay
 from trainable.files import write_json
 
@@ -66,7 +68,7 @@ class Options:
     budget: int = 40
     """Budget of a search, in full runs."""
 
-    families: tuple[str, ...] = ("crossing", "parallel", "recorded")
+    families: tuple[str, ...] = ("crossing", "parallel", "recorded", "tasks")
     """Which families."""
 
     contestants: tuple[str, ...] = tuple(CONTESTANTS)
@@ -85,8 +87,8 @@ def main(options: Options) -> None:
         sys.exit(f"no contestant is called {min(unknown)!r}; there are {', '.join(CONTESTANTS)}")
     found: dict[str, Curves] = {}
     for name in options.families:
-        if name == "recorded":
-            print(about(space_of(name), read_table(RECORDED), read_table(NEAR)))
+        if name in TABLES:
+            print(about(space_of(name), *map(read_table, TABLES[name])))
         found[name] = curves = _replays(name, options)
         print(
             f"\n{name}: {options.replays} replays, each of the budget of {options.budget} full runs"

@@ -139,8 +139,17 @@ def fitted(inputs: np.ndarray, scores: np.ndarray) -> RandomForestRegressor:
 
 
 def runs_of(trials: list[dict[str, Any]]) -> np.ndarray:
-    """Return scores, and the worth behind them, of both runs: (n_trials, 2, UNITS + 1)."""
-    return np.array([[[*r["scores"], r["worth"]] for r in trial["runs"]] for trial in trials])
+    """Return scores, and the worth behind them, of both runs: (n_trials, 2, UNITS + 1).
+
+    Between units after which a run was scored its curve is straight.
+    """
+    curves = [[[*_filled(r["scores"]), r["worth"]] for r in trial["runs"]] for trial in trials]
+    return np.array(curves)
+
+
+def _filled(scores: list[float | None]) -> list[float]:
+    known = [(unit, score) for unit, score in enumerate(scores) if score is not None]
+    return np.interp(range(len(scores)), *zip(*known, strict=True)).tolist()  # type: ignore[arg-type]
 
 
 def shared_variance(residuals: np.ndarray) -> np.ndarray:

@@ -71,26 +71,32 @@ def test_what_has_a_run_that_failed_is_left_out(tmp_path: Path) -> None:
     assert (near["of"], near["params"]) == (3, wanted[-1].params)
 
 
+def test_a_run_that_is_not_scored_at_its_end_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"--score-at \(1, 3\): a run ends with unit 9; name it"):
+        record.main(options(tmp_path, score_at=(1, 3)))
+
+
 @pytest.mark.slow
 def test_a_run_is_trained_to_its_end(tmp_path: Path, workbench: Workbench) -> None:
     path = tmp_path / "trial.json"
-    record.run_one(CONFIG, path)
+    record.run_one(CONFIG, (2,), path)
     run = Run(CONFIG, workbench)
-    scores = []
     while not run.done:
         run.train_unit()
-        scores.append(run.score("select", run.probabilities("select"))["score"])
-    worth = run.score("confirm", run.probabilities("confirm"))["score"]
+    last = run.score("select", run.probabilities("select"))
+    worth = run.score("confirm", run.probabilities("confirm"))
     found = json.loads(path.read_text())
-    assert found["scores"] == pytest.approx(scores, abs=1e-5)
-    assert found["worth"] == pytest.approx(worth, abs=1e-5)
+    assert list(found["tasks"]) == ["sst_acc", "para_acc", "sts_corr"]
+    for metric, own in (("score", found), *found["tasks"].items()):
+        assert own["scores"] == [None, pytest.approx(last[metric], abs=1e-5)]
+        assert own["worth"] == pytest.approx(worth[metric], abs=1e-5)
 
 
 def test_a_run_that_breaks_says_so(tmp_path: Path) -> None:
     assert CONFIG.multitask is not None
     rate = CONFIG.multitask.optimization.model_copy(update={"lr": 1e30, "head_lr": 1e30})
     stage = CONFIG.multitask.model_copy(update={"optimization": rate})
-    record.run_one(CONFIG.model_copy(update={"multitask": stage}), tmp_path / "trial.json")
+    record.run_one(CONFIG.model_copy(update={"multitask": stage}), (2,), tmp_path / "trial.json")
     found = json.loads((tmp_path / "trial.json").read_text())
     assert "not finite in unit" in found["failure"]
 

@@ -10,7 +10,7 @@ from search.proposals import draw_params
 from spaces.space import Space
 from tests.benchmarks.curve import UNITS, CurveOf, Params
 from tests.benchmarks.families import family
-from tests.benchmarks.surrogate import Surrogate
+from tests.benchmarks.surrogate import Surrogate, runs_of
 
 N = 80
 
@@ -32,6 +32,12 @@ def trials(drawn: list[Params], scores: np.ndarray) -> list[dict[str, Any]]:
         {"params": p, "runs": [{"scores": [float(s)] * UNITS, "worth": float(s)} for s in both]}
         for p, both in zip(drawn, scores, strict=True)
     ]
+
+
+def test_a_curve_is_straight_between_units_that_were_scored() -> None:
+    run = {"scores": [0.0, None, None, 0.3, None, 0.1, None, None, 0.4], "worth": 0.7}
+    (found,) = runs_of([{"runs": [run, run]}])
+    assert found[0] == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.2, 0.1, 0.2, 0.3, 0.4, 0.7])
 
 
 def luck_of(curve_of: CurveOf, asked: list[Params]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,48 @@
+"""Landscapes like the recorded ones, of which the metric of each task is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from search.score_model import TASK_METRICS
+from spaces.space import Space
+from tests.benchmarks.curve import Curve, CurveOf, Params
+from tests.benchmarks.surrogate import Surrogate
+from trainable.seeds import derive
+
+
+class TaskSurrogate:
+    """A landscape of each task's metric; the score is their mean.
+
+    Every metric has a forest of its own, of all params: which of them belong to which task is
+    nowhere said. What the metrics of a run have in common beyond its params is left out.
+
+    Args:
+        space: Of the recorded trials.
+        trials: `params` of each, and `tasks` of two `runs`.
+
+    Attributes:
+        each: The landscapes of the metrics.
+    """
+
+    def __init__(self, space: Space, trials: list[dict[str, Any]]) -> None:
+        self.each = [Surrogate(space, of_task(trials, metric)) for metric in TASK_METRICS]
+
+    def problem(self, seed: int) -> CurveOf:
+        """Return a landscape."""
+        problems = [own.problem(derive(seed, "task", k)) for k, own in enumerate(self.each)]
+
+        def curve_of(params: Params) -> Curve:
+            curves = [problem(params) for problem in problems]
+            tasks = tuple(curve.scores for curve in curves)
+            worth = float(np.mean([curve.worth for curve in curves]))
+            return Curve(np.mean(tasks, axis=0).tolist(), worth, tasks)
+
+        return curve_of
+
+
+def of_task(trials: list[dict[str, Any]], metric: str) -> list[dict[str, Any]]:
+    """Return trials as if a task's metric were their score."""
+    return [{**trial, "runs": [run["tasks"][metric] for run in trial["runs"]]} for trial in trials]
