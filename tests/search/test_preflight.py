@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.metadata import version
@@ -244,6 +245,15 @@ def raylets(
             cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
+def wait_until_free(gpus: float) -> None:
+    """Wait until this many GPUs of the cluster are known to be free."""
+    for _ in range(600):
+        if ray.available_resources().get("GPU", 0.0) == gpus:
+            return
+        time.sleep(0.05)
+    raise TimeoutError(f"{ray.available_resources()} are free, not {gpus} GPUs")
+
+
 @pytest.mark.slow
 def test_good_nodes_are_good_and_nothing_is_left(raylets: Any, plan_of: MakePlan) -> None:
     plan = plan_of()
@@ -266,11 +276,18 @@ def test_slurm_counts_the_nodes_that_are_there(raylets: Any, repository: Path) -
 
 @pytest.mark.slow
 def test_trials_of_a_search_spread_over_the_nodes(raylets: Any) -> None:
-    """Tune asks for them in this way, and packs bundles of one trial only."""
+    """Tune asks for them in this way, and packs bundles of one trial only.
+
+    Ray places by its last news of what is free, so each group waits until the ones before are in
+    it; news that is late is Ray's to have and not what is tested.
+    """
     factory = resource_dict_to_pg_factory({"cpu": 0.5, "gpu": 0.5})
-    groups = [factory.to_placement_group() for _ in range(4)]
+    groups = []
     try:
-        ray.get([group.ready() for group in groups], timeout=60)
+        for taken in range(4):
+            wait_until_free(gpus=4 - taken / 2)
+            groups.append(factory.to_placement_group())
+            ray.get(groups[-1].ready(), timeout=60)
         tables = [placement_group_table(group)["bundles_to_node_id"] for group in groups]
         where = [table[0] for table in tables]
         assert len(set(where[:2])) == 2
