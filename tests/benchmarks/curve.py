@@ -22,8 +22,9 @@ class Curve(NamedTuple):
     Attributes:
         scores: After units 1 to 9, as a search sees them.
         worth: After a full run, by what no search sees, so that luck in the scores earns nothing.
-            Made-up curves: without their noise. Recorded ones: of another run, with another seed,
-            on the split *confirm*, as when the best configuration of a search is trained again.
+            Made-up curves: without their noise. Those like recorded ones: of other runs, with other
+            seeds, on the split *confirm*, on average, as when the best configuration of a search is
+            trained again and again.
         tasks: Metrics of the three tasks, each like `scores`, which are their means; empty where
             they are not known.
     """

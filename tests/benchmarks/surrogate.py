@@ -10,7 +10,8 @@ fall into the same leaf in a share p of the forest's trees, their c are correlat
 configuration near a good one is likely to be good too. Runs near recorded ones say how much of that
 is so (`tests.benchmarks.recorded`). g makes random configurations score as recorded ones do
 (`tests.benchmarks.marginal`): they get no better without end. Nor is luck the same everywhere: e is
-that of a recorded trial that scores about the same. What a run is worth has another e.
+that of a recorded trial that scores about the same. What a configuration is worth has no e: it is
+what runs with other seeds score on average.
 """
 
 from __future__ import annotations
@@ -89,9 +90,8 @@ class Surrogate:
             shared = self.shared[of_leaves].sum(axis=0) / math.sqrt(_N_TREES)
             total = self._forest(leaves)[0] + shared
             mean = np.array([g(score) for g, score in zip(self._marginals, total, strict=True)])
-            draw = luck(f"run {seed}", params)
-            seen, again = (self._luck(float(mean[UNITS - 1]), draw) for _ in range(2))
-            return Curve((mean + seen)[:-1].tolist(), float((mean + again)[-1]))
+            seen = self._luck(float(mean[UNITS - 1]), luck(f"run {seed}", params))
+            return Curve((mean + seen)[:-1].tolist(), float(mean[-1]))
 
         return curve_of
 
