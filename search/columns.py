@@ -32,7 +32,6 @@ class Columns:
     Attributes:
         param_of: (features,) which param each feature is of: its place in `n_params`.
         names: (n_params,) numbers before choices.
-        is_choice: (n_params,) whether a param is a choice.
         n_params: How many.
     """
 
@@ -47,7 +46,6 @@ class Columns:
         self.names = [param.name for param in (*numbers, *choices)]
         n_values = self._group.n_values
         self._first = np.cumsum(n_values) - n_values  # of the features of each choice
-        self.is_choice = np.repeat([False, True], [len(numbers), len(choices)])
         self.param_of = np.concatenate(
             [np.arange(len(numbers)), np.repeat(len(numbers) + np.arange(len(choices)), n_values)]
         )

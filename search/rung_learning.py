@@ -32,26 +32,24 @@ from search.rung_model import (
 _Floats = NDArray[np.float64]
 _Ints = NDArray[np.int64]
 
-_LENGTH = 0.4  # median length scale of a single number's prior, in ranges; times sqrt(params)
-_CHOICE_LENGTH = 2.0  # at most, of a choice's: twice the distance of two values
-_LENGTH_SD = 0.3  # of the prior's logarithm
+_LENGTH = 0.4  # median length scale of a single param's prior, in ranges; times sqrt(params)
+# Of the prior's logarithm. Of a hundred params few matter; a narrow prior lets no result say which.
+_LENGTH_SD = 0.6
 _LEVEL, _CHANGE = 1.2, 1.0  # of f, a priori: what all rungs share, and what each has of its own
 _OWN_LEVEL, _OWN_CHANGE = 0.3, 0.2  # the same, of e
 # Of the priors of the factors of B and D. Wider ones let four results at the last rung, all of
 # promoted trials, say that it has nothing to do with the others.
 _SD = 0.4
 _REACH = 10.0  # of the search, in the priors' standard deviations
-_ITERATIONS = 30
+_ITERATIONS = 80
 
 
-def length_scales(is_choice: NDArray[np.bool_]) -> _Floats:
+def length_scales(n_params: int) -> _Floats:
     """Return the medians of the prior of length scales: (params,).
 
-    Args:
-        is_choice: (params,) whether it is a choice.
+    A number is measured in ranges, and two values of a choice are at distance 1.
     """
-    length = _LENGTH * math.sqrt(len(is_choice))
-    return np.where(is_choice, min(length, _CHOICE_LENGTH), length)
+    return np.full(n_params, _LENGTH * math.sqrt(n_params))
 
 
 def learn(results: Results, n_rungs: int, param_of: _Ints, lengths: _Floats) -> Hyperparameters:

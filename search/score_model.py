@@ -70,7 +70,7 @@ def learn_each(
         n_rungs: How many rungs there are.
         columns: Of the params.
     """
-    lengths = length_scales(columns.is_choice)
+    lengths = length_scales(columns.n_params)
     purposes = [_PURPOSE.get(name.split(".")[0]) for name in columns.names]
     found = []
     for own, metric in zip(results, metrics, strict=True):

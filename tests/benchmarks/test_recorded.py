@@ -99,8 +99,9 @@ def agreement(family: str, metrics: tuple[str, ...], n: int, seed: int) -> float
 @pytest.mark.slow
 def test_a_model_of_few_real_runs_ranks_the_others() -> None:
     found = [agreement("recorded", WHOLE, 40, seed) for seed in range(30)]
-    assert np.mean(found) > 0.5
-    assert min(found) > 0.2
+    assert np.mean(found) > 0.58
+    assert min(found) > 0.3
+    assert np.mean([agreement("recorded", WHOLE, 15, seed) for seed in range(30)]) > 0.47
 
 
 @pytest.mark.slow

@@ -91,9 +91,10 @@ def scaled(domain: object, value: float) -> float:
 def test_every_feature_is_of_a_param() -> None:
     columns = COLUMNS["full"]
     n_values = [len(p.domain.values) if isinstance(p.domain, Choice) else 1 for p in PARAMS["full"]]
-    assert columns.n_params == len(PARAMS["full"]) == len(columns.is_choice)
-    assert sorted(np.bincount(columns.param_of)) == sorted(n_values)
-    assert all(np.bincount(columns.param_of)[~columns.is_choice] == 1)
+    assert columns.n_params == len(PARAMS["full"]) == len(columns.names)
+    assert dict(zip(columns.names, np.bincount(columns.param_of), strict=True)) == {
+        param.name: n for param, n in zip(PARAMS["full"], n_values, strict=True)
+    }
 
 
 def test_near_is_near_and_nothing_is_out_of_reach() -> None:

@@ -51,7 +51,7 @@ def test_the_first_candidate_promises_most_and_none_promises_as_much_as_it() -> 
     scores = np.array([(t["kind"] == "mean") - 2.0 * float(t["dropout"]) for t in trials])
     features, n = columns.features(columns.points(trials)), len(trials)
     results = Results(features, np.zeros(n, dtype=np.int64), np.arange(n), scores)
-    lengths = length_scales(columns.is_choice)
+    lengths = length_scales(columns.n_params)
     model = ScoreModel([RungModel(results, learn(results, 1, columns.param_of, lengths))])
     top = columns.points([trials[k] for k in np.argsort(-scores)[:3]])
     best = float(scores.max())

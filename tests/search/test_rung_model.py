@@ -41,8 +41,8 @@ def some_known(draw: np.random.Generator, n_rungs: int, n_features: int) -> Hype
 def test_the_gradient_is_that_of_the_value(seed: int, n_rungs: int) -> None:
     draw = np.random.default_rng(seed)
     results = some_results(draw, 12, n_rungs, 5)
-    param_of, is_choice = np.array([0, 1, 2, 2, 2]), np.array([False, False, True])
-    posterior = Posterior(results, results.scores, n_rungs, param_of, length_scales(is_choice))
+    param_of = np.array([0, 1, 2, 2, 2])
+    posterior = Posterior(results, results.scores, n_rungs, param_of, length_scales(3))
     at = posterior.start + 0.3 * draw.normal(size=len(posterior.start))
     numeric = approx_fprime(at, lambda values: posterior(values)[0], 1e-6)
     np.testing.assert_allclose(posterior(at)[1], numeric, rtol=1e-3, atol=1e-2)
@@ -120,7 +120,7 @@ def test_it_learns_what_a_rung_says_of_the_last_one(sign: float) -> None:
     """With eight trials that went all the way, also where what rises fast ends low."""
     draw = np.random.default_rng(0)
     results, worth = curves(draw, 40, 8, sign)
-    known = learn(results, 2, np.arange(4), length_scales(np.zeros(4, dtype=bool)))
+    known = learn(results, 2, np.arange(4), length_scales(4))
     assert np.sign(known.shared[0, 1]) == sign
     places = draw.random((200, 4))
     mean, sd = RungModel(results, known).predict(places)
@@ -135,7 +135,7 @@ def test_what_the_params_do_not_explain_is_a_trials_own() -> None:
     x, luck = draw.random((60, 2)), draw.normal(size=60)
     trials, rungs = np.tile(np.arange(60), 2), np.repeat([0, 1], 60)
     results = Results(x, rungs, trials, np.tile(luck, 2))
-    known = learn(results, 2, np.arange(2), length_scales(np.zeros(2, dtype=bool)))
+    known = learn(results, 2, np.arange(2), length_scales(2))
     assert known.own[0, 1] > 0.7 * known.own[0, 0] > 0.5
     mean, _ = RungModel(results, known).predict(x)
     assert mean.std() < 0.3
@@ -168,7 +168,7 @@ def test_no_scores_are_too_odd_to_learn_from(seed: int, scores: list[float], n_r
     draw, n = np.random.default_rng(seed), len(scores)
     x = draw.integers(0, 2, (n, 3)).astype(float)
     results = Results(x, draw.integers(0, n_rungs, n), np.arange(n), np.array(scores))
-    known = learn(results, n_rungs, np.arange(3), length_scales(np.zeros(3, dtype=bool)))
+    known = learn(results, n_rungs, np.arange(3), length_scales(3))
     model = RungModel(results, known)
     mean, sd = model.believe(x).predict(draw.random((5, 3)))
     assert np.isfinite(mean).all()
