@@ -98,6 +98,7 @@ def test_proposals_are_inside_the_space_and_new(name: str, seed: int, n: int) ->
     check(proposal, space, history)
 
 
+@pytest.mark.slow
 @settings(max_examples=5)
 @given(seed=SEEDS, stop=st.integers(1, 6))
 def test_a_restart_changes_nothing(seed: int, stop: int) -> None:
