@@ -69,8 +69,8 @@ def likeness(
 
     Args:
         surrogate: Of the trials.
-        trials: Of RECORDED.
-        near: Of NEAR.
+        trials: Recorded ones.
+        near: Runs near them.
     """
     inputs, runs = surrogate.features([t["params"] for t in trials]), runs_of(trials)[..., _LAST]
     near_inputs = surrogate.features([row["params"] for row in near])

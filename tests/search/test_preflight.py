@@ -4,9 +4,9 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from search.node_problems import compare, text
 from search.options import SearchOptions
 from search.plan import Plan
 from search.preflight import Preflight
+from tests.chaos.counting import wait_until
 from trainable.errors import InputError
 
 MakePlan = Callable[..., Plan]
@@ -245,15 +246,6 @@ def raylets(
             cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
-def wait_until_free(gpus: float) -> None:
-    """Wait until this many GPUs of the cluster are known to be free."""
-    for _ in range(600):
-        if ray.available_resources().get("GPU", 0.0) == gpus:
-            return
-        time.sleep(0.05)
-    raise TimeoutError(f"{ray.available_resources()} are free, not {gpus} GPUs")
-
-
 @pytest.mark.slow
 def test_good_nodes_are_good_and_nothing_is_left(raylets: Any, plan_of: MakePlan) -> None:
     plan = plan_of()
@@ -274,6 +266,11 @@ def test_slurm_counts_the_nodes_that_are_there(raylets: Any, repository: Path) -
     assert found.stdout == "5 of 5 nodes are there\n"
 
 
+def are_free(gpus: float) -> bool:
+    """Return whether this many GPUs of the cluster are known to be free."""
+    return bool(ray.available_resources().get("GPU", 0.0) == gpus)
+
+
 @pytest.mark.slow
 def test_trials_of_a_search_spread_over_the_nodes(raylets: Any) -> None:
     """Tune asks for them in this way, and packs bundles of one trial only.
@@ -285,7 +282,7 @@ def test_trials_of_a_search_spread_over_the_nodes(raylets: Any) -> None:
     groups = []
     try:
         for taken in range(4):
-            wait_until_free(gpus=4 - taken / 2)
+            wait_until(partial(are_free, 4 - taken / 2), 30, "it is not known what is free")
             groups.append(factory.to_placement_group())
             ray.get(groups[-1].ready(), timeout=60)
         tables = [placement_group_table(group)["bundles_to_node_id"] for group in groups]
