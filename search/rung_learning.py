@@ -41,7 +41,7 @@ _OWN_LEVEL, _OWN_CHANGE = 0.3, 0.2  # the same, of e
 # promoted trials, say that it has nothing to do with the others.
 _SD = 0.4
 _REACH = 10.0  # of the search, in the priors' standard deviations
-_ITERATIONS = 80
+_ITERATIONS = 30
 
 
 def length_scales(n_params: int) -> _Floats:
