@@ -6,6 +6,7 @@ it would keep for that is incomplete (ray-project/ray#30838) and may be torn; th
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ class TuneSearcher(Searcher):
         newest_first = sorted(leg.trial.checkpoints.items(), reverse=True)
         return {
             "trial": leg.trial.number,
-            "run_config": leg.trial.run_config,
+            "run_config": json.dumps(leg.trial.run_config),  # Tune goes through what is nested
             "storage": self._plan.folder.storage,
             "checkpoints": [f"{self._plan.folder.name}/{path}" for _, path in newest_first],
             "save": self._plan.options.checkpoint,

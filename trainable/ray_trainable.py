@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import json
 import logging
 import math
 import time
@@ -71,7 +72,8 @@ class MultitaskTrainable(tune.Trainable):
     """One minBERT multitask run as a Tune trial.
 
     Config keys:
-        run_config: A RunConfig as a dictionary.
+        run_config: A RunConfig as a dictionary, or that as JSON: Tune copies and flattens every
+            value of a config for each trial and result.
         storage: Folder or URI of searches.
         checkpoints: Paths below it to go on from, newest first; without any the run starts anew.
         save: `full`, or `weights` for checkpoints without the optimizer's moments.
@@ -117,7 +119,9 @@ class MultitaskTrainable(tune.Trainable):
         self.start_error: Exception | None = None
         try:
             _release_memory()
-            run_config = RunConfig.from_dict(config["run_config"], "trial")
+            values = config["run_config"]
+            values = json.loads(values) if isinstance(values, str) else values
+            run_config = RunConfig.from_dict(values, "trial")
             self._run = self._continued(run_config, config) or self._new_run(run_config)
         except Exception as error:  # kept, and raised by step(): see reset_config
             log.exception("the trial could not be started")

@@ -89,7 +89,7 @@ class StubTrainable(tune.Trainable):
         return True
 
     def _start(self, config: dict[str, Any]) -> None:
-        self._trial, self._run_config = config["trial"], config["run_config"]
+        self._trial, self._run_config = config["trial"], json.loads(config["run_config"])
         self._unit, self._lost = 0, []
         self._fails = self._must_fail()
         for path in config["checkpoints"]:

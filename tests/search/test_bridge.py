@@ -160,7 +160,7 @@ def test_the_config_of_a_leg_is_what_the_trainable_reads(tuned: Tuned) -> None:
     config = tuned.start("a")
     assert config == {
         "trial": 0,
-        "run_config": tuned.record(0).run_config,
+        "run_config": json.dumps(tuned.record(0).run_config),
         "storage": tuned.plan.folder.storage,
         "checkpoints": [],
         "save": "full",

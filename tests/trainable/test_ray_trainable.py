@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import json
 import math
 import os
 import platform
@@ -217,9 +218,18 @@ def test_an_actor_goes_on_after_a_trial_that_failed(start: Start) -> None:
     assert_same(results(actor), expected)
 
 
+@pytest.mark.slow
+def test_a_run_config_may_be_json(start: Start) -> None:
+    expected = results(start(run_config()))
+    actor = start(OTHER)
+    assert actor.reset({"run_config": json.dumps(run_config().to_dict())})
+    assert_same(results(actor), expected)
+
+
 BROKEN: dict[str, tuple[dict[str, Any], type[Exception]]] = {
     "no run_config": ({}, KeyError),
     "not a RunConfig": ({"run_config": {"seed": 1}}, InputError),
+    "not JSON": ({"run_config": "{"}, json.JSONDecodeError),
     "data that went away": (
         {"run_config": RunConfig(data=Cs224nData(dir="/nowhere")).to_dict()},
         InputError,
