@@ -7,6 +7,7 @@ import random
 from collections.abc import Sequence
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from search.columns import Columns
 from search.expected_improvement import Goal, candidates
@@ -24,6 +25,9 @@ _N_LEARN = 30  # trials of each rung to learn them from
 # Trials that a model is given: of each rung, and of those that failed or are under way.
 _N_BEST, _N_OTHERS, _N_FAILED, _N_UNDER_WAY = 15, 12, 8, 40
 _N_TOP = 5  # trials near which candidates are looked for
+# Of numpy and scipy, which are loaded by now. On matrices as small as ours several threads wait for
+# each other: a proposal took eight times as long on two cores, and on more of them longer still.
+_BLAS = ThreadpoolController().select(user_api="blas")
 # From so many reports, what of each metric.
 _Learned = tuple[int, tuple[str, ...], list[Hyperparameters]]
 
@@ -79,6 +83,7 @@ class RungGp:
         self._scores = RungScores(self._results, self._rungs, self._columns)
         self._learned: _Learned | None = None
 
+    @_BLAS.wrap(limits=1)  # type: ignore[untyped-decorator]
     def propose(self, number: int, history: History) -> Proposal | None:
         """Return a proposal of the model, or a random one, that no trial had."""
         if history is not self._history:

@@ -5,11 +5,14 @@ import random
 import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
 import pytest
+import threadpoolctl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import search.rung_gp
 from search.history import History, Journal, Metrics
 from search.proposals import Params, Proposal, RandomProposer, draw_params, params_key
 from search.rung_gp import RungGp
@@ -353,3 +356,26 @@ def test_it_beats_random_search_on_a_bowl() -> None:
     models = [best(RungGp(space, seed, (9,), min_results=5)) for seed in range(5)]
     randoms = [best(RandomProposer(space, seed)) for seed in range(5)]
     assert max(randoms) < min(models)
+
+
+def blas_threads() -> set[int]:
+    """Return how many threads each library for matrices may use."""
+    pools = threadpoolctl.threadpool_info()
+    return {pool["num_threads"] for pool in pools if pool["user_api"] == "blas"}
+
+
+def test_a_proposal_has_one_thread_for_its_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More would wait for each other, and round differently on every machine."""
+    draw, found, seen = random.Random(0), search.rung_gp.candidates, []
+
+    def candidates(*given: Any) -> Any:
+        seen.append(blas_threads())
+        return found(*given)
+
+    monkeypatch.setattr(search.rung_gp, "candidates", candidates)
+    trials = [(draw_params(SMOKE.params(), draw), {1: draw.random()}, "done") for _ in range(12)]
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        assert RungGp(SMOKE, 0, RUNGS, random_share=0.0).propose(12, history_of(trials))
+        assert blas_threads() == before
+    assert seen == [{1}]
