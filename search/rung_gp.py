@@ -26,7 +26,7 @@ _N_LEARN = 30  # trials of each rung to learn them from
 _N_BEST, _N_OTHERS, _N_FAILED, _N_UNDER_WAY = 15, 12, 8, 40
 _N_TOP = 5  # trials near which candidates are looked for
 # Of numpy and scipy, which are loaded by now. On matrices as small as ours several threads wait for
-# each other: a proposal took eight times as long on two cores, and on more of them longer still.
+# each other: on two cores a trial took its driver six times as long.
 _BLAS = ThreadpoolController().select(user_api="blas")
 # From so many reports, what of each metric.
 _Learned = tuple[int, tuple[str, ...], list[Hyperparameters]]
