@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve
+from scipy.linalg.lapack import dpotri
 from scipy.optimize import minimize
 
 from search.rung_model import (
@@ -23,8 +23,8 @@ from search.rung_model import (
     covariance_of,
     distances,
     factor_of,
-    matern,
-    matern_slope,
+    matern_and_slope,
+    pairs,
     same_trial,
     solve,
 )
@@ -105,8 +105,8 @@ class Posterior:
     ) -> None:
         self._x, self._scores, self._param_of = results.features, scores, param_of
         self._squares = self._x**2  # (trials, features)
-        self._pairs = np.ix_(results.trials, results.trials)  # of the trials of two scores
-        self._of_trial = np.eye(len(self._x))[results.trials]  # (scores, trials)
+        self._trials = pairs(results.trials, len(self._x))
+        self._rungs = pairs(results.rungs, n_rungs)
         self._at = np.eye(n_rungs)[results.rungs]  # (scores, rungs)
         self._same = same_trial(results.trials)
         self._lower = np.tril_indices(n_rungs)
@@ -133,10 +133,11 @@ class Posterior:
         """Return the value, and the gradient in the shape of `start`."""
         weights, level, own = self.parts(values)
         scaled = self._x * np.sqrt(weights)
-        squares = distances(scaled, scaled)  # (trials, trials)
-        kernel = matern(squares)[self._pairs]  # (scores, scores)
-        shared = level @ level.T
-        factor = factor_of(covariance_of(kernel, self._at, self._same, shared, own @ own.T))
+        by_trial, slope = matern_and_slope(distances(scaled, scaled))  # (trials, trials)
+        kernel = by_trial.take(self._trials)  # (scores, scores)
+        shared = (level @ level.T).take(self._rungs)
+        covariance = covariance_of(kernel, self._same, shared, (own @ own.T).take(self._rungs))
+        factor = factor_of(covariance)
         means, weighted = solve(factor, self._at, self._scores)
         away = values - self.start
         value = (
@@ -145,19 +146,30 @@ class Posterior:
             + 0.5 * float((means**2).sum()) / MEAN_SD**2
             + 0.5 * float(((away / self.sd) ** 2).sum())
         )
-        inverse = cho_solve((factor, True), np.eye(len(factor)), check_finite=False)
-        by_cell = 0.5 * (inverse - np.outer(weighted, weighted))  # of the covariance's cells
-        by_kernel = self._of_trial.T @ (by_cell * (self._at @ shared @ self._at.T)) @ self._of_trial
-        by_distance = by_kernel * matern_slope(squares)  # (trials, trials)
+        by_cell = 0.5 * (_inverse(factor) - np.outer(weighted, weighted))  # of covariances
+        by_kernel = _sums(by_cell * shared, self._trials, slope.size)
+        by_distance = by_kernel.reshape(slope.shape) * slope  # (trials, trials)
         by_weight = 2 * (
             by_distance.sum(axis=1) @ self._squares
             - np.einsum("tf,tf->f", self._x, by_distance @ self._x)
         )
         n_params = self._ends[0]
-        gradient = [np.bincount(self._param_of, by_weight * weights, n_params)]
+        gradient = [_sums(by_weight * weights, self._param_of, n_params)]
         for cells, root in ((kernel, level), (self._same, own)):
             gradient.append((2 * self._at.T @ (by_cell * cells) @ self._at @ root)[self._lower])
         return value, np.concatenate(gradient) + away / self.sd**2
+
+
+def _sums(values: _Floats, groups: _Ints, n: int) -> _Floats:
+    """Return the sum of the values of each of n groups."""
+    return np.asarray(np.bincount(groups.ravel(), values.ravel(), n), dtype=np.float64)
+
+
+def _inverse(factor: _Floats) -> _Floats:
+    """Return the inverse of a matrix, from its lower factor of Cholesky's."""
+    inverse, problem = dpotri(factor, lower=1)  # its lower half; above are the zeros of the factor
+    assert problem == 0  # that a diagonal has a 0, which no factor's has
+    return np.asarray(inverse + np.tril(inverse, -1).T)
 
 
 def _factor(n_rungs: int, level: float, change: float) -> _Floats:

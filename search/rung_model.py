@@ -77,13 +77,15 @@ class RungModel:
 
     def __init__(self, results: Results, known: Hyperparameters) -> None:
         self._results, self._known = results, known
-        at = np.eye(len(known.shared))[results.rungs]  # (scores, rungs)
+        rungs, trials = results.rungs, results.trials
+        at = np.eye(len(known.shared))[rungs]  # (scores, rungs)
         scores = (results.scores - known.middle) / known.scale
         self._scaled = results.features * np.sqrt(known.weights)  # (trials, features)
-        trials = results.trials
-        kernel = matern(distances(self._scaled, self._scaled))[np.ix_(trials, trials)]
-        covariance = covariance_of(kernel, at, same_trial(trials), known.shared, known.own)
-        self._factor = factor_of(covariance)
+        by_trial = matern(distances(self._scaled, self._scaled))  # (trials, trials)
+        kernel = by_trial.take(pairs(trials, len(by_trial)))  # (scores, scores)
+        of_rungs = pairs(rungs, len(known.shared))
+        shared, own = known.shared.take(of_rungs), known.own.take(of_rungs)
+        self._factor = factor_of(covariance_of(kernel, same_trial(trials), shared, own))
         self._means, self._weighted = solve(self._factor, at, scores)
 
     def predict(self, features: _Floats) -> tuple[_Floats, _Floats]:
@@ -109,7 +111,7 @@ class RungModel:
         """Return the covariance of points at the last rung with the scores: (points, scores)."""
         known, results = self._known, self._results
         kernel = matern(distances(features * np.sqrt(known.weights), self._scaled))
-        return np.asarray(kernel[:, results.trials] * known.shared[-1, results.rungs])
+        return np.asarray(kernel.take(results.trials, axis=1) * known.shared[-1, results.rungs])
 
     def _mean(self, cross: _Floats) -> _Floats:
         known = self._known
@@ -145,20 +147,29 @@ def same_trial(trials: _Ints) -> _Floats:
     return np.asarray(trials[:, None] == trials, dtype=np.float64)
 
 
-def covariance_of(
-    kernel: _Floats, at: _Floats, same: _Floats, shared: _Floats, own: _Floats
-) -> _Floats:
-    """Return the covariance of all scores: (scores, scores).
+def pairs(of: _Ints, n: int) -> _Ints:
+    """Return where the cells of all pairs are in a flat square matrix: (scores, scores).
 
     Args:
-        kernel: (scores, scores) of the params.
-        at: (scores, rungs) 1 at the rung of each score.
-        same: Of `same_trial`.
-        shared: (rungs, rungs) B.
-        own: (rungs, rungs) D.
+        of: (scores,) row of each score, and column.
+        n: Rows of the matrix.
     """
-    total = (at @ shared @ at.T) * kernel + (at @ own @ at.T) * same
-    return np.asarray(total + _NOISE * np.eye(len(total)))
+    return np.asarray(of[:, None] * n + of)
+
+
+def covariance_of(kernel: _Floats, same: _Floats, shared: _Floats, own: _Floats) -> _Floats:
+    """Return the covariance of all scores; all matrices are (scores, scores).
+
+    Args:
+        kernel: Of the params.
+        same: Of `same_trial`.
+        shared: B, at the rungs of two scores.
+        own: D, likewise.
+    """
+    total = shared * kernel
+    total += own * same
+    total.flat[:: len(total) + 1] += _NOISE
+    return np.asarray(total)
 
 
 def factor_of(covariance: _Floats) -> _Floats:
@@ -200,7 +211,8 @@ def matern(squares: _Floats) -> _Floats:
     return np.asarray((1 + r + 5 / 3 * squares) * np.exp(-r))
 
 
-def matern_slope(squares: _Floats) -> _Floats:
-    """Return its derivative by the squared distance."""
+def matern_and_slope(squares: _Floats) -> tuple[_Floats, _Floats]:
+    """Return the same, and its derivative by the squared distance."""
     r = np.sqrt(5 * squares)
-    return np.asarray(-5 / 6 * (1 + r) * np.exp(-r))
+    falling = np.exp(-r)
+    return (1 + r + 5 / 3 * squares) * falling, -5 / 6 * (1 + r) * falling
