@@ -41,6 +41,7 @@ from search.searcher import make_proposer, make_scheduler
 from search.stock import STOCK_WARNING
 from search.storage import EVENTS
 from search.tune_log import NoTuneProgress, quieten_tune
+from search.tune_registry import registered
 from search.versions import versions
 from search.waiting import wait_for_nodes
 from search.watchdog import Watchdog
@@ -203,8 +204,8 @@ def _run_legs(
         checkpoints.sweep()
         scheduler = TuneScheduler(dispatcher, Drains(progress.say))
         searcher = TuneSearcher(dispatcher, plan, nodes, limits)
-        with _libraries_frozen():
-            _tune(plan, share, searcher, limits, scheduler, callback)
+        with _libraries_frozen(), registered(MultitaskTrainable) as trainable:
+            _tune(trainable, plan, share, searcher, limits, scheduler, callback)
         checkpoints.sweep()
     finally:
         dispatcher.interrupt(share.cpus, share.gpus)
@@ -228,6 +229,7 @@ def _libraries_frozen() -> Iterator[None]:
 
 
 def _tune(
+    trainable: str,
     plan: Plan,
     share: Resources,
     searcher: TuneSearcher,
@@ -243,7 +245,7 @@ def _tune(
     class_cache.ENV_VARS_TO_PROPAGATE -= keys
     quieten_tune()
     tune.run(
-        MultitaskTrainable,
+        trainable,
         name=plan.folder.name,
         storage_path=plan.folder.storage,
         metric=METRIC,
