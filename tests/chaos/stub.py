@@ -51,8 +51,9 @@ class Faults:
 
 def report_of(faults: Faults, run_config: dict[str, Any], unit: int) -> dict[str, Any]:
     """Return what a trial reports after a unit: all of `NUMBERS`, and `failure`."""
-    quality, luck = _chance(run_config, "quality"), _chance(run_config, "luck")
-    score = quality * (1 - 0.6**unit) + 0.1 * _chance(run_config, f"noise {unit}")
+    config = json.dumps(run_config, sort_keys=True)
+    quality, luck = _chance(config, "quality"), _chance(config, "luck")
+    score = quality * (1 - 0.6**unit) + 0.1 * _chance(config, f"noise {unit}")
     failure = ""
     if luck < faults.failing and unit == 2:
         score, failure = WORST_SCORE, f"RunFailed: the loss is nan in unit {unit}"
@@ -64,10 +65,9 @@ def report_of(faults: Faults, run_config: dict[str, Any], unit: int) -> dict[str
     return dict.fromkeys(NUMBERS, math.nan) | scores | known | {"failure": failure}
 
 
-def _chance(run_config: dict[str, Any], name: str) -> float:
+def _chance(config: str, name: str) -> float:
     """Return a number in [0, 1) that depends on both."""
-    text = name + json.dumps(run_config, sort_keys=True)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big") / 2**48
+    return int.from_bytes(hashlib.sha256((name + config).encode()).digest()[:6], "big") / 2**48
 
 
 class StubTrainable(tune.Trainable):
