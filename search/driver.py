@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 
 import ray
 from ray import tune
@@ -109,7 +110,8 @@ def run_search(plan: Plan, console: Console) -> int:
     try:
         console.print(f"using {connect(options.address)}", markup=False)
         _end_in_order_on_sigterm()
-        wait_for_nodes(lambda line: console.print(line, markup=False))
+        say = partial(console.print, markup=False)
+        wait_for_nodes(say)
         share = resources(options, plan.n_trials)
         console.print(
             f"search {plan.folder.uri}: {plan.n_trials} trials, {share.max_concurrent} at a time, "
@@ -117,7 +119,7 @@ def run_search(plan: Plan, console: Console) -> int:
             markup=False,
         )
         preflight = Preflight(plan, share)
-        for note in (*notes, *preflight.check()):
+        for note in (*notes, *preflight.check(say)):
             console.print(note, markup=False)
         if options.searcher == "tpe":
             console.print(STOCK_WARNING, markup=False)

@@ -26,7 +26,10 @@ from search.node_questions import answers, packages, paths, put, questions, unse
 from search.plan import Plan, checkpoint_bytes
 from trainable.errors import InputError
 
-_SECONDS = 60.0  # for a worker process to start on a busy node, and to answer
+# For a worker process to start and to answer, on a busy node or from a slow file system: with five
+# other processes on two cores it took more than a minute.
+_SECONDS = 180.0
+_QUIET_SECONDS = 15.0  # of them, before it is said what is waited for
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,11 @@ class Preflight:
         self._here: Answer | None = None  # as the search began: that is the code which runs
         self._round: _Round | None = None
 
-    def check(self) -> tuple[str, ...]:
+    def check(self, say: Callable[[str], None]) -> tuple[str, ...]:
         """Look at the nodes that are there, and wait for their answers.
+
+        Args:
+            say: Prints a line, where it takes long.
 
         Returns:
             What to say about it.
@@ -84,7 +90,11 @@ class Preflight:
         storage = self._plan.folder.storage
         try:
             asked = self._ask(nodes)
-            n_answers, problems, errors = self._compare(asked, self._seconds)
+            if waiting := _waiting(asked, min(_QUIET_SECONDS, self._seconds)):
+                of = f"{len(waiting)} of {len(nodes)} nodes"
+                say(f"waiting for {of} to answer, at most {self._seconds / 60:.2g} minutes")
+            left = asked.began + self._seconds - time.monotonic()
+            n_answers, problems, errors = self._compare(asked, max(0.0, left))
         except (OSError, pyarrow.ArrowException) as error:
             raise InputError(f"--storage {storage!r} has failed: {error}; {SHARE}") from error
         for id, why in self._alive(errors).items():
@@ -114,8 +124,7 @@ class Preflight:
                     self._asked -= nodes.keys()  # again next time; the watchdog tells of storage
             return ""
         asked = self._round
-        waiting = ray.wait(list(asked.questions), num_returns=len(asked.questions), timeout=0)[1]
-        if waiting and time.monotonic() - asked.began < self._seconds:
+        if _waiting(asked, 0.0) and time.monotonic() - asked.began < self._seconds:
             return ""
         self._round = None
         _, problems, errors = self._compare(asked, 0.0)
@@ -177,6 +186,12 @@ class Preflight:
     def _forget(self, folder: str) -> None:
         with contextlib.suppress(OSError):
             _storage(self._plan)[0].delete_dir(folder)
+
+
+def _waiting(asked: _Round, seconds: float) -> list[Any]:
+    """Return the questions that have no answer yet, after so many seconds at most."""
+    questions = list(asked.questions)
+    return list(ray.wait(questions, num_returns=len(questions), timeout=seconds)[1])
 
 
 def _label(node: dict[str, Any], host: str = "") -> str:

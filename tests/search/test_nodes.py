@@ -44,7 +44,7 @@ class Joined:
         self.plan, self.log = plan, search.log
         share = Resources(1.0, 1.0, 2)
         self.preflight = Preflight(plan, share)
-        self.first = self.preflight.check()
+        self.first = self.preflight.check(self.said.append)
         self.limits = Limits(search.dispatcher, plan, 1.0, self.said.append)
         say = self.said.append
         self.nodes = Nodes(search.journal, plan, share, self.preflight, self.limits, say)
@@ -63,7 +63,7 @@ class Joined:
 
     def _answers(self, asked: dict[str, str], *_: float) -> tuple[dict[str, Any], dict[str, str]]:
         if self.silent:
-            return {}, dict.fromkeys(asked, "no answer in 60 s")
+            return {}, dict.fromkeys(asked, "no answer in 180 s")
         return {id: {**look(id, *self._about), **self.answer} for id in asked}, {}
 
     def look(self, seconds: float = 5.0) -> None:
@@ -108,8 +108,8 @@ def test_a_node_that_does_not_answer_is_told_of_and_ends_nothing(joined: Joined)
     joined.look()
     joined.look()
     assert joined.said == []
-    joined.look(60.0)
-    assert "bbbbbbbb): no answer in 60 s" in joined.said[0]
+    joined.look(180.0)
+    assert "bbbbbbbb): no answer in 180 s" in joined.said[0]
     assert (joined.limits.reached, joined.left) == (None, [])
 
 
