@@ -75,7 +75,8 @@ class Watchdog:
             self._once(
                 "place",
                 f"no trial has had a place for {waited:.0f} s: each needs {wanted}; `ray status` "
-                f"says what the nodes have and what else runs on them",
+                f"says what the nodes have and what else runs on them; if it is there, the process "
+                f"of a trial takes long to start, on a busy node or from a slow file system",
             )
             if not self._servable():
                 self._limits.fail(f"no node is left that could serve a trial ({wanted})")

@@ -15,6 +15,7 @@ import ray
 import torch
 
 import search.driver
+import search.watchdog
 from search.events import Event, read_events
 from search.history import History, TrialRecord
 from search.storage import EVENTS
@@ -72,7 +73,13 @@ def _is_of_this_cluster(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith("Overwriting previous Ray address")
 
 
-@pytest.mark.usefixtures("counted")
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is told that processes take long to start where other tests keep the cores busy."""
+    monkeypatch.setattr(search.watchdog, "_PLACE_SECONDS", 600.0)
+
+
+@pytest.mark.usefixtures("counted", "patient")
 def test_a_trial_leaves_in_time_and_goes_on_elsewhere_as_if_nothing_had_happened(
     tmp_path: Path,
     metadata: Metadata,

@@ -76,6 +76,7 @@ def test_it_says_when_no_trial_gets_a_place(watched: Watched) -> None:
     assert line.startswith("warning: no trial has had a place for 130 s")
     assert "each needs 2 CPUs and 0.5 GPUs" in line
     assert "`ray status`" in line
+    assert "takes long to start" in line
     assert watched.after(60.0) == []  # once
     assert watched.limits.reached is None
 
