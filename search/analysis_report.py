@@ -17,10 +17,10 @@ from search.analysis_figures import (
     similarity_figure,
 )
 from search.figures import save
-from search.history import TrialRecord
 from search.outcomes import Outcomes, outcomes, read_predictions
 from search.report_text import number, quoted, table, with_error
 from search.storage import SearchFolder
+from search.trial_record import TrialRecord
 from trainable.data.examples import Examples
 from trainable.errors import InputError
 from trainable.tasks import TaskName

@@ -8,7 +8,8 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from search.history import History, TrialRecord
+from search.history import History
+from search.trial_record import TrialRecord
 from trainable.errors import InputError
 from trainable.evaluation import SCORE_KEYS
 from trainable.files import read_json

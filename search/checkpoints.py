@@ -8,9 +8,10 @@ from pathlib import PurePosixPath
 
 import pyarrow.fs
 
-from search.history import Journal, TrialRecord
+from search.history import Journal
 from search.mirror import Mirror
 from search.storage import SearchFolder
+from search.trial_record import TrialRecord
 
 _CHECKPOINTS = "trial_*/checkpoint_*"  # Tune's names, in folders that the driver names
 _KEPT_WHILE_RUNNING = 2  # the older one is there in case that the newer cannot be read

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from search.history import History, TrialRecord
+from search.history import History
 from search.ledger_report import ledger_section
 from search.plan import Plan
 from search.report import write_report
 from search.result_files import result_files
+from search.trial_record import TrialRecord
 from trainable.files import write_text
 
 

@@ -21,7 +21,8 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 from torch.utils.tensorboard.summary import hparams
 
-from search.history import History, TrialRecord
+from search.history import History
+from search.trial_record import TrialRecord
 from spaces.walk import Param, Value
 from trainable.evaluation import SCORE_KEYS
 from trainable.files import write_bytes

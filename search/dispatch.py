@@ -12,55 +12,21 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 import optuna
 
-from search.history import History, Journal, TrialRecord
+from search.history import History, Journal
+from search.leg import Leg
 from search.proposals import WAIT, Proposal, Proposer
 from search.scheduler import Decision, Scheduler
+from search.trial_record import TrialRecord
 from spaces.rows import RowSpace
 from spaces.space import Space
 from spaces.walk import Value
 
 Clock = Callable[[], float]
 _MAX_FAILURES = 3  # of the machine, in a row
-
-
-@dataclass
-class Leg:
-    """A stretch of a trial on one place.
-
-    Attributes:
-        trial: What trains.
-        unit: Units that it had when the leg began.
-        asked: When it was handed out, in seconds of the clock.
-        started: When it got its place; None while it waits for one.
-        heard: When it was last heard of.
-        verdict: What the scheduler decided to end it with; None while it runs.
-        failure: What the run itself ended with; empty if nothing.
-        node: Where it runs, once that is known.
-        reported: Unit that it reported last; 0 before the first.
-        is_leaving: Whether it leaves its machine, so that the next error is no failure.
-    """
-
-    trial: TrialRecord
-    unit: int
-    asked: float
-    heard: float
-    started: float | None = None
-    verdict: Decision | None = None
-    failure: str = ""
-    node: str = ""
-    reported: int = 0
-    is_leaving: bool = False
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether nothing was decided that ends it."""
-        return self.verdict is None or self.verdict.action == "continue"
 
 
 class Dispatcher:
@@ -363,18 +329,3 @@ class Dispatcher:
     def _end(self, trial: TrialRecord, status: str, error: str | None) -> None:
         self.journal.write("ended", trial=trial.number, status=status, error=error)
         self.on_closed(trial)
-
-
-def unit_seconds(history: History) -> float:
-    """Return the median seconds of a unit of training and evaluation; NaN before the first.
-
-    Stages before the tasks are not in it, nor units that failed.
-    """
-    reports = (list(trial.reports.values())[-1:] for trial in history.trials.values())
-    seconds = [
-        float(metrics["train_seconds"]) + float(metrics["eval_seconds"] or 0.0)
-        for own in reports
-        for metrics in own
-        if metrics["train_seconds"] is not None
-    ]
-    return median(seconds) if seconds else math.nan

@@ -14,7 +14,7 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
-from search.history import TrialRecord
+from search.trial_record import TrialRecord
 from trainable.tasks import TASKS
 
 _METRIC_NAMES = {"sst_acc": "accuracy", "para_acc": "accuracy", "sts_corr": "correlation"}

@@ -6,9 +6,9 @@ import math
 import statistics
 from dataclasses import dataclass
 
-from search.history import TrialRecord
 from search.plan import Plan
 from search.report_text import number, table
+from search.trial_record import TrialRecord
 from spaces.ledger import Row, load_ledger
 from trainable.evaluation import standard_error, with_overall
 from trainable.tasks import TASKS, TaskName

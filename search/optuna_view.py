@@ -21,8 +21,9 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from search.history import History, TrialRecord
+from search.history import History
 from search.study_tables import write_tables
+from search.trial_record import TrialRecord
 from spaces.domains import distribution, domain_from
 from trainable.errors import InputError
 from trainable.evaluation import SCORE_KEYS

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow.fs
 from numpy.typing import NDArray
 
-from search.history import TrialRecord
 from search.storage import SearchFolder
+from search.trial_record import TrialRecord
 from trainable.data.examples import Examples
 from trainable.data.split import is_confirm
 from trainable.losses import decide

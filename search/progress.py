@@ -8,10 +8,10 @@ from collections import Counter
 
 from rich.console import Console
 
-from search.dispatch import Dispatcher, unit_seconds
-from search.history import TrialRecord
+from search.dispatch import Dispatcher
 from search.plan import Plan
 from search.results import leaderboard
+from search.trial_record import TrialRecord
 
 # Between two status lines: a twentieth of what has elapsed, within these bounds.
 _STATUS_SECONDS = 15.0
@@ -109,7 +109,7 @@ class Progress:
     def _seconds_left(self, trials: list[TrialRecord], now: float) -> float | None:
         """Units still to come, times the usual seconds of a unit; None before the first unit."""
         legs = self._dispatcher.legs.values()
-        seconds = unit_seconds(self._dispatcher.history)
+        seconds = self._dispatcher.history.unit_seconds()
         if math.isnan(seconds) or not legs:
             return None
         to_come = self._plan.units_per_trial * self._dispatcher.n_trials

@@ -16,7 +16,8 @@ from typing import Final, Protocol
 
 from optuna.trial import FixedTrial
 
-from search.history import History, TrialRecord
+from search.history import History
+from search.trial_record import TrialRecord
 from spaces.space import Space
 from spaces.walk import Param, Value
 from trainable.component import Choice, Domain, IntRange

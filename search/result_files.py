@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from search.best import best_of
-from search.history import History, TrialRecord
+from search.history import History
 from search.results import leaderboard
+from search.trial_record import TrialRecord
 from trainable.evaluation import SCORE_KEYS
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from search.events import Event
-from search.history import History, TrialRecord
+from search.history import History
+from search.trial_record import TrialRecord
 
 
 def records(events: Iterable[Event]) -> list[TrialRecord]:

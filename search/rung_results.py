@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from search.history import History, TrialRecord
+from search.history import History
+from search.trial_record import TrialRecord
 from spaces.walk import Param, Value
 from trainable.component import Choice, Domain
 

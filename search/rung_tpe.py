@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from search.history import History, TrialRecord
+from search.history import History
 from search.parzen import Group, best_candidate
 from search.proposals import Params, Proposal, Tried, draw_params, exists, fresh, is_random
 from search.rung_results import RungResults
+from search.trial_record import TrialRecord
 from spaces.space import Space
 from spaces.walk import Param
 from trainable.seeds import derive

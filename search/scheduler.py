@@ -15,8 +15,9 @@ from typing import Any, Protocol
 
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
-from search.history import Action, History, TrialRecord
+from search.history import History
 from search.plan import rungs
+from search.trial_record import Action, TrialRecord
 
 _Key = tuple[float, int]  # minus the score, trial number: the smallest is the best
 

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.columns import Columns
-from search.history import Metrics
 from search.rung_learning import learn, length_scales
 from search.rung_model import Hyperparameters, Results, RungModel
+from search.trial_record import Metrics
 from trainable.tasks import TASKS
 
 _Floats = NDArray[np.float64]

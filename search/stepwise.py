@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from optuna.trial import FixedTrial
 
-from search.history import History, TrialRecord
+from search.history import History
 from search.proposals import WAIT, Params, Proposal, Tried, Wait, params_key
+from search.trial_record import TrialRecord
 from spaces.space import Space
 from spaces.walk import Value, rebuild
 from trainable.component import Choice, Domain

@@ -13,8 +13,9 @@ from typing import Any
 import optuna
 from ray.tune.search.optuna import OptunaSearch
 
-from search.history import History, TrialRecord
+from search.history import History
 from search.proposals import Proposal
+from search.trial_record import TrialRecord
 from spaces.space import Space
 from trainable.run_config import RunConfig
 

@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from search.dispatch import Dispatcher, Leg, unit_seconds
-from search.history import History, TrialRecord
+from search.dispatch import Dispatcher
+from search.history import History
+from search.leg import Leg
 from search.limits import Limits
 from search.mirror import Mirror
 from search.plan import Plan, checkpoint_bytes
+from search.trial_record import TrialRecord
 
 _LOOK_SECONDS = 5.0
 _PLACE_SECONDS = 120.0  # a node that must be launched first takes minutes
@@ -98,7 +100,7 @@ class Watchdog:
         ):
             self._limits.fail(
                 f"no trial has reported anything for {min(silence) / 60:.0f} minutes, and a unit "
-                f"takes {unit_seconds(self._dispatcher.history) / 60:.1f}"
+                f"takes {self._dispatcher.history.unit_seconds() / 60:.1f}"
             )
 
     def _long_start(self, leg: Leg, now: float) -> str:
@@ -163,7 +165,7 @@ class Watchdog:
 
 def _allowed_seconds(leg: Leg, history: History) -> float:
     """Return how long a leg may be silent; infinity where nobody knows how long it takes."""
-    usual = unit_seconds(history)
+    usual = history.unit_seconds()
     stages = _stages_before(leg.trial)
     if stages and leg.unit == 0 and leg.reported == 0:
         # Trials that share these stages wait for the first of them; others say nothing of it.

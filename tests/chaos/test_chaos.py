@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from search.events import Event
-from search.history import History, TrialRecord
+from search.history import History
+from search.trial_record import TrialRecord
 from tests.chaos import node_faults
 from tests.chaos.clusters import Nodes
 from tests.chaos.drivers import Search, kill

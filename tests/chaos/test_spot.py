@@ -17,8 +17,9 @@ import torch
 import search.driver
 import search.watchdog
 from search.events import Event, read_events
-from search.history import History, TrialRecord
+from search.history import History
 from search.storage import EVENTS
+from search.trial_record import TrialRecord
 from tests.chaos import counting
 from tests.chaos.clusters import Nodes
 from tests.chaos.metadata import Metadata

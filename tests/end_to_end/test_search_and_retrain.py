@@ -20,9 +20,9 @@ from search import retraining
 from search.best import Best, read_best
 from search.driver import main
 from search.events import Event, read_events
-from search.history import TrialRecord
 from search.results import records
 from search.storage import EVENTS
+from search.trial_record import TrialRecord
 from spaces.catalogue import base_config, make_space
 from spaces.space import Space
 from trainable.data.sources import SampleData

@@ -16,11 +16,12 @@ import pytest
 
 from search.dispatch import Dispatcher
 from search.events import VERSION, Event
-from search.history import History, Journal, Status, TrialRecord
+from search.history import History, Journal
 from search.options import SearchOptions
 from search.plan import Plan, make_plan
 from search.proposals import RandomProposer
 from search.scheduler import PromotionASHA, Scheduler
+from search.trial_record import Status, TrialRecord
 from spaces.catalogue import base_config, make_space
 from trainable.data.sources import SampleData
 from trainable.encoder import EncoderConfig

@@ -11,11 +11,12 @@ import pytest
 
 from search.best import BEST_VERSION, Best, read_best
 from search.closing import write_results
-from search.history import History, TrialRecord
+from search.history import History
 from search.plan import Plan
 from search.result_files import result_files, trials_csv
 from search.resume import header
 from search.retraining import main as retrain
+from search.trial_record import TrialRecord
 from trainable.errors import InputError
 from trainable.evaluation import SCORE_KEYS
 

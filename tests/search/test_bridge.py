@@ -19,10 +19,10 @@ from ray.tune.search import Searcher
 from search.bridge import LimitStopper, TuneCallback, TuneScheduler, TuneSearcher, error_of
 from search.checkpoints import Checkpoints
 from search.cluster import Resources
-from search.history import TrialRecord
 from search.limits import Limits
 from search.mirror import Mirror
 from search.plan import Plan
+from search.trial_record import TrialRecord
 from trainable.ray_trainable import NUMBERS
 
 MakePlan = Callable[..., Plan]

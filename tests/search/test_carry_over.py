@@ -12,11 +12,12 @@ import pytest
 
 from search.carry_over import carry_over
 from search.events import EventLog, new_event
-from search.history import History, TrialRecord
+from search.history import History
 from search.plan import Plan
 from search.resume import header
 from search.rung_tpe import RungTpe
 from search.storage import EVENTS
+from search.trial_record import TrialRecord
 from trainable.encoder import EncoderConfig
 from trainable.errors import InputError
 from trainable.run_config import RunConfig

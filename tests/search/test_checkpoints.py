@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from search.checkpoints import Checkpoints
 from search.events import Event, EventLog, read_events
-from search.history import History, Journal, Status
+from search.history import History, Journal
 from search.mirror import Mirror
 from search.storage import EVENTS, SearchFolder
+from search.trial_record import Status
 
 
 class Stored:

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.dispatch import unit_seconds
 from search.events import Event
-from search.history import History, TrialRecord
+from search.history import History
 from search.proposals import params_key
 from search.scheduler import RunAll
 
@@ -232,19 +231,6 @@ def test_an_interrupted_search_names_what_was_under_way(played: Any) -> None:
     search.dispatcher.interrupt(1.0, 0.0)
     assert [t.status for t in search.history.trials.values()] == ["interrupted"] * 2
     assert search.dispatcher.legs == {}
-
-
-def test_seconds_of_a_unit_are_the_median_of_what_is_known() -> None:
-    history = History()
-    assert math.isnan(unit_seconds(history))
-    for number, seconds in enumerate([1.0, 2.0, 9.0]):
-        trial = history.trials[number] = TrialRecord(number, {}, {}, 0.0, 0.0)
-        trial.reports = {1: {"train_seconds": 99.0, "eval_seconds": 99.0}}
-        trial.reports[2] = {"train_seconds": seconds, "eval_seconds": None}
-    assert unit_seconds(history) == 2.0
-    failed = history.trials[3] = TrialRecord(3, {}, {}, 0.0, 0.0)
-    failed.reports = {1: {"train_seconds": None, "eval_seconds": None}}
-    assert unit_seconds(history) == 2.0
 
 
 @pytest.mark.slow

@@ -9,34 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.events import VERSION, Event, EventLog, read_events
-from search.history import History, Journal, Status, TrialRecord
+from search.history import History, Journal
+from search.trial_record import Status, TrialRecord
+from tests.search.log_lines import CONFIG, ended, event, reported, suggested
 from trainable.errors import InputError
-from trainable.run_config import RunConfig
-
-CONFIG = RunConfig(seed=3)
-
-
-def event(kind: str, time: float = 0.0, **fields: Any) -> Event:
-    return {"event": kind, "time": time, **fields}
-
-
-def suggested(number: int, time: float = 0.0) -> Event:
-    chosen = {"params": {"lr": 0.1}, "run_config": CONFIG.to_dict()}
-    return event("suggested", time, trial=number, bracket=1, origin="random", **chosen)
-
-
-def reported(number: int, time: float, unit: int, score: float | None, failure: str = "") -> Event:
-    metrics = {"score": score}
-    return event("reported", time, trial=number, unit=unit, metrics=metrics, failure=failure)
-
-
-def ended(number: int, time: float, status: Status, error: str | None = None) -> Event:
-    return event("ended", time, trial=number, status=status, error=error)
-
-
-def folded(*later: Event) -> TrialRecord:
-    """Return what is known of one trial."""
-    return History([suggested(0), *later]).trials[0]
 
 
 def test_reports_are_in_the_order_of_the_log() -> None:
@@ -78,52 +54,6 @@ def test_a_trial_is_what_its_events_say() -> None:
     assert (first.units, first.score, first.score_at(1), first.origin) == (2, 0.6, 0.5, "random")
     assert (second.status, second.is_open, second.started) == ("running", True, 111.0)
     assert history.best is first
-
-
-def test_a_trial_without_a_report_has_no_score() -> None:
-    trial = folded()
-    assert (trial.units, trial.last, trial.score) == (0, {}, -math.inf)
-    assert folded(reported(0, 1.0, 1, None)).score == -math.inf
-
-
-@pytest.mark.parametrize(
-    ("later", "status", "is_open"),
-    [
-        ([], "running", True),
-        ([event("paused", trial=0, unit=1)], "paused", False),
-        ([event("paused", trial=0, unit=1), event("promoted", trial=0, unit=1)], "running", True),
-        ([event("stopped", trial=0, unit=1)], "stopped", False),
-        ([ended(0, 1.0, "interrupted")], "interrupted", True),
-        ([ended(0, 1.0, "interrupted"), event("started", trial=0, id="b")], "running", True),
-        ([ended(0, 1.0, "failed", "nan")], "failed", False),
-    ],
-)
-def test_status_follows_the_last_event(later: list[Event], status: Status, is_open: bool) -> None:
-    trial = folded(*later)
-    assert (trial.status, trial.is_open) == (status, is_open)
-
-
-def test_attempts_that_failed_are_counted_until_a_report() -> None:
-    failed = [event("failed", trial=0, error=f"lost {k}") for k in range(2)]
-    trial = folded(*failed)
-    assert (trial.failures, trial.last_failure, trial.status) == (2, "lost 1", "running")
-    trial = folded(*failed, reported(0, 1.0, 1, 0.5))
-    assert (trial.failures, trial.last_failure) == (0, "lost 1")
-
-
-def test_what_a_run_failed_with_is_its_error_until_it_starts_again() -> None:
-    failed = reported(0, 1.0, 1, -1 / 3, "RunFailed: the loss is nan")
-    assert folded(failed).error == "RunFailed: the loss is nan"
-    assert folded(failed, event("started", trial=0, id="b")).error is None
-    assert folded(failed, reported(0, 2.0, 1, 0.5)).error is None
-
-
-@pytest.mark.parametrize("kind", ["deleted", "lost"])
-def test_a_checkpoint_that_was_saved_anew_is_not_forgotten_with_the_old_one(kind: str) -> None:
-    saved = [event("saved", trial=0, unit=1, path=path) for path in ("a/1", "b/1")]
-    assert folded(*saved, event(kind, trial=0, unit=1, path="a/1")).checkpoints == {1: "b/1"}
-    assert folded(*saved, event(kind, trial=0, unit=1, path="b/1")).checkpoints == {}
-    assert folded(*saved, event(kind, trial=0, unit=0, path="?")).checkpoints == {1: "b/1"}
 
 
 def extended(scheduler: str, *later: Event, n_trials: int = 2) -> TrialRecord:
@@ -212,17 +142,22 @@ def test_where_the_first_line_does_not_say_what_a_place_has_the_last_cost_does()
     assert [t.device_seconds for t in resumed.trials.values()] == [5.0, 22.0, 20.0]
 
 
+def test_seconds_of_a_unit_are_the_median_of_what_is_known() -> None:
+    history = History()
+    assert math.isnan(history.unit_seconds())
+    for number, seconds in enumerate([1.0, 2.0, 9.0]):
+        trial = history.trials[number] = TrialRecord(number, {}, {}, 0.0, 0.0)
+        trial.reports = {1: {"train_seconds": 99.0, "eval_seconds": 99.0}}
+        trial.reports[2] = {"train_seconds": seconds, "eval_seconds": None}
+    assert history.unit_seconds() == 2.0
+    failed = history.trials[3] = TrialRecord(3, {}, {}, 0.0, 0.0)
+    failed.reports = {1: {"train_seconds": None, "eval_seconds": None}}
+    assert history.unit_seconds() == 2.0
+
+
 def test_a_log_of_another_version_is_refused() -> None:
     with pytest.raises(InputError, match=rf"version 1, this program reads {VERSION}"):
         History([event("search", version=1, n_trials=1)])
-
-
-def test_a_config_of_another_program_is_refused_when_somebody_asks_for_it() -> None:
-    line = suggested(7)
-    line["run_config"] = {**line["run_config"], "unheard_of": 1}
-    history = History([line])
-    with pytest.raises(InputError, match=r"trial 7.*unheard_of"):
-        assert history.trials[7].config
 
 
 def test_imported_trials_are_no_trials_of_this_search() -> None:

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.history import History, Status, TrialRecord
+from search.history import History
 from search.limits import Limits, expected_gain
 from search.options import seconds
 from search.plan import Plan
 from search.scheduler import RunAll
+from search.trial_record import Status, TrialRecord
 
 MakePlan = Callable[..., Plan]
 SCORES = st.lists(st.floats(-1 / 3, 1), min_size=8, max_size=24)

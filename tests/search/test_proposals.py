@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.history import History, TrialRecord
+from search.history import History
 from search.proposals import (
     Params,
     Proposal,
@@ -20,6 +20,7 @@ from search.proposals import (
     fresh,
     params_key,
 )
+from search.trial_record import TrialRecord
 from spaces.catalogue import base_config, make_space
 from spaces.walk import Param
 from trainable.component import FloatRange

@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from search import report
 from search.closing import write_results
 from search.figures import learning_curves_figure
-from search.history import History, TrialRecord
+from search.history import History
 from search.plan import Plan
 from search.report import param_importances, write_report
 from search.resume import header
+from search.trial_record import TrialRecord
 from trainable.tasks import TASKS
 
 MakePlan = Callable[..., Plan]

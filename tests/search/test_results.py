@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.events import VERSION, Event
-from search.history import History, Status, TrialRecord
+from search.history import History
 from search.results import actor_seconds, leaderboard, records
+from search.trial_record import Status, TrialRecord
 
 DRAWN = st.lists(
     st.tuples(

@@ -8,13 +8,14 @@ import pytest
 
 import search.rows
 from search.dispatch import Dispatcher
-from search.history import History, Journal, TrialRecord
+from search.history import History, Journal
 from search.ledger_report import answer
 from search.options import SearchOptions
 from search.plan import Plan, _merged, describe
 from search.resume import header
 from search.rows import check_corpora, nli_data, published, row_space, text_data, warm_points
 from search.searcher import make_proposer, make_scheduler
+from search.trial_record import TrialRecord
 from spaces.catalogue import base_config, make_space
 from spaces.ledger import load_ledger
 from spaces.rows import RowSpace

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import search.rung_gp
-from search.history import History, Journal, Metrics
+from search.history import History, Journal
 from search.proposals import Params, Proposal, RandomProposer, draw_params, params_key
 from search.rung_gp import RungGp
 from search.score_model import TASK_METRICS
+from search.trial_record import Metrics
 from spaces.catalogue import base_config, make_space
 from tests.search.proposed import check
 from trainable.component import FloatRange

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from search.history import History, Journal, TrialRecord
+from search.history import History, Journal
 from search.rung_results import Known, RungResults, _kendall_tau
+from search.trial_record import TrialRecord
 from spaces.walk import Param
 from trainable.component import FloatRange
 

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from search.columns import Columns
-from search.history import History, Journal, Metrics
+from search.history import History, Journal
 from search.proposals import Params
 from search.rung_results import RungResults
 from search.rung_scores import RungScores
 from search.score_model import TASK_METRICS, WHOLE
+from search.trial_record import Metrics
 from spaces.walk import Param
 from trainable.component import FloatRange
 from trainable.evaluation import with_overall

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.history import History, Status, TrialRecord
+from search.history import History
 from search.proposals import Params, Proposal, Proposer, RandomProposer, draw_params, params_key
 from search.rung_tpe import RungTpe
+from search.trial_record import Status, TrialRecord
 from spaces.catalogue import base_config, make_space
 from tests.search.proposed import check
 from trainable.component import FloatRange

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.history import History, TrialRecord
+from search.history import History
 from search.plan import rungs
 from search.scheduler import Decision, PromotionASHA, RunAll, StoppingASHA
+from search.trial_record import TrialRecord
 
 SEEDS = st.integers(0, 10**6)
 SHAPES = st.sampled_from([(4, 2, 1), (9, 3, 1), (9, 3, 2), (10, 3, 3), (8, 2, 3)])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from search.history import History, TrialRecord
+from search.history import History
 from search.plan import Plan
 from search.proposals import Proposal, RandomProposer
 from search.rung_gp import RungGp
@@ -15,6 +15,7 @@ from search.scheduler import PromotionASHA, RunAll, StoppingASHA
 from search.searcher import NoProposer, make_proposer, make_scheduler
 from search.stepwise import Stepwise
 from search.stock import StockTpe
+from search.trial_record import TrialRecord
 
 MakePlan = Callable[..., Plan]
 PROPOSERS = {

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.history import History, Status, TrialRecord
+from search.history import History
 from search.proposals import WAIT, Params, Proposal, params_key
 from search.stepwise import Stepwise
+from search.trial_record import Status, TrialRecord
 from spaces.catalogue import base_config, make_space
 from trainable.component import Choice
 from trainable.data.sources import SampleData

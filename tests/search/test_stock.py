@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
-from search.history import History, Status, TrialRecord
+from search.history import History
 from search.plan import rungs
 from search.scheduler import StoppingASHA
 from search.stock import StockTpe
+from search.trial_record import Status, TrialRecord
 from spaces.catalogue import base_config, make_space
 from trainable.data.sources import SampleData
 from trainable.encoder import EncoderConfig
