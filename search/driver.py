@@ -33,7 +33,8 @@ from search.lock import only_driver
 from search.mirror import Mirror
 from search.nodes import Nodes
 from search.options import parse
-from search.plan import Plan, describe, make_plan
+from search.plan import Plan, make_plan
+from search.plan_text import describe
 from search.preflight import Preflight
 from search.progress import Progress, clock, summary
 from search.results import actor_seconds

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from search.events import read_events
 from search.history import History
 from search.options import SearchOptions, budget_tokens, seconds
 from search.proposals import params_key
+from search.ranges import check_numbers, rungs
 from search.rows import (
     ROW_SPACES,
     check_corpora,
@@ -113,7 +113,7 @@ def make_plan(options: SearchOptions) -> Plan:
     Raises:
         InputError: Anything that would make the search fail later.
     """
-    _check_numbers(options)
+    check_numbers(options)
     check_row_options(options)
     time_limit = seconds(options.time_limit) if options.time_limit else None
     name = options.name or _default_name(options)
@@ -204,51 +204,6 @@ def _n_trials(
     return n_trials
 
 
-def rungs(units: int, eta: int) -> tuple[int, ...]:
-    """Return the units 1, eta, eta^2, ... below `units`, and `units`."""
-    n_rungs = math.ceil(round(math.log(units, eta), 9))
-    return (*(eta**k for k in range(n_rungs)), units)
-
-
-def _check_numbers(options: SearchOptions) -> None:
-    if options.eta < 2:
-        raise InputError(f"--eta {options.eta}: ASHA needs at least 2 (one in eta trials goes on)")
-    at_least_one = {
-        "--trials": options.trials,
-        "--brackets": options.brackets,
-        "--beam": options.beam,
-        "--units": options.units,
-        "--max-concurrent": options.max_concurrent,
-    }
-    for name, value in at_least_one.items():
-        if value is not None and value < 1:
-            raise InputError(f"{name} {value}: give at least 1")
-    n_brackets = len(rungs(options.units, options.eta))
-    if options.brackets > n_brackets:
-        raise InputError(
-            f"--brackets {options.brackets}: --units {options.units} and --eta {options.eta} give "
-            f"at most {n_brackets}"
-        )
-    if options.max_device_hours is not None and not options.max_device_hours > 0:
-        raise InputError(f"--max-device-hours {options.max_device_hours:g}: give more than 0")
-    if options.min_gain is not None and not options.min_gain >= 0:
-        raise InputError(f"--min-gain {options.min_gain:g}: give at least 0, such as 0.002")
-    if not 0 <= options.seed < 2**31:
-        raise InputError(f"--seed {options.seed}: give a number from 0 to {2**31 - 1}")
-    if options.cpus_per_trial is not None and not options.cpus_per_trial > 0:  # NaN too
-        raise InputError(f"--cpus-per-trial {options.cpus_per_trial:g}: give more than 0")
-    gpus = options.gpus_per_trial
-    if gpus is not None and not 0 <= gpus <= 1:
-        raise InputError(
-            f"--gpus-per-trial {gpus:g}: give a number from 0 to 1; a trial trains on one GPU, and "
-            f"more trials use more GPUs"
-        )
-    if options.name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", options.name):
-        raise InputError(f"--name {options.name!r}: use letters, digits, '.', '_' and '-'")
-    if options.resume and options.name is None:
-        raise InputError("--resume: say which search with --name")
-
-
 def _default_name(options: SearchOptions) -> str:
     encoder = re.sub(r"[^A-Za-z0-9.-]+", "-", Path(options.encoder).name)
     return f"{options.data}-{encoder}-{time.strftime('%Y%m%d-%H%M%S')}"
@@ -285,33 +240,3 @@ def _n_parameters(pretrained: Pretrained) -> int:
 def checkpoint_bytes(plan: Plan) -> int:
     """Return the size of a checkpoint."""
     return size_in_bytes(plan.n_parameters, optimizer=plan.options.checkpoint == "full")
-
-
-def describe(plan: Plan) -> str:
-    """Return the plan as text for people."""
-    options, budget = plan.options, plan.budget
-    rung_lines = [
-        f"  rung {k}: unit {unit} of {options.units}, "
-        f"{round(budget * unit / options.units):,} tokens"
-        for k, unit in enumerate(plan.rungs)
-    ]
-    lines = [
-        f"search     {plan.folder.uri}",
-        f"data       {options.data}, fingerprint {plan.data_fingerprint}",
-        *(f"           {note}" for note in plan.notes),
-        f"encoder    {options.encoder}, {plan.n_parameters:,} parameters, {options.precision}",
-        f"trials     {plan.n_trials}, searcher {options.searcher}, scheduler {options.scheduler} "
-        f"(eta {options.eta})",
-        f"budget     {budget:,} tokens a run",
-        *rung_lines,
-        f"checkpoint {checkpoint_bytes(plan) / 1e6:,.0f} MB; two of a running trial, one of a "
-        f"paused one",
-        f"space      {options.space}, {len(plan.space.params())} params",
-    ]
-    lines += [f"  row {name}" for name in plan.rows]
-    for param in plan.space.params() if isinstance(plan.space, Space) else ():
-        condition = " and ".join(f"{parent} = {kind}" for parent, kind in param.parents[-1:])
-        lines.append(
-            f"  {param.name}: {param.domain}" + (f"   if {condition}" if condition else "")
-        )
-    return "\n".join(lines)

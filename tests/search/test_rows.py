@@ -11,7 +11,8 @@ from search.dispatch import Dispatcher
 from search.history import History, Journal
 from search.ledger_report import answer
 from search.options import SearchOptions
-from search.plan import Plan, _merged, describe
+from search.plan import Plan, _merged
+from search.plan_text import describe
 from search.resume import header
 from search.rows import check_corpora, nli_data, published, row_space, text_data, warm_points
 from search.searcher import make_proposer, make_scheduler

@@ -1,0 +1,31 @@
+"""Rungs; what is out of range: `test_refusals.py`."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from search.ranges import rungs
+
+
+@given(st.integers(1, 10_000), st.integers(2, 10))
+def test_rungs_are_the_powers_of_eta_below_the_full_run_and_the_full_run(
+    units: int, eta: int
+) -> None:
+    found = rungs(units, eta)
+    assert found[0] == 1
+    assert found[-1] == units
+    assert all(low < high for low, high in pairwise(found))
+    powers = [eta**k for k in range(20)]
+    assert list(found[:-1]) == [power for power in powers if power < units]
+
+
+@pytest.mark.parametrize(
+    ("units", "eta", "expected"),
+    [(9, 3, (1, 3, 9)), (10, 3, (1, 3, 9, 10)), (8, 2, (1, 2, 4, 8)), (1, 3, (1,))],
+)
+def test_rungs_of_usual_searches(units: int, eta: int, expected: tuple[int, ...]) -> None:
+    assert rungs(units, eta) == expected
