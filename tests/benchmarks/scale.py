@@ -10,9 +10,11 @@ this short no second one ever runs, and workers are started in vain beside the f
 --without-ray trials are driven directly, which is the search's own share. At each number of trials,
 while the search runs:
 
-    wall, user     milliseconds of the driver for each of the last trials: elapsed, and of its own
-                   CPU time, which says more on a machine that does other work
-    fsync          milliseconds of `wall` in which the driver waited for the disk
+    wall           milliseconds from one of the last trials to the next
+    driver         those of them in which its main thread did something, and did not wait in
+                   `ray.wait` for the trial: for what the worker does, and for messages
+    fsync          those in which it waited for the disk; they are among the driver's
+    user           CPU time of the driver with all of its threads, Ray's among them
     memory         resident memory of the driver, and what each trial since the last line added
     log            bytes of the event log for each trial
     resume         seconds from the log to the first leg of a driver that goes on: log and history
@@ -36,6 +38,7 @@ from typing import Any
 sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import optuna
+import ray
 import tyro
 from rich.console import Console
 
@@ -52,7 +55,7 @@ from tests.chaos import stub
 from tests.chaos.simulation import make_dispatcher, run
 
 _WINDOW = 100  # trials that the marginal cost is taken over
-_Times = tuple[float, float, float]  # wall, user, fsync; seconds
+_Times = tuple[float, float, float, float]  # wall, driver, fsync, user; seconds
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,9 @@ class Line:
 
     trials: int
     wall: float
-    user: float
+    driver: float
     fsync: float
+    user: float
     memory: float
     memory_per_trial: float
     log_per_trial: float
@@ -106,14 +110,15 @@ class Meter:
     def __init__(self, plan: Plan, sizes: tuple[int, ...]) -> None:
         self._plan = plan
         self._sizes = list(sizes)
-        self._fsync = TimedFsync()
+        self._fsync, self._wait = Timed(os, "fsync"), Timed(ray, "wait")
         self._began: dict[int, _Times] = {}  # the first trial's start is none of its cost
         self._memory: dict[int, float] = {}
-        self._stolen = (0.0, 0.0, 0.0)  # by measuring
+        self._stolen = (0.0, 0.0, 0.0, 0.0)  # by measuring
         self.lines: list[Line] = []
 
     def _now(self) -> _Times:
-        return time.perf_counter(), _user_seconds(), self._fsync.seconds
+        now = time.perf_counter()
+        return now, now - self._wait.seconds, self._fsync.seconds, _user_seconds()
 
     def look(self, n_trials: int) -> None:
         """Measure if it is time; called often."""
@@ -130,14 +135,15 @@ class Meter:
     def _measure(self, n_trials: int) -> None:
         first = max(n for n in self._began if n <= max(1, n_trials - _WINDOW))
         spent = _minus(self._began[n_trials], self._began[first])
-        wall, user, fsync = (1000 * seconds / (n_trials - first) for seconds in spent)
+        wall, driver, fsync, user = (1000 * seconds / (n_trials - first) for seconds in spent)
         before = self.lines[-1].trials if self.lines else first
         log = self._plan.folder.local / EVENTS
         line = Line(
             trials=n_trials,
             wall=wall,
-            user=user,
+            driver=driver,
             fsync=fsync,
+            user=user,
             memory=self._memory[n_trials] / 1e6,
             memory_per_trial=(self._memory[n_trials] - self._memory[before]) / (n_trials - before),
             log_per_trial=log.stat().st_size / n_trials,
@@ -147,27 +153,32 @@ class Meter:
         print(_text(line), flush=True)
 
 
-class TimedFsync:
-    """Replaces `os.fsync` by one that says how long it took.
+class Timed:
+    """Replaces a function by one that says how long it took.
 
     Attributes:
         seconds: All calls together.
+
+    Args:
+        owner: Module of the function.
+        name: Of the function.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, owner: Any, name: str) -> None:
         self.seconds = 0.0
-        self._fsync = os.fsync
-        os.fsync = self  # type: ignore[assignment]
+        self._function = getattr(owner, name)
+        setattr(owner, name, self)
 
-    def __call__(self, file: int) -> None:
-        """Write a file to the disk."""
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        """Do what the function does."""
         started = time.perf_counter()
-        self._fsync(file)
+        result = self._function(*given, **named)
         self.seconds += time.perf_counter() - started
+        return result
 
 
 def _minus(one: _Times, other: _Times) -> _Times:
-    return one[0] - other[0], one[1] - other[1], one[2] - other[2]
+    return one[0] - other[0], one[1] - other[1], one[2] - other[2], one[3] - other[3]
 
 
 def seconds_to_resume(plan: Plan, log: Path) -> float:
@@ -225,8 +236,9 @@ def _memory() -> float:
 
 def _text(line: Line) -> str:
     return (
-        f"{line.trials:6} {line.wall:9.1f} {line.user:9.1f} {line.fsync:9.1f} {line.memory:9.0f} "
-        f"{line.memory_per_trial / 1000:9.1f} {line.log_per_trial / 1000:9.1f} {line.resume:9.2f}"
+        f"{line.trials:6} {line.wall:9.1f} {line.driver:9.1f} {line.fsync:9.1f} {line.user:9.1f} "
+        f"{line.memory:9.0f} {line.memory_per_trial / 1000:9.1f} "
+        f"{line.log_per_trial / 1000:9.1f} {line.resume:9.2f}"
     )
 
 
@@ -246,7 +258,9 @@ def main(options: Options) -> None:
         )
         plan = make_plan(asked)
         meter, faults = Meter(plan, options.trials), stub.Faults(folder, seconds=0.0)
-        print("trials   wall,ms   user,ms  fsync,ms memory,MB kB/trial  log kB/tr  resume,s")
+        print(
+            "trials   wall,ms driver,ms  fsync,ms   user,ms memory,MB  kB/trial log kB/tr  resume,s"
+        )
         if options.without_ray:
             without_ray(plan, options, meter, faults)
         else:
