@@ -104,47 +104,41 @@ def run_search(plan: Plan, console: Console) -> int:
         InputError: The cluster cannot serve a trial, or the search cannot be resumed.
     """
     options, started = plan.options, time.monotonic()
-    notes = list(plan.notes)
+    say, notes = partial(console.print, markup=False), list(plan.notes)
     if options.resume:
         check_resumable(plan)
         notes += changed_versions(plan)
     try:
-        console.print(f"using {connect(options.address)}", markup=False)
+        say(f"using {connect(options.address)}")
         _end_in_order_on_sigterm()
-        say = partial(console.print, markup=False)
         wait_for_nodes(say)
         share = resources(options, plan.n_trials)
-        console.print(
+        say(
             f"search {plan.folder.uri}: {plan.n_trials} trials, {share.max_concurrent} at a time, "
-            f"{plan.budget:,} tokens a full run",
-            markup=False,
+            f"{plan.budget:,} tokens a full run"
         )
         preflight = Preflight(plan, share)
         for note in (*notes, *preflight.check(say)):
-            console.print(note, markup=False)
+            say(note)
         if options.searcher == "tpe":
-            console.print(STOCK_WARNING, markup=False)
+            say(STOCK_WARNING)
         limits, is_answering = _run_legs(plan, share, preflight, console)
     finally:
         ray.shutdown()
         _end_in_order_on_sigterm()
     if not is_answering:
-        console.print(
+        say(
             f"warning: {plan.folder.uri} does not answer; log and results are in "
-            f"{plan.folder.local}, where --resume finds them from this machine",
-            markup=False,
+            f"{plan.folder.local}, where --resume finds them from this machine"
         )
         plan = replace(plan, folder=plan.folder.on_this_machine())
     events = read_events(plan.folder.local / EVENTS)
     history = History(events)
     winner = write_results(plan, history, actor_seconds(events))
-    console.print(
-        f"\nsearch took {clock(time.monotonic() - started)}; results in {plan.folder.uri}",
-        markup=False,
-    )
+    say(f"\nsearch took {clock(time.monotonic() - started)}; results in {plan.folder.uri}")
     if limits.reason:
-        console.print(f"it ended early: {limits.reason}", markup=False)
-    console.print(summary(plan, list(history.trials.values()), winner), markup=False)
+        say(f"it ended early: {limits.reason}")
+    say(summary(plan, list(history.trials.values()), winner))
     return 1 if winner is None or limits.is_failure else 0
 
 
