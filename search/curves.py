@@ -23,7 +23,8 @@ from torch.utils.tensorboard.summary import hparams
 
 from search.history import History
 from search.trial_record import TrialRecord
-from spaces.walk import Param, Value
+from spaces.walk import Param
+from trainable.component import Value
 from trainable.evaluation import SCORE_KEYS
 from trainable.files import write_bytes
 from trainable.multitask import STEP_METRICS

@@ -23,7 +23,7 @@ from search.scheduler import Decision, Scheduler
 from search.trial_record import TrialRecord
 from spaces.rows import RowSpace
 from spaces.space import Space
-from spaces.walk import Value
+from trainable.component import Value
 
 Clock = Callable[[], float]
 _MAX_FAILURES = 3  # of the machine, in a row

@@ -23,7 +23,7 @@ from search.optuna_view import write_study
 from search.result_files import result_files
 from search.storage import SearchFolder, find_folder
 from search.study_tables import shown
-from spaces.domains import param_from
+from spaces.walk import param_from_json
 from trainable.errors import InputError
 from trainable.files import write_bytes, write_text
 
@@ -114,7 +114,7 @@ def _write_into(target: Path, files: dict[str, str], history: History) -> None:
     for name, text in files.items():
         write_text(target / name, text)
     space = history.header["space"]
-    params = tuple(param_from(name, fields) for name, fields in space.items())
+    params = tuple(param_from_json(name, fields) for name, fields in space.items())
     for trial in history.trials.values():
         path, content = target / curves_name(trial), curves(trial, params)
         # A driver that is under way has perhaps written more than was in the log.

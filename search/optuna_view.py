@@ -24,7 +24,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from search.history import History
 from search.study_tables import write_tables
 from search.trial_record import TrialRecord
-from spaces.domains import distribution, domain_from
+from spaces.domains import to_optuna
+from trainable.component import domain_from_json
 from trainable.errors import InputError
 from trainable.evaluation import SCORE_KEYS
 
@@ -56,7 +57,8 @@ def frozen_trials(history: History) -> list[FrozenTrial]:
         InputError: The params of a trial are not of the space that the log's first line tells.
     """
     space = {
-        name: distribution(domain_from(fields)) for name, fields in history.header["space"].items()
+        name: to_optuna(domain_from_json(fields))
+        for name, fields in history.header["space"].items()
     }
     return [_frozen(trial, space) for trial in history.trials.values()]
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from search.proposals import Params
-from spaces.walk import Param, Value
-from trainable.component import Choice, FloatRange, IntRange
+from spaces.walk import Param
+from trainable.component import Choice, FloatRange, IntRange, Value
 
 _N_CANDIDATES = 24
 _N_NEW = 25  # so many of the newest trials weigh 1; the older, the less

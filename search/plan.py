@@ -27,9 +27,9 @@ from search.storage import SearchFolder, find_folder
 from spaces.catalogue import base_config, make_space
 from spaces.rows import RowSpace
 from spaces.space import Space
-from spaces.walk import Value
 from trainable.batch_order import BATCH_SIZES
 from trainable.checkpoint import size_in_bytes
+from trainable.component import Value
 from trainable.data.prepare import PreparedData, prepare
 from trainable.data.sources import Cs224nData, DataSource, HubData, SampleData
 from trainable.encoder import EncoderConfig, Pretrained, load_pretrained, pinned

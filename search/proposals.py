@@ -6,7 +6,6 @@ here: a driver, a replay of recorded curves and a test ask alike.
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -19,8 +18,8 @@ from optuna.trial import FixedTrial
 from search.history import History
 from search.trial_record import TrialRecord
 from spaces.space import Space
-from spaces.walk import Param, Value
-from trainable.component import Choice, Domain, IntRange
+from spaces.walk import Param
+from trainable.component import Value
 from trainable.run_config import RunConfig
 from trainable.seeds import derive
 
@@ -154,24 +153,13 @@ def draw_params(params: Iterable[Param], generator: random.Random) -> Params:
     drawn: Params = {}
     for param in params:
         if exists(param, drawn):
-            drawn[param.name] = _draw(param.domain, generator)
+            drawn[param.name] = param.domain.draw(generator)
     return drawn
 
 
 def exists(param: Param, drawn: Params) -> bool:
     """Whether a param exists under what has been drawn for its parents."""
     return all(drawn.get(parent) == kind for parent, kind in param.parents)
-
-
-def _draw(domain: Domain, generator: random.Random) -> Value:
-    if isinstance(domain, Choice):
-        return generator.choice(domain.values)
-    if isinstance(domain, IntRange):
-        return generator.randint(domain.low, domain.high)
-    if not domain.log:
-        return generator.uniform(domain.low, domain.high)
-    value = math.exp(generator.uniform(math.log(domain.low), math.log(domain.high)))
-    return min(max(value, domain.low), domain.high)  # exp(log(x)) may be a rounding away from x
 
 
 class RandomProposer:

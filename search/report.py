@@ -13,7 +13,7 @@ from search.progress import clock
 from search.report_text import number
 from search.results import leaderboard
 from search.trial_record import TrialRecord
-from spaces.domains import distribution
+from spaces.domains import to_optuna
 from spaces.walk import Param
 from trainable.files import write_text
 
@@ -147,7 +147,7 @@ def param_importances(params: tuple[Param, ...], trials: list[TrialRecord]) -> d
     usable = [t for t in trials if t.status != "failed" and t.reports.get(1, {}).get("score")]
     if len(usable) < _MIN_TRIALS or len(common) < 2:
         return {}
-    distributions = {p.name: distribution(p.domain) for p in common}
+    distributions = {p.name: to_optuna(p.domain) for p in common}
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # else it tells of every study made
     study = optuna.create_study(direction="maximize")
     for trial in usable:

@@ -9,7 +9,7 @@ from typing import Any
 from search.events import VERSION
 from search.plan import Plan
 from search.versions import versions
-from spaces.domains import domain_fields, domain_from
+from trainable.component import domain_from_json
 from trainable.errors import InputError
 
 # A search that went on with another of these would compare what cannot be compared, or would
@@ -40,7 +40,7 @@ def header(plan: Plan) -> dict[str, Any]:
         "n_trials": plan.n_trials,
         "rungs": list(plan.rungs),
         "units": plan.options.units,
-        "space": {param.name: domain_fields(param) for param in plan.space.params()},
+        "space": {param.name: param.to_json() for param in plan.space.params()},
         "versions": versions(),
         "data_fingerprint": plan.data_fingerprint,
     }
@@ -104,7 +104,7 @@ def _check_space(plan: Plan, then: dict[str, Any], now: dict[str, Any]) -> None:
 
 def _range(fields: dict[str, Any]) -> str:
     condition = " and ".join(f"{parent} = {kind}" for parent, kind in fields["parents"])
-    return str(domain_from(fields)) + (f" if {condition}" if condition else "")
+    return str(domain_from_json(fields)) + (f" if {condition}" if condition else "")
 
 
 def _short(value: Any) -> str:

@@ -12,7 +12,7 @@ from spaces.ablation import ablation
 from spaces.ledger import load_ledger, select
 from spaces.rows import RowSpace
 from spaces.space import Space
-from spaces.walk import Value
+from trainable.component import Value
 from trainable.data.nli import HubNli, NliSource, SampleNli, SickNli
 from trainable.data.pos_tags import load_tagger
 from trainable.data.synonyms import load_wordnet

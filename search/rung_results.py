@@ -18,8 +18,7 @@ import numpy as np
 
 from search.history import History
 from search.trial_record import TrialRecord
-from spaces.walk import Param, Value
-from trainable.component import Choice, Domain
+from spaces.walk import Param
 
 # A model gets at most so many trials. It takes a tenth of results and failed trials for good: the
 # best results are so many, and the others a fair sample of all others.
@@ -108,7 +107,7 @@ class RungResults:
 
     def _fits(self, trial: TrialRecord) -> bool:
         known = self._domains
-        return all(n in known and _contains(known[n], v) for n, v in trial.params.items())
+        return all(n in known and known[n].contains(v) for n, v in trial.params.items())
 
     def _file(self, place: int) -> None:
         trial = self.trials[place]
@@ -195,9 +194,3 @@ def _kendall_tau(both: list[tuple[float, float]]) -> float:
 def some(things: list[_T], n: int, draw: random.Random) -> list[_T]:
     """Return all, or a sample of n where there are more."""
     return things if len(things) <= n else draw.sample(things, n)
-
-
-def _contains(domain: Domain, value: Value) -> bool:
-    if isinstance(domain, Choice):
-        return value in domain.values
-    return not isinstance(value, str) and domain.low <= value <= domain.high

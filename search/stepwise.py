@@ -12,8 +12,8 @@ from search.history import History
 from search.proposals import WAIT, Params, Proposal, Tried, Wait, params_key
 from search.trial_record import TrialRecord
 from spaces.space import Space
-from spaces.walk import Value, rebuild
-from trainable.component import Choice, Domain
+from spaces.walk import rebuild
+from trainable.component import Choice, Domain, Value
 from trainable.run_config import RunConfig
 from trainable.seeds import derive
 

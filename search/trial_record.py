@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from search.events import Event
-from spaces.walk import Value
+from trainable.component import Value
 from trainable.run_config import RunConfig
 
 Status = Literal["running", "paused", "done", "stopped", "failed", "interrupted"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from spaces.corpora import with_corpora, with_stage_budgets
-from spaces.walk import Value, all_params, rebuild
-from trainable.component import Choice, Domain
+from spaces.walk import all_params, rebuild
+from trainable.component import Choice, Domain, Value
 from trainable.data.nli import NliSource
 from trainable.data.text import TextSource
 from trainable.run_config import RunConfig

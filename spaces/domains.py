@@ -1,8 +1,8 @@
-"""Domains in other forms: as JSON, which the log of a search keeps, and as Optuna knows them."""
+"""Ranges as Optuna knows them."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 from optuna.distributions import (
     BaseDistribution,
@@ -10,47 +10,24 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.trial import BaseTrial
 
-from spaces.walk import Param
-from trainable.component import Choice, Domain, FloatRange, IntRange
-
-
-def domain_fields(param: Param) -> dict[str, Any]:
-    """Return the range of a param and the condition under which it exists, as JSON reads it back.
-
-    One of
-
-        {"type": "float", "low": 1e-5, "high": 1e-3, "log": true, "parents": []}
-        {"type": "int", "low": 1, "high": 4, "parents": [["sst.pooling", "layers"]]}
-        {"type": "categorical", "values": ["cls", "mean"], "parents": []}
-    """
-    domain, parents = param.domain, [list(pair) for pair in param.parents]
-    if isinstance(domain, FloatRange):
-        bounds = {"low": domain.low, "high": domain.high, "log": domain.log}
-        return {"type": "float", **bounds, "parents": parents}
-    if isinstance(domain, IntRange):
-        return {"type": "int", "low": domain.low, "high": domain.high, "parents": parents}
-    return {"type": "categorical", "values": list(domain.values), "parents": parents}
+from trainable.component import Domain, FloatRange, IntRange, Value
 
 
-def domain_from(fields: dict[str, Any]) -> Domain:
-    """Return the range that `domain_fields` wrote."""
-    if fields["type"] == "float":
-        return FloatRange(fields["low"], fields["high"], fields["log"])
-    if fields["type"] == "int":
-        return IntRange(fields["low"], fields["high"])
-    return Choice(tuple(fields["values"]))
-
-
-def param_from(name: str, fields: dict[str, Any]) -> Param:
-    """Return the param that `domain_fields` wrote."""
-    return Param(name, domain_from(fields), tuple((p, kind) for p, kind in fields["parents"]))
-
-
-def distribution(domain: Domain) -> BaseDistribution:
-    """Return a range as Optuna knows it."""
+def to_optuna(domain: Domain) -> BaseDistribution:
+    """Return the distribution with which Optuna describes a range."""
     if isinstance(domain, FloatRange):
         return FloatDistribution(domain.low, domain.high, log=domain.log)
     if isinstance(domain, IntRange):
         return IntDistribution(domain.low, domain.high)
     return CategoricalDistribution(domain.values)
+
+
+def suggest_value(trial: BaseTrial, name: str, domain: Domain) -> Value:
+    """Ask an Optuna trial for the value of the param with this name."""
+    if isinstance(domain, FloatRange):
+        return trial.suggest_float(name, domain.low, domain.high, log=domain.log)
+    if isinstance(domain, IntRange):
+        return trial.suggest_int(name, domain.low, domain.high)
+    return cast(Value, trial.suggest_categorical(name, domain.values))

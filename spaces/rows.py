@@ -7,8 +7,8 @@ from typing import Any
 
 import optuna
 
-from spaces.walk import Param, Value
-from trainable.component import Choice, IntRange
+from spaces.walk import Param
+from trainable.component import Choice, IntRange, Value
 from trainable.run_config import RunConfig
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
 import optuna
 
 from spaces.corpora import with_corpora, with_stage_budgets
-from spaces.walk import Choose, Param, Value, all_params, rebuild
-from trainable.component import Choice, Domain, FloatRange
+from spaces.domains import suggest_value
+from spaces.walk import Choose, Param, all_params, rebuild
+from trainable.component import Domain, Value
 from trainable.data.nli import NliSource, SampleNli
 from trainable.data.text import OwnText, TextSource
 from trainable.run_config import RunConfig
@@ -49,7 +50,7 @@ class Space:
         def choose(name: str, domain: Domain, current: Value) -> Value:
             if not self.varies(name):
                 return current
-            return _suggest(trial, name, self.narrowed.get(name, domain))
+            return suggest_value(trial, name, self.narrowed.get(name, domain))
 
         return self._with(choose)
 
@@ -65,7 +66,7 @@ class Space:
         params = self.params_of(config)
         for param in all_params(self.base):
             domain = self.narrowed.get(param.name, param.domain)
-            if param.name in params and not _contains(domain, params[param.name]):
+            if param.name in params and not domain.contains(params[param.name]):
                 return f"{param.name} is {params[param.name]}, searched is {domain}"
         reached = self._with(lambda name, _, current: params.get(name, current))
         wanted, got = config.to_dict(), reached.to_dict()
@@ -111,12 +112,6 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _contains(domain: Domain, value: Value) -> bool:
-    if isinstance(domain, Choice):
-        return value in domain.values
-    return domain.low <= cast(float, value) <= domain.high
-
-
 def _first_difference(wanted: Any, got: Any, path: str) -> str | None:
     """Return the first field in which two configurations differ, with both values."""
     if isinstance(wanted, dict) and isinstance(got, dict) and wanted.keys() == got.keys():
@@ -134,11 +129,3 @@ def _first_difference(wanted: Any, got: Any, path: str) -> str | None:
 
 def _brief(value: Any) -> str:
     return str(value["kind"]) if isinstance(value, dict) and "kind" in value else str(value)
-
-
-def _suggest(trial: optuna.trial.BaseTrial, name: str, domain: Domain) -> Value:
-    if isinstance(domain, FloatRange):
-        return trial.suggest_float(name, domain.low, domain.high, log=domain.log)
-    if isinstance(domain, Choice):
-        return cast(Value, trial.suggest_categorical(name, domain.values))
-    return trial.suggest_int(name, domain.low, domain.high)

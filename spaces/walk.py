@@ -18,10 +18,9 @@ from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
-from trainable.component import Choice, Component, Domain, FloatRange, IntRange
+from trainable.component import Choice, Component, Domain, Value, domain_from_json
 from trainable.run_config import RunConfig
 
-Value = str | int | float | bool
 Choose = Callable[[str, Domain, Value], Value]
 
 
@@ -39,10 +38,24 @@ class Param:
     domain: Domain
     parents: tuple[tuple[str, str], ...]
 
+    def to_json(self) -> dict[str, Any]:
+        """Return all but the name, as the log of a search keeps it under the name.
+
+        Such as `{"type": "int", "low": 1, "high": 4, "parents": [["sst.pooling", "layers"]]}`; what
+        comes before the parents is the `to_json` of the domain.
+        """
+        return {**self.domain.to_json(), "parents": [list(pair) for pair in self.parents]}
+
+
+def param_from_json(name: str, fields: dict[str, Any]) -> Param:
+    """Return the param with this name whose `to_json` these fields are."""
+    parents = tuple((parent, kind) for parent, kind in fields["parents"])
+    return Param(name, domain_from_json(fields), parents)
+
 
 def field_domain(field: FieldInfo) -> Domain | None:
     """Return the range beside a field, or None."""
-    domains = [m for m in field.metadata if isinstance(m, FloatRange | IntRange | Choice)]
+    domains = [m for m in field.metadata if isinstance(m, Domain)]
     return domains[0] if domains else None
 
 

@@ -20,8 +20,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 import trainable.data.sources
-from spaces.walk import Value, rebuild
-from trainable.component import Choice, Domain, IntRange
+from spaces.walk import rebuild
+from trainable.component import Choice, Domain, IntRange, Value
 from trainable.corpus import Rows
 from trainable.data.sample import generate_sample
 from trainable.files import CACHE_VARIABLE

@@ -7,9 +7,15 @@ components is a discriminated union. The ranges are plain metadata: nothing here
 
 from __future__ import annotations
 
+import math
+import random
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
+
+Value = str | int | float | bool
+"""Of a hyperparameter."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +25,21 @@ class FloatRange:
     low: float
     high: float
     log: bool = False
+
+    def contains(self, value: Value) -> bool:
+        """Whether low <= value <= high; False for a string and for NaN."""
+        return not isinstance(value, str) and self.low <= value <= self.high
+
+    def draw(self, generator: random.Random) -> float:
+        """Draw a number at random, uniformly or uniformly in the logarithm."""
+        if not self.log:
+            return generator.uniform(self.low, self.high)
+        value = math.exp(generator.uniform(math.log(self.low), math.log(self.high)))
+        return min(max(value, self.low), self.high)  # exp(log(x)) may be a rounding away from x
+
+    def to_json(self) -> dict[str, Any]:
+        """Return `{"type": "float", "low": 1e-5, "high": 1e-3, "log": true}`."""
+        return {"type": "float", "low": self.low, "high": self.high, "log": self.log}
 
     def __str__(self) -> str:
         return f"{self.low:g} .. {self.high:g}{' (log)' if self.log else ''}"
@@ -31,6 +52,18 @@ class IntRange:
     low: int
     high: int
 
+    def contains(self, value: Value) -> bool:
+        """Whether a value is one of these numbers; 2.0 counts as 2, and 2.5 is none of them."""
+        return not isinstance(value, str) and self.low <= value <= self.high and value % 1 == 0
+
+    def draw(self, generator: random.Random) -> int:
+        """Draw a number at random; all are equally likely."""
+        return generator.randint(self.low, self.high)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return `{"type": "int", "low": 1, "high": 4}`."""
+        return {"type": "int", "low": self.low, "high": self.high}
+
     def __str__(self) -> str:
         return f"{self.low} .. {self.high}"
 
@@ -39,13 +72,40 @@ class IntRange:
 class Choice:
     """One of a few values: strings, numbers or booleans."""
 
-    values: tuple[str | int | float | bool, ...]
+    values: tuple[Value, ...]
+
+    def contains(self, value: Value) -> bool:
+        """Whether a value equals one of these."""
+        return value in self.values
+
+    def draw(self, generator: random.Random) -> Value:
+        """Draw a value at random; all are equally likely."""
+        return generator.choice(self.values)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return `{"type": "categorical", "values": ["cls", "mean"]}`."""
+        return {"type": "categorical", "values": list(self.values)}
 
     def __str__(self) -> str:
         return " | ".join(str(value) for value in self.values)
 
 
 Domain = FloatRange | IntRange | Choice
+
+
+def domain_from_json(fields: dict[str, Any]) -> Domain:
+    """Return the range whose `to_json` these fields are; other keys than its own are not read.
+
+    Raises:
+        ValueError: The type is none of `float`, `int` and `categorical`.
+    """
+    if fields["type"] == "float":
+        return FloatRange(fields["low"], fields["high"], fields["log"])
+    if fields["type"] == "int":
+        return IntRange(fields["low"], fields["high"])
+    if fields["type"] == "categorical":
+        return Choice(tuple(fields["values"]))
+    raise ValueError(f"range of type {fields['type']!r}: known are float, int and categorical")
 
 
 class Component(BaseModel):

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from search.proposals import Params
 from search.score_model import TASK_METRICS
-from spaces.walk import Param, Value
+from spaces.walk import Param
+from trainable.component import Value
 
 UNITS = 9
 

@@ -7,9 +7,9 @@ import random
 from dataclasses import replace
 
 from search.proposals import Params, draw_params, exists
-from spaces.walk import Param, Value
+from spaces.walk import Param
 from tests.benchmarks.curve import scaled
-from trainable.component import Choice, IntRange
+from trainable.component import Choice, IntRange, Value
 
 _WIDTHS, _N_CHANGED = (0.03, 0.1, 0.3), (0, 1, 2)
 

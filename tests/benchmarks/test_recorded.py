@@ -13,24 +13,17 @@ from search.proposals import draw_params
 from search.rung_model import Results, RungModel
 from search.score_model import TASK_METRICS, WHOLE, ScoreModel, learn_each
 from spaces.space import Space
-from spaces.walk import Value
 from tests.benchmarks.curve import UNITS
 from tests.benchmarks.families import space_of
 from tests.benchmarks.recorded import TABLES, likeness, read_table
 from tests.benchmarks.surrogate import Surrogate
-from trainable.component import Choice
+from trainable.component import Value
 
 
 def check_params(space: Space, params: dict[str, Value]) -> None:
     domains = {param.name: param.domain for param in space.params()}
     for name, value in params.items():
-        domain = domains[name]
-        in_range = (
-            value in domain.values
-            if isinstance(domain, Choice)
-            else domain.low <= value <= domain.high  # type: ignore[operator]
-        )
-        assert in_range, f"{name}: {value}"
+        assert domains[name].contains(value), f"{name}: {value}"
 
 
 def check_run(run: dict[str, Any]) -> None:

@@ -23,9 +23,10 @@ from search.storage import EVENTS
 from search.study_tables import shown
 from search.versions import versions
 from spaces.catalogue import base_config, make_space
-from spaces.domains import distribution, domain_fields, domain_from
+from spaces.domains import to_optuna
 from spaces.rows import RowSpace
 from spaces.space import Space
+from spaces.walk import param_from_json
 from trainable.data.sources import SampleData
 from trainable.encoder import TINY, EncoderConfig
 from trainable.errors import InputError
@@ -69,7 +70,7 @@ def written(
         rungs=[1, 3],
         units=3,
         slots=2,
-        space={param.name: domain_fields(param) for param in space.params()},
+        space={param.name: param.to_json() for param in space.params()},
         versions=versions(),
         data_fingerprint="0123",
     )
@@ -146,12 +147,11 @@ def comparable(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("space", [FULL, make_space("stages", BASE), SMOKE])
-def test_domains_are_read_back_from_json_as_they_were(space: Space) -> None:
+def test_params_are_read_back_from_json_as_they_were(space: Space) -> None:
     for param in space.params():
-        fields = domain_fields(param)
+        fields = param.to_json()
         assert json.loads(json.dumps(fields)) == fields
-        assert domain_from(fields) == param.domain
-        assert tuple(tuple(pair) for pair in fields["parents"]) == param.parents
+        assert param_from_json(param.name, fields) == param
 
 
 @pytest.mark.parametrize("space", [FULL, RowSpace("rows", BASE, {"a/b": BASE, "c": BASE}, 2)])
@@ -162,7 +162,7 @@ def test_distributions_are_those_that_the_space_asks_optuna_for(space: Space | R
         asked = study.ask()
         space.suggest(asked)
         wanted |= asked.distributions
-    ours = {param.name: distribution(param.domain) for param in space.params()}
+    ours = {param.name: to_optuna(param.domain) for param in space.params()}
     assert len(wanted) > 1
     assert {name: ours[name] for name in wanted} == wanted
 

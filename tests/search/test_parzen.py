@@ -13,7 +13,7 @@ from scipy import stats
 
 from search.parzen import Group, Parzen, best_candidate
 from search.proposals import Params, draw_params
-from spaces.domains import distribution
+from spaces.domains import to_optuna
 from spaces.walk import Param
 from trainable.component import Choice, FloatRange, IntRange
 
@@ -35,7 +35,7 @@ def drawn(params: list[Param], n: int, seed: int) -> list[Params]:
 
 
 def as_optuna_has_them(params: list[Param], trials: list[Params]) -> dict[str, NDArray[np.float64]]:
-    domains = {param.name: distribution(param.domain) for param in params}
+    domains = {param.name: to_optuna(param.domain) for param in params}
     return {
         name: np.array([domain.to_internal_repr(t[name]) for t in trials], dtype=float)
         for name, domain in domains.items()
@@ -45,7 +45,7 @@ def as_optuna_has_them(params: list[Param], trials: list[Params]) -> dict[str, N
 def optunas(params: list[Param], trials: list[Params]) -> _ParzenEstimator:
     return _ParzenEstimator(
         as_optuna_has_them(params, trials),
-        {param.name: distribution(param.domain) for param in params},
+        {param.name: to_optuna(param.domain) for param in params},
         _ParzenEstimatorParameters(1.0, True, False, default_weights, True),
     )
 
@@ -66,7 +66,7 @@ def test_draws_are_distributed_as_those_of_optuna(param: Param, n: int) -> None:
     numbers, choices = Parzen(group, group.points(trials)).sample(5000, np.random.default_rng(1))
     found = [group.params(*point)[param.name] for point in zip(numbers, choices, strict=True)]
     theirs = optunas([param], trials).sample(np.random.RandomState(1), 5000)[param.name]
-    expected = [distribution(param.domain).to_external_repr(value) for value in theirs]
+    expected = [to_optuna(param.domain).to_external_repr(value) for value in theirs]
     if isinstance(param.domain, FloatRange):
         assert stats.ks_2samp(found, expected).pvalue > 1e-3
     else:

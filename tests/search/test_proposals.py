@@ -22,8 +22,6 @@ from search.proposals import (
 )
 from search.trial_record import TrialRecord
 from spaces.catalogue import base_config, make_space
-from spaces.walk import Param
-from trainable.component import FloatRange
 from trainable.data.sources import SampleData
 from trainable.encoder import EncoderConfig
 from trainable.run_config import RunConfig
@@ -151,13 +149,6 @@ def test_draws_are_spread_over_their_ranges() -> None:
     depths = {own["sst.head.mlp.depth"] for own in drawn if own["sst.head"] == "mlp"}
     assert depths == {1, 2}
     assert all("sst.head.mlp.depth" not in own for own in drawn if own["sst.head"] == "linear")
-
-
-@given(st.floats(1e-9, 1e9), st.floats(1e-9, 1e9), st.integers())
-def test_logarithmic_draws_stay_inside(a: float, b: float, seed: int) -> None:
-    domain = FloatRange(min(a, b), max(a, b), log=True)
-    value = draw_params([Param("x", domain, ())], random.Random(seed))["x"]
-    assert domain.low <= float(value) <= domain.high
 
 
 def test_a_proposal_carries_what_its_params_mean() -> None:

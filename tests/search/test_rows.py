@@ -21,7 +21,7 @@ from spaces.catalogue import base_config, make_space
 from spaces.ledger import load_ledger
 from spaces.rows import RowSpace
 from spaces.space import Space
-from spaces.walk import Value
+from trainable.component import Value
 from trainable.data.nli import HubNli, NliSource, SampleNli, SickNli
 from trainable.data.sources import SampleData
 from trainable.data.text import OwnText, SickText, TextFiles, TextSource

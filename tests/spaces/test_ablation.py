@@ -9,9 +9,9 @@ import pytest
 from spaces.ablation import ablation
 from spaces.catalogue import base_config
 from spaces.table import families
-from spaces.walk import Value, rebuild
+from spaces.walk import rebuild
 from trainable.batch_order import LockStep, RoundRobin
-from trainable.component import Domain
+from trainable.component import Domain, Value
 from trainable.data.nli import SickNli
 from trainable.data.sources import SampleData
 from trainable.data.text import TextFiles

@@ -18,8 +18,8 @@ from torch import nn
 
 import trainable.data.prepare
 from spaces.ledger import Row, load_ledger, merged, read_paper, select
-from spaces.walk import Value, rebuild
-from trainable.component import Choice, Domain
+from spaces.walk import rebuild
+from trainable.component import Choice, Domain, Value
 from trainable.data.nli import HubNli, SampleNli
 from trainable.data.pos_tags import PosTagger
 from trainable.data.sources import Cs224nData

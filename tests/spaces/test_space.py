@@ -14,9 +14,9 @@ from optuna.trial import FixedTrial, Trial
 
 from spaces.catalogue import SPACE_NAMES, make_space
 from spaces.space import Space
-from spaces.walk import Value, all_params
+from spaces.walk import all_params
 from trainable.batch_order import LockStep, RoundRobin
-from trainable.component import Choice, Domain, FloatRange
+from trainable.component import Choice, Domain, FloatRange, Value
 from trainable.data.nli import HubNli
 from trainable.data.text import TextFiles
 from trainable.encoder import EncoderConfig

@@ -18,9 +18,9 @@ import trainable.data.nli
 import trainable.data.prepare
 import trainable.stages.nli_training
 from spaces.corpora import with_stage_budgets
-from spaces.walk import Param, Value, all_params, rebuild
+from spaces.walk import Param, all_params, rebuild
 from trainable.batch_order import LockStep
-from trainable.component import Choice, Domain
+from trainable.component import Choice, Domain, Value
 from trainable.data.nli import pairs, triplets
 from trainable.data.pos_tags import PosTagger
 from trainable.data.sample_nli import generate_nli
