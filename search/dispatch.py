@@ -14,8 +14,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import optuna
-
 from search.history import History, Journal
 from search.leg import Leg
 from search.proposals import WAIT, Proposal, Proposer
@@ -159,7 +157,7 @@ class Dispatcher:
         if number >= len(self._points):
             return self.proposer.propose(number, self.history)
         params, origin = self._points[number]
-        config = self._space.suggest(optuna.trial.FixedTrial(params, number))
+        config = self._space.config_of(params)
         return Proposal(params, origin, config)
 
     def _promoted(self, trial: TrialRecord, unit: int, decision: Decision) -> TrialRecord:

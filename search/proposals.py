@@ -13,8 +13,6 @@ from enum import Enum
 from itertools import islice
 from typing import Final, Protocol
 
-from optuna.trial import FixedTrial
-
 from search.history import History
 from search.trial_record import TrialRecord
 from spaces.space import Space
@@ -128,7 +126,7 @@ def fresh(space: Space, draw: Callable[[int], tuple[Params, str]], tried: Tried)
     for attempt in range(_ATTEMPTS):
         params, origin = draw(attempt)
         if params not in tried:
-            return Proposal(params, origin, space.suggest(FixedTrial(params)))
+            return Proposal(params, origin, space.config_of(params))
     return None
 
 

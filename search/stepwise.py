@@ -6,8 +6,6 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from optuna.trial import FixedTrial
-
 from search.history import History
 from search.proposals import WAIT, Params, Proposal, Tried, Wait, params_key
 from search.trial_record import TrialRecord
@@ -137,4 +135,4 @@ class Stepwise:
         return params
 
     def _config(self, params: Params) -> RunConfig:
-        return self._space.suggest(FixedTrial(params))
+        return self._space.config_of(params)

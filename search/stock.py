@@ -16,6 +16,7 @@ from ray.tune.search.optuna import OptunaSearch
 from search.history import History
 from search.proposals import Proposal
 from search.trial_record import TrialRecord
+from spaces.domains import to_optuna
 from spaces.space import Space
 from trainable.run_config import RunConfig
 
@@ -49,7 +50,7 @@ class StockTpe:
             constant_liar=True,
         )
         self._search = OptunaSearch(space=space, metric="score", mode="max", sampler=sampler)
-        self._space = space
+        self._distributions = {param.name: to_optuna(param.domain) for param in space.params()}
         self._told: dict[int, int] = {}  # number -> last unit that Optuna knows of; open trials
         self._n_seen = 0
 
@@ -82,14 +83,12 @@ class StockTpe:
 
     def _adopt(self, trial: TrialRecord) -> None:
         """Take over a trial that OptunaSearch did not suggest: a given point, or an earlier one."""
-        asked = optuna.trial.FixedTrial(trial.params)
-        self._space.suggest(asked)
         study = self._search._ot_study
         assert study is not None  # there is one from the start where the space is a function
         if trial.is_over and not _is_lost(trial) and math.isfinite(trial.score):
             kept = optuna.trial.create_trial(
                 params=trial.params,
-                distributions=asked.distributions,
+                distributions={name: self._distributions[name] for name in trial.params},
                 value=trial.score,
                 intermediate_values={
                     unit: _number(metrics["score"])

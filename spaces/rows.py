@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
 
-from spaces.walk import Param
+from spaces.domains import suggest_value
+from spaces.walk import Param, value_of
 from trainable.component import Choice, IntRange, Value
 from trainable.run_config import RunConfig
 
@@ -41,9 +43,20 @@ class RowSpace:
 
     def suggest(self, trial: optuna.trial.BaseTrial) -> RunConfig:
         """Ask an Optuna trial for row and repeat, and return the configuration."""
-        row = self.rows[trial.suggest_categorical("row", tuple(self.rows))]
-        repeat = trial.suggest_int("repeat", 0, self.repeats - 1)
-        return row.model_copy(update={"seed": row.seed + repeat})
+        return self.config_of(
+            {p.name: suggest_value(trial, p.name, p.domain) for p in self.params()}
+        )
+
+    def config_of(self, params: Mapping[str, Value]) -> RunConfig:
+        """Return the configuration of a row, with the seed of a repeat.
+
+        Raises:
+            KeyError: The row or the repeat is missing.
+            ValueError: There is no such row or repeat.
+        """
+        row, repeat = (value_of(params, own.name, own.domain) for own in self.params())
+        config = self.rows[str(row)]
+        return config.model_copy(update={"seed": config.seed + int(repeat)})
 
     def __call__(self, trial: optuna.Trial) -> dict[str, Any]:
         """The form that Ray's OptunaSearch calls: the RunConfig goes along beside the params."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
@@ -11,7 +12,7 @@ import optuna
 
 from spaces.corpora import with_corpora, with_stage_budgets
 from spaces.domains import suggest_value
-from spaces.walk import Choose, Param, all_params, rebuild
+from spaces.walk import Choose, Param, all_params, rebuild, value_of
 from trainable.component import Domain, Value
 from trainable.data.nli import NliSource, SampleNli
 from trainable.data.text import OwnText, TextSource
@@ -54,6 +55,21 @@ class Space:
 
         return self._with(choose)
 
+    def config_of(self, params: Mapping[str, Value]) -> RunConfig:
+        """Return the RunConfig that params mean; those that it does not need are not read.
+
+        Raises:
+            KeyError: A hyperparameter that varies and exists under the others has no value.
+            ValueError: A value is outside its range.
+        """
+
+        def choose(name: str, domain: Domain, current: Value) -> Value:
+            if not self.varies(name):
+                return current
+            return value_of(params, name, self.narrowed.get(name, domain))
+
+        return self._with(choose)
+
     def _with(self, choose: Choose) -> RunConfig:
         config = with_corpora(rebuild(self.base, choose), self.text, self.nli)
         return with_stage_budgets(config, self.base.multitask)
@@ -74,7 +90,7 @@ class Space:
         return _first_difference(wanted, got, "")
 
     def params_of(self, config: RunConfig) -> dict[str, Value]:
-        """Return the params with which `suggest` would give this RunConfig."""
+        """Return the params that mean this RunConfig: `config_of` gives it back."""
         params: dict[str, Value] = {}
 
         def record(name: str, domain: Domain, current: Value) -> Value:

@@ -11,7 +11,7 @@ hyperparameters of the chosen component exist only under it:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, get_args
@@ -51,6 +51,25 @@ def param_from_json(name: str, fields: dict[str, Any]) -> Param:
     """Return the param with this name whose `to_json` these fields are."""
     parents = tuple((parent, kind) for parent, kind in fields["parents"])
     return Param(name, domain_from_json(fields), parents)
+
+
+def value_of(params: Mapping[str, Value], name: str, domain: Domain) -> Value:
+    """Return the value of one param.
+
+    Args:
+        params: Name -> value.
+        name: Which of them.
+        domain: In which its value has to be.
+
+    Raises:
+        KeyError: There is no value for it.
+        ValueError: The value is outside the domain.
+    """
+    if name not in params:
+        raise KeyError(f"no value for {name}; give {domain}")
+    if not domain.contains(params[name]):
+        raise ValueError(f"{name} is {params[name]}; give {domain}")
+    return params[name]
 
 
 def field_domain(field: FieldInfo) -> Domain | None:

@@ -43,7 +43,6 @@ sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import torch
 import tyro
-from optuna.trial import FixedTrial
 
 from search.proposals import Params, draw_params
 from search.score_model import TASK_METRICS
@@ -178,7 +177,7 @@ def run_missing(space: Space, wanted: list[Task], options: Options) -> None:
         for task in wanted:
             path = file_of(options.out, task)
             if not path.exists():
-                config = space.suggest(FixedTrial(task.params))
+                config = space.config_of(task.params)
                 seeded = config.model_copy(update={"seed": task.seed})
                 started.add(pool.submit(run_one, seeded, options.score_at, path))
         for n, future in enumerate(as_completed(started), 1):

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from optuna.trial import FixedTrial
 
 from search.columns import Columns
 from search.parzen import Points
@@ -56,7 +55,7 @@ def test_candidates_are_inside_the_space(name: str, seed: int, width: float) -> 
     for points in (anywhere, columns.near(anywhere, width, draw)):
         for row in range(4):
             params = columns.params(points, row)
-            config = space.suggest(FixedTrial(params))
+            config = space.config_of(params)
             assert space.params_of(config) == params
             assert space.why_not(config) is None
 

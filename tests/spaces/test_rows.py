@@ -7,7 +7,6 @@ import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from optuna.trial import FixedTrial
 
 from spaces.rows import RowSpace
 from trainable.component import Choice, IntRange
@@ -44,11 +43,20 @@ def test_points_are_all_runs_and_none_twice(repeats: int) -> None:
 def test_a_repeat_changes_the_seed_and_nothing_else() -> None:
     seeds: dict[str, list[int]] = {name: [] for name in ROWS}
     for point in space().points():
-        config = space().suggest(FixedTrial(point))
+        config = space().config_of(point)
         name = str(point["row"])
         seeds[name].append(config.seed)
         assert config.model_copy(update={"seed": 5}) == ROWS[name]
     assert set(map(tuple, seeds.values())) == {(5, 6, 7)}
+
+
+def test_rows_and_repeats_that_are_not_there_are_refused() -> None:
+    with pytest.raises(KeyError, match=r"no value for repeat; give 0 \.\. 2"):
+        space().config_of({"row": "a/first"})
+    with pytest.raises(ValueError, match=r"repeat is 3; give 0 \.\. 2"):
+        space().config_of({"row": "a/first", "repeat": 3})
+    with pytest.raises(ValueError, match="row is other; give b/second"):
+        space().config_of({"row": "other", "repeat": 0})
 
 
 @pytest.mark.parametrize("repeats", [1, 3])
@@ -61,8 +69,9 @@ def test_what_a_trial_is_asked_for_is_what_is_announced(repeats: int) -> None:
     for point in space(repeats).points():
         study.enqueue_trial(point)
         trial = study.ask()
-        space(repeats).suggest(trial)
+        config = space(repeats).suggest(trial)
         assert trial.params == point
+        assert config == space(repeats).config_of(point)
         distributions = trial.distributions
         assert distributions["row"] == optuna.distributions.CategoricalDistribution(tuple(ROWS))
         assert distributions["repeat"] == optuna.distributions.IntDistribution(0, repeats - 1)

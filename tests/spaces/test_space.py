@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import warnings
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import optuna
 import pytest
 from optuna.distributions import BaseDistribution
-from optuna.trial import FixedTrial, Trial
+from optuna.trial import Trial
 
 from spaces.catalogue import SPACE_NAMES, make_space
 from spaces.space import Space
@@ -64,12 +63,28 @@ def test_all_spaces_are_tested() -> None:
     assert {"full", "stages", "heads", "smoke"} <= set(SPACE_NAMES)
 
 
-def test_suggesting_the_params_of_a_config_gives_that_config(space: Space) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # optuna warns of a value out of range
-        for _, config in trials(space):
-            params = space.params_of(config)
-            assert space.suggest(FixedTrial(params)) == config
+def test_the_params_of_a_config_mean_that_config(space: Space) -> None:
+    for _, config in trials(space):
+        assert space.config_of(space.params_of(config)) == config
+
+
+def test_params_that_are_missing_or_out_of_range_are_refused_by_name() -> None:
+    lr, pair = "multitask.optimization.lr", "para.pair"
+    space = SPACES["smoke-tiny"]
+    whole: dict[str, Value] = {lr: 2e-3, pair: "joint", "sts.pair": "joint"}
+    assert space.params_of(space.config_of(whole)) == whole
+    missing = {name: value for name, value in whole.items() if name != lr}
+    with pytest.raises(KeyError, match=r"no value for .*\.lr; give 0\.001 \.\. 0\.01 "):
+        space.config_of(missing)
+    with pytest.raises(ValueError, match=r"\.lr is 1e-05; give 0\.001 \.\. 0\.01 "):
+        space.config_of({**whole, lr: 1e-5})
+    with pytest.raises(ValueError, match=r"para\.pair is other; give cosine \| joint \|"):
+        space.config_of({**whole, pair: "other"})
+
+
+def test_params_that_do_not_exist_under_the_others_are_not_read(space: Space) -> None:
+    for _, config in trials(space, 5):
+        assert space.config_of({**space.params_of(config), "no.such.param": 1}) == config
 
 
 def test_params_of_a_config_are_those_that_the_trial_was_asked_for(space: Space) -> None:
@@ -170,10 +185,7 @@ def test_tiny_encoder_searches_higher_learning_rates() -> None:
 @pytest.mark.parametrize("name", SPACE_NAMES)
 def test_the_default_config_over_a_pretrained_encoder_lies_in_every_space(name: str) -> None:
     space = SPACES[f"{name}-pretrained"]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        params = space.params_of(space.base)
-        assert space.suggest(FixedTrial(params)) == space.base
+    assert space.config_of(space.params_of(space.base)) == space.base
 
 
 def test_children_of_a_fixed_component_are_left_out() -> None:
@@ -295,13 +307,10 @@ def test_what_a_space_says_no_to_it_does_not_suggest(name: str) -> None:
     space = SPACES[f"{name}-pretrained"]
     for case, (_, config, _) in OBSTACLES.items():
         if space.why_not(config) is None:
-            found = space.suggest(FixedTrial(space.params_of(config)))
-            assert found == config, case
+            assert space.config_of(space.params_of(config)) == config, case
         else:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")  # optuna warns of a value out of range
-                try:
-                    found = space.suggest(FixedTrial(space.params_of(config)))
-                except (UserWarning, ValueError):
-                    continue
+            try:
+                found = space.config_of(space.params_of(config))
+            except (KeyError, ValueError):
+                continue
             assert found != config, case
