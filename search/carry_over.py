@@ -8,13 +8,13 @@ from typing import Any
 from search.events import read_events
 from search.history import History
 from search.options import SearchOptions
-from search.score_model import TASK_METRICS
 from search.storage import find_folder, split
 from search.trial_record import TrialRecord
 from spaces.rows import RowSpace
 from spaces.space import Space
 from trainable.encoder import EncoderConfig
 from trainable.errors import InputError
+from trainable.tasks import TASK_METRICS
 
 Carried = tuple[dict[str, Any], ...]
 

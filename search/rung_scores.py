@@ -13,10 +13,12 @@ from search.columns import Columns
 from search.history import History
 from search.rung_model import Results
 from search.rung_results import RungResults
-from search.score_model import TASK_METRICS, WHOLE, say_tasks
+from search.trial_record import Metrics
+from trainable.tasks import TASK_METRICS
 
 _Floats = NDArray[np.float64]
 
+WHOLE = ("score",)  # all that is known where a report says nothing of the tasks
 Score = tuple[int, int, tuple[float, ...]]  # place of a trial, rung (0 for the first), metrics
 
 
@@ -90,3 +92,13 @@ class RungScores:
             points = self._columns.points([self._results.trials[place].params for place in new])
             self._rows |= zip(new, self._columns.features(points), strict=True)
         return np.array([self._rows[place] for place in places])
+
+
+def say_tasks(reports: Iterable[Metrics]) -> bool:
+    """Return whether all reports with a score have the metrics that it is the mean of."""
+    return all(
+        report.get(metric) is not None
+        for report in reports
+        if report.get("score") is not None
+        for metric in TASK_METRICS
+    )

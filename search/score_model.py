@@ -8,7 +8,7 @@ out, of a hundred params, from a few dozen numbers; models of the tasks start ou
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,10 @@ from numpy.typing import NDArray
 from search.columns import Columns
 from search.rung_learning import learn, length_scales
 from search.rung_model import Hyperparameters, Results, RungModel
-from search.trial_record import Metrics
-from trainable.tasks import TASKS
+from trainable.tasks import TASK_METRICS, TASKS
 
 _Floats = NDArray[np.float64]
 
-TASK_METRICS = tuple(task.metric for task in TASKS.values())
-WHOLE = ("score",)  # all that is known where a report says nothing of the tasks
 _OTHERS = 4.0  # times longer, a priori, are length scales of params that belong to other tasks
 # First word of a param's name -> the metrics that it is there for; others are there for all.
 _PURPOSE = {name: {task.metric} for name, task in TASKS.items()} | {
@@ -66,7 +63,7 @@ def learn_each(
 
     Args:
         results: Of each metric, at least one.
-        metrics: TASK_METRICS or WHOLE.
+        metrics: Their keys in a report: `TASK_METRICS`, or `score` alone.
         n_rungs: How many rungs there are.
         columns: Of the params.
     """
@@ -78,13 +75,3 @@ def learn_each(
         longer = np.where(of_others, _OTHERS, 1.0) if metric in TASK_METRICS else 1.0
         found.append(learn(own, n_rungs, columns.param_of, lengths * longer))
     return found
-
-
-def say_tasks(reports: Iterable[Metrics]) -> bool:
-    """Return whether all reports with a score have the metrics that it is the mean of."""
-    return all(
-        report.get(metric) is not None
-        for report in reports
-        if report.get("score") is not None
-        for metric in TASK_METRICS
-    )

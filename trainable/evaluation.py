@@ -10,13 +10,13 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from trainable.tasks import TASKS, Task, TaskName
+from trainable.tasks import TASK_METRICS, TASKS, Task, TaskName
 
 log = logging.getLogger(__name__)
 
 WORST_SCORE = -1.0 / 3.0  # accuracies of 0 and a correlation of -1
 Number = TypeVar("Number", float, Tensor)
-SCORE_KEYS = ("score", "score_2024", *(task.metric for task in TASKS.values()))
+SCORE_KEYS = ("score", "score_2024", *TASK_METRICS)
 
 
 def accuracy(predicted: Tensor, labels: Tensor) -> float:

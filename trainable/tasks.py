@@ -42,3 +42,4 @@ TASKS: dict[TaskName, Task] = {
     "para": Task("para", "Quora paraphrase", True, 1.0, 2, "para_acc"),
     "sts": Task("sts", "STS similarity", True, 5.0, None, "sts_corr"),
 }
+TASK_METRICS = tuple(task.metric for task in TASKS.values())  # whose mean is the score

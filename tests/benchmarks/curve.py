@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from search.proposals import Params
-from search.score_model import TASK_METRICS
 from spaces.walk import Param
 from trainable.component import Value
+from trainable.tasks import TASK_METRICS
 
 UNITS = 9
 

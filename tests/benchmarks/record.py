@@ -45,7 +45,6 @@ import torch
 import tyro
 
 from search.proposals import Params, draw_params
-from search.score_model import TASK_METRICS
 from spaces.catalogue import base_config, make_space
 from spaces.space import Space
 from tests.benchmarks.curve import UNITS
@@ -58,6 +57,7 @@ from trainable.loop import Run, RunFailed
 from trainable.run_config import RunConfig
 from trainable.seeds import derive
 from trainable.stages.multitask import Multitask
+from trainable.tasks import TASK_METRICS
 from trainable.workbench import Workbench, open_workbench
 
 _SEEDS = (0, 1)  # of the two runs of a configuration

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from search.score_model import TASK_METRICS
 from spaces.space import Space
 from tests.benchmarks.curve import Curve, CurveOf, Params
 from tests.benchmarks.surrogate import Surrogate
 from trainable.seeds import derive
+from trainable.tasks import TASK_METRICS
 
 
 class TaskSurrogate:

@@ -11,13 +11,15 @@ from scipy import stats
 from search.columns import Columns
 from search.proposals import draw_params
 from search.rung_model import Results, RungModel
-from search.score_model import TASK_METRICS, WHOLE, ScoreModel, learn_each
+from search.rung_scores import WHOLE
+from search.score_model import ScoreModel, learn_each
 from spaces.space import Space
 from tests.benchmarks.curve import UNITS
 from tests.benchmarks.families import space_of
 from tests.benchmarks.recorded import TABLES, likeness, read_table
 from tests.benchmarks.surrogate import Surrogate
 from trainable.component import Value
+from trainable.tasks import TASK_METRICS
 
 
 def check_params(space: Space, params: dict[str, Value]) -> None:

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from search.proposals import draw_params
-from search.score_model import TASK_METRICS
 from spaces.space import Space
 from tests.benchmarks.curve import UNITS, Params
 from tests.benchmarks.families import space_of
 from tests.benchmarks.task_surrogate import TaskSurrogate
+from trainable.tasks import TASK_METRICS
 
 pytestmark = pytest.mark.slow  # forests of a hundred params
 MATTERS = ("sst.pooling", "para.pooling", "sts.pooling")

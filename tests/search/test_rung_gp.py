@@ -16,7 +16,6 @@ import search.rung_gp
 from search.history import History, Journal
 from search.proposals import Params, Proposal, RandomProposer, draw_params, params_key
 from search.rung_gp import RungGp
-from search.score_model import TASK_METRICS
 from search.trial_record import Metrics
 from spaces.catalogue import base_config, make_space
 from tests.search.proposed import check
@@ -25,6 +24,7 @@ from trainable.data.sources import SampleData
 from trainable.encoder import EncoderConfig
 from trainable.evaluation import with_overall
 from trainable.stages.multitask import Multitask
+from trainable.tasks import TASK_METRICS
 
 BASE = base_config(EncoderConfig(), SampleData(), 0, Multitask())
 SPACES = {name: make_space(name, BASE) for name in ("smoke", "heads", "full")}

@@ -7,12 +7,12 @@ from search.columns import Columns
 from search.history import History, Journal
 from search.proposals import Params
 from search.rung_results import RungResults
-from search.rung_scores import RungScores
-from search.score_model import TASK_METRICS, WHOLE
+from search.rung_scores import WHOLE, RungScores, say_tasks
 from search.trial_record import Metrics
 from spaces.walk import Param
 from trainable.component import FloatRange
 from trainable.evaluation import with_overall
+from trainable.tasks import TASK_METRICS
 
 PARAMS = [Param("lr", FloatRange(0.0, 1.0), ())]
 RUNGS = (1, 3, 9)
@@ -92,3 +92,13 @@ def test_a_model_reads_each_trial_once_and_each_metric_by_itself() -> None:
         np.testing.assert_array_equal(own.rungs, [0, 1, 0])
         np.testing.assert_array_equal(own.trials, [0, 0, 1])
         np.testing.assert_allclose(own.features, [[0.1], [0.3]])
+
+
+def test_reports_that_say_nothing_of_the_tasks() -> None:
+    whole = {"score": 0.5}
+    lost: dict[str, float | None] = {"score": None, "sst_acc": 0.5, "para_acc": None}
+    tasks = {"score": 0.5, "sst_acc": 0.5, "para_acc": 0.6, "sts_corr": 0.4}
+    assert say_tasks([])
+    assert say_tasks([tasks, lost])
+    assert not say_tasks([tasks, whole])
+    assert not say_tasks([{**tasks, "sts_corr": None}])

@@ -12,11 +12,13 @@ from scipy import stats
 from search.columns import Columns
 from search.proposals import Params, draw_params
 from search.rung_model import Hyperparameters, Results, RungModel
-from search.score_model import TASK_METRICS, WHOLE, ScoreModel, learn_each, say_tasks
+from search.rung_scores import WHOLE
+from search.score_model import ScoreModel, learn_each
 from spaces.catalogue import base_config, make_space
 from trainable.data.sources import SampleData
 from trainable.encoder import EncoderConfig
 from trainable.stages.multitask import Multitask
+from trainable.tasks import TASK_METRICS
 
 SEEDS = st.integers(0, 2**31 - 1)
 Floats = NDArray[np.float64]
@@ -127,13 +129,3 @@ def test_it_learns_heads_of_tasks_from_fewer_trials_than_a_model_of_the_score() 
             found.append(stats.spearmanr(guess, values[30:].mean(axis=1)).statistic)
         gains.append(found[0] - found[1])
     assert min(gains) > 0
-
-
-def test_reports_that_say_nothing_of_the_tasks() -> None:
-    whole = {"score": 0.5}
-    lost: dict[str, float | None] = {"score": None, "sst_acc": 0.5, "para_acc": None}
-    tasks = {"score": 0.5, "sst_acc": 0.5, "para_acc": 0.6, "sts_corr": 0.4}
-    assert say_tasks([])
-    assert say_tasks([tasks, lost])
-    assert not say_tasks([tasks, whole])
-    assert not say_tasks([{**tasks, "sts_corr": None}])
