@@ -30,7 +30,7 @@ _KEPT_BY_TUNE = ("_trials_to_cache", "_stopped_trials", "_failed_trials")
 
 
 class Seen:
-    """Stands for board, progress and watchdog: writes down what it is told."""
+    """Stands for board, progress and watchers: writes down what it is told."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
@@ -50,24 +50,19 @@ class Tuned:
     def __init__(self, plan: Plan, search: Any) -> None:
         self.plan, self.dispatcher, self.log = plan, search.dispatcher, search.log
         share = Resources(2.0, 0.5, 2)
-        self.board, self.progress, self.watchdog = Seen(), Seen(), Seen()
+        self.board, self.progress, self.looked = Seen(), Seen(), Seen()
         self.limits = Limits(self.dispatcher, plan, share.gpus, self.progress.say)
-        self.nodes: Any = SimpleNamespace(room=2, look=lambda: self.watchdog.look_at_nodes())
+        self.nodes: Any = SimpleNamespace(room=2, look=lambda: self.looked.nodes())
         self.searcher = TuneSearcher(self.dispatcher, plan, self.nodes, self.limits)
         self.drained: list[tuple[str, str, float]] = []
         self.scheduler = TuneScheduler(self.dispatcher, lambda *node: self.drained.append(node))
         checkpoints = Checkpoints(search.journal, plan.folder, Mirror(plan.folder))
+        self.dispatcher.on_started = self.dispatcher.on_reported = self.board.write
+        self.dispatcher.on_saved = checkpoints.saved
         self.dispatcher.on_closed = checkpoints.closed
-        self.callback = TuneCallback(
-            self.dispatcher,
-            share,
-            checkpoints,
-            self.board,  # type: ignore[arg-type]
-            self.progress,  # type: ignore[arg-type]
-            self.limits,
-            self.nodes,
-            self.watchdog,  # type: ignore[arg-type]
-        )
+        self.dispatcher.on_left = self.progress.left
+        other: Any = SimpleNamespace(look=lambda: self.looked.other())
+        self.callback = TuneCallback(self.dispatcher, share, [self.limits, self.nodes, other])
         self.n_saved = Counter[str]()
 
     def start(self, id: str) -> Any:
@@ -315,9 +310,10 @@ def test_tune_can_pickle_what_it_wants_to_keep(tuned: Tuned) -> None:
 
 
 def test_every_step_looks_at_what_may_be_wrong(tuned: Tuned) -> None:
+    tuned.limits._plan = replace(tuned.plan, time_limit=0.0)
     tuned.callback.on_step_end(0, [])
-    assert tuned.watchdog.calls == [("look_at_nodes",), ("look",)]
-    assert tuned.progress.calls == [("tick",)]
+    assert tuned.limits.reached is not None
+    assert tuned.looked.calls == [("nodes",), ("other",)]
 
 
 def test_an_error_is_its_last_line(tmp_path: Path) -> None:
