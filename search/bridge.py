@@ -7,7 +7,7 @@ it would keep for that is incomplete (ray-project/ray#30838) and may be torn; th
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,14 +18,13 @@ from ray.tune.search import Searcher
 
 from search.cluster import Resources
 from search.dispatch import Dispatcher
-from search.draining import Drain
 from search.limits import Limits
 from search.nodes import Nodes
 from search.plan import Plan
+from search.ray_internals import drain_node, forget_ended
 from trainable.ray_trainable import NUMBERS
 
 METRIC, MODE = "score", "max"
-_MOST_ENDED = 200  # trials that Tune may list though they ended
 
 
 class TuneSearcher(Searcher):
@@ -75,12 +74,13 @@ class TuneScheduler(FIFOScheduler):
 
     Args:
         dispatcher: The search.
-        drain: Lets Ray start nothing more on a node that is about to be taken away.
+        say: Prints a line.
     """
 
-    def __init__(self, dispatcher: Dispatcher, drain: Drain) -> None:
+    def __init__(self, dispatcher: Dispatcher, say: Callable[[str], None]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._dispatcher, self._drain = dispatcher, drain
+        self._dispatcher, self._say = dispatcher, say
+        self._drained: set[str] = set()  # Ray's ids of nodes
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """Return the oldest leg that waits for a place.
@@ -88,7 +88,7 @@ class TuneScheduler(FIFOScheduler):
         Tune's own goes through all trials that ever were, at every event: at 10,000 trials that was
         the largest part of what a trial cost.
         """
-        _forget_ended(tune_controller)
+        forget_ended(tune_controller)
         live = {trial.trial_id: trial for trial in tune_controller.get_live_trials()}
         legs = (live.get(id) for id in self._dispatcher.legs)
         return next((trial for trial in legs if trial and trial.status == Trial.PENDING), None)
@@ -109,21 +109,16 @@ class TuneScheduler(FIFOScheduler):
         )
         return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
 
+    def _drain(self, node: str, reason: str, deadline: float) -> None:
+        """Let Ray start nothing more on a node; it is asked once for each node.
 
-def _forget_ended(tune_controller: Any) -> None:
-    """Take what ended from Tune's list of all trials, which it goes through where none is live.
-
-    And from the sets that keep each of them in memory: those of the states that a trial ends in,
-    and of the snapshot that Tune writes at the end whatever its period is, and that nobody reads;
-    it took 6 ms for each trial of the search. Their names are private, of the version we pin.
-    """
-    listed = tune_controller.get_trials()  # the list itself
-    if len(listed) > 2 * len(tune_controller.get_live_trials()) + _MOST_ENDED:
-        listed[:] = [trial for trial in listed if not trial.is_finished()]
-        controller = tune_controller._tune_controller
-        controller._trials_to_cache.clear()
-        controller._stopped_trials.clear()
-        controller._failed_trials.clear()
+        Where that fails the search goes on: trials that are placed there leave again.
+        """
+        if node in self._drained:
+            return
+        self._drained.add(node)
+        if problem := drain_node(node, reason, deadline):
+            self._say(f"warning: node {node} gets trials until it is gone: {problem}")
 
 
 class Watcher(Protocol):

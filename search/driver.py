@@ -16,7 +16,6 @@ from functools import partial
 import ray
 from ray import tune
 from ray.tune import TuneError
-from ray.tune.execution import class_cache
 from rich.console import Console
 
 from search.bridge import METRIC, MODE, LimitStopper, TuneCallback, TuneScheduler, TuneSearcher
@@ -25,7 +24,6 @@ from search.closing import write_results
 from search.cluster import Resources, connect, resources, servable
 from search.curves import TensorBoard
 from search.dispatch import Dispatcher
-from search.draining import Drains
 from search.events import EventLog, begin_log, new_event, read_events
 from search.history import History, Journal
 from search.limits import Limits
@@ -37,13 +35,12 @@ from search.plan import Plan, make_plan
 from search.plan_text import describe
 from search.preflight import Preflight
 from search.progress import Progress, clock, summary
+from search.ray_internals import NoTuneProgress, quieten_tune, registered, withhold_credentials
 from search.results import actor_seconds
 from search.resume import changed_versions, check_resumable, header
 from search.searcher import make_proposer, make_scheduler
 from search.stock import STOCK_WARNING
 from search.storage import EVENTS
-from search.tune_log import NoTuneProgress, quieten_tune
-from search.tune_registry import registered
 from search.versions import versions
 from search.waiting import wait_for_nodes
 from search.watchdog import Watchdog
@@ -199,7 +196,7 @@ def _run_legs(
             plan,
             share,
             TuneSearcher(dispatcher, plan, nodes, limits),
-            TuneScheduler(dispatcher, Drains(progress.say)),
+            TuneScheduler(dispatcher, progress.say),
             TuneCallback(dispatcher, share, [limits, nodes, watchdog, progress]),
             LimitStopper(limits),
         )
@@ -237,9 +234,7 @@ def _tune(
     os.environ.update(_ENVIRONMENT)
     # Read once, and no limit therefore: the searcher knows how many the nodes have room for.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.n_trials)
-    # Tune would send them to trials in a way that Ray logs. Nodes have their own, or a role.
-    keys = {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")}
-    class_cache.ENV_VARS_TO_PROPAGATE -= keys
+    withhold_credentials()
     quieten_tune()
     with _libraries_frozen(), registered(MultitaskTrainable) as trainable:
         tune.run(
