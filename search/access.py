@@ -41,7 +41,7 @@ def knock(address: str) -> bool:
         os.environ[MODE] = "disabled"
         return True
     try:
-        check_token(found, is_found=address == "auto")
+        check_token(found, is_auto=address == "auto")
     except AuthenticationError as error:
         raise NoToken(_what_to_do()) from error
     except RpcError as error:

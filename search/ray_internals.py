@@ -80,7 +80,7 @@ def answers_anyone(address: str, seconds: float) -> bool:
     return True
 
 
-def check_token(address: str, *, is_found: bool) -> None:
+def check_token(address: str, *, is_auto: bool) -> None:
     """Call the control service of a cluster with the token that `ray.init` would show.
 
     Takes `maybe_enable_token_auth_if_token_available` and `ensure_token_if_auth_enabled` of
@@ -90,13 +90,13 @@ def check_token(address: str, *, is_found: bool) -> None:
 
     Args:
         address: HOST:PORT.
-        is_found: Whether the user named `auto`: then Ray shows a token wherever there is one.
+        is_auto: Whether it stands for `auto`: then Ray shows a token wherever there is one.
 
     Raises:
         AuthenticationError: The token is missing, or the cluster does not take it.
         RpcError: No cluster answers.
     """
-    if is_found:
+    if is_auto:
         tokens.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
     # GcsClient would abort the process where a token is asked for and there is none.
     tokens.ensure_token_if_auth_enabled(create_token_if_missing=False)
@@ -108,8 +108,8 @@ def make_token() -> None:
 
     Takes `enable_token_auth_by_default` and `ensure_token_if_auth_enabled` of
     `ray._private.authentication.authentication_token_setup` (ray 2.60.0). No public name:
-    `ray.init` makes the file at a moment when we cannot say who may read it. RAY_AUTH_MODE, where
-    it is set, goes before.
+    `ray.init` makes the file at a moment when we cannot say who may read it. Where RAY_AUTH_MODE
+    is set, Ray does what that says instead.
     """
     tokens.enable_token_auth_by_default()
     tokens.ensure_token_if_auth_enabled(create_token_if_missing=True)
@@ -226,8 +226,8 @@ class NoTuneProgress(TrialProgressCallback):
 def quieten_tune() -> None:
     """Let Tune's log pass only what is worth saying.
 
-    Takes the names TUNE_LOGGERS and the message INCOMPLETE (ray 2.60.0). No public name: a level
-    would keep back what is an error to us as well.
+    Takes the names TUNE_LOGGERS and the message INCOMPLETE (ray 2.60.0). No public name: a level of
+    the log would also keep back what is an error to us.
     """
     for name in TUNE_LOGGERS:
         logging.getLogger(name).addFilter(_is_worth_saying)  # the same twice is one
