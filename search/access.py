@@ -9,15 +9,12 @@ from __future__ import annotations
 import os
 import socket
 
-import grpc
-from ray._private.authentication import authentication_token_setup as tokens
-from ray._private.services import canonicalize_bootstrap_address
-from ray._raylet import GcsClient  # type: ignore[attr-defined]
 from ray.exceptions import AuthenticationError, RpcError
 
+from search.ray_internals import answers_anyone, check_token, resolve_address
+
 _SECONDS = 5.0  # for a machine to accept a connection, and for a cluster to answer
-MODE = tokens.AUTH_MODE_ENV_VAR
-_CALL = "/ray.rpc.NodeInfoGcsService/GetClusterId"
+MODE = "RAY_AUTH_MODE"
 
 
 class NoToken(Exception):
@@ -40,15 +37,11 @@ def knock(address: str) -> bool:
         NoToken: The cluster does not take our token, or we have none.
     """
     found = _listening(address)
-    if address == "auto" and MODE not in os.environ and _is_open(found):
+    if address == "auto" and MODE not in os.environ and answers_anyone(found, _SECONDS):
         os.environ[MODE] = "disabled"
         return True
     try:
-        if address == "auto":  # as Ray does
-            tokens.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
-        # Without this check the client would abort the process.
-        tokens.ensure_token_if_auth_enabled(create_token_if_missing=False)
-        GcsClient(address=found)
+        check_token(found, is_auto=address == "auto")
     except AuthenticationError as error:
         raise NoToken(_what_to_do()) from error
     except RpcError as error:
@@ -56,20 +49,10 @@ def knock(address: str) -> bool:
     return False
 
 
-def _is_open(found: str) -> bool:
-    """Return whether a cluster answers whoever calls."""
-    with grpc.insecure_channel(found) as channel:
-        try:
-            channel.unary_unary(_CALL)(b"", timeout=_SECONDS)
-        except grpc.RpcError:
-            return False
-    return True
-
-
 def _listening(address: str) -> str:
     """Return HOST:PORT of an address, where something listens."""
     try:
-        host, _, port = str(canonicalize_bootstrap_address(address)).rpartition(":")
+        host, _, port = str(resolve_address(address)).rpartition(":")
         to = (host.strip("[]"), int(port))
     except ValueError as error:
         raise ConnectionError("an address is `auto`, `local` or HOST:PORT") from error

@@ -7,28 +7,24 @@ it would keep for that is incomplete (ray-project/ray#30838) and may be torn; th
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ray.tune import Callback, Checkpoint, Stopper
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from search.checkpoints import Checkpoints
 from search.cluster import Resources
-from search.curves import TensorBoard
 from search.dispatch import Dispatcher
-from search.draining import Drain
 from search.limits import Limits
 from search.nodes import Nodes
 from search.plan import Plan
-from search.progress import Progress
-from search.watchdog import Watchdog
+from search.ray_internals import drain_node, forget_ended
 from trainable.ray_trainable import NUMBERS
 
 METRIC, MODE = "score", "max"
-_MOST_ENDED = 200  # trials that Tune may list though they ended
 
 
 class TuneSearcher(Searcher):
@@ -78,12 +74,13 @@ class TuneScheduler(FIFOScheduler):
 
     Args:
         dispatcher: The search.
-        drain: Lets Ray start nothing more on a node that is about to be taken away.
+        say: Prints a line.
     """
 
-    def __init__(self, dispatcher: Dispatcher, drain: Drain) -> None:
+    def __init__(self, dispatcher: Dispatcher, say: Callable[[str], None]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._dispatcher, self._drain = dispatcher, drain
+        self._dispatcher, self._say = dispatcher, say
+        self._drained: set[str] = set()  # Ray's ids of nodes
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """Return the oldest leg that waits for a place.
@@ -91,7 +88,7 @@ class TuneScheduler(FIFOScheduler):
         Tune's own goes through all trials that ever were, at every event: at 10,000 trials that was
         the largest part of what a trial cost.
         """
-        _forget_ended(tune_controller)
+        forget_ended(tune_controller)
         live = {trial.trial_id: trial for trial in tune_controller.get_live_trials()}
         legs = (live.get(id) for id in self._dispatcher.legs)
         return next((trial for trial in legs if trial and trial.status == Trial.PENDING), None)
@@ -112,64 +109,44 @@ class TuneScheduler(FIFOScheduler):
         )
         return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
 
+    def _drain(self, node: str, reason: str, deadline: float) -> None:
+        """Let Ray start nothing more on a node; it is asked once for each node.
 
-def _forget_ended(tune_controller: Any) -> None:
-    """Take what ended from Tune's list of all trials, which it goes through where none is live.
+        Where that fails the search goes on: trials that are placed there leave again.
+        """
+        if node in self._drained:
+            return
+        self._drained.add(node)
+        if problem := drain_node(node, reason, deadline):
+            self._say(f"warning: node {node} gets trials until it is gone: {problem}")
 
-    And from the sets that keep each of them in memory: those of the states that a trial ends in,
-    and of the snapshot that Tune writes at the end whatever its period is, and that nobody reads;
-    it took 6 ms for each trial of the search. Their names are private, of the version we pin.
-    """
-    listed = tune_controller.get_trials()  # the list itself
-    if len(listed) > 2 * len(tune_controller.get_live_trials()) + _MOST_ENDED:
-        listed[:] = [trial for trial in listed if not trial.is_finished()]
-        controller = tune_controller._tune_controller
-        controller._trials_to_cache.clear()
-        controller._stopped_trials.clear()
-        controller._failed_trials.clear()
+
+class Watcher(Protocol):
+    """Is asked after every event of Tune's loop, and itself decides how often it has a look."""
+
+    def look(self) -> None:
+        """See whether there is anything to do."""
 
 
 class TuneCallback(Callback):
-    """Tells the dispatcher what became of legs, and shows it to people.
+    """Tells the dispatcher what becomes of legs, and lets watchers look at the search.
 
     Args:
         dispatcher: The search.
         share: What a trial gets.
-        checkpoints: What to keep of them.
-        board: TensorBoard files.
-        progress: The screen.
-        limits: Looked at now and then.
-        nodes: Likewise.
-        watchdog: Likewise.
+        watchers: In the order in which they look.
     """
 
     def __init__(
-        self,
-        dispatcher: Dispatcher,
-        share: Resources,
-        checkpoints: Checkpoints,
-        board: TensorBoard,
-        progress: Progress,
-        limits: Limits,
-        nodes: Nodes,
-        watchdog: Watchdog,
+        self, dispatcher: Dispatcher, share: Resources, watchers: Sequence[Watcher]
     ) -> None:
-        self._dispatcher, self._share, self._checkpoints = dispatcher, share, checkpoints
-        self._board, self._progress = board, progress
-        self._limits, self._nodes, self._watchdog = limits, nodes, watchdog
+        self._dispatcher, self._share, self._watchers = dispatcher, share, watchers
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """A leg starts, or starts again after its worker was lost."""
         self._dispatcher.started(trial.trial_id)
-        self._board.write(self._dispatcher.legs[trial.trial_id].trial)
-
-    def on_trial_result(
-        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
-    ) -> None:
-        """A leg finished a unit, or left its machine before it had."""
-        self._board.write(self._dispatcher.legs[trial.trial_id].trial)
 
     def on_checkpoint(
         self,
@@ -180,27 +157,22 @@ class TuneCallback(Callback):
         **info: Any,
     ) -> None:
         """A leg saved a checkpoint."""
-        leg = self._dispatcher.legs[trial.trial_id]
-        if not leg.failure:  # what is left of a failed run is of no use
+        if not self._dispatcher.legs[trial.trial_id].failure:  # what a failed run left is of no use
             path = Path(checkpoint.path)
-            saved = f"{path.parent.name}/{path.name}"
-            self._checkpoints.saved(leg.trial, self._dispatcher.saved(trial.trial_id, saved))
+            self._dispatcher.saved(trial.trial_id, f"{path.parent.name}/{path.name}")
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """A leg ended."""
-        self._left(trial, None)
+        self._dispatcher.left(trial.trial_id, self._share.cpus, self._share.gpus)
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """An attempt failed, and Tune will not try again."""
-        self._left(trial, error_of(trial))
-
-    def _left(self, trial: Trial, error: str | None) -> None:
-        record = self._dispatcher.left(trial.trial_id, self._share.cpus, self._share.gpus, error)
-        self._progress.left(record)
+        error = error_of(trial)
+        self._dispatcher.left(trial.trial_id, self._share.cpus, self._share.gpus, error)
 
     def on_trial_recover(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -210,10 +182,8 @@ class TuneCallback(Callback):
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Called after every event of Tune's loop."""
-        self._limits.look()
-        self._nodes.look()
-        self._watchdog.look()
-        self._progress.tick()
+        for watcher in self._watchers:
+            watcher.look()
 
 
 class LimitStopper(Stopper):

@@ -30,10 +30,33 @@ _MAX_FAILURES = 3  # of the machine, in a row
 class Dispatcher:
     """Hands out legs, hears what they report, and writes all of it down.
 
+    Ray Tune calls it through search/bridge.py; tests and benchmarks do it in a plain loop. The
+    whole search is this, where each `id` is a leg, and legs run at the same time:
+
+        settle()                              decide what an earlier driver left undecided
+        repeat, at every event of Tune:
+            Tune asks for a trial:            next_leg(id): of a trial that waits for another leg,
+                                              else of scheduler.next_promotion(), else of a new
+                                              trial: a given point, then proposer.propose()
+            there is no leg to hand out:      stop if is_finished, else wait for the next event
+            the leg gets its place:           started(id), and trains from the last checkpoint
+            it finishes a unit:               reported(id), and at a rung scheduler.decide()
+            it has notice to leave its node:  leaving(id), instead of a report
+            its checkpoint is there:          saved(id)
+            it ends as was decided:           left(id): paused, stopped, done or failed
+            it ends with a node, or leaves:   left(id, error): waits for another leg
+        interrupt()                           close what a limit or Ctrl-C left under way
+
     Attributes:
         errors: Of attempts that failed before this driver heard of a checkpoint. Those under way
             when the first one failed count as one with it: they may have shared a node.
         freed: When a leg gave up its place last, in seconds of the clock; minus infinity before.
+        on_started: Called with a trial's record when it got a place, once that is in the log.
+        on_reported: Called with its record when it finished a unit, once the scheduler has decided.
+        on_saved: Called with its record when it saved a checkpoint, and with the path of the one
+            that this replaces, or None.
+        on_closed: Called with its record when it was paused or came to an end.
+        on_left: Called with its record when it gave up its place, after `on_closed`.
 
     Args:
         journal: History and log.
@@ -62,7 +85,11 @@ class Dispatcher:
         self.n_trials = self.history.n_trials
         if self.history.limited:
             self.no_more_trials()
+        self.on_started: Callable[[TrialRecord], None] = lambda trial: None
+        self.on_reported: Callable[[TrialRecord], None] = lambda trial: None
+        self.on_saved: Callable[[TrialRecord, str | None], None] = lambda trial, replaced: None
         self.on_closed: Callable[[TrialRecord], None] = lambda trial: None
+        self.on_left: Callable[[TrialRecord], None] = lambda trial: None
         self.errors: list[str] = []
         self.freed = -math.inf
         self._first_failure = math.inf
@@ -171,6 +198,7 @@ class Dispatcher:
         leg.heard = self._clock()
         leg.started = leg.heard if leg.started is None else leg.started
         self.journal.write("started", trial=leg.trial.number, id=id, unit=leg.unit)
+        self.on_started(leg.trial)
 
     def reported(self, id: str, unit: int, metrics: dict[str, float], failure: str = "") -> bool:
         """Write a report down and decide; returns whether the leg goes on.
@@ -185,10 +213,11 @@ class Dispatcher:
         self.journal.write(
             "reported", trial=trial.number, unit=unit, metrics=metrics, failure=failure
         )
-        if failure or unit >= self._units:
-            return False
-        leg.verdict = self._decide(trial, unit)
-        return leg.goes_on
+        is_over = bool(failure) or unit >= self._units
+        if not is_over:
+            leg.verdict = self._decide(trial, unit)
+        self.on_reported(trial)
+        return leg.goes_on and not is_over
 
     def _decide(self, trial: TrialRecord, unit: int) -> Decision | None:
         decision = self.scheduler.decide(trial, unit) if unit < self._units else None
@@ -213,19 +242,15 @@ class Dispatcher:
         leg.heard, leg.reported, leg.is_leaving = self._clock(), unit, True
         self.journal.write("leaving", trial=leg.trial.number, unit=unit, reason=reason)
 
-    def saved(self, id: str, path: str) -> str | None:
-        """A checkpoint is there, of the unit that the leg reported last.
-
-        Returns:
-            The path of the one that it replaces, if there is one of the same unit.
-        """
+    def saved(self, id: str, path: str) -> None:
+        """A checkpoint is there, of the unit that the leg reported last."""
         leg = self.legs[id]
         leg.heard, leg.unit = self._clock(), leg.reported
         self._has_saved = True
         self.errors.clear()
         replaced = leg.trial.checkpoints.get(leg.unit)
         self.journal.write("saved", trial=leg.trial.number, unit=leg.unit, path=path)
-        return replaced if replaced != path else None
+        self.on_saved(leg.trial, replaced if replaced != path else None)
 
     def failed(self, id: str, error: str) -> None:
         """An attempt failed and will be repeated."""
@@ -244,26 +269,30 @@ class Dispatcher:
             self.errors.append(error)
         self._first_failure = min(self._first_failure, self._clock())
 
-    def left(self, id: str, cpus: float, gpus: float, error: str | None = None) -> TrialRecord:
-        """A leg gave up its place: at a rung, at the end of the run, or with an error.
+    def left(self, id: str, cpus: float, gpus: float, error: str | None = None) -> None:
+        """A leg gave up its place: at a rung, at the end of the run, or with an error."""
+        leg = self.legs.pop(id)
+        self._pay(leg, cpus, gpus)
+        if error is not None and self._gets_another_leg(leg, error):
+            self._queue.append(leg.trial)
+        else:
+            self._close(leg)
+        self.on_left(leg.trial)
+
+    def _gets_another_leg(self, leg: Leg, error: str) -> bool:
+        """Write an error down; returns whether the trial goes on with another leg.
 
         An error of the machine, such as a lost node, must not cost the trial: it gets another leg,
         unless it fails again and again without a report. What was decided before it stays so.
         """
-        leg = self.legs.pop(id)
-        self._pay(leg, cpus, gpus)
-        if error is not None and leg.is_leaving:
-            self._queue.append(leg.trial)
-            return leg.trial
-        if error is not None and not leg.failure:
-            self._note_failure(leg, error)
-            if leg.goes_on and leg.trial.failures < _MAX_FAILURES:
-                self._queue.append(leg.trial)
-                return leg.trial
-            if leg.goes_on:
-                leg.failure = error
-        self._close(leg)
-        return leg.trial
+        if leg.is_leaving:
+            return True
+        if leg.failure:
+            return False
+        self._note_failure(leg, error)
+        if leg.goes_on and leg.trial.failures >= _MAX_FAILURES:
+            leg.failure = error
+        return leg.goes_on and not leg.failure
 
     def lost(self, id: str, path: str, error: str) -> None:
         """A checkpoint could not be read."""

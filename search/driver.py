@@ -16,7 +16,6 @@ from functools import partial
 import ray
 from ray import tune
 from ray.tune import TuneError
-from ray.tune.execution import class_cache
 from rich.console import Console
 
 from search.bridge import METRIC, MODE, LimitStopper, TuneCallback, TuneScheduler, TuneSearcher
@@ -25,7 +24,6 @@ from search.closing import write_results
 from search.cluster import Resources, connect, resources, servable
 from search.curves import TensorBoard
 from search.dispatch import Dispatcher
-from search.draining import Drains
 from search.events import EventLog, begin_log, new_event, read_events
 from search.history import History, Journal
 from search.limits import Limits
@@ -37,13 +35,12 @@ from search.plan import Plan, make_plan
 from search.plan_text import describe
 from search.preflight import Preflight
 from search.progress import Progress, clock, summary
+from search.ray_internals import NoTuneProgress, quieten_tune, registered, withhold_credentials
 from search.results import actor_seconds
 from search.resume import changed_versions, check_resumable, header
 from search.searcher import make_proposer, make_scheduler
 from search.stock import STOCK_WARNING
 from search.storage import EVENTS
-from search.tune_log import NoTuneProgress, quieten_tune
-from search.tune_registry import registered
 from search.versions import versions
 from search.waiting import wait_for_nodes
 from search.watchdog import Watchdog
@@ -176,33 +173,33 @@ def _run_legs(
         The limits, and whether the storage still answers.
     """
     journal, log = _open_journal(plan, share)
-    dispatcher = Dispatcher(
-        journal,
-        make_scheduler(plan, journal.history),
-        make_proposer(plan),
-        plan.space,
-        list(plan.points),
-        plan.options.units,
-    )
+    scheduler, proposer = make_scheduler(plan, journal.history), make_proposer(plan)
+    points, units = list(plan.points), plan.options.units
+    dispatcher = Dispatcher(journal, scheduler, proposer, plan.space, points, units)
+
     mirror = Mirror(plan.folder)
     checkpoints = Checkpoints(journal, plan.folder, mirror)
-    dispatcher.on_closed = checkpoints.closed
+    dispatcher.on_saved, dispatcher.on_closed = checkpoints.saved, checkpoints.closed
     board = TensorBoard(plan.folder.local, plan.space.params())
+    dispatcher.on_started = dispatcher.on_reported = board.write
     board.write_all(journal.history)
     dispatcher.settle()
+
     progress = Progress(plan, dispatcher, console)
+    dispatcher.on_left = progress.left
     limits = Limits(dispatcher, plan, share.gpus or share.cpus, progress.say)
     nodes = Nodes(journal, plan, share, preflight, limits, progress.say)
     watchdog = Watchdog(dispatcher, plan, limits, mirror, lambda: servable(share), progress.say)
-    callback = TuneCallback(
-        dispatcher, share, checkpoints, board, progress, limits, nodes, watchdog
-    )
     try:
         checkpoints.sweep()
-        scheduler = TuneScheduler(dispatcher, Drains(progress.say))
-        searcher = TuneSearcher(dispatcher, plan, nodes, limits)
-        with _libraries_frozen(), registered(MultitaskTrainable) as trainable:
-            _tune(trainable, plan, share, searcher, limits, scheduler, callback)
+        _tune(
+            plan,
+            share,
+            TuneSearcher(dispatcher, plan, nodes, limits),
+            TuneScheduler(dispatcher, progress.say),
+            TuneCallback(dispatcher, share, [limits, nodes, watchdog, progress]),
+            LimitStopper(limits),
+        )
         checkpoints.sweep()
     finally:
         dispatcher.interrupt(share.cpus, share.gpus)
@@ -226,37 +223,38 @@ def _libraries_frozen() -> Iterator[None]:
 
 
 def _tune(
-    trainable: str,
     plan: Plan,
     share: Resources,
     searcher: TuneSearcher,
-    limits: Limits,
     scheduler: TuneScheduler,
     callback: TuneCallback,
+    stopper: LimitStopper,
 ) -> None:
+    """Let Ray Tune ask the searcher for legs, and run them, until one of these ends it."""
     os.environ.update(_ENVIRONMENT)
     # Read once, and no limit therefore: the searcher knows how many the nodes have room for.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.n_trials)
-    # Tune would send them to trials in a way that Ray logs. Nodes have their own, or a role.
-    keys = {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")}
-    class_cache.ENV_VARS_TO_PROPAGATE -= keys
+    withhold_credentials()
     quieten_tune()
-    tune.run(
-        trainable,
-        name=plan.folder.name,
-        storage_path=plan.folder.storage,
-        metric=METRIC,
-        mode=MODE,
-        num_samples=-1,  # the searcher says when it is finished
-        search_alg=searcher,
-        scheduler=scheduler,
-        stop=LimitStopper(limits),
-        resources_per_trial={"cpu": share.cpus, "gpu": share.gpus},
-        reuse_actors=True,
-        max_failures=0,  # the dispatcher hands a trial out again
-        raise_on_failed_trial=False,
-        checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1),
-        callbacks=[callback, NoTuneProgress()],
-        trial_dirname_creator=lambda trial: f"trial_{trial.config['trial']:04d}_{trial.trial_id}",
-        verbose=0,
-    )
+    with _libraries_frozen(), registered(MultitaskTrainable) as trainable:
+        tune.run(
+            trainable,
+            name=plan.folder.name,
+            storage_path=plan.folder.storage,
+            metric=METRIC,
+            mode=MODE,
+            num_samples=-1,  # the searcher says when it is finished
+            search_alg=searcher,
+            scheduler=scheduler,
+            stop=stopper,
+            resources_per_trial={"cpu": share.cpus, "gpu": share.gpus},
+            reuse_actors=True,
+            max_failures=0,  # the dispatcher hands a trial out again
+            raise_on_failed_trial=False,
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1),
+            callbacks=[callback, NoTuneProgress()],
+            trial_dirname_creator=lambda trial: (
+                f"trial_{trial.config['trial']:04d}_{trial.trial_id}"
+            ),
+            verbose=0,
+        )

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import ray
-from ray._private import ray_constants
-from ray._private.authentication import authentication_token_setup as tokens
+
+from search.ray_internals import make_token, on_loopback
 
 # Tune moves little through the object store; Ray's default would take 30 % of the memory.
 _OBJECT_STORE_BYTES = 200_000_000
@@ -24,8 +22,8 @@ PRIVATE = "private_to_one_search"
 
 def start_local() -> None:
     """Start a Ray that listens on the loopback only, and connect to it."""
-    _make_token()
-    with _on_loopback():
+    _make_private_token()
+    with on_loopback():
         ray.init(
             address="local",
             include_dashboard=False,
@@ -43,31 +41,16 @@ def is_private() -> bool:
     return PRIVATE in ray.cluster_resources()  # type: ignore[no-untyped-call]
 
 
-def _make_token() -> None:
+def _make_private_token() -> None:
     """Make the token that Ray would make, unless there is one; only this user may read it."""
-    tokens.enable_token_auth_by_default()  # unless RAY_AUTH_MODE says something else
     mask = os.umask(0o077)
     try:
-        tokens.ensure_token_if_auth_enabled(create_token_if_missing=True)
+        make_token()
     finally:
         os.umask(mask)
     token = Path.home() / ".ray" / "auth_token"
     if token.is_file() and token.stat().st_uid == os.getuid():
         token.chmod(0o600)  # Ray may have made it earlier
-
-
-@contextmanager
-def _on_loopback() -> Iterator[None]:
-    """Let Ray take 127.0.0.1 for this machine's address, as it does on systems without clusters.
-
-    It has no option for that: `_node_ip_address="127.0.0.1"` becomes the machine's own again.
-    """
-    before = ray_constants.ENABLE_RAY_CLUSTER
-    ray_constants.ENABLE_RAY_CLUSTER = False
-    try:
-        yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 def _python_path() -> str:

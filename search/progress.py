@@ -67,7 +67,7 @@ class Progress:
         """Print a line."""
         self._console.print(line, markup=False, highlight=False)
 
-    def tick(self) -> None:
+    def look(self) -> None:
         """Bring the status up to date; called often."""
         now = time.monotonic()
         if self._status:

@@ -236,7 +236,9 @@ class StoppingASHA:
     """
 
     def __init__(self, history: History, units: int, eta: int) -> None:
-        self._rungs = rungs(units, eta)[:-1]
+        # Ray shows no results of its rungs, so these are kept here as well: unit -> scores.
+        self._scores: dict[int, list[float]] = {unit: [] for unit in rungs(units, eta)[:-1]}
+        self._added: set[int] = set()
         self._asha = ASHAScheduler(
             time_attr="unit",
             metric="score",
@@ -247,14 +249,18 @@ class StoppingASHA:
         )
         for trial in history.trials.values():
             for unit in sorted(trial.decided):
-                self._result(trial, unit)
+                self._enter(trial, unit)
 
-    def _result(self, trial: TrialRecord, unit: int) -> str:
-        owner: Any = SimpleNamespace(trial_id=str(trial.number))
-        if owner.trial_id not in self._asha._trial_info:
-            self._asha.on_trial_add(SimpleNamespace(), owner)  # type: ignore[arg-type]
-        result = {"unit": unit, "score": trial.score_at(unit)}
-        return str(self._asha.on_trial_result(SimpleNamespace(), owner, result))  # type: ignore[arg-type]
+    def _enter(self, trial: TrialRecord, unit: int) -> str:
+        """Enter a result into its rung; returns what Ray would do with the trial."""
+        score = trial.score_at(unit)
+        nobody: Any = SimpleNamespace()
+        ray_trial: Any = SimpleNamespace(trial_id=str(trial.number))
+        if trial.number not in self._added:
+            self._added.add(trial.number)
+            self._asha.on_trial_add(nobody, ray_trial)
+        self._scores[unit].append(score)
+        return self._asha.on_trial_result(nobody, ray_trial, {"unit": unit, "score": score})
 
     def bracket(self, number: int) -> int:
         """Return 0: there is one bracket."""
@@ -262,12 +268,12 @@ class StoppingASHA:
 
     def decide(self, trial: TrialRecord, unit: int) -> Decision | None:
         """Stop a trial that is not among the best 1/eta of those that were at the rung before."""
-        if unit not in self._rungs:
+        if unit not in self._scores:
             return None
-        stop = self._result(trial, unit) == TrialScheduler.STOP
-        recorded = next(r[1] for r in self._asha._brackets[0]._rungs if r[0] == unit)
-        rank = sum(score > trial.score_at(unit) for score in recorded.values()) + 1
-        return Decision("stop" if stop else "continue", rank, len(recorded))
+        stop = self._enter(trial, unit) == TrialScheduler.STOP
+        scores = self._scores[unit]
+        rank = sum(score > trial.score_at(unit) for score in scores) + 1
+        return Decision("stop" if stop else "continue", rank, len(scores))
 
     def next_promotion(self, *, draining: bool) -> None:
         """Return None: nothing is ever promoted."""

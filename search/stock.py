@@ -32,6 +32,9 @@ class StockTpe:
     After a restart it is told of ended trials what Optuna would have kept of them. Its draws begin
     anew then: a search that goes on is not the same as one that was not interrupted.
 
+    Attributes:
+        study: The Optuna study in which OptunaSearch keeps its trials, in memory.
+
     Args:
         space: Callable with an Optuna trial, as OptunaSearch wants it.
         seed: Of Optuna's sampler.
@@ -49,18 +52,28 @@ class StockTpe:
             group=True,
             constant_liar=True,
         )
-        self._search = OptunaSearch(space=space, metric="score", mode="max", sampler=sampler)
         self._distributions = {param.name: to_optuna(param.domain) for param in space.params()}
+        name, storage = "stock", optuna.storages.InMemoryStorage()
+        self._search = OptunaSearch(
+            space=space,
+            metric="score",
+            mode="max",
+            sampler=sampler,
+            study_name=name,
+            storage=storage,
+        )
+        self.study = optuna.load_study(study_name=name, storage=storage)
         self._told: dict[int, int] = {}  # number -> last unit that Optuna knows of; open trials
         self._n_seen = 0
 
     def propose(self, number: int, history: History) -> Proposal:
         """Return what OptunaSearch suggests next."""
         self._tell(history)
-        config: Any = self._search.suggest(str(number))
+        params: Any = self._search.suggest(str(number))
         self._told[number], self._n_seen = 0, number + 1
-        params = dict(self._search._ot_trials[str(number)].params)
-        return Proposal(params, "tpe", RunConfig.from_dict(config["run_config"], "tpe"))
+        # Beside the params stands what the space returned.
+        run_config = RunConfig.from_dict(params.pop("run_config"), "tpe")
+        return Proposal(params, "tpe", run_config)
 
     def _tell(self, history: History) -> None:
         """Pass on what happened since, as Tune's controller does."""
@@ -83,8 +96,6 @@ class StockTpe:
 
     def _adopt(self, trial: TrialRecord) -> None:
         """Take over a trial that OptunaSearch did not suggest: a given point, or an earlier one."""
-        study = self._search._ot_study
-        assert study is not None  # there is one from the start where the space is a function
         if trial.is_over and not _is_lost(trial) and math.isfinite(trial.score):
             kept = optuna.trial.create_trial(
                 params=trial.params,
@@ -96,9 +107,9 @@ class StockTpe:
                     if unit < trial.units
                 },
             )
-            study.add_trial(kept)
+            self.study.add_trial(kept)
         else:
-            study.enqueue_trial(trial.params)
+            self.study.enqueue_trial(trial.params)
             self._search.suggest(str(trial.number))
             self._told[trial.number] = 0
 

@@ -115,9 +115,10 @@ def run(
     """
     dispatcher = make_dispatcher(plan, journal)
     checkpoints = Checkpoints(journal, plan.folder, Mirror(plan.folder))
-    dispatcher.on_closed = checkpoints.closed
+    dispatcher.on_saved, dispatcher.on_closed = checkpoints.saved, checkpoints.closed
     if board:
         board.write_all(journal.history)
+        dispatcher.on_started = dispatcher.on_reported = board.write
     dispatcher.settle()
     places: list[_Place] = []
     while True:
@@ -127,8 +128,6 @@ def run(
             if leg is not None:
                 places.append(_Place(id, max(leg.trial.checkpoints, default=0)))
                 dispatcher.started(id)
-                if board:
-                    board.write(leg.trial)
                 look()
             elif places or dispatcher.is_finished:
                 break
@@ -142,13 +141,10 @@ def run(
             report: dict[str, Any] = report_of(faults, leg.trial.run_config, place.unit)
             failure = report.pop("failure")
             place.goes_on = dispatcher.reported(place.id, place.unit, report, failure)
-            if board:
-                board.write(leg.trial)
             continue
         place.is_saving = False
         if not leg.failure:
             dispatcher.saved(place.id, f"trial_{leg.trial.number}/{place.id} {place.unit}")
-            checkpoints.saved(leg.trial)
         if not place.goes_on:
             places.remove(place)
             dispatcher.left(place.id, 1.0, 0.0)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import inspect
 import json
 import math
 import pickle
@@ -12,25 +11,25 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ray.tune.execution.tune_controller import TrialRunnerWrapper, TuneController
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from search import bridge
 from search.bridge import LimitStopper, TuneCallback, TuneScheduler, TuneSearcher, error_of
 from search.checkpoints import Checkpoints
 from search.cluster import Resources
 from search.limits import Limits
 from search.mirror import Mirror
 from search.plan import Plan
+from search.ray_internals import KEPT_BY_TUNE
 from search.trial_record import TrialRecord
 from trainable.ray_trainable import NUMBERS
 
 MakePlan = Callable[..., Plan]
-_KEPT_BY_TUNE = ("_trials_to_cache", "_stopped_trials", "_failed_trials")
 
 
 class Seen:
-    """Stands for board, progress and watchdog: writes down what it is told."""
+    """Stands for board, progress and watchers: writes down what it is told."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
@@ -50,24 +49,19 @@ class Tuned:
     def __init__(self, plan: Plan, search: Any) -> None:
         self.plan, self.dispatcher, self.log = plan, search.dispatcher, search.log
         share = Resources(2.0, 0.5, 2)
-        self.board, self.progress, self.watchdog = Seen(), Seen(), Seen()
+        self.board, self.progress, self.looked = Seen(), Seen(), Seen()
         self.limits = Limits(self.dispatcher, plan, share.gpus, self.progress.say)
-        self.nodes: Any = SimpleNamespace(room=2, look=lambda: self.watchdog.look_at_nodes())
+        self.nodes: Any = SimpleNamespace(room=2, look=lambda: self.looked.nodes())
         self.searcher = TuneSearcher(self.dispatcher, plan, self.nodes, self.limits)
-        self.drained: list[tuple[str, str, float]] = []
-        self.scheduler = TuneScheduler(self.dispatcher, lambda *node: self.drained.append(node))
+        self.said: list[str] = []
+        self.scheduler = TuneScheduler(self.dispatcher, self.said.append)
         checkpoints = Checkpoints(search.journal, plan.folder, Mirror(plan.folder))
+        self.dispatcher.on_started = self.dispatcher.on_reported = self.board.write
+        self.dispatcher.on_saved = checkpoints.saved
         self.dispatcher.on_closed = checkpoints.closed
-        self.callback = TuneCallback(
-            self.dispatcher,
-            share,
-            checkpoints,
-            self.board,  # type: ignore[arg-type]
-            self.progress,  # type: ignore[arg-type]
-            self.limits,
-            self.nodes,
-            self.watchdog,  # type: ignore[arg-type]
-        )
+        self.dispatcher.on_left = self.progress.left
+        other: Any = SimpleNamespace(look=lambda: self.looked.other())
+        self.callback = TuneCallback(self.dispatcher, share, [self.limits, self.nodes, other])
         self.n_saved = Counter[str]()
 
     def start(self, id: str) -> Any:
@@ -106,6 +100,19 @@ def tuned(plan_of: MakePlan, played: Any) -> Tuned:
     return Tuned(plan_of(space="smoke"), played(lambda n, u: 0.0, n_trials=3, units=2))
 
 
+@pytest.fixture
+def drained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """Nodes that Ray was asked to drain: id, why, and when the node ends."""
+    asked: list[tuple[Any, ...]] = []
+
+    def drain(*node: str | float) -> str:
+        asked.append(node)
+        return ""
+
+    monkeypatch.setattr(bridge, "drain_node", drain)
+    return asked
+
+
 @pytest.mark.parametrize(
     ("statuses", "expected"),
     [
@@ -126,34 +133,16 @@ def test_the_leg_that_waits_longest_starts_next(
     assert (chosen.trial_id if chosen else None) == expected
 
 
-def test_tune_forgets_what_ended_long_ago_and_keeps_what_is_live(tuned: Tuned) -> None:
-    listed = [listed_trial(number, number % 100 == 0) for number in range(1000)]
-    live = [trial for trial in listed if not trial.is_finished()]
-    few, many = listed[:220], list(listed)
-    for trials in (few, many):
-        sets = {name: {trial.trial_id for trial in trials} for name in _KEPT_BY_TUNE}
-        controller = SimpleNamespace(
-            get_live_trials=lambda: live,
-            get_trials=lambda t=trials: t,
-            _tune_controller=SimpleNamespace(**sets),
-        )
-        tuned.scheduler.choose_trial_to_run(controller)
-        assert all(bool(kept) == (trials is few) for kept in sets.values())
-    assert few == listed[:220]  # not worth going through it
-    assert many == live
-
-
-def test_tune_has_the_private_names_under_which_it_keeps_what_ended() -> None:
-    written = inspect.getsource(TuneController.__init__)
-    assert all(f"self.{name}: Set[Trial] = set()" in written for name in _KEPT_BY_TUNE)
-    assert TrialRunnerWrapper("a controller", None)._tune_controller == "a controller"
-
-
-def listed_trial(number: int, is_live: bool) -> Any:
-    status = "RUNNING" if is_live else "TERMINATED"
-    return SimpleNamespace(
-        trial_id=str(number), status=status, is_finished=lambda: status == "TERMINATED"
+def test_tune_is_made_to_forget_what_has_ended(tuned: Tuned) -> None:
+    ended = SimpleNamespace(is_finished=lambda: True)
+    listed, sets = [ended] * 1000, {name: {"a"} for name in KEPT_BY_TUNE}
+    controller = SimpleNamespace(
+        get_live_trials=list,
+        get_trials=lambda: listed,
+        _tune_controller=SimpleNamespace(**sets),
     )
+    assert tuned.scheduler.choose_trial_to_run(controller) is None
+    assert listed == []
 
 
 def test_the_config_of_a_leg_is_what_the_trainable_reads(tuned: Tuned) -> None:
@@ -258,7 +247,9 @@ def test_a_lost_worker_costs_a_leg_and_not_the_trial(tuned: Tuned) -> None:
     assert tuned.start("b")["trial"] == 0
 
 
-def test_a_trial_that_leaves_its_machine_reports_no_unit(tuned: Tuned) -> None:
+def test_a_trial_that_leaves_its_machine_reports_no_unit(
+    tuned: Tuned, drained: list[tuple[Any, ...]]
+) -> None:
     tuned.start("x")
     tuned.result("x", 1, 0.1)
     tuned.callback.on_trial_complete(0, [], trial("x"))
@@ -267,7 +258,7 @@ def test_a_trial_that_leaves_its_machine_reports_no_unit(tuned: Tuned) -> None:
     leaving: dict[str, Any] = {"leaving": "spot notice: terminate", "node": "ab12", "deadline": 1.5}
     asked = tuned.result("a", 1, math.nan, **leaving)
     assert asked == TrialScheduler.CONTINUE  # the next step fails, and the actor with it
-    assert tuned.drained == [("ab12", "spot notice: terminate", 1.5)]
+    assert drained == [("ab12", "spot notice: terminate", 1.5)]
     tuned.callback.on_trial_error(0, [], trial("a"))
     found = tuned.record(1)
     assert (found.status, found.failures, list(found.reports)) == ("running", 0, [1])
@@ -282,6 +273,28 @@ def test_a_trial_that_leaves_its_machine_reports_no_unit(tuned: Tuned) -> None:
     assert tuned.result("b", 2, 0.95) == TrialScheduler.STOP
     kinds = [event["event"] for event in tuned.log.events]
     assert (kinds.count("leaving"), kinds.count("reported"), kinds.count("failed")) == (1, 3, 0)
+
+
+@pytest.mark.parametrize("problem", ["", "the GCS does not answer"])
+def test_a_node_is_drained_once_and_what_goes_wrong_is_said(
+    tuned: Tuned, monkeypatch: pytest.MonkeyPatch, problem: str
+) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def drain(*node: str | float) -> str:
+        asked.append(node)
+        return problem
+
+    monkeypatch.setattr(bridge, "drain_node", drain)
+    for id, node in (("a", "ab"), ("b", "cd"), ("c", "ab")):
+        tuned.start(id)
+        tuned.result(id, 0, math.nan, leaving="spot notice", node=node, deadline=7.0)
+        tuned.callback.on_trial_error(0, [], trial(id))
+    assert asked == [("ab", "spot notice", 7.0), ("cd", "spot notice", 7.0)]
+    nodes = ("ab", "cd") if problem else ()
+    assert tuned.said == [
+        f"warning: node {node} gets trials until it is gone: {problem}" for node in nodes
+    ]
 
 
 def test_tune_may_repeat_an_attempt_itself(tuned: Tuned) -> None:
@@ -315,9 +328,10 @@ def test_tune_can_pickle_what_it_wants_to_keep(tuned: Tuned) -> None:
 
 
 def test_every_step_looks_at_what_may_be_wrong(tuned: Tuned) -> None:
+    tuned.limits._plan = replace(tuned.plan, time_limit=0.0)
     tuned.callback.on_step_end(0, [])
-    assert tuned.watchdog.calls == [("look_at_nodes",), ("look",)]
-    assert tuned.progress.calls == [("tick",)]
+    assert tuned.limits.reached is not None
+    assert tuned.looked.calls == [("nodes",), ("other",)]
 
 
 def test_an_error_is_its_last_line(tmp_path: Path) -> None:

@@ -28,13 +28,13 @@ class Stored:
         self.search, self.folder = search, folder
         self.kept = Checkpoints(search.journal, folder, Mirror(folder))
         dispatcher = search.dispatcher
-        dispatcher.on_closed = self.kept.closed
+        dispatcher.on_saved, dispatcher.on_closed = self.kept.saved, self.kept.closed
         told = dispatcher.saved
 
         def saved(id: str, path: str) -> None:
             (folder.local / path).mkdir(parents=True)
             (folder.local / path / "model").write_text("weights")
-            self.kept.saved(dispatcher.legs[id].trial, told(id, path))
+            told(id, path)
 
         dispatcher.saved = saved
 

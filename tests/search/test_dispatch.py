@@ -217,7 +217,8 @@ def test_when_nothing_new_may_begin_the_search_still_ends_well(played: Any) -> N
     assert search.dispatcher.next_leg("b") is None
     assert not search.dispatcher.is_finished
     search.dispatcher.reported("a", 1, {"score": 0.0})
-    assert search.dispatcher.left("a", 1.0, 0.0).status == "paused"
+    search.dispatcher.left("a", 1.0, 0.0)
+    assert search.history.trials[0].status == "paused"
     search.play()
     assert [t.status for t in search.history.trials.values()] == ["done"]
 
@@ -271,11 +272,15 @@ def test_a_leg_goes_on_from_where_the_last_one_left(played: Any, outcomes: Any) 
     dispatcher = search.dispatcher
     leg = dispatcher.next_leg("a")
     trial = leg.trial
+    told: list[tuple[Any, ...]] = []
+    dispatcher.on_saved = lambda *saved: told.append(saved)
+    dispatcher.on_left = lambda *left: told.append(left)
     dispatcher.reported("a", 1, {"score": 0.5})
-    assert dispatcher.saved("a", "a/1") is None
+    dispatcher.saved("a", "a/1")
     dispatcher.leaving("a", 1, "spot notice: terminate")
-    assert dispatcher.saved("a", "a/2") == "a/1"
-    assert dispatcher.left("a", 1.0, 0.0, "NodeLeaving: the trial has left") is trial
+    dispatcher.saved("a", "a/2")
+    dispatcher.left("a", 1.0, 0.0, "NodeLeaving: the trial has left")
+    assert told == [(trial, None), (trial, "a/1"), (trial,)]
     assert (trial.status, trial.notice) == ("running", "spot notice: terminate")
     assert (trial.checkpoints, trial.units) == ({1: "a/2"}, 1)
     assert dispatcher.next_leg("b").unit == 1

@@ -50,7 +50,7 @@ class Shown:
 
     def lines(self) -> list[str]:
         """Return all lines so far."""
-        self.progress.tick()
+        self.progress.look()
         return self.out.getvalue().splitlines()
 
     def report(self, id: str, unit: int, score: float) -> bool:
@@ -118,7 +118,7 @@ def test_status_lines_get_rarer(shown: Shown) -> None:
     times, written = [0.0], 0
     for _ in range(4 * 3600):
         shown.now += 1
-        shown.progress.tick()
+        shown.progress.look()
         if shown.out.tell() > written:
             times.append(shown.now)
             written = shown.out.tell()

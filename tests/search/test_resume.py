@@ -148,7 +148,7 @@ def test_what_cannot_be_promoted_stays_stopped_in_an_extended_search(played: Any
     second = played(falling, first.log.events, n_trials=9, scheduler=asha)
     told = StockTpe(SMOKE, 0, 3)
     told.propose(6, second.history)
-    assert not [t for t in told._search._ot_study.trials[:6] if not t.state.is_finished()]
+    assert not [t for t in told.study.trials[:6] if not t.state.is_finished()]
     n_before = len(second.log.events)
     second.play()
     assert len(second.found) == 9

@@ -44,6 +44,12 @@ class Tuned:
             space=SMOKE, metric="score", mode="max", sampler=sampler, points_to_evaluate=first
         )
 
+    @property
+    def study(self) -> optuna.Study:
+        study = self.search._ot_study
+        assert study is not None
+        return study
+
     def suggest(self, number: int) -> dict[str, Any]:
         self.search.suggest(str(number))
         return dict(self.search._ot_trials[str(number)].params)
@@ -59,9 +65,7 @@ class Tuned:
         self.search.on_trial_complete(str(number), error=True)
 
 
-def told(search: OptunaSearch) -> list[tuple[Any, ...]]:
-    study = search._ot_study
-    assert study is not None
+def told(study: optuna.Study) -> list[tuple[Any, ...]]:
     return [
         (t.number, t.params, t.state.name, t.values, str(t.intermediate_values))
         for t in study.get_trials(deepcopy=False)
@@ -78,7 +82,7 @@ def play(seed: int, n_trials: int, history: History, tuned: Tuned, stock: StockT
             params = tuned.suggest(number)
             if number:  # the first is a given point, which the dispatcher does not ask for
                 assert stock.propose(number, history).params == params
-                assert told(stock._search) == told(tuned.search)
+                assert told(stock.study) == told(tuned.study)
             history.trials[number] = TrialRecord(number, params, {}, 0.0, 0.0)
         elif running:
             step(draw, draw.choice(running), tuned)
@@ -109,7 +113,7 @@ def test_it_proposes_and_tells_optuna_what_ray_does(seed: int, n_trials: int) ->
     history, tuned, stock = History(), Tuned(seed), StockTpe(SMOKE, seed, N_STARTUP)
     play(seed, n_trials, history, tuned, stock)
     stock.propose(n_trials, history)
-    assert told(stock._search)[:-1] == told(tuned.search)
+    assert told(stock.study)[:-1] == told(tuned.study)
 
 
 @pytest.mark.slow
@@ -123,8 +127,8 @@ def test_made_anew_it_tells_optuna_what_it_had_told(seed: int, n_trials: int) ->
         trial.failures = 0
     again = StockTpe(SMOKE, seed, N_STARTUP)
     again.propose(n_trials, history)
-    before = {t[0]: t[1:] for t in told(tuned.search)}
-    for number, params, *rest in told(again._search)[:-1]:
+    before = {t[0]: t[1:] for t in told(tuned.study)}
+    for number, params, *rest in told(again.study)[:-1]:
         assert params == before[number][0]
         if history.trials[number].is_open:
             assert rest[:2] == ["RUNNING", None]
@@ -142,7 +146,7 @@ def test_a_trial_that_asha_stopped_is_told_as_complete() -> None:
     history.trials[1] = TrialRecord(1, params, {}, 0.0, 0.0)
     trial.reports[3], trial.status = {"score": 0.3}, "stopped"
     stock.propose(2, history)
-    assert told(stock._search)[0][2:] == ("COMPLETE", [0.3], "{1: 0.1, 2: 0.2}")
+    assert told(stock.study)[0][2:] == ("COMPLETE", [0.3], "{1: 0.1, 2: 0.2}")
 
 
 def test_proposals_are_run_configs_with_their_params_beside_them() -> None:
