@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from spaces.table import update
+from spaces.component_table import DOCUMENT, update
 
 PACKAGES = ("search", "spaces", "trainable")
 
@@ -33,9 +33,6 @@ def test_no_module_of_search_shadows_another() -> None:
     assert names & installed == set()
 
 
-def test_table_of_the_readme_is_current(repository: Path) -> None:
-    path = repository / "README.md"
-    if not path.exists():
-        pytest.skip("there is no README.md yet")
-    text = path.read_text(encoding="utf-8")
-    assert update(text) == text, "run: python -m spaces.table README.md"
+def test_table_of_components_is_current() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    assert update(text) == text, "run: python -m spaces.component_table"

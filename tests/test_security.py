@@ -1,4 +1,4 @@
-"""What the README promises under "Security", and no other test shows."""
+"""What search/docs/security.md promises, and no other test shows."""
 
 from __future__ import annotations
 

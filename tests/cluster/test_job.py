@@ -1,4 +1,4 @@
-"""`ray job submit`, as the README has it, on a head that asks for a token."""
+"""`ray job submit`, as search/docs/cluster.md has it, on a head that asks for a token."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ needs_dashboard = pytest.mark.skipif(
 
 
 def typed() -> list[str]:
-    """Return the lines of the README's block on jobs."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    """Return the lines of the block on jobs in search/docs/cluster.md."""
+    text = (ROOT / "search/docs/cluster.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     (block,) = [block for block in blocks if "ray job submit" in block]
     return str(block).splitlines()
@@ -56,7 +56,7 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class Laptop:
-    """Where the commands of the README are typed, with what it says to export, and no more.
+    """Where the commands of search/docs/cluster.md are typed, with its exports, and no more.
 
     Attributes:
         address: Of the dashboard.

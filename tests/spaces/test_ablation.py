@@ -8,7 +8,7 @@ import pytest
 
 from spaces.ablation import ablation
 from spaces.catalogue import base_config
-from spaces.table import families
+from spaces.component_table import families
 from spaces.walk import rebuild
 from trainable.batch_order import LockStep, RoundRobin
 from trainable.component import Domain, Value

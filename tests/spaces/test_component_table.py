@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spaces.table import BEGIN, END, families, table, update
+from spaces.component_table import BEGIN, END, families, table, update
 from spaces.walk import all_params
 from trainable.batch_order import LockStep
 from trainable.run_config import RunConfig
@@ -49,7 +49,9 @@ def test_update_replaces_what_stands_between_the_marks_and_nothing_else() -> Non
 
 @pytest.mark.slow
 def test_module_brings_a_file_up_to_date(tmp_path: Path, repository: Path) -> None:
-    path = tmp_path / "README.md"
+    path = tmp_path / "components.md"
     path.write_text(f"# Title\n{BEGIN}{END}\n", encoding="utf-8")
-    subprocess.run([sys.executable, "-m", "spaces.table", str(path)], cwd=repository, check=True)
+    subprocess.run(
+        [sys.executable, "-m", "spaces.component_table", str(path)], cwd=repository, check=True
+    )
     assert path.read_text(encoding="utf-8") == f"# Title\n{BEGIN}\n{table()}\n{END}\n"

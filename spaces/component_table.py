@@ -1,7 +1,7 @@
-"""The component table of the README, made from the models.
+"""The table of all components, made from the models; it stands in `spaces/docs/components.md`.
 
-python -m spaces.table            prints it
-python -m spaces.table README.md  writes it between the two marks of that file
+python -m spaces.component_table          writes it between the two marks of that document
+python -m spaces.component_table FILE.md  writes it between the two marks of another one
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from trainable.component import Component
 from trainable.files import write_text
 from trainable.run_config import RunConfig
 
+DOCUMENT = Path(__file__).with_name("docs") / "components.md"
 BEGIN, END = "<!-- components: begin -->", "<!-- components: end -->"
 
 
@@ -67,15 +68,12 @@ def _hyperparameters(model: type[Component]) -> str:
 
 
 def update(text: str) -> str:
-    """Return a README with the table between its marks brought up to date."""
+    """Return a document with the table between its marks brought up to date."""
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
     return f"{before}{BEGIN}\n{table()}\n{END}{after}"
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 1:
-        print(table())
-    for argument in sys.argv[1:]:
-        path = Path(argument)
+    for path in map(Path, sys.argv[1:] or [str(DOCUMENT)]):
         write_text(path, update(path.read_text(encoding="utf-8")))
