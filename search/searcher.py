@@ -6,7 +6,6 @@ from search.history import History
 from search.plan import Plan
 from search.proposals import Proposer, RandomProposer
 from search.rung_gp import RungGp
-from search.rung_tpe import RungTpe
 from search.scheduler import PromotionASHA, RunAll, Scheduler, StoppingASHA
 from search.stepwise import Stepwise
 from search.stock import StockTpe
@@ -44,6 +43,4 @@ def make_proposer(plan: Plan) -> Proposer:
     if options.searcher == "tpe":
         # A third of the trials at random first, at most Optuna's usual ten.
         return StockTpe(space, options.seed, max(2, min(10, plan.n_trials // 3)))
-    if options.searcher == "rung-tpe":
-        return RungTpe(space, options.seed, plan.rungs)
     return RungGp(space, options.seed, plan.rungs)
