@@ -16,7 +16,7 @@ class NoProposer:
     """Proposes nothing: all trials are given points."""
 
     def propose(self, number: int, history: History) -> None:
-        """Return None: the space has nothing more that is new."""
+        """Return None: there is nothing to propose but the given points."""
 
 
 def make_scheduler(plan: Plan, history: History) -> Scheduler:
