@@ -10,62 +10,91 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from search.parzen import Group, Points
 from search.proposals import Params, exists
-from spaces.walk import Param
-from trainable.component import Choice, IntRange
+from spaces.walk import Param, Value
+from trainable.component import Choice, FloatRange, IntRange
 
 _Floats = NDArray[np.float64]
+_Ints = NDArray[np.int64]
 _Bools = NDArray[np.bool_]
+Points = tuple[_Floats, _Ints]  # numbers: (points, numbers), choices: (points, choices)
 _ALWAYS = (0, -1)  # a condition that holds, whatever is in the first column
 
 
-class Columns:
-    """All params of a space, in arrays.
+class SpaceEncoding:
+    """Encodes the params of a space as arrays of numbers and of choices, and decodes them.
 
-    In `Points` every row has a value for every param, also for those that do not exist under its
-    choices; such values mean nothing, and `features` leaves them out.
+    In `Points` a number is on its own scale, the logarithm where its range is logarithmic, and a
+    choice is the place of its value among all values. Every row has a value for every param, also
+    for those that do not exist under its choices; such values mean nothing, and `features` leaves
+    them out.
 
     Args:
         params: Those of a space, parents before their children.
 
     Attributes:
-        param_of: (features,) which param each feature is of: its place in `n_params`.
+        param_of: (features,) which param each feature is of: its place in `names`.
         names: (n_params,) numbers before choices.
         n_params: How many.
     """
 
     def __init__(self, params: Sequence[Param]) -> None:
         self._params = params
-        numbers = [param for param in params if not isinstance(param.domain, Choice)]
         choices = [param for param in params if isinstance(param.domain, Choice)]
-        self._group = Group(params)
+        self._numbers = [(p.name, p.domain) for p in params if not isinstance(p.domain, Choice)]
+        self._choices = [(p.name, p.domain.values) for p in params if isinstance(p.domain, Choice)]
+        self._places = [(name, {v: k for k, v in enumerate(vs)}) for name, vs in self._choices]
+        self._n_values = np.array([len(values) for _, values in self._choices], dtype=np.int64)
+        domains = [domain for _, domain in self._numbers]
+        self._is_log = np.array([isinstance(d, FloatRange) and d.log for d in domains], dtype=bool)
+        self._is_whole = np.array([isinstance(d, IntRange) for d in domains], dtype=bool)
+        self._half = 0.5 * self._is_whole  # a whole number stands for all that round to it
+        self._low = self._scaled(np.array([float(d.low) for d in domains])) - self._half
+        self._high = self._scaled(np.array([float(d.high) for d in domains])) + self._half
         self._anything = {param.name: _any_value(param) for param in params}
-        self._is_whole = np.array([isinstance(p.domain, IntRange) for p in numbers], dtype=bool)
-        self.n_params = len(params)
-        self.names = [param.name for param in (*numbers, *choices)]
-        n_values = self._group.n_values
-        self._first = np.cumsum(n_values) - n_values  # of the features of each choice
-        self.param_of = np.concatenate(
-            [np.arange(len(numbers)), np.repeat(len(numbers) + np.arange(len(choices)), n_values)]
-        )
+        self.n_params, n_numbers = len(params), len(domains)
+        self.names = [name for name, _ in (*self._numbers, *self._choices)]
+        self._first = np.cumsum(self._n_values) - self._n_values  # of the features of each choice
+        places = n_numbers + np.arange(len(choices))  # of choices in `names`
+        self.param_of = np.concatenate([np.arange(n_numbers), np.repeat(places, self._n_values)])
+        parents = {param.name: param.parents for param in params}
         conditions = [
-            [_condition(choices, parent) for parent in param.parents] or [_ALWAYS]
-            for param in (*numbers, *choices)
+            [_condition(choices, parent) for parent in parents[name]] or [_ALWAYS]
+            for name in self.names
         ]
         pairs = np.array([pair for own in conditions for pair in own])
         self._column_of, self._place_of = pairs.T
         ends = np.cumsum([len(own) for own in conditions])
         self._start_of = np.concatenate([[0], ends[:-1]])  # of each param's own, among all pairs
 
+    def _scaled(self, numbers: _Floats) -> _Floats:
+        scaled = numbers.copy()
+        scaled[..., self._is_log] = np.log(numbers[..., self._is_log])
+        return scaled
+
     def points(self, trials: Sequence[Params]) -> Points:
         """Return trials as rows."""
-        return self._group.points([self._anything | params for params in trials])
+        rows = [self._anything | params for params in trials]
+        numbers = [[row[name] for name, _ in self._numbers] for row in rows]
+        choices = [[place[row[name]] for name, place in self._places] for row in rows]
+        return (
+            self._scaled(np.array(numbers, dtype=float).reshape(len(rows), len(self._numbers))),
+            np.array(choices, dtype=np.int64).reshape(len(rows), len(self._choices)),
+        )
 
     def params(self, points: Points, row: int) -> Params:
         """Return one row as params: those that exist under its choices."""
         numbers, choices = points
-        values = self._group.params(numbers[row], choices[row])
+        values: Params = {}
+        for (name, domain), is_log, x in zip(
+            self._numbers, self._is_log, numbers[row].tolist(), strict=True
+        ):
+            value: Value = (
+                round(x) if isinstance(domain, IntRange) else float(np.exp(x) if is_log else x)
+            )
+            values[name] = min(max(value, domain.low), domain.high)  # exp(log(x)) may miss x
+        for (name, own), place in zip(self._choices, choices[row].tolist(), strict=True):
+            values[name] = own[place]
         found: Params = {}
         for param in self._params:
             if exists(param, found):
@@ -83,9 +112,9 @@ class Columns:
         numbers, choices = points
         there = self._exist(choices)  # (points, params)
         n_numbers = numbers.shape[1]
-        unit = (numbers - self._group.low) / (self._group.high - self._group.low)
+        unit = (numbers - self._low) / (self._high - self._low)
         unit = np.where(there[:, :n_numbers], unit, 0.5)
-        one_hot = np.zeros((len(choices), int(self._group.n_values.sum())))
+        one_hot = np.zeros((len(choices), int(self._n_values.sum())))
         rows = np.arange(len(choices))[:, None]
         one_hot[rows, self._first + choices] = math.sqrt(0.5) * there[:, n_numbers:]
         return np.hstack([unit, one_hot])
@@ -104,9 +133,9 @@ class Columns:
             n: How many.
             draw: Where they come from.
         """
-        low, high = self._group.low, self._group.high
+        low, high = self._low, self._high
         numbers = low + draw.random((n, len(low))) * (high - low)
-        places = draw.random((n, len(self._group.n_values))) * self._group.n_values
+        places = draw.random((n, len(self._n_values))) * self._n_values
         return self._inside(numbers), places.astype(np.int64)
 
     def near(self, points: Points, width: float, draw: np.random.Generator) -> Points:
@@ -123,7 +152,7 @@ class Columns:
         other, others = self.anywhere(len(numbers), draw)
         there = self._exist(choices)
         n_numbers = numbers.shape[1]
-        span = self._group.high - self._group.low
+        span = self._high - self._low
         moves = draw.normal(0.0, width, numbers.shape) * (draw.random(numbers.shape) < 0.5)
         near = np.where(there[:, :n_numbers], self._inside(numbers + moves * span), other)
         change = draw.random(choices.shape) < 2.0 / max(8.0, choices.shape[1])
@@ -131,8 +160,8 @@ class Columns:
 
     def _inside(self, numbers: _Floats) -> _Floats:
         """Return numbers of the ranges, and whole ones where the params are."""
-        half = self._group.half
-        numbers = np.clip(numbers, self._group.low + half, self._group.high - half)
+        half = self._half
+        numbers = np.clip(numbers, self._low + half, self._high - half)
         return np.where(self._is_whole, np.round(numbers), numbers)
 
 

@@ -12,11 +12,10 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 from search.history import History, Journal
 from search.leg import Leg
-from search.proposals import WAIT, Proposal, Proposer
+from search.proposals import Proposal, Proposer
 from search.scheduler import Decision, Scheduler
 from search.trial_record import TrialRecord
 from spaces.rows import RowSpace
@@ -163,12 +162,9 @@ class Dispatcher:
         if number >= self.n_trials:
             return None
         proposal = self._proposal(number)
-        if proposal is WAIT and not self.legs:
-            return self._drain() or self._next_trial()
-        if proposal is WAIT:
-            return None
         if proposal is None:
-            self.no_more_trials()
+            if not self.legs:  # else the end of one may bring the proposer something new
+                self.no_more_trials()
             return None
         self.journal.write(
             "suggested",
@@ -180,7 +176,7 @@ class Dispatcher:
         )
         return self.history.trials[number]
 
-    def _proposal(self, number: int) -> Proposal | Any:
+    def _proposal(self, number: int) -> Proposal | None:
         if number >= len(self._points):
             return self.proposer.propose(number, self.history)
         params, origin = self._points[number]

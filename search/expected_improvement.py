@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfcx, ndtr
 
-from search.columns import Columns
-from search.parzen import Points
+from search.columns import Points, SpaceEncoding
 from search.proposals import Params
 from search.score_model import ScoreModel
 
@@ -43,33 +42,33 @@ class Goal:
     top: Points
 
 
-def candidates(columns: Columns, goal: Goal, draw: np.random.Generator) -> Iterator[Params]:
+def candidates(encoding: SpaceEncoding, goal: Goal, draw: np.random.Generator) -> Iterator[Params]:
     """Yield some hundred candidates, that which promises most first.
 
     They are from the whole space, from near the top, and then from near the best of them all.
 
     Args:
-        columns: Of the space.
+        encoding: Of the space.
         goal: What to improve on.
         draw: Where they come from.
     """
     top = _repeated(goal.top, _N_NEAR)
     found = _together(
-        columns.anywhere(_N_ANYWHERE, draw), *(columns.near(top, w, draw) for w in _WIDTHS)
+        encoding.anywhere(_N_ANYWHERE, draw), *(encoding.near(top, w, draw) for w in _WIDTHS)
     )
-    gain = _gain(columns, goal, found)
+    gain = _gain(encoding, goal, found)
     for width in _REFINEMENTS:
         best = int(gain.argmax())
         leader = found[0][[best]], found[1][[best]]
-        more = columns.near(_repeated(leader, _N_REFINED), width, draw)
+        more = encoding.near(_repeated(leader, _N_REFINED), width, draw)
         found = _together(found, more)
-        gain = np.concatenate([gain, _gain(columns, goal, more)])
+        gain = np.concatenate([gain, _gain(encoding, goal, more)])
     for row in np.argsort(-gain):
-        yield columns.params(found, int(row))
+        yield encoding.params(found, int(row))
 
 
-def _gain(columns: Columns, goal: Goal, points: Points) -> _Floats:
-    mean, sd = goal.model.predict(columns.features(points))
+def _gain(encoding: SpaceEncoding, goal: Goal, points: Points) -> _Floats:
+    mean, sd = goal.model.predict(encoding.features(points))
     return log_expected_improvement(mean, sd, goal.target)
 
 

@@ -19,10 +19,9 @@ import tyro
 from search.curves import curves, curves_name
 from search.events import read_events
 from search.history import History
-from search.optuna_view import write_study
+from search.optuna_view import shown, write_study
 from search.result_files import result_files
 from search.storage import SearchFolder, find_folder
-from search.study_tables import shown
 from spaces.walk import param_from_json
 from trainable.errors import InputError
 from trainable.files import write_bytes, write_text
@@ -69,8 +68,12 @@ def _export(options: ExportOptions) -> str:
     history = read_history(folder)
     n_trials = len(history.trials)
     if options.optuna is not None:
-        write_study(folder.name, history, options.optuna)
-        return f"study {folder.name!r} with {n_trials} trials is in {shown(options.optuna)}"
+        was_incomplete = write_study(folder.name, history, options.optuna)
+        replaced = "; it replaces one that an earlier export left incomplete"
+        return (
+            f"study {folder.name!r} with {n_trials} trials is in {shown(options.optuna)}"
+            f"{replaced if was_incomplete else ''}"
+        )
     files = result_files(folder.name, history)
     where = _write(folder, options.out, files, history)
     return f"{', '.join(files)} and curves of {n_trials} trials are in {where}"

@@ -87,10 +87,9 @@ class SearchOptions:
     """Where searches are kept: a folder, or any URI that Ray can write to, such as
     s3://bucket/prefix."""
 
-    searcher: Literal["rung-gp", "rung-tpe", "random", "stepwise", "tpe"] = "rung-gp"
-    """A Gaussian process of the scores at all rungs; a TPE fitted at the highest rung with enough
-    results; random search; forward stepwise selection of components; or Ray's OptunaSearch, for
-    comparison."""
+    searcher: Literal["rung-gp", "random", "stepwise", "tpe"] = "rung-gp"
+    """A Gaussian process of the scores at all rungs; random search; forward stepwise selection of
+    components; or Ray's OptunaSearch, for comparison."""
 
     beam: int = 2
     """Configurations that stepwise selection goes on from."""

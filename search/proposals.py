@@ -9,9 +9,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from enum import Enum
 from itertools import islice
-from typing import Final, Protocol
+from typing import Protocol
 
 from search.history import History
 from search.trial_record import TrialRecord
@@ -41,16 +40,6 @@ class Proposal:
     run_config: RunConfig
 
 
-class Wait(Enum):
-    """The type of `WAIT`."""
-
-    WAIT = "wait"
-
-
-WAIT: Final = Wait.WAIT
-"""Nothing to propose before a trial that is under way has ended."""
-
-
 class Proposer(Protocol):
     """Proposes configurations, one at a time.
 
@@ -58,7 +47,7 @@ class Proposer(Protocol):
     proposal that is tried, the history has to know before the next is asked for.
     """
 
-    def propose(self, number: int, history: History) -> Proposal | Wait | None:
+    def propose(self, number: int, history: History) -> Proposal | None:
         """Return the configuration of the trial with this number.
 
         Args:
@@ -66,8 +55,9 @@ class Proposer(Protocol):
             history: Everything that happened so far.
 
         Returns:
-            A proposal, `WAIT` where only the end of a trial under way can bring one, or None where
-            the space has nothing more that is new.
+            A proposal, or None where there is nothing to propose at present. It is asked again
+            when a trial that is under way has reported or ended; where no trial is under way, None
+            means that no more trials begin.
         """
         ...
 

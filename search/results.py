@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from search.events import Event
-from search.history import History
 from search.trial_record import TrialRecord
-
-
-def records(events: Iterable[Event]) -> list[TrialRecord]:
-    """Return the trials of a search, in the order in which they were suggested."""
-    return list(History(events).trials.values())
 
 
 def actor_seconds(events: Sequence[Event]) -> float:

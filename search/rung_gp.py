@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from search.columns import Columns
+from search.columns import SpaceEncoding
 from search.expected_improvement import Goal, candidates
 from search.history import History
 from search.proposals import Params, Proposal, Tried, draw_params, fresh, is_random
@@ -73,14 +73,14 @@ class RungGp:
         self._space, self._seed, self._rungs = space, seed, sorted(rungs)
         self._min_results, self._random_share = min_results, random_share
         self._params = space.params()
-        self._columns = Columns(self._params)
+        self._encoding = SpaceEncoding(self._params)
         self._tried = Tried()
         self._results = RungResults(rungs, self._params)
         self._begin(None)
 
     def _begin(self, history: History | None) -> None:
         self._history = history
-        self._scores = RungScores(self._results, self._rungs, self._columns)
+        self._scores = RungScores(self._results, self._rungs, self._encoding)
         self._learned: _Learned | None = None
 
     @_BLAS.wrap(limits=1)  # type: ignore[untyped-decorator]
@@ -97,7 +97,7 @@ class RungGp:
         def draw(attempt: int) -> tuple[Params, str]:
             seed = derive(self._seed, "rung-gp", number, attempt)
             if goal is not None and attempt == 0:
-                found = candidates(self._columns, goal, np.random.default_rng(seed))
+                found = candidates(self._encoding, goal, np.random.default_rng(seed))
                 new = next((params for params in found if params not in self._tried), None)
                 if new is not None:
                     return new, "rung-gp"
@@ -130,7 +130,7 @@ class RungGp:
             model = model.believe(features)
         # The trial that leads in the end is a good one that was lucky, too. To be expected to beat
         # the best mean by little is worth nothing, and leads to steps that are too small.
-        return Goal(model, best + model.luck, self._columns.points(top))
+        return Goal(model, best + model.luck, self._encoding.points(top))
 
     def _hyperparameters(self, history: History) -> list[Hyperparameters] | None:
         """Return what the reports say, but for the last fifth at most; None while there are few."""
@@ -142,7 +142,7 @@ class RungGp:
             if len({place for place, _, _ in scores}) < max(1, self._min_results):
                 return None
             results = self._scores.as_results(scores)
-            known = learn_each(results, metrics, len(self._rungs), self._columns)
+            known = learn_each(results, metrics, len(self._rungs), self._encoding)
             self._learned = n_reports, metrics, known
         return self._learned[2]
 

@@ -9,7 +9,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from search.columns import Columns
+from search.columns import SpaceEncoding
 from search.history import History
 from search.rung_model import Results
 from search.rung_results import RungResults
@@ -32,11 +32,11 @@ class RungScores:
     Args:
         results: All trials.
         rungs: Units at which trials are compared, ascending.
-        columns: Of the params.
+        encoding: Of the params.
     """
 
-    def __init__(self, results: RungResults, rungs: Sequence[int], columns: Columns) -> None:
-        self._results, self._rungs, self._columns = results, rungs, columns
+    def __init__(self, results: RungResults, rungs: Sequence[int], encoding: SpaceEncoding) -> None:
+        self._results, self._rungs, self._encoding = results, rungs, encoding
         self.metrics = TASK_METRICS
         self._n_read = 0
         self._rows: dict[int, _Floats] = {}  # place of a trial -> (features,)
@@ -89,8 +89,8 @@ class RungScores:
         """Return the features of trials, (trials, features); of each they are made once."""
         new = [place for place in places if place not in self._rows]
         if new:
-            points = self._columns.points([self._results.trials[place].params for place in new])
-            self._rows |= zip(new, self._columns.features(points), strict=True)
+            points = self._encoding.points([self._results.trials[place].params for place in new])
+            self._rows |= zip(new, self._encoding.features(points), strict=True)
         return np.array([self._rows[place] for place in places])
 
 

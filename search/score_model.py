@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from search.columns import Columns
+from search.columns import SpaceEncoding
 from search.rung_learning import learn, length_scales
 from search.rung_model import Hyperparameters, Results, RungModel
 from trainable.tasks import TASK_METRICS, TASKS
@@ -57,7 +57,7 @@ class ScoreModel:
 
 
 def learn_each(
-    results: Sequence[Results], metrics: Sequence[str], n_rungs: int, columns: Columns
+    results: Sequence[Results], metrics: Sequence[str], n_rungs: int, encoding: SpaceEncoding
 ) -> list[Hyperparameters]:
     """Return the hyperparameters of the model of each metric.
 
@@ -65,13 +65,13 @@ def learn_each(
         results: Of each metric, at least one.
         metrics: Their keys in a report: `TASK_METRICS`, or `score` alone.
         n_rungs: How many rungs there are.
-        columns: Of the params.
+        encoding: Of the params.
     """
-    lengths = length_scales(columns.n_params)
-    purposes = [_PURPOSE.get(name.split(".")[0]) for name in columns.names]
+    lengths = length_scales(encoding.n_params)
+    purposes = [_PURPOSE.get(name.split(".")[0]) for name in encoding.names]
     found = []
     for own, metric in zip(results, metrics, strict=True):
         of_others = [purpose is not None and metric not in purpose for purpose in purposes]
         longer = np.where(of_others, _OTHERS, 1.0) if metric in TASK_METRICS else 1.0
-        found.append(learn(own, n_rungs, columns.param_of, lengths * longer))
+        found.append(learn(own, n_rungs, encoding.param_of, lengths * longer))
     return found

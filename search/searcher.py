@@ -6,7 +6,6 @@ from search.history import History
 from search.plan import Plan
 from search.proposals import Proposer, RandomProposer
 from search.rung_gp import RungGp
-from search.rung_tpe import RungTpe
 from search.scheduler import PromotionASHA, RunAll, Scheduler, StoppingASHA
 from search.stepwise import Stepwise
 from search.stock import StockTpe
@@ -17,7 +16,7 @@ class NoProposer:
     """Proposes nothing: all trials are given points."""
 
     def propose(self, number: int, history: History) -> None:
-        """Return None: the space has nothing more that is new."""
+        """Return None: there is nothing to propose but the given points."""
 
 
 def make_scheduler(plan: Plan, history: History) -> Scheduler:
@@ -44,6 +43,4 @@ def make_proposer(plan: Plan) -> Proposer:
     if options.searcher == "tpe":
         # A third of the trials at random first, at most Optuna's usual ten.
         return StockTpe(space, options.seed, max(2, min(10, plan.n_trials // 3)))
-    if options.searcher == "rung-tpe":
-        return RungTpe(space, options.seed, plan.rungs)
     return RungGp(space, options.seed, plan.rungs)

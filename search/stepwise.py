@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from search.history import History
-from search.proposals import WAIT, Params, Proposal, Tried, Wait, params_key
+from search.proposals import Params, Proposal, Tried, params_key
 from search.trial_record import TrialRecord
 from spaces.space import Space
 from spaces.walk import rebuild
@@ -64,8 +64,8 @@ class Stepwise:
         self._tried = Tried()
         self._extensions: dict[int, list[_Candidate]] = {}
 
-    def propose(self, number: int, history: History) -> Proposal | Wait | None:
-        """Return the next extension of the round, `WAIT` until the round ends, None at the end."""
+    def propose(self, number: int, history: History) -> Proposal | None:
+        """Return the next extension of the round; None until the round ends, and at the end."""
         self._tried.read(history)
         start = self._space.params_of(self._space.base)
         candidates = [_Candidate(start, params_key(start), "base")]
@@ -81,7 +81,7 @@ class Stepwise:
                     return Proposal(own.params, origin, self._config(own.params))
                 trials[own.key] = trial
             if any(trial.is_open for trial in trials.values()):
-                return WAIT
+                return None
             candidates.sort(key=lambda own: trials[own.key].standing, reverse=True)
             top = trials[candidates[0].key]
             if best is not None and (top.status == "failed" or top.standing <= best.standing):

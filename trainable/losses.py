@@ -120,8 +120,3 @@ def decide(probabilities: Tensor, task: Task, threshold: float = 0.5) -> Tensor:
         return probabilities.argmax(dim=1).float()
     score = probabilities[:, 0]
     return (score >= threshold).float() if task.n_classes else score * task.label_max
-
-
-def prediction(loss: Loss, outputs: Tensor, task: Task, threshold: float = 0.5) -> Tensor:
-    """Return (n,) float32 predictions of one run; see `probabilities` and `decide`."""
-    return decide(probabilities(loss, outputs, task), task, threshold)

@@ -22,8 +22,6 @@ _PLACES = 4  # trials at a time
 # Name -> searcher and scheduler, as on the command line; the first is the default.
 CONTESTANTS = {
     "rung-gp + promotion-asha": ("rung-gp", "promotion-asha"),
-    "rung-tpe + promotion-asha": ("rung-tpe", "promotion-asha"),
-    "rung-tpe + asha": ("rung-tpe", "asha"),
     "random + asha": ("random", "asha"),
     "tpe + asha (stock)": ("tpe", "asha"),
     "stepwise": ("stepwise", "none"),

@@ -1,7 +1,7 @@
 """What a search of many trials costs its driver: time, memory, log, and the time to go on.
 
     python tests/benchmarks/scale.py [--trials 100 1000 10000] [--without-ray] [--tensorboard] \\
-        [--searcher rung-tpe]
+        [--searcher random]
 
 Trials do no work. Searcher, scheduler, dispatcher, checkpoints and event log (with its fsync) are
 those of a real search with the space `full`. By default they run under real Ray Tune, one trial at

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from search.columns import Columns
+from search.columns import SpaceEncoding
 from search.proposals import draw_params
 from search.rung_model import Results, RungModel
 from search.rung_scores import WHOLE
@@ -70,8 +70,8 @@ def agreement(family: str, metrics: tuple[str, ...], n: int, seed: int) -> float
 
     As early in a search: of the trials a third are promoted, and of these a third again.
     """
-    trials, columns = read_table(TABLES[family][0]), Columns(space_of(family).params())
-    features = columns.features(columns.points([trial["params"] for trial in trials]))
+    trials, encoding = read_table(TABLES[family][0]), SpaceEncoding(space_of(family).params())
+    features = encoding.features(encoding.points([trial["params"] for trial in trials]))
     order = np.random.default_rng(seed).permutation(len(trials))
     known, held_out = order[:n], order[n:]
     runs = [trials[k]["runs"][seed % 2] for k in known]
@@ -85,7 +85,7 @@ def agreement(family: str, metrics: tuple[str, ...], n: int, seed: int) -> float
         going = going[np.argsort(-totals[going, unit])[: len(going) // 3]]
     which, rungs, values = (np.array(own) for own in zip(*scores, strict=True))
     results = [Results(features[known], rungs, which, own) for own in values.T]
-    learned = learn_each(results, metrics, 3, columns)
+    learned = learn_each(results, metrics, 3, encoding)
     predicted = ScoreModel(list(map(RungModel, results, learned))).mean(features[held_out])
     ends = [np.mean([run["scores"][-1] for run in trials[k]["runs"]]) for k in held_out]
     return float(stats.spearmanr(predicted, ends).statistic)

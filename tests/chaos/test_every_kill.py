@@ -21,7 +21,6 @@ N_TRIALS = 18  # of which a model proposes some
 FAULTS = Faults(folder="", failing=0.25, unknown=0.25)
 KINDS = [
     ("rung-gp", "promotion-asha", 1),
-    ("rung-tpe", "promotion-asha", 1),
     ("random", "promotion-asha", 2),
     ("random", "asha", 1),
     ("random", "none", 1),

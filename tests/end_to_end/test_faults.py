@@ -26,9 +26,9 @@ from safetensors.torch import load_file, save_file
 from search.best import read_best
 from search.driver import main, run_search
 from search.events import Event, read_events
+from search.history import History
 from search.options import SearchOptions
 from search.plan import make_plan
-from search.results import records
 from search.storage import EVENTS
 from spaces.space import Space
 from tests.chaos.clusters import Nodes
@@ -77,7 +77,7 @@ def test_trials_whose_loss_is_no_number_fail_and_the_others_finish(
     space = Space("pooler", base, ("sst.pooling.cls.pooler", "multitask.optimization.lr"))
     assert run_search(replace(plan, space=space, points=()), Console(quiet=True)) == 0
     folder = tmp_path / "runs" / "nan"
-    trials = records(read_events(folder / EVENTS))
+    trials = list(History(read_events(folder / EVENTS)).trials.values())
     assert len(trials) == 5
     broken = [t for t in trials if t.params["sst.pooling.cls.pooler"]]
     assert 0 < len(broken) < 5, "choose another seed: nothing is tested"
@@ -170,7 +170,7 @@ def test_ctrl_c_ends_the_search_in_order(
     assert "rank trial units" in done.stdout
     events = read_events(folder / EVENTS)[: len(before_resume(folder))]
     assert events[-1]["event"] == "closed"
-    trials = records(events)
+    trials = list(History(events).trials.values())
     assert 0 < len(trials) <= 4
     assert "interrupted" in {trial.status for trial in trials}
     assert "running" not in {trial.status for trial in trials}
@@ -190,7 +190,7 @@ def test_ctrl_c_leaves_whole_results(
 ) -> None:
     folder, _ = interrupted
     best = read_best(folder / "best.json")
-    trials = records(before_resume(folder))
+    trials = list(History(before_resume(folder)).trials.values())
     assert best.run_config == trials[best.trial].config
     with (folder / "trials.csv").open(newline="") as lines:
         assert len(list(csv.DictReader(lines))) == len(trials)
@@ -212,7 +212,7 @@ def test_a_search_that_was_interrupted_goes_on_where_it_stopped(
     interrupted: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     folder, _ = interrupted
-    first = records(before_resume(folder))
+    first = list(History(before_resume(folder)).trials.values())
     trace = tmp_path / "trace"
     hostile = pickle.dumps(Hostile(trace))
     for path in folder.iterdir():
@@ -229,7 +229,7 @@ def test_a_search_that_was_interrupted_goes_on_where_it_stopped(
     assert {key: resumed[key] for key in ("cpus", "gpus")} == {"cpus": 1.0, "gpus": 0.0}
     assert resumed["versions"] == events[0]["versions"]
     assert_whole(events, n_trials=4)
-    trials = records(events)
+    trials = list(History(events).trials.values())
     for before in first:
         after = trials[before.number]
         assert (after.params, after.run_config) == (before.params, before.run_config)
@@ -258,7 +258,7 @@ def assert_whole(events: list[Event], n_trials: int) -> None:
     """Every trial was suggested once and came to an end, without a gap; one ran to the end."""
     suggested = Counter(event["trial"] for event in events if event["event"] == "suggested")
     assert suggested == Counter(range(n_trials))
-    trials = records(events)
+    trials = list(History(events).trials.values())
     assert {trial.status for trial in trials} <= {"done", "stopped"}
     assert "done" in {trial.status for trial in trials}
     for trial in trials:
@@ -291,7 +291,7 @@ def test_a_time_limit_ends_the_search_in_order_and_more_trials_extend_it(
     assert search.run("--trials", "10", "--time-limit", "45s") == 0, search.printed
     assert "it ended early: --time-limit 45s is over" in search.printed
     assert search.events[-1]["reason"] == "--time-limit 45s is over"
-    statuses = Counter(trial.status for trial in records(search.events))
+    statuses = Counter(trial.status for trial in History(search.events).trials.values())
     assert 0 < statuses["interrupted"] <= 2
     assert statuses["running"] == 0
     assert (search.results / "best.json").exists()
@@ -322,5 +322,5 @@ def test_a_search_of_which_nothing_can_start_ends_with_an_error(
     assert search.run() == 1
     assert "6 attempts failed and none succeeded" in search.printed
     assert "device-side assert" in search.printed
-    assert len(records(search.events)) <= 6
+    assert len(History(search.events).trials) <= 6
     assert search.events[-1]["event"] == "closed"

@@ -14,10 +14,11 @@ import ray
 from search.best import read_best
 from search.driver import main
 from search.events import read_events
+from search.history import History
 from search.options import parse
 from search.plan import Plan, make_plan
-from search.results import TrialRecord, records
 from search.storage import EVENTS
+from search.trial_record import TrialRecord
 from spaces.space import Space
 from trainable.evaluation import SCORE_KEYS
 
@@ -38,7 +39,7 @@ class Finished:
 
     @property
     def trials(self) -> list[TrialRecord]:
-        return records(read_events(self.folder / EVENTS))
+        return list(History(read_events(self.folder / EVENTS)).trials.values())
 
     @property
     def table(self) -> list[dict[str, str]]:

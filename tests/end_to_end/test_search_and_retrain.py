@@ -20,7 +20,7 @@ from search import retraining
 from search.best import Best, read_best
 from search.driver import main
 from search.events import Event, read_events
-from search.results import records
+from search.history import History
 from search.storage import EVENTS
 from search.trial_record import TrialRecord
 from spaces.catalogue import base_config, make_space
@@ -51,7 +51,7 @@ class Finished:
 
     @property
     def trials(self) -> list[TrialRecord]:
-        return records(self.events)
+        return list(History(self.events).trials.values())
 
     @property
     def best(self) -> Best:

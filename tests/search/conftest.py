@@ -19,7 +19,7 @@ from search.events import VERSION, Event
 from search.history import History, Journal
 from search.options import SearchOptions
 from search.plan import Plan, make_plan
-from search.proposals import RandomProposer
+from search.proposals import Proposer, RandomProposer
 from search.scheduler import PromotionASHA, Scheduler
 from search.trial_record import Status, TrialRecord
 from spaces.catalogue import base_config, make_space
@@ -132,6 +132,7 @@ class Played:
         earlier: Events of an earlier driver.
         n_trials: Trials of the search; more than the earlier driver had extend it.
         scheduler: Made from a history; PromotionASHA without it.
+        proposer: RandomProposer without it.
         lost: Whether the worker is lost in this unit, asked anew for each attempt: `lost` before it
             reports, `unsaved` after that and before the checkpoint is there, or empty. `leaves`: it
             has notice of that, and leaves in the middle of the unit.
@@ -147,6 +148,7 @@ class Played:
         eta: int = 2,
         brackets: int = 1,
         scheduler: Callable[[History], Scheduler] | None = None,
+        proposer: Proposer | None = None,
         lost: Callable[[int, int], str] = lambda number, unit: "",
     ) -> None:
         self.outcome, self.lost, self.units = outcome, lost, units
@@ -163,7 +165,7 @@ class Played:
         self.dispatcher = Dispatcher(
             self.journal,
             asha if scheduler is None else scheduler(self.history),
-            RandomProposer(SMOKE, 0),
+            proposer or RandomProposer(SMOKE, 0),
             SMOKE,
             [(SMOKE.params_of(SMOKE.base), "default")],
             units,

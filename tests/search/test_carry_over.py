@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +16,7 @@ from search.events import EventLog, new_event
 from search.history import History
 from search.plan import Plan
 from search.resume import header
-from search.rung_tpe import RungTpe
+from search.rung_results import RungResults
 from search.storage import EVENTS
 from search.trial_record import TrialRecord
 from trainable.encoder import EncoderConfig
@@ -99,12 +100,11 @@ def test_what_is_carried_over_is_for_the_searcher(heads: Plan, plan_of: MakePlan
 def test_failed_ones_count_as_bad_here_too(heads: Plan, plan_of: MakePlan) -> None:
     plan = plan_of(space="heads", name="second")
     history = History(new_event("imported", **fields) for fields in carried(plan, "heads")[0])
-    proposer = RungTpe(plan.space, 0, plan.rungs, min_results=1, random_share=0.0)
-    proposer.propose(0, history)
-    unit, good, bad = proposer._given(0) or (0, [], [])
-    assert unit == 9
-    assert good == [history.imported[0].params]
-    assert bad == [trial.params for trial in history.imported[2:]]  # the second was stopped before
+    results = RungResults(plan.rungs, plan.space.params())
+    results.read(history)
+    assert results.at(9, 9, 9, random.Random(0)) == [0]
+    assert results.failed == [2, 3]  # trial 1 was stopped before
+    assert results.under_way == []
 
 
 def test_a_log_that_does_not_say_how_imported_trials_ended_has_done_ones_only() -> None:

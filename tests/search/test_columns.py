@@ -8,11 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from search.columns import Columns
-from search.parzen import Points
+from search.columns import Points, SpaceEncoding
 from search.proposals import Params, draw_params
 from spaces.catalogue import base_config, make_space
-from trainable.component import Choice
+from trainable.component import Choice, Domain, IntRange, Value
 from trainable.data.sources import SampleData
 from trainable.encoder import EncoderConfig
 from trainable.stages.multitask import Multitask
@@ -20,7 +19,7 @@ from trainable.stages.multitask import Multitask
 BASE = base_config(EncoderConfig(), SampleData(), 0, Multitask())
 SPACES = {name: make_space(name, BASE) for name in ("smoke", "heads", "full")}
 PARAMS = {name: space.params() for name, space in SPACES.items()}
-COLUMNS = {name: Columns(params) for name, params in PARAMS.items()}
+ENCODINGS = {name: SpaceEncoding(params) for name, params in PARAMS.items()}
 SEEDS = st.integers(0, 2**31 - 1)
 NAMES = st.sampled_from(sorted(SPACES))
 
@@ -30,8 +29,8 @@ def drawn(name: str, n: int, seed: int) -> list[Params]:
     return [draw_params(PARAMS[name], draw) for _ in range(n)]
 
 
-def squared_distances(columns: Columns, trials: list[Params]) -> NDArray[np.float64]:
-    x = columns.features(columns.points(trials))
+def squared_distances(encoding: SpaceEncoding, trials: list[Params]) -> NDArray[np.float64]:
+    x = encoding.features(encoding.points(trials))
     return np.asarray(((x[:, None] - x) ** 2).sum(axis=-1))
 
 
@@ -39,9 +38,9 @@ def squared_distances(columns: Columns, trials: list[Params]) -> NDArray[np.floa
 @settings(max_examples=20)
 def test_params_come_back(name: str, seed: int) -> None:
     trials = drawn(name, 5, seed)
-    points = COLUMNS[name].points(trials)
+    points = ENCODINGS[name].points(trials)
     for row, trial in enumerate(trials):
-        found = COLUMNS[name].params(points, row)
+        found = ENCODINGS[name].params(points, row)
         assert found == pytest.approx(trial)
         assert list(found) == list(trial)
 
@@ -49,15 +48,27 @@ def test_params_come_back(name: str, seed: int) -> None:
 @given(name=NAMES, seed=SEEDS, width=st.floats(0.0, 3.0))
 @settings(max_examples=20)
 def test_candidates_are_inside_the_space(name: str, seed: int, width: float) -> None:
-    columns, space = COLUMNS[name], SPACES[name]
+    encoding, space = ENCODINGS[name], SPACES[name]
     draw = np.random.default_rng(seed)
-    anywhere = columns.anywhere(4, draw)
-    for points in (anywhere, columns.near(anywhere, width, draw)):
+    anywhere = encoding.anywhere(4, draw)
+    for points in (anywhere, encoding.near(anywhere, width, draw)):
         for row in range(4):
-            params = columns.params(points, row)
+            params = encoding.params(points, row)
+            for param in PARAMS[name]:
+                if param.name in params:
+                    check(param.domain, params[param.name])
             config = space.config_of(params)
             assert space.params_of(config) == params
             assert space.why_not(config) is None
+
+
+def check(domain: Domain, value: Value) -> None:
+    """Check that a value is of its domain, and of the type that it has there."""
+    if isinstance(domain, Choice):
+        assert any(value is own for own in domain.values)
+    else:
+        assert type(value) is (int if isinstance(domain, IntRange) else float)
+        assert domain.low <= value <= domain.high
 
 
 @given(seed=SEEDS)
@@ -74,7 +85,7 @@ def test_distances_are_of_what_both_have(seed: int) -> None:
         else:
             unit = [0.5 if v is None else scaled(param.domain, float(v)) for v in own]
             expected += (unit[0] - unit[1]) ** 2
-    assert squared_distances(COLUMNS["heads"], [first, second])[0, 1] == pytest.approx(expected)
+    assert squared_distances(ENCODINGS["heads"], [first, second])[0, 1] == pytest.approx(expected)
 
 
 def scaled(domain: object, value: float) -> float:
@@ -88,25 +99,25 @@ def scaled(domain: object, value: float) -> float:
 
 
 def test_every_feature_is_of_a_param() -> None:
-    columns = COLUMNS["full"]
+    encoding = ENCODINGS["full"]
     n_values = [len(p.domain.values) if isinstance(p.domain, Choice) else 1 for p in PARAMS["full"]]
-    assert columns.n_params == len(PARAMS["full"]) == len(columns.names)
-    assert dict(zip(columns.names, np.bincount(columns.param_of), strict=True)) == {
+    assert encoding.n_params == len(PARAMS["full"]) == len(encoding.names)
+    assert dict(zip(encoding.names, np.bincount(encoding.param_of), strict=True)) == {
         param.name: n for param, n in zip(PARAMS["full"], n_values, strict=True)
     }
 
 
 def test_near_is_near_and_nothing_is_out_of_reach() -> None:
-    columns, draw = COLUMNS["full"], np.random.default_rng(0)
-    numbers, choices = columns.anywhere(1, draw)
+    encoding, draw = ENCODINGS["full"], np.random.default_rng(0)
+    numbers, choices = encoding.anywhere(1, draw)
     start = np.repeat(numbers, 4000, axis=0), np.repeat(choices, 4000, axis=0)
-    near = columns.near(start, 0.05, draw)
+    near = encoding.near(start, 0.05, draw)
     n_values = [len(p.domain.values) for p in PARAMS["full"] if isinstance(p.domain, Choice)]
     assert [len(set(own)) for own in near[1].T.tolist()] == n_values
-    (away,) = columns.features((numbers, choices))
+    (away,) = encoding.features((numbers, choices))
 
     def typical(points: Points) -> float:
-        return float(np.median(((columns.features(points) - away) ** 2).sum(axis=1)))
+        return float(np.median(((encoding.features(points) - away) ** 2).sum(axis=1)))
 
-    assert 0 < typical(near) < typical(columns.near(start, 0.5, draw))
-    assert typical(near) < 0.2 * typical(columns.anywhere(4000, draw))
+    assert 0 < typical(near) < typical(encoding.near(start, 0.5, draw))
+    assert typical(near) < 0.2 * typical(encoding.anywhere(4000, draw))

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from search.events import Event
 from search.history import History
-from search.proposals import params_key
+from search.proposals import Proposal, RandomProposer, params_key
 from search.scheduler import RunAll
+from search.searcher import NoProposer
+from tests.search.conftest import SMOKE
 
 SEEDS = st.integers(0, 10**6)
 SHAPES = st.tuples(st.integers(1, 9), st.integers(2, 4))  # units, eta
@@ -221,6 +223,41 @@ def test_when_nothing_new_may_begin_the_search_still_ends_well(played: Any) -> N
     assert search.history.trials[0].status == "paused"
     search.play()
     assert [t.status for t in search.history.trials.values()] == ["done"]
+
+
+class Rounds:
+    """Proposes three configurations, and three more as soon as none of them is under way."""
+
+    def __init__(self, n_rounds: int) -> None:
+        self.n_trials, self._random = 3 * n_rounds, RandomProposer(SMOKE, 0)
+
+    def propose(self, number: int, history: History) -> Proposal | None:
+        is_under_way = any(trial.is_open for trial in history.trials.values())
+        if number == self.n_trials or (number % 3 == 0 and is_under_way):
+            return None
+        return self._random.propose(number, history)
+
+
+@given(n_rounds=st.integers(1, 3), seed=SEEDS, places=st.integers(1, 5), eta=st.integers(2, 4))
+@settings(max_examples=20)
+def test_a_proposer_may_wait_for_trials_under_way_and_end_before_the_trials_do(
+    played: Any, outcomes: Any, n_rounds: int, seed: int, places: int, eta: int
+) -> None:
+    rounds, outcome = Rounds(n_rounds), outcomes(seed, 0.1, 0.1)
+    search = played(outcome, n_trials=20, eta=eta, proposer=rounds).play(places, seed)
+    trials = search.history.trials.values()
+    assert len(trials) == rounds.n_trials
+    assert all(trial.status in ENDED for trial in trials)
+    assert search.dispatcher.next_leg("more") is None
+    assert search.dispatcher.is_finished
+
+
+@pytest.mark.parametrize("places", [1, 4])
+def test_a_proposer_that_has_nothing_ends_a_search_after_the_given_points(
+    played: Any, places: int
+) -> None:
+    search = played(lambda n, u: 0.5, proposer=NoProposer()).play(places)
+    assert [trial.status for trial in search.history.trials.values()] == ["done"]
 
 
 def test_an_interrupted_search_names_what_was_under_way(played: Any) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from search.columns import Columns
+from search.columns import SpaceEncoding
 from search.expected_improvement import Goal, candidates, log_expected_improvement
 from search.proposals import draw_params, params_key
 from search.rung_learning import learn, length_scales
@@ -46,17 +46,17 @@ def test_where_improvement_is_hopeless_its_logarithm_still_has_an_order() -> Non
 
 def test_the_first_candidate_promises_most_and_none_promises_as_much_as_it() -> None:
     """The best trial has a low dropout and `mean`."""
-    columns, draw = Columns(PARAMS), random.Random(0)
+    encoding, draw = SpaceEncoding(PARAMS), random.Random(0)
     trials = [draw_params(PARAMS, draw) for _ in range(30)]
     scores = np.array([(t["kind"] == "mean") - 2.0 * float(t["dropout"]) for t in trials])
-    features, n = columns.features(columns.points(trials)), len(trials)
+    features, n = encoding.features(encoding.points(trials)), len(trials)
     results = Results(features, np.zeros(n, dtype=np.int64), np.arange(n), scores)
-    lengths = length_scales(columns.n_params)
-    model = ScoreModel([RungModel(results, learn(results, 1, columns.param_of, lengths))])
-    top = columns.points([trials[k] for k in np.argsort(-scores)[:3]])
+    lengths = length_scales(encoding.n_params)
+    model = ScoreModel([RungModel(results, learn(results, 1, encoding.param_of, lengths))])
+    top = encoding.points([trials[k] for k in np.argsort(-scores)[:3]])
     best = float(scores.max())
-    found = list(candidates(columns, Goal(model, best, top), np.random.default_rng(0)))
-    gain = log_expected_improvement(*model.predict(columns.features(columns.points(found))), best)
+    found = list(candidates(encoding, Goal(model, best, top), np.random.default_rng(0)))
+    gain = log_expected_improvement(*model.predict(encoding.features(encoding.points(found))), best)
     assert (np.diff(gain) <= 1e-9).all()
     assert len({params_key(params) for params in found}) > 120
     assert found[0]["kind"] == "mean"

@@ -18,9 +18,8 @@ from optuna.trial import TrialState
 from search.events import VERSION, EventLog, read_events
 from search.exporting import main
 from search.history import History, Journal
-from search.optuna_view import frozen_trials, write_study
+from search.optuna_view import frozen_trials, shown, write_study
 from search.storage import EVENTS
-from search.study_tables import shown
 from search.versions import versions
 from spaces.catalogue import base_config, make_space
 from spaces.domains import to_optuna
@@ -168,7 +167,6 @@ def test_distributions_are_those_that_the_space_asks_optuna_for(space: Space | R
 
 
 def test_the_study_is_read_back_as_it_was_written(journal: Journal, url: str) -> None:
-    """The rows are written without Optuna, and read with it."""
     expected = frozen_trials(journal.history)
     assert [*map(comparable, loaded(url).trials)] == [*map(comparable, expected)]
 
@@ -352,17 +350,40 @@ def test_a_url_without_a_password_is_shown_as_it_is() -> None:
         assert shown(own) == own
 
 
-def test_a_write_that_fails_leaves_the_study_as_it_was(
-    journal: Journal, url: str, storage: Path
-) -> None:
-    before = [*map(comparable, loaded(url).trials)]
+def break_database(storage: Path) -> None:
+    """Let the database refuse what belongs to trial 3."""
     connection = sqlite3.connect(storage / "study.db")
     connection.execute(
         "CREATE TRIGGER full BEFORE INSERT ON trial_user_attributes "
-        "BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
+        "WHEN (SELECT count(*) FROM trials) > 3 BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
     )
     connection.commit()
     connection.close()
+
+
+def test_a_write_that_fails_says_so_and_leaves_a_study_that_is_marked(
+    journal: Journal, url: str, storage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # Optuna tries five times
+    assert loaded(url).user_attrs["export_complete"] is True
+    break_database(storage)
     with pytest.raises(InputError, match="disk is full"):
         write_study("s", journal.history, url)
-    assert [*map(comparable, loaded(url).trials)] == before
+    assert loaded(url).user_attrs["export_complete"] is False
+    assert len(loaded(url).trials) == 3
+
+
+def test_an_incomplete_study_is_replaced_and_the_export_says_so(
+    journal: Journal, url: str, storage: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    complete = [*map(comparable, loaded(url).trials)]
+    arguments = ["s", "--storage", str(storage), "--optuna", url]
+    said = f"study 's' with {len(ENDS)} trials is in {url}"
+    loaded(url).set_user_attr("export_complete", False)  # as a killed export leaves it
+    assert main(arguments) == 0
+    more = "; it replaces one that an earlier export left incomplete"
+    assert capsys.readouterr().out == f"{said}{more}\n"
+    assert [*map(comparable, loaded(url).trials)] == complete
+    assert loaded(url).user_attrs["export_complete"] is True
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == f"{said}\n"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from search.events import VERSION, Event
 from search.history import History
-from search.results import actor_seconds, leaderboard, records
+from search.results import actor_seconds, leaderboard
 from search.trial_record import Status, TrialRecord
 
 DRAWN = st.lists(
@@ -50,11 +50,11 @@ def history_of(trials: list[TrialRecord]) -> History:
 
 
 def test_trials_are_read_in_the_order_of_suggestion() -> None:
-    assert [trial.number for trial in records(LOG)] == [1, 0]
+    assert list(History(LOG).trials) == [1, 0]
 
 
 def test_a_log_without_trials_has_none() -> None:
-    assert records([LOG[0], LOG[-1]]) == []
+    assert History([LOG[0], LOG[-1]]).trials == {}
     assert History().best is None
 
 

@@ -217,6 +217,18 @@ def test_what_differs_is_named_with_both_values(
     assert f"--resume: {name} of {plan.folder.uri} was {then}, now it is " in str(caught.value)
 
 
+def test_a_searcher_that_this_version_no_longer_has_is_named(plan: Plan) -> None:
+    """Its trials stay readable, and another search may learn from them."""
+    then = begun(plan, n_trials=2, options={"searcher": "rung-tpe"})
+    assert len(then.earlier.trials) == 2
+    with pytest.raises(InputError) as caught:
+        check_resumable(then)
+    message = str(caught.value)
+    assert "searcher of" in message
+    assert 'was "rung-tpe", now it is "rung-gp"' in message
+    assert "start another --name" in message
+
+
 @pytest.mark.parametrize("name", ["time_limit", "max_concurrent", "checkpoint", "address"])
 def test_limits_and_places_may_differ(plan: Plan, name: str) -> None:
     check_resumable(begun(plan, options={name: "something else"}))

@@ -172,7 +172,6 @@ def rungs_that_disagree(n_done: int) -> list[tuple[Params, Scores, str]]:
 
 
 def test_a_few_that_went_all_the_way_are_believed_against_many_that_did_not() -> None:
-    """Where RungTpe waits for ten."""
     assert statistics.median(lrs(history_of(rungs_that_disagree(0)))) < 1.5e-3
     assert near(lrs(history_of(rungs_that_disagree(6))), 5e-3) > 0.5
 

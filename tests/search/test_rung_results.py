@@ -4,13 +4,11 @@ import math
 import random
 from collections.abc import Callable
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from search.history import History, Journal
-from search.rung_results import Known, RungResults, _kendall_tau
+from search.rung_results import RungResults
 from search.trial_record import TrialRecord
 from spaces.walk import Param
 from trainable.component import FloatRange
@@ -61,9 +59,14 @@ def step(journal: Journal, draw: random.Random) -> None:
     draw.choices(actions, weights)[0]()
 
 
-def known(results: RungResults, history: History, seed: int) -> Known | None:
+Found = tuple[dict[int, list[int]], list[int], list[int]]
+
+
+def found_at(results: RungResults, history: History, seed: int) -> Found:
+    """Return what each rung has, who failed and who is under way."""
     results.read(history)
-    return results.known(3, random.Random(seed))
+    at = {unit: results.at(unit, 9, 5, random.Random(seed)) for unit in RUNGS}
+    return at, list(results.failed), list(results.under_way)
 
 
 @settings(max_examples=10)
@@ -73,10 +76,10 @@ def test_read_step_by_step_or_at_once_is_the_same(seed: int) -> None:
     ever, seldom = (RungResults(RUNGS, PARAMS) for _ in range(2))
     for number in range(100):
         step(journal, draw)
-        found = known(ever, journal.history, number)
+        found = found_at(ever, journal.history, number)
         if number % 50 == 49:
-            anew = known(RungResults(RUNGS, PARAMS), journal.history, number)
-            assert found == anew == known(seldom, journal.history, number)
+            anew = found_at(RungResults(RUNGS, PARAMS), journal.history, number)
+            assert found == anew == found_at(seldom, journal.history, number)
 
 
 @settings(max_examples=20)
@@ -84,10 +87,9 @@ def test_read_step_by_step_or_at_once_is_the_same(seed: int) -> None:
 def test_each_trial_is_what_its_state_says(seed: int) -> None:
     draw, journal = random.Random(seed), Journal(History())
     results = RungResults(RUNGS, PARAMS)
-    for _ in range(60):  # so few that all are shown
+    for _ in range(60):
         step(journal, draw)
         results.read(journal.history)
-    found = results.known(3, random.Random(0))
     trials = journal.history.trials.values()
     lost = [
         t for t in trials if t.status in ("done", "stopped") and t.units and t.score == -math.inf
@@ -99,25 +101,10 @@ def test_each_trial_is_what_its_state_says(seed: int) -> None:
     assert [results.trials[place] for place in results.under_way] == [
         t for t in trials if t.status in ("running", "interrupted") and t not in failed
     ]
-    if found is None:
-        return
-    able = [t for t in trials if t not in failed and t.score_at(found.unit) > -math.inf]
-    assert sorted(t.number for t in found.results) == sorted(t.number for t in able)
-    scores = [t.score_at(found.unit) for t in found.results[:9]]
-    assert scores == sorted(scores, reverse=True)
-    assert {t.number for t in found.failed} <= {t.number for t in failed}
-    assert len(found.failed) == min(10, len(failed))
-    for liar in found.liars:
-        assert liar not in able
-        assert liar not in failed
-    under_way = [t for t in trials if t.status in ("running", "interrupted")]
-    hidden = [t for t in under_way if found.unit not in t.reports and t not in found.liars]
-    assert len(found.liars) == 24 or not hidden
-    assert not any(
-        sum(t.score_at(unit) > -math.inf for t in trials if t not in failed) >= 3
-        for unit in RUNGS
-        if unit > found.unit
-    )
+    for unit in RUNGS:
+        able = [t for t in trials if t not in failed and t.score_at(unit) > -math.inf]
+        found = [results.trials[place] for place in results.at(unit, 100, 0, random.Random(0))]
+        assert found == sorted(able, key=lambda t: (-t.score_at(unit), t.number))
 
 
 @given(
@@ -138,18 +125,3 @@ def test_at_a_rung_are_the_best_and_some_others(
     ranked = sorted(range(len(scores)), key=lambda place: (-scores[place], place))
     assert places[:n_best] == ranked[:n_best]
     assert len(set(places)) == len(places) == min(len(scores), n_best + n_others)
-
-
-@given(
-    both=st.lists(
-        st.tuples(st.sampled_from([0.0, 1.0, 2.0, 3.0]), st.sampled_from([-math.inf, 0.0, 0.5])),
-        min_size=1,
-        max_size=40,
-    )
-)
-def test_tau_is_that_of_scipy(both: list[tuple[float, float]]) -> None:
-    found = _kendall_tau(both)
-    if any(len(set(side)) == 1 for side in zip(*both, strict=True)):
-        assert found == 0
-    else:
-        assert found == pytest.approx(stats.kendalltau(*zip(*both, strict=True)).statistic)

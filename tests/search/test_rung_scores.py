@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from search.columns import Columns
+from search.columns import SpaceEncoding
 from search.history import History, Journal
 from search.proposals import Params
 from search.rung_results import RungResults
@@ -34,7 +34,7 @@ def read(trials: list[tuple[Params, dict[int, Metrics]]], imported: bool = False
             journal.write("reported", trial=number, unit=unit, metrics=own, failure="")
     results = RungResults(RUNGS, PARAMS)
     results.read(journal.history)
-    scores = RungScores(results, RUNGS, Columns(PARAMS))
+    scores = RungScores(results, RUNGS, SpaceEncoding(PARAMS))
     scores.read(journal.history)
     return scores
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from search.columns import Columns
+from search.columns import SpaceEncoding
 from search.proposals import Params, draw_params
 from search.rung_model import Hyperparameters, Results, RungModel
 from search.rung_scores import WHOLE
@@ -23,7 +23,7 @@ from trainable.tasks import TASK_METRICS
 SEEDS = st.integers(0, 2**31 - 1)
 Floats = NDArray[np.float64]
 PARAMS = make_space("full", base_config(EncoderConfig(), SampleData(), 0, Multitask())).params()
-COLUMNS = Columns(PARAMS)
+ENCODING = SpaceEncoding(PARAMS)
 
 
 def some_models(seed: int, n: int) -> list[RungModel]:
@@ -82,7 +82,7 @@ def test_what_is_believed_changes_no_mean_and_leaves_less_to_learn(seed: int) ->
 
 def results_of(trials: list[Params], values: Floats) -> list[Results]:
     """Return results at one rung, of each metric: values are (trials, metrics)."""
-    features, n = COLUMNS.features(COLUMNS.points(trials)), len(trials)
+    features, n = ENCODING.features(ENCODING.points(trials)), len(trials)
     return [Results(features, np.zeros(n, dtype=np.int64), np.arange(n), own) for own in values.T]
 
 
@@ -94,17 +94,17 @@ def some_trials(n: int, seed: int) -> list[Params]:
 def test_what_belongs_to_other_tasks_is_far_away_a_priori() -> None:
     """One trial says nothing of length scales."""
     results = results_of(some_trials(1, 0), np.array([[0.1, 0.2, 0.3]]))
-    learned = learn_each(results, TASK_METRICS, 1, COLUMNS)
-    (whole,) = learn_each(results[:1], WHOLE, 1, COLUMNS)
+    learned = learn_each(results, TASK_METRICS, 1, ENCODING)
+    (whole,) = learn_each(results[:1], WHOLE, 1, ENCODING)
     for name, number in (("sst", 0), ("para", 1), ("sts", 2)):
-        for place, weight in zip(COLUMNS.param_of, learned[number].weights, strict=True):
-            first = COLUMNS.names[place].split(".")[0]
+        for place, weight in zip(ENCODING.param_of, learned[number].weights, strict=True):
+            first = ENCODING.names[place].split(".")[0]
             is_others = first in {"sst", "para", "sts"} - {name} or (
                 first == "pair_layer" and name == "sst"
             )
-            expected = whole.weights[COLUMNS.param_of == place][0] / (16 if is_others else 1)
+            expected = whole.weights[ENCODING.param_of == place][0] / (16 if is_others else 1)
             assert weight == pytest.approx(expected, rel=0.05)
-    assert {name.split(".")[0] for name in COLUMNS.names} >= {"sst", "para", "sts", "pair_layer"}
+    assert {name.split(".")[0] for name in ENCODING.names} >= {"sst", "para", "sts", "pair_layer"}
 
 
 def test_it_learns_heads_of_tasks_from_fewer_trials_than_a_model_of_the_score() -> None:
@@ -120,11 +120,11 @@ def test_it_learns_heads_of_tasks_from_fewer_trials_than_a_model_of_the_score() 
     for seed in range(4):
         trials = some_trials(90, seed)
         values = np.array([metrics(params) for params in trials])
-        known, asked = trials[:30], COLUMNS.features(COLUMNS.points(trials[30:]))
+        known, asked = trials[:30], ENCODING.features(ENCODING.points(trials[30:]))
         found = []
         for names, own in ((TASK_METRICS, values), (WHOLE, values.mean(axis=1, keepdims=True))):
             results = results_of(known, own[:30])
-            models = map(RungModel, results, learn_each(results, names, 1, COLUMNS))
+            models = map(RungModel, results, learn_each(results, names, 1, ENCODING))
             guess = ScoreModel(list(models)).mean(asked)
             found.append(stats.spearmanr(guess, values[30:].mean(axis=1)).statistic)
         gains.append(found[0] - found[1])

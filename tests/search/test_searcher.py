@@ -10,7 +10,6 @@ from search.history import History
 from search.plan import Plan
 from search.proposals import Proposal, RandomProposer
 from search.rung_gp import RungGp
-from search.rung_tpe import RungTpe
 from search.scheduler import PromotionASHA, RunAll, StoppingASHA
 from search.searcher import NoProposer, make_proposer, make_scheduler
 from search.stepwise import Stepwise
@@ -20,7 +19,6 @@ from search.trial_record import TrialRecord
 MakePlan = Callable[..., Plan]
 PROPOSERS = {
     "rung-gp": RungGp,
-    "rung-tpe": RungTpe,
     "random": RandomProposer,
     "stepwise": Stepwise,
     "tpe": StockTpe,
@@ -44,7 +42,7 @@ def test_each_searcher_proposes_what_the_space_has(with_options: MakePlan, name:
     assert plan.space.params_of(proposal.run_config) == proposal.params
 
 
-@pytest.mark.parametrize("name", ["rung-gp", "rung-tpe", "random", "tpe"])
+@pytest.mark.parametrize("name", ["rung-gp", "random", "tpe"])
 def test_equal_seeds_propose_equally_and_others_do_not(with_options: MakePlan, name: str) -> None:
     def proposed(seed: int) -> Any:
         found = make_proposer(with_options(searcher=name, seed=seed)).propose(0, History())

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.history import History
-from search.proposals import WAIT, Params, Proposal, params_key
+from search.proposals import Params, Proposal, params_key
 from search.stepwise import Stepwise
 from search.trial_record import Status, TrialRecord
 from spaces.catalogue import base_config, make_space
@@ -110,20 +110,20 @@ def test_it_waits_for_the_last_of_a_round(status: Status) -> None:
     assert isinstance(first, Proposal)
     assert first.origin == "stepwise round 0: base"
     base = run(history, first, None, status)
-    assert proposer.propose(1, history) is WAIT
+    assert proposer.propose(1, history) is None
     base.reports[1], base.status = {"score": score(base.params)}, "done"
     one_round = []
     while isinstance(proposal := proposer.propose(len(history.trials), history), Proposal):
         assert proposal.origin.startswith("stepwise round 1: ")
         one_round.append(run(history, proposal, score(proposal.params), status))
-    assert proposal is WAIT
+    assert proposal is None
     assert len(one_round) == sum(len(values) - 1 for values in CHOICES.values())
     ends: list[Status] = ["done", "failed", "stopped"]
     for k, trial in enumerate(one_round[:-1]):
         trial.status = ends[k % 3]
-        assert proposer.propose(len(history.trials), history) is WAIT
+        assert proposer.propose(len(history.trials), history) is None
     one_round[-1].status = "done"
-    assert proposer.propose(len(history.trials), history) is not WAIT
+    assert proposer.propose(len(history.trials), history) is not None
 
 
 @settings(max_examples=3)

@@ -15,7 +15,6 @@ from trainable.losses import (
     contrastive,
     decide,
     loss_value,
-    prediction,
     probabilities,
     r_drop_divergence,
     takes_logits,
@@ -72,7 +71,7 @@ def test_loss_is_least_where_the_prediction_is_right(loss: Loss) -> None:
     right = torch.tensor([[-9.0], [9.0]]) if takes_logits(loss) else labels[:, None]
     assert loss_value(loss, right, labels, PARA) < 1e-3
     assert loss_value(loss, -right, labels, PARA) > loss_value(loss, right, labels, PARA)
-    assert torch.equal(prediction(loss, right, PARA), labels)
+    assert torch.equal(decide(probabilities(loss, right, PARA), PARA), labels)
 
 
 @given(SEEDS, SHARES)
@@ -182,15 +181,12 @@ def test_contrastive_loss_is_least_for_entailments_alone_in_their_direction() ->
 
 @pytest.mark.parametrize(("loss", "task"), CASES)
 @given(seed=SEEDS, scale=st.floats(0.1, 100))
-def test_probabilities_are_what_a_prediction_decides_on(
-    loss: Loss, task: Task, seed: int, scale: float
-) -> None:
+def test_probabilities_are_shares_of_one(loss: Loss, task: Task, seed: int, scale: float) -> None:
     outputs = random_outputs(task, seed, scale=scale)
     found = probabilities(loss, outputs, task)
     assert found.shape == outputs.shape
     assert found.min() >= 0
     assert found.max() <= 1
-    assert torch.equal(decide(found, task), prediction(loss, outputs, task))
     if task is SST:
         torch.testing.assert_close(found.sum(1), torch.ones(6))
 
@@ -211,21 +207,25 @@ def test_an_average_is_decided_on_like_a_run() -> None:
     assert decide(torch.tensor([[0.5]]), STS).tolist() == [2.5]
 
 
+def predicted(loss: Loss, outputs: Tensor, task: Task, threshold: float = 0.5) -> Tensor:
+    return decide(probabilities(loss, outputs, task), task, threshold)
+
+
 def test_a_class_is_predicted_by_the_largest_output() -> None:
     outputs = torch.tensor([[0.0, 1, 3, 2, 1], [5, 1, 0, 0, 0]])
-    assert prediction("cross_entropy", outputs, SST).tolist() == [2, 0]
+    assert predicted("cross_entropy", outputs, SST).tolist() == [2, 0]
 
 
 def test_a_paraphrase_is_predicted_from_the_threshold_on() -> None:
-    assert prediction("bce", torch.tensor([[-0.1], [0.0], [0.1]]), PARA).tolist() == [0, 1, 1]
+    assert predicted("bce", torch.tensor([[-0.1], [0.0], [0.1]]), PARA).tolist() == [0, 1, 1]
     scores = torch.tensor([[0.49], [0.5], [0.6], [0.75]])
-    assert prediction("mse", scores, PARA).tolist() == [0, 1, 1, 1]
-    assert prediction("mse", scores, PARA, threshold=0.75).tolist() == [0, 0, 0, 1]
-    assert prediction("mse", scores, PARA, threshold=0.3).tolist() == [1, 1, 1, 1]
+    assert predicted("mse", scores, PARA).tolist() == [0, 1, 1, 1]
+    assert predicted("mse", scores, PARA, threshold=0.75).tolist() == [0, 0, 0, 1]
+    assert predicted("mse", scores, PARA, threshold=0.3).tolist() == [1, 1, 1, 1]
 
 
 def test_a_similarity_is_predicted_on_the_scale_of_the_labels() -> None:
     expected = 5 * torch.tensor([-1.0, 0, 2]).sigmoid()
-    assert torch.equal(prediction("bce", torch.tensor([[-1.0], [0], [2]]), STS), expected)
-    mse = prediction("mse", torch.tensor([[-0.3], [0.5], [1.2]]), STS)
+    assert torch.equal(predicted("bce", torch.tensor([[-1.0], [0], [2]]), STS), expected)
+    mse = predicted("mse", torch.tensor([[-0.3], [0.5], [1.2]]), STS)
     assert mse.tolist() == [0, 2.5, 5]
