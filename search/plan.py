@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,14 @@ from spaces.space import Space
 from trainable.batch_order import BATCH_SIZES
 from trainable.checkpoint import size_in_bytes
 from trainable.component import Value
-from trainable.data.prepare import PreparedData, prepare
+from trainable.corpus import Rows
+from trainable.data.prepare import add_features
 from trainable.data.sources import Cs224nData, DataSource, HubData, SampleData
 from trainable.encoder import EncoderConfig, Pretrained, load_pretrained, pinned
 from trainable.errors import InputError
+from trainable.features import PLAIN
 from trainable.run_config import RunConfig
+from trainable.shared_corpus import open_corpus
 from trainable.stages.multitask import Multitask
 from trainable.tasks import TASK_NAMES, TaskName
 
@@ -123,8 +127,9 @@ def make_plan(options: SearchOptions) -> Plan:
     examples = source.load()
     encoder = pinned(EncoderConfig(source=options.encoder))
     pretrained = load_pretrained(encoder, examples.train_sentences())
-    data = prepare(examples, pretrained.tokenizer)
-    budget = _budget(options, data)
+    data = open_corpus(add_features(examples, PLAIN), pretrained.tokenizer, None)
+    train = {task: data.splits["train"][task] for task in TASK_NAMES}
+    budget = _budget(options, train.values())
     stage = Multitask(budget_tokens=budget, units=options.units, precision=options.precision)
     base = base_config(encoder, source, options.seed, stage)
     space, rows, points = _start(options, base)
@@ -152,8 +157,8 @@ def make_plan(options: SearchOptions) -> Plan:
         notes=(*data.notes, *notes),
         data_fingerprint=data.fingerprint,
         sizes={
-            task: TaskSize(len(own), own.n_tokens / len(own), len(data.confirm[task]))
-            for task, own in data.train.items()
+            task: TaskSize(len(own), own.n_tokens / len(own), len(data.splits["confirm"][task]))
+            for task, own in train.items()
         },
     )
 
@@ -220,11 +225,12 @@ def _data_source(options: SearchOptions) -> DataSource:
     return SampleData() if options.data == "sample" else HubData()
 
 
-def _budget(options: SearchOptions, data: PreparedData) -> int:
+def _budget(options: SearchOptions, train: Collection[Rows]) -> int:
+    """Return the tokens of a full run, given where the train sets lie."""
     text = options.budget or ("5ep" if options.data == "sample" else "3ep")
-    budget = budget_tokens(text, data.n_train_tokens)
-    n_examples = sum(len(split) for split in data.train.values())
-    longest_step = round(_LONGEST_STEP * data.n_train_tokens / n_examples)
+    n_tokens, n_examples = sum(own.n_tokens for own in train), sum(len(own) for own in train)
+    budget = budget_tokens(text, n_tokens)
+    longest_step = round(_LONGEST_STEP * n_tokens / n_examples)
     if budget < options.units * longest_step:
         raise InputError(
             f"--budget {text}: {budget:,} tokens are less than one step for each of --units "

@@ -96,7 +96,7 @@ def _open(bests: dict[Path, Best], console: Console) -> dict[Source, Workbench]:
             f"--ensemble: the data have changed since the searches, and differ now "
             f"({', '.join(sorted(found))}); give back the files that the searches read"
         )
-    for note in dict.fromkeys(note for bench in benches.values() for note in bench.notes):
+    for note in dict.fromkeys(note for bench in benches.values() for note in bench.corpus.notes):
         console.print(note, markup=False)
     return benches
 

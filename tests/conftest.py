@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import importlib.util
 import ipaddress
@@ -148,15 +147,14 @@ def cut_workbench(workbench: Workbench) -> Callable[..., Workbench]:
         return Rows(rows.starts[:, :size], rows.lengths[:, :size], labels, rows.ids[:size])
 
     def cut(whole: Workbench = workbench, scored: int | None = None, **sizes: int) -> Workbench:
-        corpus = copy.copy(whole.corpus)
-        corpus.splits = {
+        splits = {
             split: {
                 task: cut_rows(rows, sizes.get(task) if split == "train" else scored)
                 for task, rows in tasks.items()
             }
-            for split, tasks in corpus.splits.items()
+            for split, tasks in whole.corpus.splits.items()
         }
-        return replace(whole, corpus=corpus)
+        return replace(whole, corpus=replace(whole.corpus, splits=splits))
 
     return cut
 

@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _train(config: RunConfig, console: Console) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     bench = open_workbench(config, device)
-    for note in bench.notes:
+    for note in bench.corpus.notes:
         console.print(note, markup=False)
     run = Run(config, bench)
 

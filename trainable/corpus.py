@@ -7,22 +7,18 @@ of the same tensor. No DataLoader, no padding, no Python loop over examples.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor
 
-from trainable.data.prepare import PreparedData
-from trainable.data.store import Sentences, TaskSplit
-from trainable.errors import InputError
+from trainable.data.store import N_SPECIAL_TOKENS
 from trainable.packing import Packed, attention_layout, flat_ranges
 from trainable.pairs import JointPair, ParaPair, StsPair
 from trainable.tasks import TrainName
 
 Split = str
+SPLITS: tuple[Split, ...] = ("train", "select", "confirm", "test")
 Pair = ParaPair | StsPair | None
 
 
@@ -45,6 +41,11 @@ class Rows:
     def __len__(self) -> int:
         return self.starts.shape[1]
 
+    @property
+    def n_tokens(self) -> int:
+        """Real tokens of one pass in siamese form: each sentence with its two special tokens."""
+        return int(self.lengths.sum()) + N_SPECIAL_TOKENS * self.lengths.numel()
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -64,98 +65,44 @@ class Batch:
     n_tokens: int
 
 
+@dataclass(frozen=True)
 class Corpus:
-    """All splits of all tasks, ready to be cut into batches.
+    """All splits of all tasks, ready to be cut into batches; never written to.
 
-    Args:
-        data: Prepared data.
-        tokenizer: Gives the ids of [CLS] and [SEP].
-        device: Where tokens and batches live.
-        nli: Premises, their entailments and their contradictions, n each; None if nobody asks.
+    Attributes:
+        tokens: (n_tokens,) int32 on the device: [CLS], [SEP], then all sentences.
+        tags: (n_tokens,) uint8 beside them, as `Sentences.tags`; None where nothing was tagged.
+        splits: `train`, `select`, `confirm` and `test`, each task -> where its sentences lie.
+        fingerprint: As `PreparedData.fingerprint`.
+        notes: What the user should know about the data, one sentence each.
     """
 
-    def __init__(
-        self,
-        data: PreparedData,
-        tokenizer: Tokenizer,
-        device: torch.device,
-        nli: tuple[Sentences, Sentences, Sentences] | None = None,
-    ) -> None:
-        self.device = device
-        self.fingerprint = data.fingerprint
-        self._tokens: list[Tensor] = []
-        self._tags: list[Tensor] = []
-        self._n_tokens = 0
-        special = [tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]")]
-        if None in special:
-            raise InputError("the tokenizer has no [CLS] or no [SEP]; give a BERT tokenizer")
-        self._append(torch.tensor(special, dtype=torch.int32), None)
-        parts = {
-            "train": data.train,
-            "select": data.select,
-            "confirm": data.confirm,
-            "test": data.test,
-        }
-        self.splits: dict[Split, dict[TrainName, Rows]] = {
-            split: {task: self._place(part) for task, part in tasks.items()}
-            for split, tasks in parts.items()
-        }
-        if nli is not None:
-            starts, lengths = self._spans(nli)
-            self.splits["train"]["nli"] = Rows(starts, lengths, None, ())
-        self.tokens = torch.cat(self._tokens).to(device)
-        tags = torch.cat(self._tags)
-        self.tags = tags.to(device) if tags.any() else None
+    tokens: Tensor
+    tags: Tensor | None
+    splits: dict[Split, dict[TrainName, Rows]]
+    fingerprint: str
+    notes: tuple[str, ...]
 
-    @classmethod
-    def placed(
-        cls,
-        fingerprint: str,
-        tokens: Tensor,
-        tags: Tensor | None,
-        splits: dict[Split, dict[TrainName, Rows]],
-        device: torch.device,
-    ) -> Corpus:
-        """Return the corpus whose parts another process has laid out; on the CPU nothing is copied.
+    @property
+    def device(self) -> torch.device:
+        """Where tokens and batches live."""
+        return self.tokens.device
 
-        Args:
-            fingerprint: As `PreparedData.fingerprint`.
-            tokens: (n_tokens,) int32; it begins with [CLS], [SEP].
-            tags: (n_tokens,) uint8, or None.
-            splits: Where sentences lie in it.
-            device: Where tokens and batches live.
-        """
-        corpus = cls.__new__(cls)
-        corpus.device, corpus.fingerprint, corpus.splits = device, fingerprint, splits
-        corpus.tokens = tokens.to(device)
-        corpus.tags = None if tags is None else tags.to(device)
-        return corpus
+    def to(self, device: torch.device) -> Corpus:
+        """Return the corpus on a device; from CPU to CPU nothing is copied."""
+        tags = None if self.tags is None else self.tags.to(device)
+        return replace(self, tokens=self.tokens.to(device), tags=tags)
+
+    def with_train(self, rows: dict[TrainName, Rows]) -> Corpus:
+        """Return a corpus with these in place of those of the same names in `train`."""
+        return replace(self, splits={**self.splits, "train": {**self.splits["train"], **rows}})
 
     def with_dev_in_train(self) -> Corpus:
-        """Return a view in which `train` holds the labelled examples of dev, too."""
-        other = copy.copy(self)
+        """Return a corpus in which `train` holds the labelled examples of dev, too."""
         parts = [self.splits[split] for split in ("train", "select", "confirm")]
-        merged = {task: _joined([part[task] for part in parts]) for task in self.splits["select"]}
-        other.splits = {**self.splits, "train": {**self.splits["train"], **merged}}
-        return other
-
-    def _append(self, tokens: Tensor, tags: Tensor | None) -> int:
-        """Put tokens, and their tags if they have some, behind the others; return their start."""
-        start = self._n_tokens
-        self._tokens.append(tokens)
-        self._tags.append(torch.zeros(len(tokens), dtype=torch.uint8) if tags is None else tags)
-        self._n_tokens += len(tokens)
-        return start
-
-    def _spans(self, columns: Sequence[Sentences]) -> tuple[Tensor, Tensor]:
-        """Append columns of n sentences; return their starts and lengths, (n_columns, n) each."""
-        starts = [self._append(own.tokens, own.tags) + own.offsets[:-1] for own in columns]
-        return torch.stack(starts), torch.stack([column.lengths for column in columns])
-
-    def _place(self, part: TaskSplit) -> Rows:
-        second = () if part.sentence2 is None else (part.sentence2,)
-        starts, lengths = self._spans((part.sentence1, *second))
-        return Rows(starts, lengths, part.labels, part.ids)
+        return self.with_train(
+            {task: _joined([part[task] for part in parts]) for task in self.splits["select"]}
+        )
 
     def batch(
         self, split: Split, examples: dict[TrainName, Tensor], pairs: dict[TrainName, Pair]

@@ -131,6 +131,41 @@ def find_folder(source: str, revision: str | None) -> Path:
     return Path(path)
 
 
+def build_encoder(
+    pretrained: Pretrained,
+    dropout: float,
+    device: torch.device,
+    generator: torch.Generator,
+    *,
+    attention_dropout: float = 0.0,
+    n_tags: int = 0,
+) -> MinBert:
+    """Build an encoder to be trained; the pretrained tensors are copied, never shared.
+
+    Args:
+        pretrained: Sizes and weights.
+        dropout: Hidden dropout.
+        device: Where it lives.
+        generator: On `device`; draws dropout's bits.
+        attention_dropout: Dropout of attention weights.
+        n_tags: Rows of the tag table, which begins at zero since no pretrained encoder has one; 0
+            for an encoder without it.
+    """
+    with torch.device("meta"):
+        encoder = MinBert(
+            pretrained.shape,
+            Dropout(dropout, generator),
+            Dropout(attention_dropout, generator),
+            n_tags,
+        )
+    copies = {name: t.to(device, copy=True) for name, t in pretrained.parameters.items()}
+    if encoder.embeddings.tag is not None:
+        weight = encoder.embeddings.tag.weight
+        copies["embeddings.tag.weight"] = torch.zeros_like(weight, device=device)
+    encoder.load_state_dict(copies, assign=True)
+    return encoder.requires_grad_()
+
+
 def _tiny(tokenizer: Tokenizer) -> Pretrained:
     """A BERT from scratch that trains in seconds on a CPU, the same on every machine."""
     shape = BertShape(

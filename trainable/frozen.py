@@ -8,6 +8,7 @@ from torch import Tensor
 from trainable.corpus import Corpus, Split
 from trainable.losses import loss_value
 from trainable.model import MultitaskBert, pair_encodings, task_config
+from trainable.optimization import build_adamw
 from trainable.pooling import SequenceStates
 from trainable.run_config import RunConfig
 from trainable.seeds import ExampleOrder, derive
@@ -78,18 +79,11 @@ def train_head(
     own, labels = task_config(config, task), corpus.splits["train"][task].labels
     assert labels is not None
     labels = labels.to(corpus.device)
-    parameters = list(model.tasks[task].parameters())
     model.eval()  # no dropout, so nothing is drawn
     if not head_outputs(model, task, vectors[:1]).requires_grad:
         return  # a bare cosine has nothing to train
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": stage.weight_decay},
-            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-        ],
-        lr=stage.lr,
-        fused=True,
-    )
+    own_parameters = list(model.tasks[task].parameters())
+    optimizer = build_adamw([{"params": own_parameters}], stage.weight_decay)
     n_examples = len(vectors)
     steps_per_epoch = -(-n_examples // stage.batch_size)
     n_steps = stage.epochs * steps_per_epoch

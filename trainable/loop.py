@@ -11,10 +11,10 @@ Read `Run.train_unit` first, then `multitask.MultitaskTraining.step`.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
@@ -22,20 +22,22 @@ import torch
 from torch import Tensor
 
 from trainable.evaluation import scores
+from trainable.files import cache_folder
 from trainable.frozen import tune_heads
 from trainable.losses import decide, probabilities
 from trainable.model import build_model, pair_encodings, task_config
 from trainable.multitask import STEP_METRICS, MultitaskTraining, autocast
 from trainable.pairs import decision_threshold
-from trainable.prefix import prefix_weights
 from trainable.run_config import RunConfig
 from trainable.seeds import derive
 from trainable.stages.head_tuning import CachedHeadTuning
+from trainable.stages.prefix import OnProgress, run_prefix
 from trainable.tasks import TASK_NAMES, TASKS, TaskName
 from trainable.workbench import Workbench
 
+log = logging.getLogger(__name__)
+
 _EVALUATION_TOKENS = 8192  # tokens of one evaluation pass
-OnProgress = Callable[[str, float], None]  # what is being done, and how much of it, in [0, 1]
 
 
 class RunFailed(RuntimeError):
@@ -114,6 +116,7 @@ class Run:
 
         Raises:
             RunFailed: A loss is NaN or infinite.
+            StageFailed: A stage before the tasks diverged.
             RunLeft: `on_progress` raised it; the unit is not over.
             InputError: The text or the NLI examples of a stage cannot be had.
         """
@@ -127,9 +130,7 @@ class Run:
     def _train_unit(self, show: OnProgress) -> dict[str, float]:
         unit, started = self.so_far, time.perf_counter()
         if self.units == 1 and self.steps == 0:  # else the weights are those of the steps
-            weights = prefix_weights(self.config, self.workbench, show)
-            if weights is not None:
-                self.model.load_encoder(weights)
+            self._start_from_prefix(show)
             unit.prefix_seconds = time.perf_counter() - started
         ready = time.perf_counter()
         metrics = dict.fromkeys(STEP_METRICS, math.nan)
@@ -143,6 +144,19 @@ class Run:
         self.so_far = UnitSoFar()
         seconds = {"prefix_seconds": unit.prefix_seconds, "train_seconds": unit.train_seconds}
         return metrics | seconds
+
+    def _start_from_prefix(self, show: OnProgress) -> None:
+        """Load the encoder's weights after the stages before the tasks, if there are any."""
+        stages = (self.config.further_pretraining, self.config.nli)
+        bench = self.workbench
+        weights, reports = run_prefix(
+            bench.stage_inputs, stages, self.config.seed, bench.device, cache_folder(), show
+        )
+        for report in reports:
+            origin = "taken from the cache" if report.cached else "computed"
+            log.info("stage %s %s in %.1f s", report.kind, origin, report.seconds)
+        if reports:
+            self.model.load_encoder(weights)
 
     def _train_multitask(self, training: MultitaskTraining, show: OnProgress) -> dict[str, float]:
         """Train the multitask stage to the end of this unit; return means over its steps."""

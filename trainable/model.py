@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from trainable.bert import MinBert
 from trainable.corpus import Batch, Pair
 from trainable.dropout import Dropout
-from trainable.encoder import Pretrained
+from trainable.encoder import Pretrained, build_encoder
 from trainable.losses import takes_logits
 from trainable.pooling import SequenceStates
 from trainable.run_config import RunConfig
@@ -117,7 +117,17 @@ def build_model(
         generator: On `device`; draws the heads' weights here and dropout's bits for ever after.
     """
     names = [SHARED] if config.encoder.sharing == "shared" else TASK_NAMES
-    encoders = {str(name): _encoder(config, pretrained, device, generator) for name in names}
+    encoders = {
+        str(name): build_encoder(
+            pretrained,
+            config.encoder.dropout,
+            device,
+            generator,
+            attention_dropout=config.encoder.attention_dropout,
+            n_tags=config.features.n_tags,
+        )
+        for name in names
+    }
     width = pretrained.shape.hidden_size
     model = MultitaskBert(
         encoders,
@@ -132,26 +142,6 @@ def build_model(
     for module in linear:
         module.weight.data.normal_(0.0, _HEAD_SCALE, generator=generator)
     return model
-
-
-def _encoder(
-    config: RunConfig, pretrained: Pretrained, device: torch.device, generator: torch.Generator
-) -> MinBert:
-    with torch.device("meta"):
-        encoder = MinBert(
-            pretrained.shape,
-            Dropout(config.encoder.dropout, generator),
-            Dropout(config.encoder.attention_dropout, generator),
-            config.features.n_tags,
-        )
-    copies = {name: t.to(device, copy=True) for name, t in pretrained.parameters.items()}
-    if encoder.embeddings.tag is not None:  # no pretrained encoder has the table
-        weight = encoder.embeddings.tag.weight
-        copies["embeddings.tag.weight"] = torch.zeros_like(weight, device=device)
-    encoder.load_state_dict(copies, assign=True)
-    for parameter in encoder.parameters():
-        parameter.requires_grad_()
-    return encoder
 
 
 def _task_module(

@@ -13,7 +13,7 @@ from torch import nn
 
 from trainable.bert import MinBert
 from trainable.component import Choice, Component, FloatRange
-from trainable.schedules import LinearSchedule, Schedule
+from trainable.schedules import LinearSchedule, Schedule, warmup_factor
 from trainable.tasks import TRAIN_NAMES, TrainName
 
 Rate = Annotated[float, Field(gt=0, le=1000), FloatRange(0.1, 10.0, log=True)]
@@ -94,9 +94,8 @@ class Optimization(Component):
 
     def learning_rate_factor(self, progress: float) -> float:
         """Return the factor in [0, 1] of the peak learning rate at progress in [0, 1]."""
-        if progress < self.warmup:
-            return progress / self.warmup
-        return self.schedule.factor((progress - self.warmup) / (1.0 - self.warmup))
+        elapsed = max(0.0, progress - self.warmup) / (1.0 - self.warmup)
+        return warmup_factor(progress, self.warmup) * self.schedule.factor(elapsed)
 
     def build(
         self, encoders: nn.ModuleDict, tasks: nn.ModuleDict, others: nn.Module
@@ -115,28 +114,43 @@ class Optimization(Component):
         groups: list[dict[str, Any]] = []
         for name, encoder in encoders.items():
             for depth, parameters in _by_depth(cast(MinBert, encoder)).items():
-                groups += self._groups(parameters, self.lr * self.layer_decay**depth, name)
+                groups.append(self._group(parameters, self.lr * self.layer_decay**depth, name))
         for name, module in tasks.items():
-            groups += self._groups(module.parameters(), self.head_lr, name)
-        groups += self._groups(others.parameters(), self.head_lr, "")
-        return torch.optim.AdamW(groups, lr=0.0, amsgrad=self.amsgrad, fused=True)
+            groups.append(self._group(module.parameters(), self.head_lr, name))
+        groups.append(self._group(others.parameters(), self.head_lr, ""))
+        return build_adamw(groups, self.weight_decay, amsgrad=self.amsgrad)
 
-    def _groups(
+    def _group(
         self, parameters: Iterable[nn.Parameter], peak_lr: float, owner: str
-    ) -> list[dict[str, Any]]:
-        """Split parameters into matrices, which decay, and vectors, which do not."""
+    ) -> dict[str, Any]:
         task = owner if owner in TRAIN_NAMES else None
         if task:
             peak_lr *= self.task_lr.of(task)
-        decayed: list[nn.Parameter] = []
-        kept: list[nn.Parameter] = []
-        for parameter in parameters:
-            (decayed if parameter.ndim > 1 else kept).append(parameter)
-        return [
-            {"params": own, "peak_lr": peak_lr, "task": task, "weight_decay": decay}
-            for own, decay in ((decayed, self.weight_decay), (kept, 0.0))
-            if own
-        ]
+        return {"params": list(parameters), "peak_lr": peak_lr, "task": task}
+
+
+def build_adamw(
+    groups: Iterable[dict[str, Any]], weight_decay: float, *, amsgrad: bool = False
+) -> torch.optim.AdamW:
+    """Return torch's fused AdamW; whoever trains sets `lr` of each group before each step.
+
+    Each given group becomes two: its matrices, which decay, and its vectors, which do not. Empty
+    ones are left out.
+
+    Args:
+        groups: Each has `params`, a list of parameters, and what else its groups are to carry,
+            such as `peak_lr`.
+        weight_decay: Decoupled decay of the matrices.
+        amsgrad: See `Optimization.amsgrad`.
+    """
+    halves: list[dict[str, Any]] = []
+    for group in groups:
+        matrices = [parameter for parameter in group["params"] if parameter.ndim > 1]
+        vectors = [parameter for parameter in group["params"] if parameter.ndim <= 1]
+        halves.append({**group, "params": matrices, "weight_decay": weight_decay})
+        halves.append({**group, "params": vectors, "weight_decay": 0.0})
+    kept = [half for half in halves if half["params"]]
+    return torch.optim.AdamW(kept, lr=0.0, amsgrad=amsgrad, fused=True)
 
 
 def set_learning_rates(

@@ -1,4 +1,4 @@
-"""Schedules: the learning rate from the end of the warm-up to the end of the full budget."""
+"""The warm-up, and schedules: the learning rate from its end to the end of the full budget."""
 
 from __future__ import annotations
 
@@ -8,6 +8,18 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from trainable.component import Component, FloatRange
+
+
+def warmup_factor(progress: float, warmup: float) -> float:
+    """Return the factor in [0, 1] by which the warm-up lowers a learning rate.
+
+    It rises in a straight line from 0 to 1 and stays there.
+
+    Args:
+        progress: Share of the full budget that is spent, in [0, 1].
+        warmup: Share of it that the warm-up takes, in [0, 1).
+    """
+    return progress / warmup if progress < warmup else 1.0
 
 
 class LinearSchedule(Component):

@@ -15,7 +15,7 @@ from trainable.data.sources import DataSource
 from trainable.encoder import TINY, Pretrained, find_folder, load_pretrained
 from trainable.features import InputFeatures
 from trainable.run_config import RunConfig
-from trainable.shared_corpus import open_corpus
+from trainable.shared_corpus import open_corpus, train_sentences
 from trainable.stages.mlm_head import read_mlm_head
 from trainable.stages.multitask import NliAuxiliary
 from trainable.stages.training import StageInputs
@@ -55,14 +55,12 @@ class Workbench:
         corpus: Data, on the device.
         stage_inputs: What the stages before the tasks start from.
         device: Where runs compute.
-        notes: What a user should know about the data.
     """
 
     pretrained: Pretrained
     corpus: Corpus
     stage_inputs: StageInputs
     device: torch.device
-    notes: tuple[str, ...]
 
 
 def open_workbench(config: RunConfig, device: torch.device) -> Workbench:
@@ -79,15 +77,15 @@ def open_workbench(config: RunConfig, device: torch.device) -> Workbench:
     examples = source.data.load()
     pretrained = load_pretrained(config.encoder, examples.train_sentences())
     featured = add_features(examples, source.features)
-    shared = open_corpus(featured, pretrained.tokenizer, source.nli, device)
+    corpus = open_corpus(featured, pretrained.tokenizer, source.nli)
     mlm_head = None
     if config.encoder.source != TINY:
         folder = find_folder(config.encoder.source, config.encoder.revision)
         mlm_head = read_mlm_head(folder, pretrained.shape)
-    inputs = StageInputs(pretrained, shared.own, mlm_head)
+    inputs = StageInputs(pretrained, train_sentences(corpus), mlm_head)
     del examples, featured
     pa.default_memory_pool().release_unused()  # what reading them took stays with Arrow else
-    return Workbench(pretrained, shared.corpus, inputs, device, shared.notes)
+    return Workbench(pretrained, corpus.to(device), inputs, device)
 
 
 def compute_deterministically() -> None:

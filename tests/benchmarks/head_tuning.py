@@ -9,7 +9,6 @@ beside the epoch's. Scores are those on *select* after one epoch each way.
 
 from __future__ import annotations
 
-import copy
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -80,9 +79,7 @@ def _chosen(rows: Rows, numbers: Tensor) -> Rows:
 
 
 def _with_split(corpus: Corpus, split: dict[TaskName, Rows]) -> Corpus:
-    other = copy.copy(corpus)
-    other.splits = {**corpus.splits, "part": dict(split)}
-    return other
+    return replace(corpus, splits={**corpus.splits, "part": dict(split)})
 
 
 def _cut(bench: Workbench, n: int) -> Workbench:
@@ -91,9 +88,7 @@ def _cut(bench: Workbench, n: int) -> Workbench:
     rows = {
         t: _chosen(own, torch.arange(min(n, len(own)))) for t, own in corpus.splits["train"].items()
     }
-    other = _with_split(corpus, {})
-    other.splits = {**corpus.splits, "train": rows}
-    return replace(bench, corpus=other)
+    return replace(bench, corpus=corpus.with_train(rows))
 
 
 def main() -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import copy
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -275,10 +274,11 @@ def test_a_torn_file_has_no_analysis(folder: SearchFolder) -> None:
 
 
 def test_data_that_have_changed_have_no_analysis(finished: Finished, folder: SearchFolder) -> None:
-    corpus = copy.copy(finished.run.workbench.corpus)
+    corpus = finished.run.workbench.corpus
     sst = corpus.splits["select"]["sst"]
     turned = replace(sst, ids=sst.ids[::-1])
-    corpus.splits = {**corpus.splits, "select": {**corpus.splits["select"], "sst": turned}}
-    other = Run(CONFIG, replace(finished.run.workbench, corpus=corpus))
+    splits = {**corpus.splits, "select": {**corpus.splits["select"], "sst": turned}}
+    changed = replace(corpus, splits=splits)
+    other = Run(CONFIG, replace(finished.run.workbench, corpus=changed))
     write_probabilities(other, checkpoint(folder.local, 9), finished.found)
     assert "the data have changed" in refused(folder, trial())

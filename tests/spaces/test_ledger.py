@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import csv
 import json
 from collections import Counter
@@ -263,7 +262,7 @@ class Nouns:
 
 def with_an_eighth(workbench: Workbench) -> Workbench:
     """Return a workbench with the first eighth of each train set: epochs of heads end sooner."""
-    corpus = copy.copy(workbench.corpus)
+    corpus = workbench.corpus
     train = {
         name: replace(
             rows,
@@ -274,8 +273,7 @@ def with_an_eighth(workbench: Workbench) -> Workbench:
         )
         for name, rows in corpus.splits["train"].items()
     }
-    corpus.splits = {**corpus.splits, "train": train}
-    return replace(workbench, corpus=corpus)
+    return replace(workbench, corpus=corpus.with_train(train))
 
 
 @pytest.fixture(scope="module")

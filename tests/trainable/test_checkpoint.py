@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -350,8 +349,7 @@ def test_run_config_inside_a_checkpoint_is_checked(workbench: Workbench, saved: 
 
 
 def test_checkpoint_over_other_data_is_refused(workbench: Workbench, saved: Path) -> None:
-    corpus = copy.copy(workbench.corpus)
-    corpus.fingerprint = "0" * 16
+    corpus = replace(workbench.corpus, fingerprint="0" * 16)
     run = Run(CONFIG, replace(workbench, corpus=corpus))
     assert "the data have changed" in refusal(run, saved)
 

@@ -7,12 +7,13 @@ import torch
 from tokenizers import Tokenizer
 from tokenizers.processors import BertProcessing
 
-from trainable.corpus import Batch, Corpus, Pair
-from trainable.data.prepare import prepare
+from trainable.corpus import Batch, Corpus, Pair, Rows
+from trainable.data.prepare import Featured, prepare
 from trainable.data.sources import SampleData
 from trainable.data.store import Sentences, TaskSplit
 from trainable.errors import InputError
 from trainable.pairs import CosinePair, JointPair, SiamesePair
+from trainable.shared_corpus import build_corpus, with_nli
 from trainable.tasks import TASK_NAMES, TaskName, TrainName
 from trainable.workbench import Workbench
 
@@ -144,11 +145,18 @@ def test_test_examples_come_without_labels(workbench: Workbench) -> None:
     assert batch.labels == {}
 
 
+def test_rows_count_two_special_tokens_for_each_sentence() -> None:
+    single = Rows(torch.tensor([[2, 4]]), torch.tensor([[2, 0]]), None, ("a", "b"))
+    assert single.n_tokens == 2 + 2 * 2
+    pairs = Rows(torch.zeros(2, 3).long(), torch.tensor([[2, 1, 0], [1, 0, 2]]), None, ())
+    assert pairs.n_tokens == 6 + 2 * 6
+
+
 def test_tokenizer_without_special_tokens_is_refused(workbench: Workbench) -> None:
-    data = prepare(SampleData().load(), workbench.pretrained.tokenizer)
+    data = prepare(Featured(SampleData().load(), None), workbench.pretrained.tokenizer)
     description = workbench.pretrained.tokenizer.to_str().replace("[SEP]", "[END]")
     with pytest.raises(InputError, match=r"no \[CLS\] or no \[SEP\]"):
-        Corpus(data, Tokenizer.from_str(description), torch.device("cpu"))
+        build_corpus(data, Tokenizer.from_str(description))
 
 
 def tags_of(tokens: torch.Tensor) -> torch.Tensor:
@@ -168,14 +176,14 @@ def tagged_part(part: TaskSplit) -> TaskSplit:
 @pytest.fixture(scope="module")
 def tagged_corpus(workbench: Workbench) -> Corpus:
     tokenizer = workbench.pretrained.tokenizer
-    data = prepare(SampleData().load(), tokenizer)
+    data = prepare(Featured(SampleData().load(), None), tokenizer)
     data = replace(
         data,
         train={task: tagged_part(part) for task, part in data.train.items()},
         select={task: tagged_part(part) for task, part in data.select.items()},
     )
     sides = tuple(data.train["sst"].sentence1.select(torch.arange(n, n + 40)) for n in range(3))
-    return Corpus(data, tokenizer, torch.device("cpu"), (sides[0], sides[1], sides[2]))
+    return with_nli(build_corpus(data, tokenizer), (sides[0], sides[1], sides[2]))
 
 
 @pytest.mark.parametrize("pair", [JointPair(), SiamesePair()], ids=lambda pair: pair.kind)

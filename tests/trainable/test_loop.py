@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import copy
 import json
 import math
 from collections.abc import Callable
@@ -358,9 +357,9 @@ def test_bf16_trains_float32_weights(workbench: Workbench) -> None:
 def test_evaluation_reads_its_own_split_only(workbench: Workbench, split: str) -> None:
     run = Run(short(), workbench)
     expected = run.evaluate(split)
-    corpus = copy.copy(workbench.corpus)
-    corpus.splits = {split: workbench.corpus.splits[split]}
-    run.workbench = replace(workbench, corpus=corpus)
+    corpus = workbench.corpus
+    only = replace(corpus, splits={split: corpus.splits[split]})
+    run.workbench = replace(workbench, corpus=only)
     found = run.evaluate(split)
     assert {**found, "eval_seconds": 0} == {**expected, "eval_seconds": 0}
 

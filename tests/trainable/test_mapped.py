@@ -198,7 +198,7 @@ def own_bytes():
     return 1024 * next(int(l.split()[1]) for l in text.splitlines() if l.startswith("Anonymous"))
 
 counted(trainable.weights, "read_weights")
-counted(trainable.shared_corpus, "cut")
+counted(trainable.shared_corpus, "prepare")
 before = own_bytes()
 config = RunConfig(encoder=EncoderConfig(source=sys.argv[1]))
 bench = trainable.workbench.open_workbench(config, torch.device("cpu"))
@@ -221,7 +221,7 @@ def test_processes_that_start_together_compute_once_and_hold_nothing_of_their_ow
         for _ in range(2)
     ]
     found: list[dict[str, Any]] = [json.loads(child.communicate()[0]) for child in children]
-    assert sorted(found[0]["computed"] + found[1]["computed"]) == ["cut", "read_weights"]
+    assert sorted(found[0]["computed"] + found[1]["computed"]) == ["prepare", "read_weights"]
     assert found[0]["checksum"] == found[1]["checksum"]
     for own in found:
         assert own["size"] > 80e6

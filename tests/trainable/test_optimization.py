@@ -20,11 +20,13 @@ from trainable.optimization import (
     NormClipping,
     Optimization,
     TaskRates,
+    build_adamw,
     set_learning_rates,
 )
 from trainable.run_config import RunConfig
 from trainable.schedules import ConstantSchedule, CosineSchedule, LinearSchedule, StepSchedule
 from trainable.schedules import Schedule as ScheduleFamily
+from trainable.stages.language_modelling import MaskedLanguageModelling
 from trainable.stages.multitask import Multitask
 from trainable.tasks import TASK_NAMES, TRAIN_NAMES, TrainName
 from trainable.workbench import Workbench
@@ -77,6 +79,24 @@ def values(optimizer: torch.optim.Optimizer, module: nn.Module, key: str) -> set
 
 
 # Groups
+
+
+def test_adamw_divides_each_group_into_matrices_and_vectors() -> None:
+    own, other = head(), nn.Linear(3, 3, bias=False)
+    given = [
+        {"params": list(own.parameters()), "peak_lr": 2.0},
+        {"params": list(other.parameters()), "peak_lr": 3.0},
+        {"params": [], "peak_lr": 4.0},
+    ]
+    groups = build_adamw(given, 0.5, amsgrad=True).param_groups
+    found = [(len(g["params"]), g["peak_lr"], g["weight_decay"]) for g in groups]
+    assert found == [(2, 2.0, 0.5), (4, 2.0, 0.0), (1, 3.0, 0.5)]
+    for group in groups:
+        assert {parameter.ndim for parameter in group["params"]} <= (
+            {2} if group["weight_decay"] else {1}
+        )
+        assert group["fused"]
+        assert group["amsgrad"]
 
 
 @SHARINGS
@@ -208,6 +228,14 @@ def test_factor_rises_in_the_warmup_and_never_after(
         assert factor(early) <= factor(late)
     if early >= warmup:
         assert factor(early) >= factor(late)
+
+
+@given(FRACTIONS, st.floats(0, 0.9))
+def test_stages_before_the_tasks_have_the_linear_schedule(progress: float, warmup: float) -> None:
+    stage = MaskedLanguageModelling(warmup=warmup)
+    optimization = Optimization(warmup=warmup, schedule=LinearSchedule())
+    expected = optimization.learning_rate_factor(progress)
+    assert stage.learning_rate_factor(progress) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("schedule", [LinearSchedule(), CosineSchedule()])

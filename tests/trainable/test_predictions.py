@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +28,7 @@ HEADERS: dict[TaskName, str] = {
 
 def with_test_split(workbench: Workbench, tasks: tuple[TaskName, ...]) -> Workbench:
     """Return a workbench in which some examples of train have lost their labels."""
-    corpus = copy.copy(workbench.corpus)
+    corpus = workbench.corpus
     test = {
         task: replace(
             rows,
@@ -41,8 +40,7 @@ def with_test_split(workbench: Workbench, tasks: tuple[TaskName, ...]) -> Workbe
         for task, rows in corpus.splits["train"].items()
         if task in tasks
     }
-    corpus.splits = {**corpus.splits, "test": test}
-    return replace(workbench, corpus=corpus)
+    return replace(workbench, corpus=replace(corpus, splits={**corpus.splits, "test": test}))
 
 
 @pytest.fixture(scope="module")

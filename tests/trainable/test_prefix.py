@@ -14,15 +14,15 @@ from torch import Tensor
 from trainable import checkpoint
 from trainable.batch_order import LockStep
 from trainable.encoder import EncoderConfig
-from trainable.files import CACHE_VARIABLE
+from trainable.files import CACHE_VARIABLE, cache_folder
 from trainable.loop import Run
 from trainable.optimization import Optimization
-from trainable.prefix import prefix_weights
 from trainable.run_config import RunConfig
 from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.stages.language_modelling import MaskedLanguageModelling
 from trainable.stages.multitask import Multitask
 from trainable.stages.nli_training import ContrastiveNli
+from trainable.stages.prefix import run_prefix
 from trainable.stages.training import StageFailed
 from trainable.tasks import TASK_NAMES
 from trainable.weights import Parameters
@@ -65,8 +65,11 @@ def nothing(what: str, share: float) -> None:
 
 
 def prefix_of(config: RunConfig, workbench: Workbench) -> Parameters:
-    found = prefix_weights(config, workbench, nothing)
-    assert found is not None
+    stages = (config.further_pretraining, config.nli)
+    device = torch.device("cpu")
+    found, _ = run_prefix(
+        workbench.stage_inputs, stages, config.seed, device, cache_folder(), nothing
+    )
     return found
 
 
@@ -196,9 +199,10 @@ def test_progress_names_the_stage(workbench: Workbench) -> None:
 def test_the_log_says_what_was_computed(
     workbench: Workbench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "trainable.prefix")
-    prefix_of(CONFIG, workbench)
-    prefix_of(changed(nli=NLI.model_copy(update={"temperature": 0.1})), workbench)
+    caplog.set_level(logging.INFO, "trainable.loop")
+    other = NLI.model_copy(update={"temperature": 0.1})
+    Run(changed(multitask=None), workbench).train_unit()
+    Run(changed(multitask=None, nli=other), workbench).train_unit()
     lines = [record.getMessage().split(" in ")[0] for record in caplog.records]
     assert lines == [
         "stage mlm computed",
@@ -209,7 +213,10 @@ def test_the_log_says_what_was_computed(
 
 
 def test_without_such_stages_nothing_is_looked_up(workbench: Workbench, own_cache: Path) -> None:
-    assert prefix_weights(RunConfig(), workbench, nothing) is None
+    run = Run(RunConfig(multitask=None), workbench)
+    run.train_unit()
+    for name, tensor in run.model.encoders["shared"].state_dict().items():
+        assert torch.equal(tensor, workbench.pretrained.parameters[name]), name
     assert not own_cache.exists()
 
 

@@ -10,7 +10,7 @@ from trainable.data.examples import Examples
 from trainable.data.nli import HubNli, SampleNli, triplets
 from trainable.data.prepare import Featured
 from trainable.data.sources import Cs224nData, SampleData
-from trainable.data.text import encode
+from trainable.data.tokenize import encode
 from trainable.encoder import EncoderConfig
 from trainable.errors import InputError
 from trainable.features import InputFeatures

@@ -16,8 +16,8 @@ from trainable.data.corpora import HUB_CORPORA, CorpusName, Source, download, fi
 from trainable.data.sample import Dice
 from trainable.data.sample_nli import NliRow, generate_nli
 from trainable.data.store import Sentences
-from trainable.data.text import encode, file_digest
-from trainable.data.tokenize import MAX_SENTENCE_TOKENS
+from trainable.data.text import file_digest
+from trainable.data.tokenize import MAX_SENTENCE_TOKENS, encode
 from trainable.errors import InputError
 
 NLI_LABELS = ("entailment", "neutral", "contradiction")  # in the order of the hub's numbers
@@ -139,8 +139,8 @@ def pairs(source: NliSource, tokenizer: Tokenizer) -> NliPairs:
     """
     premises, hypotheses, labels = zip(*source.load(), strict=True)
     return NliPairs(
-        encode(premises, tokenizer, MAX_SENTENCE_TOKENS),
-        encode(hypotheses, tokenizer, MAX_SENTENCE_TOKENS),
+        encode(premises, tokenizer).cut(MAX_SENTENCE_TOKENS),
+        encode(hypotheses, tokenizer).cut(MAX_SENTENCE_TOKENS),
         torch.tensor([NLI_LABELS.index(label) for label in labels]),
     )
 
@@ -158,7 +158,7 @@ def triplets(source: NliSource, tokenizer: Tokenizer) -> Triplets:
             "contradiction; give another one"
         )
     anchors, positives, negatives = (
-        encode(texts, tokenizer, MAX_SENTENCE_TOKENS) for texts in zip(*found, strict=True)
+        encode(texts, tokenizer).cut(MAX_SENTENCE_TOKENS) for texts in zip(*found, strict=True)
     )
     return anchors, positives, negatives
 

@@ -13,7 +13,7 @@ from trainable.data.split import split_dev
 from trainable.data.store import TaskSplit
 from trainable.data.synonyms import add_synonym_copies, load_wordnet
 from trainable.data.tokenize import tokenize, tokenizer_digest
-from trainable.features import PLAIN, InputFeatures
+from trainable.features import InputFeatures
 from trainable.tasks import TaskName
 
 _SYNONYM_SEED = 0  # the same copies for every run over the data, whatever the run's own seed
@@ -38,11 +38,6 @@ class PreparedData:
     test: dict[TaskName, TaskSplit]
     notes: tuple[str, ...]
     fingerprint: str
-
-    @property
-    def n_train_tokens(self) -> int:
-        """Real tokens of one pass over all training examples; see `TaskSplit.n_tokens`."""
-        return sum(split.n_tokens for split in self.train.values())
 
 
 @dataclass(frozen=True)
@@ -81,18 +76,7 @@ def add_features(examples: Examples, features: InputFeatures) -> Featured:
     return Featured(examples, load_tagger() if features.pos_tags else None)
 
 
-def prepare(
-    examples: Examples, tokenizer: Tokenizer, features: InputFeatures = PLAIN
-) -> PreparedData:
-    """Add the features, tokenise all examples, and cut dev into *select* and *confirm*.
-
-    Raises:
-        InputError: A half of dev would be empty, or a feature needs what is not installed.
-    """
-    return cut(add_features(examples, features), tokenizer)
-
-
-def cut(featured: Featured, tokenizer: Tokenizer) -> PreparedData:
+def prepare(featured: Featured, tokenizer: Tokenizer) -> PreparedData:
     """Tokenise all examples, and cut dev into *select* and *confirm*.
 
     Raises:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
@@ -28,21 +26,6 @@ class Sentences:
     offsets: Tensor
     tags: Tensor | None = None
 
-    @classmethod
-    def from_arrow(cls, column: pa.ChunkedArray, tags: pa.ChunkedArray | None = None) -> Sentences:
-        """Return the sentences of a column of integer lists, without a Python loop.
-
-        Args:
-            column: The tokens of each sentence.
-            tags: Their tags, in lists of the same lengths.
-        """
-        lists = column.combine_chunks()
-        lengths = torch.from_numpy(pc.list_value_length(lists).to_numpy().copy())
-        offsets = torch.zeros(len(lists) + 1, dtype=torch.int64)
-        torch.cumsum(lengths, 0, out=offsets[1:])
-        flat_tags = None if tags is None else _flat(tags, pa.uint8())
-        return cls(_flat(column, pa.int32()), offsets, flat_tags)
-
     @property
     def lengths(self) -> Tensor:
         """Tokens per sentence, (n_sentences,) int64."""
@@ -61,6 +44,13 @@ class Sentences:
         position = torch.arange(shift.numel(), device=shift.device) + shift
         tags = None if self.tags is None else self.tags[position]
         return Sentences(self.tokens[position], offsets, tags)
+
+    def cut(self, longest: int) -> Sentences:
+        """Return the sentences with the first `longest` tokens of each."""
+        place = torch.arange(len(self.tokens)) - self.offsets[:-1].repeat_interleave(self.lengths)
+        kept = place < longest
+        offsets = torch.nn.functional.pad(self.lengths.clamp(max=longest).cumsum(0), (1, 0))
+        return Sentences(self.tokens[kept], offsets, None if self.tags is None else self.tags[kept])
 
 
 @dataclass(frozen=True)
@@ -82,12 +72,6 @@ class TaskSplit:
     def __len__(self) -> int:
         return len(self.ids)
 
-    @property
-    def n_tokens(self) -> int:
-        """Real tokens of one pass in siamese form: each sentence with its two special tokens."""
-        sentences = [self.sentence1] + ([self.sentence2] if self.sentence2 is not None else [])
-        return sum(s.tokens.numel() + N_SPECIAL_TOKENS * len(s) for s in sentences)
-
     def select(self, indices: Tensor) -> TaskSplit:
         """Return the examples `indices`, (n,) int64, in that order."""
         return TaskSplit(
@@ -96,9 +80,3 @@ class TaskSplit:
             sentence2=None if self.sentence2 is None else self.sentence2.select(indices),
             labels=None if self.labels is None else self.labels[indices],
         )
-
-
-def _flat(column: pa.ChunkedArray, kind: pa.DataType) -> Tensor:
-    """Return the numbers of a column of lists, end to end."""
-    # flatten(), unlike .values, respects a slice; the copy is writable, as torch demands.
-    return torch.from_numpy(column.combine_chunks().flatten().cast(kind).to_numpy().copy())

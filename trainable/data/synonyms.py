@@ -7,18 +7,23 @@ import hashlib
 import re
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from datasets import Dataset
 from datasets.table import InMemoryTable
+from filelock import FileLock
 
-from trainable.data.computed import Columns, computed
 from trainable.data.examples import Examples, collect
 from trainable.data.nltk_data import find_resource
+from trainable.data.progress import no_progress_bars
 from trainable.data.sample import Dice
 from trainable.tasks import TaskName
+
+Columns = dict[str, list[Any]]
 
 _RULES = 1  # of this file; a new number makes cached copies be made anew
 
@@ -75,7 +80,7 @@ def add_synonym_copies(examples: Examples, copies: int, lexicon: Lexicon, seed: 
         train = datasets["train"]
         key = f"{examples.fingerprint}:{task}:synonyms:{_RULES}:{copies}:{lexicon.name}:{seed}"
         make = functools.partial(_copies, copies=copies, lexicon=lexicon, seed=f"{seed}:{task}")
-        new = computed(train, make, train.features, key, examples.cache_dir)
+        new = _computed(train, make, key, examples.cache_dir)
         table = pa.concat_tables([train.with_format("arrow")[:], new])
         # Without a fingerprint of ours, datasets would pickle the whole table to find one.
         fingerprint = hashlib.sha256(f"{key}:all".encode()).hexdigest()[:16]
@@ -85,6 +90,33 @@ def add_synonym_copies(examples: Examples, copies: int, lexicon: Lexicon, seed: 
             f"{lexicon.name}"
         )
     return collect(splits, tuple(notes), examples.cache_dir)
+
+
+def _computed(
+    train: Dataset, make: Callable[[Columns], Columns], key: str, cache_dir: Path | None
+) -> pa.Table:
+    """Make new examples batch by batch, or map those of an earlier start into memory.
+
+    One process makes them, others that want the same wait for it.
+
+    Args:
+        train: What they are made from.
+        make: From the columns of a batch to those of its new examples.
+        key: Says all that the result depends on: the data's contents, and what `make` uses.
+        cache_dir: Where results are kept, or None to make them anew.
+    """
+    fingerprint = hashlib.sha256(key.encode()).hexdigest()[:16]
+    lock = nullcontext() if cache_dir is None else FileLock(cache_dir / f"{fingerprint}.lock")
+    with lock, no_progress_bars():
+        result = train.map(
+            make,
+            batched=True,
+            remove_columns=train.column_names,
+            features=train.features,
+            new_fingerprint=fingerprint,
+            cache_file_name=None if cache_dir is None else str(cache_dir / f"{fingerprint}.arrow"),
+        )
+    return result.with_format("arrow")[:]
 
 
 def _copies(batch: Columns, copies: int, lexicon: Lexicon, seed: str) -> Columns:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
 import pyarrow as pa
 import torch
 from pydantic import Field
@@ -15,12 +14,11 @@ from tokenizers import Tokenizer
 
 from trainable.data.corpora import HUB_CORPORA, Source, download, find_sick, read_sick
 from trainable.data.store import Sentences
+from trainable.data.tokenize import encode
 from trainable.errors import InputError
 from trainable.seeds import derive
 
 TextCorpus = Literal["imdb", "yelp", "sick", "paws", "multi_nli"]
-
-_ENCODE_AT_ONCE = 1024  # texts; bounds the memory of the tokenizer's own objects
 
 
 class OwnText(Source):
@@ -148,24 +146,6 @@ def load_text(sources: Sequence[TextSource], tokenizer: Tokenizer, own: Sentence
         InputError: A source cannot be had.
     """
     return joined([source.load(tokenizer, own) for source in sources])
-
-
-def encode(texts: Sequence[str], tokenizer: Tokenizer, longest: int | None = None) -> Sentences:
-    """Return the token ids of each text, without special tokens.
-
-    Args:
-        texts: The texts.
-        tokenizer: The encoder's.
-        longest: Tokens that a text is cut to, or None.
-    """
-    tokens: list[np.ndarray] = []
-    for start in range(0, len(texts), _ENCODE_AT_ONCE):
-        part = list(texts[start : start + _ENCODE_AT_ONCE])
-        encodings = tokenizer.encode_batch_fast(part, add_special_tokens=False)
-        tokens += [np.asarray(encoding.ids[:longest], np.int32) for encoding in encodings]
-    offsets = np.cumsum([0, *(len(ids) for ids in tokens)], dtype=np.int64)
-    flat = np.concatenate([np.empty(0, np.int32), *tokens])
-    return Sentences(torch.from_numpy(flat), torch.from_numpy(offsets))
 
 
 def joined(parts: Iterable[Sentences]) -> Sentences:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import torch
-from datasets import Dataset, Features, List, Value
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
+from torch import Tensor
 
-from trainable.data.computed import Columns, computed
 from trainable.data.examples import Examples
 from trainable.data.pos_tags import PosTagger
 from trainable.data.store import N_SPECIAL_TOKENS, Sentences, TaskSplit
@@ -25,6 +25,7 @@ from trainable.tasks import TASKS, TaskName
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 MAX_SENTENCE_TOKENS = 128 - N_SPECIAL_TOKENS
+_ENCODE_AT_ONCE = 1024  # texts; bounds the memory of the tokenizer's own objects
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -94,41 +95,72 @@ def tokenizer_digest(tokenizer: Tokenizer) -> str:
     return hashlib.sha256(tokenizer.to_str().encode()).hexdigest()[:16]
 
 
+def encode(
+    texts: Sequence[str], tokenizer: Tokenizer, tagger: PosTagger | None = None
+) -> Sentences:
+    """Return the token ids of each text, without special tokens.
+
+    Args:
+        texts: The texts.
+        tokenizer: Cuts them into tokens.
+        tagger: Gives each token its part of speech; None for tokens alone. NLTK's tags about
+            10,000 words a second on one core.
+    """
+    # The fast one leaves out where in the text each token is, which only a tagger asks for.
+    encode_batch = tokenizer.encode_batch_fast if tagger is None else tokenizer.encode_batch
+    tokens: list[np.ndarray] = []
+    tags: list[np.ndarray] = []
+    for start in range(0, len(texts), _ENCODE_AT_ONCE):
+        part = list(texts[start : start + _ENCODE_AT_ONCE])
+        encodings = encode_batch(part, add_special_tokens=False)
+        tokens += [np.asarray(encoding.ids, np.int32) for encoding in encodings]
+        if tagger is not None:
+            for text, encoding in zip(part, encodings, strict=True):
+                tags.append(np.asarray(tagger.token_tags(text, encoding.offsets), np.uint8))
+    offsets = np.cumsum([0, *(len(ids) for ids in tokens)], dtype=np.int64)
+    flat = np.concatenate([np.empty(0, np.int32), *tokens])
+    flat_tags = np.concatenate([np.empty(0, np.uint8), *tags])
+    return Sentences(
+        torch.from_numpy(flat),
+        torch.from_numpy(offsets),
+        None if tagger is None else torch.from_numpy(flat_tags),
+    )
+
+
 def tokenize(
     examples: Examples, tokenizer: Tokenizer, tagger: PosTagger | None = None
 ) -> tuple[dict[TaskName, dict[str, TaskSplit]], tuple[str, ...]]:
     """Turn all sentences into token ids, without special tokens, of at most MAX_SENTENCE_TOKENS.
 
-    Where `examples.cache_dir` is given, tokens and tags are kept there under a key of contents,
-    tokenizer and tagger, and a second start maps them into memory.
-
     Args:
         examples: The sentences.
         tokenizer: Cuts them into tokens.
-        tagger: Gives each token its part of speech; None for tokens alone. NLTK's tags about
-            10,000 words a second on one core.
+        tagger: Gives each token its part of speech; None for tokens alone.
 
     Returns:
         task -> split -> `TaskSplit`, on the CPU, and one note per split with shortened sentences.
     """
     splits: dict[TaskName, dict[str, TaskSplit]] = {}
     notes: list[str] = []
-    digest = tokenizer_digest(tokenizer)
     for task, datasets in examples.splits.items():
         splits[task] = {}
+        names = ("sentence1", "sentence2") if TASKS[task].is_pair else ("sentence1",)
         for split, dataset in datasets.items():
-            key = f"{examples.fingerprint}:{task}:{split}:{digest}:{MAX_SENTENCE_TOKENS}"
-            tokens = _encode(dataset, task, tokenizer, key, examples.cache_dir)
-            tags = None
-            if tagger is not None:
-                own_key = f"{key}:tags:{tagger.digest}"
-                tags = _tag(dataset, task, tokenizer, tagger, own_key, examples.cache_dir)
-            splits[task][split] = _task_split(dataset.with_format("arrow")[:], tokens, tags)
-            if n_cut := int(sum(tokens["n_cut"].to_pylist())):
+            table = dataset.with_format("arrow")[:]
+            whole = [encode(table[name].to_pylist(), tokenizer, tagger) for name in names]
+            n_cut = sum(int((own.lengths > MAX_SENTENCE_TOKENS).sum()) for own in whole)
+            if n_cut:
                 notes.append(
                     f"{task}-{split}: {n_cut:,} sentence{'s' * (n_cut > 1)} cut to "
                     f"{MAX_SENTENCE_TOKENS} tokens"
                 )
+            first, *second = (own.cut(MAX_SENTENCE_TOKENS) for own in whole)
+            splits[task][split] = TaskSplit(
+                ids=tuple(table["id"].to_pylist()),
+                sentence1=first,
+                sentence2=second[0] if second else None,
+                labels=_labels(table),
+            )
     return splits, tuple(notes)
 
 
@@ -146,68 +178,8 @@ def _do_lower_case(folder: Path) -> bool:
     return not config.is_file() or bool(json.loads(config.read_text()).get("do_lower_case", True))
 
 
-def _sentence_columns(task: TaskName) -> tuple[str, ...]:
-    return ("sentence1", "sentence2") if TASKS[task].is_pair else ("sentence1",)
-
-
-def _encode(
-    dataset: Dataset, task: TaskName, tokenizer: Tokenizer, key: str, cache_dir: Path | None
-) -> pa.Table:
-    """Return columns `tokens1`, for pairs `tokens2` (lists of int32), and `n_cut` (int32)."""
-    names = _sentence_columns(task)
-
-    def encode(batch: Columns) -> Columns:
-        columns: Columns = {}
-        n_cut = [0] * len(batch["sentence1"])
-        for number, name in enumerate(names, 1):
-            encodings = tokenizer.encode_batch_fast(batch[name], add_special_tokens=False)
-            ids = [encoding.ids for encoding in encodings]
-            n_cut = [n + (len(i) > MAX_SENTENCE_TOKENS) for n, i in zip(n_cut, ids, strict=True)]
-            columns[f"tokens{number}"] = [i[:MAX_SENTENCE_TOKENS] for i in ids]
-        return columns | {"n_cut": n_cut}
-
-    token_lists = {f"tokens{n}": List(Value("int32")) for n in range(1, len(names) + 1)}
-    features = Features({**token_lists, "n_cut": Value("int32")})
-    return computed(dataset, encode, features, key, cache_dir)
-
-
-def _tag(
-    dataset: Dataset,
-    task: TaskName,
-    tokenizer: Tokenizer,
-    tagger: PosTagger,
-    key: str,
-    cache_dir: Path | None,
-) -> pa.Table:
-    """Return columns `tags1` and for pairs `tags2`, lists of uint8 beside those of `_encode`."""
-    names = _sentence_columns(task)
-
-    def tag(batch: Columns) -> Columns:
-        columns: Columns = {}
-        for number, name in enumerate(names, 1):
-            # Not encode_batch_fast, which leaves the offsets out.
-            encodings = tokenizer.encode_batch(batch[name], add_special_tokens=False)
-            columns[f"tags{number}"] = [
-                tagger.token_tags(text, encoding.offsets[:MAX_SENTENCE_TOKENS])
-                for text, encoding in zip(batch[name], encodings, strict=True)
-            ]
-        return columns
-
-    features = Features({f"tags{n}": List(Value("uint8")) for n in range(1, len(names) + 1)})
-    return computed(dataset, tag, features, key, cache_dir)
-
-
-def _task_split(table: pa.Table, tokens: pa.Table, tags: pa.Table | None) -> TaskSplit:
-    """Put ids and labels beside their tokens."""
-    has_pairs, has_labels = "tokens2" in tokens.column_names, "label" in table.column_names
-
-    def sentences(number: int) -> Sentences:
-        own_tags = None if tags is None else tags[f"tags{number}"]
-        return Sentences.from_arrow(tokens[f"tokens{number}"], own_tags)
-
-    return TaskSplit(
-        ids=tuple(table["id"].to_pylist()),
-        sentence1=sentences(1),
-        sentence2=sentences(2) if has_pairs else None,
-        labels=torch.from_numpy(table["label"].to_numpy().copy()) if has_labels else None,
-    )
+def _labels(table: pa.Table) -> Tensor | None:
+    """Return the labels, (n,) float32; None for a split without."""
+    if "label" not in table.column_names:
+        return None
+    return torch.from_numpy(table["label"].to_numpy().copy())  # writable, as torch demands

@@ -14,7 +14,7 @@ from torch import Tensor
 from trainable.component import Choice, Component, FloatRange
 from trainable.data.store import N_SPECIAL_TOKENS, Sentences
 from trainable.data.text import OwnText, TextSource, load_text, text_fingerprint
-from trainable.encoder import LONGEST_SEQUENCE
+from trainable.encoder import LONGEST_SEQUENCE, build_encoder
 from trainable.errors import InputError
 from trainable.seeds import ExampleOrder, derive
 from trainable.stages.batches import by_length, pack, token_id, with_special_tokens
@@ -25,7 +25,6 @@ from trainable.stages.training import (
     OnShare,
     StageInputs,
     TrainedStage,
-    build_encoder,
     train,
 )
 from trainable.weights import Parameters

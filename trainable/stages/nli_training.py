@@ -14,6 +14,7 @@ from trainable.component import Choice, Component, FloatRange
 from trainable.data.nli import NLI_LABELS, NliSource, SampleNli, pairs, triplets
 from trainable.data.store import Sentences
 from trainable.data.text import joined
+from trainable.encoder import build_encoder
 from trainable.losses import contrastive
 from trainable.pooling import SequenceStates
 from trainable.seeds import ExampleOrder, derive
@@ -23,7 +24,6 @@ from trainable.stages.training import (
     OnShare,
     StageInputs,
     TrainedStage,
-    build_encoder,
     train,
 )
 from trainable.weights import Parameters

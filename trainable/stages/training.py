@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -16,8 +16,9 @@ from trainable.bert import MinBert
 from trainable.component import Component, FloatRange
 from trainable.data.store import Sentences
 from trainable.data.tokenize import tokenizer_digest
-from trainable.dropout import Dropout
 from trainable.encoder import Pretrained
+from trainable.optimization import build_adamw
+from trainable.schedules import warmup_factor
 from trainable.weights import Parameters
 
 OnShare = Callable[[float], None]  # how much of the stage is done, in [0, 1]
@@ -78,9 +79,8 @@ class TrainedStage(Component):
 
     def learning_rate_factor(self, progress: float) -> float:
         """Return the factor in [0, 1] of the peak learning rates at progress in [0, 1]."""
-        if progress < self.warmup:
-            return progress / self.warmup
-        return (1.0 - progress) / (1.0 - self.warmup)
+        falling = min(1.0, (1.0 - progress) / (1.0 - self.warmup))  # 1 during the warm-up
+        return warmup_factor(progress, self.warmup) * falling
 
 
 def parameters_digest(parameters: Parameters) -> str:
@@ -90,24 +90,6 @@ def parameters_digest(parameters: Parameters) -> str:
         digest.update(f"{name}:{tuple(tensor.shape)}:{tensor.dtype}\n".encode())
         digest.update(tensor.contiguous().numpy().data)
     return digest.hexdigest()
-
-
-def build_encoder(
-    pretrained: Pretrained, dropout: float, device: torch.device, generator: torch.Generator
-) -> MinBert:
-    """Build an encoder to be trained; the pretrained tensors are copied, never shared.
-
-    Args:
-        pretrained: Sizes and weights.
-        dropout: Hidden dropout; the attention weights have none.
-        device: Where it lives.
-        generator: On `device`; draws dropout's bits.
-    """
-    with torch.device("meta"):
-        encoder = MinBert(pretrained.shape, Dropout(dropout, generator), Dropout(0.0, generator))
-    copies = {name: t.to(device, copy=True) for name, t in pretrained.parameters.items()}
-    encoder.load_state_dict(copies, assign=True)
-    return encoder.requires_grad_()
 
 
 def train(
@@ -134,9 +116,12 @@ def train(
     Raises:
         StageFailed: A loss or a weight is NaN or infinite.
     """
-    groups = [*_groups(encoder, stage.lr), *_groups(head, head_lr)]
-    optimizer = torch.optim.AdamW(groups, lr=0.0, fused=True)
-    parameters = [parameter for group in groups for parameter in group["params"]]
+    groups = [
+        {"params": list(encoder.parameters()), "peak_lr": stage.lr},
+        {"params": list(head.parameters()), "peak_lr": head_lr},
+    ]
+    optimizer = build_adamw(groups, _WEIGHT_DECAY)
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     encoder.train()
     tokens = steps = 0
     while tokens < stage.budget_tokens:
@@ -161,16 +146,3 @@ def train(
     if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
         raise StageFailed(f"weights are not finite after {tokens:,} tokens")
     return weights
-
-
-def _groups(module: nn.Module, peak_lr: float) -> list[dict[str, Any]]:
-    """Return the matrices, which decay, and the vectors, which do not; each with its `peak_lr`."""
-    parameters = list(module.parameters())
-    return [
-        {
-            "params": [p for p in parameters if (p.ndim > 1) == matrices],
-            "peak_lr": peak_lr,
-            "weight_decay": _WEIGHT_DECAY if matrices else 0.0,
-        }
-        for matrices in (True, False)
-    ]

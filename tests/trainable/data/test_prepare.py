@@ -13,12 +13,12 @@ from pydantic import TypeAdapter, ValidationError
 from trainable.data import prepare as module
 from trainable.data.examples import Examples, collect, to_schema
 from trainable.data.pos_tags import PosTagger
-from trainable.data.prepare import prepare
+from trainable.data.prepare import Featured, add_features, prepare
 from trainable.data.sample import N_EXAMPLES, generate_sample
 from trainable.data.sources import Cs224nData, DataSource, HubData, SampleData
 from trainable.data.synonyms import Lexicon
 from trainable.data.tokenize import tokenizer_digest, train_wordpiece
-from trainable.features import InputFeatures
+from trainable.features import PLAIN, InputFeatures
 from trainable.tasks import TASK_NAMES
 
 adapter: TypeAdapter[DataSource] = TypeAdapter(DataSource)
@@ -64,7 +64,7 @@ def test_features_change_what_they_say_and_the_fingerprint(
     for pos_tags in (False, True):
         for copies in (0, 1, 2):
             features = InputFeatures(pos_tags=pos_tags, synonym_copies=copies)
-            data = prepare(examples, tokenizer, features)
+            data = prepare(add_features(examples, features), tokenizer)
             fingerprints.add(data.fingerprint)
             assert len(data.notes) == (3 if copies else 0)
             for parts in (data.train, data.select, data.confirm):
@@ -86,34 +86,34 @@ def test_without_features_nothing_is_loaded_and_the_fingerprint_stays(
     # As it was before there were features, so that results of that time are found again.
     key = f"{examples.fingerprint}:{tokenizer_digest(tokenizer)}"
     expected = hashlib.sha256(key.encode()).hexdigest()[:16]
-    assert prepare(examples, tokenizer).fingerprint == expected
-    assert prepare(examples, tokenizer, InputFeatures()).fingerprint == expected
+    assert prepare(add_features(examples, PLAIN), tokenizer).fingerprint == expected
+    assert prepare(add_features(examples, InputFeatures()), tokenizer).fingerprint == expected
 
 
 @pytest.mark.slow
 def test_sample_is_ready_for_a_run() -> None:
     examples = SampleData().load()
     tokenizer = train_wordpiece(examples.train_sentences(), 1000)
-    data = prepare(examples, tokenizer)
+    data = prepare(Featured(examples, None), tokenizer)
     assert data.notes == ()
-    assert data.n_train_tokens == sum(split.n_tokens for split in data.train.values())
     for task, split in data.train.items():
         assert len(split) == N_EXAMPLES[task]["train"]
         assert len(data.select[task]) + len(data.confirm[task]) == 600
         assert not set(data.select[task].ids) & set(data.confirm[task].ids)
         assert data.test[task].labels is None
         assert tokenizer.token_to_id("[UNK]") not in split.sentence1.tokens
-    again = prepare(generate_sample(0), tokenizer)
+    again = prepare(Featured(generate_sample(0), None), tokenizer)
     assert again.fingerprint == data.fingerprint
     assert torch.equal(again.train["sts"].sentence1.tokens, data.train["sts"].sentence1.tokens)
-    assert prepare(SampleData(seed=1).load(), tokenizer).fingerprint != data.fingerprint
+    other = Featured(SampleData(seed=1).load(), None)
+    assert other.fingerprint(tokenizer) != data.fingerprint
 
 
 @pytest.mark.slow
 def test_real_course_files_are_ready_for_a_run(real_course: Path) -> None:
     examples = Cs224nData(dir=str(real_course)).load()
     tokenizer = train_wordpiece(examples.train_sentences(), 8000)
-    data = prepare(examples, tokenizer)
+    data = prepare(Featured(examples, None), tokenizer)
     assert "quora-train.csv: 1 row without a label dropped" in data.notes
     for task in data.train:
         n_dev = len(data.select[task]) + len(data.confirm[task])

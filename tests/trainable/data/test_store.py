@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from dataclasses import replace
+from itertools import accumulate, pairwise
 
-import pyarrow as pa
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,16 +16,14 @@ lists = st.lists(st.lists(st.integers(0, 30_000), max_size=8), max_size=12)
 
 
 def sentences_of(rows: Lists) -> Sentences:
-    return Sentences.from_arrow(pa.chunked_array([pa.array(rows, pa.list_(pa.int32()))]))
+    tokens = torch.tensor([token for row in rows for token in row], dtype=torch.int32)
+    return Sentences(tokens, torch.tensor([0, *accumulate(len(row) for row in rows)]))
 
 
 def tagged(rows: Lists) -> Sentences:
     """Sentences whose tags are their tokens modulo 13."""
-    tags = [[token % 13 for token in row] for row in rows]
-    return Sentences.from_arrow(
-        pa.chunked_array([pa.array(rows, pa.list_(pa.int32()))]),
-        pa.chunked_array([pa.array(tags, pa.list_(pa.uint8()))]),
-    )
+    sentences = sentences_of(rows)
+    return replace(sentences, tags=(sentences.tokens % 13).to(torch.uint8))
 
 
 def rows_of(sentences: Sentences) -> Lists:
@@ -33,17 +31,16 @@ def rows_of(sentences: Sentences) -> Lists:
     return [sentences.tokens[a:b].tolist() for a, b in pairwise(bounds)]
 
 
-@given(lists, st.integers(0, 12), st.integers(0, 12))
-def test_arrow_lists_come_back_whatever_the_chunks_and_slices(
-    rows: Lists, cut: int, at: int
-) -> None:
-    array = pa.array(rows, pa.list_(pa.int32()))
-    chunks = [array[:cut], array[cut:]]
-    sentences = Sentences.from_arrow(pa.chunked_array(chunks, pa.list_(pa.int32())).slice(at))
-    assert rows_of(sentences) == rows[at:]
-    assert sentences.lengths.tolist() == [len(row) for row in rows[at:]]
-    assert len(sentences) == len(rows[at:])
-    assert (sentences.tokens.dtype, sentences.offsets.dtype) == (torch.int32, torch.int64)
+@given(lists, st.integers(0, 9))
+def test_cut_leaves_the_first_tokens_of_each_sentence(rows: Lists, longest: int) -> None:
+    cut = tagged(rows).cut(longest)
+    assert rows_of(cut) == [row[:longest] for row in rows]
+    assert cut.lengths.tolist() == [min(longest, len(row)) for row in rows]
+    assert len(cut) == len(rows)
+    assert (cut.tokens.dtype, cut.offsets.dtype) == (torch.int32, torch.int64)
+    assert cut.tags is not None
+    assert torch.equal(cut.tags.int(), cut.tokens % 13)
+    assert sentences_of(rows).cut(longest).tags is None
 
 
 @given(lists.filter(bool), st.data())
@@ -64,14 +61,13 @@ def test_tags_stay_with_their_tokens(rows: Lists, data: st.DataObject) -> None:
     assert sentences_of(rows).select(torch.tensor([0])).tags is None
 
 
-def test_task_split_selects_every_part_and_counts_special_tokens() -> None:
+def test_task_split_selects_every_part() -> None:
     split = TaskSplit(
         ids=("a", "b", "c"),
         sentence1=sentences_of([[1, 2], [3], []]),
         sentence2=sentences_of([[4], [], [5, 6]]),
         labels=torch.tensor([0.0, 1.0, 2.0]),
     )
-    assert split.n_tokens == 6 + 2 * 6
     part = split.select(torch.tensor([2, 0]))
     assert part.ids == ("c", "a")
     assert len(part) == 2
@@ -85,4 +81,4 @@ def test_task_split_selects_every_part_and_counts_special_tokens() -> None:
 def test_single_sentence_split_has_no_second_sentence() -> None:
     split = TaskSplit(("a", "b"), sentences_of([[1], [2, 3]]), None, None)
     part = split.select(torch.tensor([1]))
-    assert (part.n_tokens, part.sentence2, part.labels) == (4, None, None)
+    assert (rows_of(part.sentence1), part.sentence2, part.labels) == ([[2, 3]], None, None)

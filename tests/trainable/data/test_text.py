@@ -23,12 +23,11 @@ from trainable.data.text import (
     SickText,
     TextFiles,
     TextSource,
-    encode,
     joined,
     load_text,
     text_fingerprint,
 )
-from trainable.data.tokenize import load_tokenizer, train_wordpiece
+from trainable.data.tokenize import encode, load_tokenizer, train_wordpiece
 from trainable.errors import InputError
 
 WORDS = "a dog runs in the yard while stocks fall and nobody reads tags br again 0123456789"
@@ -71,7 +70,7 @@ def texts(sentences: Sentences, tokenizer: Tokenizer) -> list[str]:
 @given(st.lists(st.text(alphabet="dogs run.\n", max_size=30), max_size=6), st.integers(0, 9))
 def test_encode_gives_the_tokens_of_each_text(lines: list[str], longest: int) -> None:
     tokenizer = train_wordpiece([WORDS], 200)
-    found = encode(lines, tokenizer, longest)
+    found = encode(lines, tokenizer).cut(longest)
     assert found.tokens.dtype == torch.int32
     expected = [tokenizer.encode(line, add_special_tokens=False).ids[:longest] for line in lines]
     assert found.lengths.tolist() == [len(ids) for ids in expected]

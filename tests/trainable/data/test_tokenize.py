@@ -25,7 +25,7 @@ text = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size
 sentences = st.lists(text.filter(lambda t: bool(t.strip())), min_size=1, max_size=40)
 
 
-def examples_of(texts: list[str], cache_dir: Path | None = None) -> Examples:
+def examples_of(texts: list[str]) -> Examples:
     table = pa.table(
         {
             "id": [str(i) for i in range(len(texts))],
@@ -38,7 +38,7 @@ def examples_of(texts: list[str], cache_dir: Path | None = None) -> Examples:
         task: {split: to_schema(table, task, split, "test")[0] for split in ("train", "dev")}
         for task in TASK_NAMES
     }
-    return collect(splits, cache_dir=cache_dir)
+    return collect(splits)
 
 
 @pytest.fixture(scope="module")
@@ -84,27 +84,10 @@ def test_long_sentences_are_cut_and_counted(tokenizer: Tokenizer) -> None:
     assert "sts-train: 2 sentences cut to 126 tokens" in notes
 
 
-def test_second_start_does_not_tokenise_again(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    examples = examples_of(TEXT, tmp_path)
-    first, _ = tokenize(examples, tokenizer)
-    files = set(tmp_path.glob("*.arrow"))
-    assert len(files) == 6
-    times = {path: path.stat().st_mtime_ns for path in files}
-    again, _ = tokenize(examples_of(TEXT, tmp_path), tokenizer)
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.arrow")} == times
-    assert again["sts"]["dev"].sentence1.tokens.equal(first["sts"]["dev"].sentence1.tokens)
-    tokenize(examples, train_wordpiece(TEXT, tokenizer.get_vocab_size() - 1))
-    assert len(set(tmp_path.glob("*.arrow"))) == 12
-
-
 class NounsOnly:
-    """Calls every word a noun, and counts the sentences."""
-
-    def __init__(self) -> None:
-        self.n_sentences = 0
+    """Calls every word a noun."""
 
     def tag(self, tokens: list[str]) -> list[tuple[str, str]]:
-        self.n_sentences += 1
         return [(word, "NN") for word in tokens]
 
 
@@ -137,24 +120,6 @@ def test_tags_of_long_sentences_are_cut_with_their_tokens(tokenizer: Tokenizer) 
     tags = splits["sst"]["dev"].sentence1.tags
     assert tags is not None
     assert tags.tolist() == [TAGS.index("NOUN")] * 127
-
-
-def test_second_start_does_not_tag_again(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    examples = examples_of(TEXT, tmp_path)
-    tokenize(examples, tokenizer)
-    tagger = NounsOnly()
-    first, _ = tokenize(examples, tokenizer, PosTagger(tagger, "nouns"))
-    # Three tasks of 1 + 2 + 2 sentences, in two splits; the tokens are those of before.
-    assert tagger.n_sentences == 5 * 2 * len(TEXT)
-    assert len(set(tmp_path.glob("*.arrow"))) == 12
-    again, _ = tokenize(examples, tokenizer, PosTagger(tagger, "nouns"))
-    assert tagger.n_sentences == 5 * 2 * len(TEXT)
-    own, other = again["sts"]["dev"].sentence1.tags, first["sts"]["dev"].sentence1.tags
-    assert own is not None
-    assert other is not None
-    assert own.equal(other)
-    tokenize(examples, tokenizer, PosTagger(tagger, "another"))
-    assert tagger.n_sentences == 2 * 5 * 2 * len(TEXT)
 
 
 def test_checkpoint_folders_with_either_file_give_the_same_tokens(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trainable.data.nli import SampleNli, SickNli
 from trainable.data.sources import SampleData
-from trainable.data.text import encode
+from trainable.data.tokenize import encode
 from trainable.encoder import EncoderConfig, load_pretrained
 from trainable.stages.training import StageInputs
 

@@ -15,8 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from trainable.data.store import Sentences
-from trainable.data.text import HubText, OwnText, SickText, TextFiles, encode
-from trainable.data.tokenize import train_wordpiece
+from trainable.data.text import HubText, OwnText, SickText, TextFiles
+from trainable.data.tokenize import encode, train_wordpiece
 from trainable.encoder import EncoderConfig, load_pretrained
 from trainable.errors import InputError
 from trainable.stages import language_modelling

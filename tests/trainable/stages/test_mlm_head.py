@@ -10,11 +10,11 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForMaskedLM
 
 from trainable.data.store import Sentences
-from trainable.encoder import Pretrained
+from trainable.encoder import Pretrained, build_encoder
 from trainable.errors import InputError
 from trainable.stages.batches import pack
 from trainable.stages.mlm_head import MlmHead, read_mlm_head
-from trainable.stages.training import StageInputs, build_encoder
+from trainable.stages.training import StageInputs
 from trainable.weights import read_shape, read_weights
 
 CPU = torch.device("cpu")

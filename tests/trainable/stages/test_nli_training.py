@@ -15,6 +15,7 @@ from torch import Tensor
 
 from trainable.data.nli import HubNli, SampleNli, SickNli, pairs, triplets
 from trainable.data.store import Sentences
+from trainable.encoder import build_encoder
 from trainable.stages import nli_training
 from trainable.stages.batches import pack, with_special_tokens
 from trainable.stages.nli_training import (
@@ -24,7 +25,7 @@ from trainable.stages.nli_training import (
     NoNli,
     encode_sides,
 )
-from trainable.stages.training import StageFailed, StageInputs, build_encoder
+from trainable.stages.training import StageFailed, StageInputs
 from trainable.weights import Parameters
 
 CPU = torch.device("cpu")

@@ -175,7 +175,7 @@ import torch
 torch.set_num_threads(1)
 from trainable.data.sources import SampleData
 from trainable.data.nli import SickNli
-from trainable.data.text import encode
+from trainable.data.tokenize import encode
 from trainable.encoder import EncoderConfig, load_pretrained
 from trainable.stages.language_modelling import MaskedLanguageModelling
 from trainable.stages.prefix import run_prefix
