@@ -32,13 +32,14 @@ from search.limits import Limits
 from search.lock import only_driver
 from search.mirror import Mirror
 from search.nodes import Nodes
-from search.options import parse
+from search.options import clock, parse
 from search.plan import Plan, make_plan
 from search.plan_text import describe
 from search.preflight import Preflight
-from search.progress import Progress, clock, summary
+from search.progress import Progress
 from search.results import actor_seconds
 from search.resume import changed_versions, check_resumable, header
+from search.screen import summary
 from search.searcher import make_proposer, make_scheduler
 from search.stock import STOCK_WARNING
 from search.storage import EVENTS
@@ -138,7 +139,7 @@ def run_search(plan: Plan, console: Console) -> int:
     say(f"\nsearch took {clock(time.monotonic() - started)}; results in {plan.folder.uri}")
     if limits.reason:
         say(f"it ended early: {limits.reason}")
-    say(summary(plan, list(history.trials.values()), winner))
+    say(summary(plan.folder, options.units, list(history.trials.values()), winner))
     return 1 if winner is None or limits.is_failure else 0
 
 

@@ -148,6 +148,13 @@ def seconds(text: str) -> float:
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
 
 
+def clock(seconds: float) -> str:
+    """Return seconds as people read them: 75 as `1:15`, 3700 as `1:01:40`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
 def budget_tokens(text: str, tokens_per_epoch: int) -> int:
     """Return the tokens of `800000`, `800_000` or `3ep`.
 

@@ -13,7 +13,7 @@ from search.events import read_events
 from search.history import History
 from search.options import SearchOptions, budget_tokens, seconds
 from search.proposals import params_key
-from search.ranges import check_numbers, rungs
+from search.ranges import check_numbers
 from search.rows import (
     ROW_SPACES,
     check_corpora,
@@ -23,6 +23,7 @@ from search.rows import (
     text_data,
     warm_points,
 )
+from search.rungs import rungs
 from search.storage import SearchFolder, find_folder
 from spaces.catalogue import base_config, make_space
 from spaces.rows import RowSpace
@@ -99,12 +100,9 @@ class Plan:
     sizes: dict[TaskName, TaskSize]
 
     @property
-    def units_per_trial(self) -> float:
-        """What a scheduler that lets one in eta pass each rung gives a trial on average."""
-        gains = zip(self.rungs, (0, *self.rungs), strict=False)
-        # A float, so that its powers have a type.
-        eta = float(self.options.eta)
-        return sum((r - before) / eta**k for k, (r, before) in enumerate(gains))
+    def checkpoint_bytes(self) -> int:
+        """Size of a checkpoint."""
+        return size_in_bytes(self.n_parameters, optimizer=self.options.checkpoint == "full")
 
 
 def make_plan(options: SearchOptions) -> Plan:
@@ -235,8 +233,3 @@ def _budget(options: SearchOptions, data: PreparedData) -> int:
 
 def _n_parameters(pretrained: Pretrained) -> int:
     return sum(tensor.numel() for tensor in pretrained.parameters.values())
-
-
-def checkpoint_bytes(plan: Plan) -> int:
-    """Return the size of a checkpoint."""
-    return size_in_bytes(plan.n_parameters, optimizer=plan.options.checkpoint == "full")

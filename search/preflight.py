@@ -23,7 +23,7 @@ from search.local_ray import is_private
 from search.node_facts import Answer, look
 from search.node_problems import SHARE, SILENT, Problem, compare, text
 from search.node_questions import answers, packages, paths, put, questions, unseen
-from search.plan import Plan, checkpoint_bytes
+from search.plan import Plan
 from trainable.errors import InputError
 
 # For a worker process to start and to answer, on a busy node or from a slow file system: with five
@@ -173,7 +173,7 @@ class Preflight:
             found, errors = answers(asked.questions, seconds, self._seconds)
             for id, answer in found.items():
                 node = asked.nodes[id]
-                needed = places(node["Resources"], self._share) * checkpoint_bytes(plan)
+                needed = places(node["Resources"], self._share) * plan.checkpoint_bytes
                 filesystem, _ = _storage(plan)
                 lost = [] if answer["storage"] else unseen(filesystem, asked.folder, id)
                 wrong = compare(answer, asked.here, plan.folder.storage, needed)

@@ -1,4 +1,4 @@
-"""What a person sees while a search runs, and at its end."""
+"""What a person sees while a search runs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from collections import Counter
 from rich.console import Console
 
 from search.dispatch import Dispatcher
+from search.options import clock
 from search.plan import Plan
-from search.results import leaderboard
+from search.rungs import units_per_trial
 from search.trial_record import TrialRecord
 
 # Between two status lines: a twentieth of what has elapsed, within these bounds.
@@ -19,13 +20,6 @@ _STATUS_SECONDS_AT_MOST = 300.0
 _LIVE_SECONDS = 0.5
 _WAITING = "waiting for a place"
 _SHOWN = ("running", _WAITING, "paused", "stopped", "done", "failed")
-
-
-def clock(seconds: float) -> str:
-    """Return 75 as `1:15`, 3700 as `1:01:40`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 class Progress:
@@ -112,7 +106,8 @@ class Progress:
         seconds = self._dispatcher.history.unit_seconds()
         if math.isnan(seconds) or not legs:
             return None
-        to_come = self._plan.units_per_trial * self._dispatcher.n_trials
+        per_trial = units_per_trial(self._plan.rungs, self._plan.options.eta)
+        to_come = per_trial * self._dispatcher.n_trials
         to_come -= sum(trial.units for trial in trials)
         spent = [min(now - leg.heard, seconds) if leg.started is not None else 0.0 for leg in legs]
         all_places = to_come * seconds - sum(spent)
@@ -125,26 +120,3 @@ class Progress:
 
     def _units_to_rung(self, unit: int) -> int:
         return min((rung for rung in self._plan.rungs if rung > unit), default=unit) - unit
-
-
-def summary(plan: Plan, trials: list[TrialRecord], winner: TrialRecord | None) -> str:
-    """The leaderboard, and what to type next."""
-    lines = ["rank trial units  score   sst     para    sts     status"]
-    for rank, trial in enumerate(leaderboard(trials)[:10], start=1):
-        cells = [trial.last.get(key) for key in ("score", "sst_acc", "para_acc", "sts_corr")]
-        numbers = " ".join(f"{v:7.4f}" if v is not None else "      -" for v in cells)
-        lines.append(
-            f"{rank:4} {trial.number:5} {trial.units:3}/{plan.options.units} {numbers}  "
-            f"{trial.status}"
-        )
-    if winner is None:
-        return "\n".join([*lines, "", "no trial finished a unit; see the errors above"])
-    folder = plan.folder.local  # neither command reads a bucket
-    lines += [
-        "",
-        f"  tensorboard --logdir {folder}",
-        f"  python search/retrain.py {folder}/best.json --seeds 3",
-    ]
-    if any(trial.status in ("interrupted", "paused") for trial in trials):
-        lines.append(f"  the same command with --name {plan.folder.name} --resume goes on")
-    return "\n".join(lines)

@@ -13,7 +13,7 @@ from search.history import History
 from search.leg import Leg
 from search.limits import Limits
 from search.mirror import Mirror
-from search.plan import Plan, checkpoint_bytes
+from search.plan import Plan
 from search.trial_record import TrialRecord
 
 _LOOK_SECONDS = 5.0
@@ -143,7 +143,7 @@ class Watchdog:
         if self._plan.folder.is_remote:
             return
         free = shutil.disk_usage(self._plan.folder.local).free
-        one = checkpoint_bytes(self._plan)
+        one = self._plan.checkpoint_bytes
         needed = one * max(1, len(self._dispatcher.legs))
         if free < needed:
             self._limits.fail(

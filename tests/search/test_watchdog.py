@@ -11,7 +11,7 @@ import pytest
 from search.dispatch import Dispatcher
 from search.history import History, Journal
 from search.limits import Limits
-from search.plan import Plan, checkpoint_bytes
+from search.plan import Plan
 from search.proposals import RandomProposer
 from search.scheduler import RunAll
 from search.watchdog import Watchdog
@@ -241,7 +241,7 @@ def test_a_storage_that_answers_again_is_warned_of_again(watched: Watched) -> No
 
 
 def test_it_warns_of_a_full_disk_and_ends_before_it(watched: Watched) -> None:
-    one = checkpoint_bytes(watched.plan)
+    one = watched.plan.checkpoint_bytes
     for id in ("a", "b"):
         watched.dispatcher.next_leg(id)
         watched.dispatcher.started(id)
