@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.dry_run:
             console.print(describe(plan), markup=False)
             return 0
-        with only_driver(plan):
+        with only_driver(plan.folder, plan.log_bytes):
             return run_search(plan, console)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
