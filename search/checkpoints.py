@@ -49,10 +49,10 @@ class Checkpoints:
 
     def _there(self) -> list[str]:
         """Return all checkpoints in the folder of the search."""
-        if not self._folder.is_remote:
+        if not self._folder.is_copied:
             root = self._folder.local
             return [path.relative_to(root).as_posix() for path in root.glob(_CHECKPOINTS)]
-        filesystem, root_path = self._folder.remote()
+        filesystem, root_path = self._folder.location()
         selector = pyarrow.fs.FileSelector(root_path, allow_not_found=True, recursive=True)
         found = [PurePosixPath(file.path) for file in filesystem.get_file_info(selector)]
         below = [path.relative_to(root_path) for path in found]
@@ -95,8 +95,8 @@ class Checkpoints:
         self._mirror.after_copy(partial(self._delete_now, path))
 
     def _delete_now(self, path: str) -> None:
-        if self._folder.is_remote:
-            filesystem, root = self._folder.remote()
+        if self._folder.is_copied:
+            filesystem, root = self._folder.location()
             target = f"{root}/{path}"
             if filesystem.get_file_info(target).type == pyarrow.fs.FileType.Directory:
                 filesystem.delete_dir(target)

@@ -108,7 +108,7 @@ def run_search(plan: Plan, console: Console) -> int:
     say, notes = partial(console.print, markup=False), list(plan.notes)
     if options.resume:
         check_resumable(plan)
-        notes += changed_versions(plan)
+        notes += changed_versions(plan.earlier)
     try:
         say(f"using {connect(options.address)}")
         _end_in_order_on_sigterm()
@@ -118,7 +118,7 @@ def run_search(plan: Plan, console: Console) -> int:
             f"search {plan.folder.uri}: {plan.n_trials} trials, {share.max_concurrent} at a time, "
             f"{plan.budget:,} tokens a full run"
         )
-        preflight = Preflight(plan, share)
+        preflight = Preflight(plan.folder, options, share, plan.checkpoint_bytes)
         for note in (*notes, *preflight.check(say)):
             say(note)
         if options.searcher == "tpe":
@@ -179,8 +179,8 @@ def _run_legs(
     journal, log = _open_journal(plan, share)
     dispatcher = Dispatcher(
         journal,
-        make_scheduler(plan, journal.history),
-        make_proposer(plan),
+        make_scheduler(plan.options, plan.n_trials, journal.history),
+        make_proposer(plan.options, plan.space, plan.n_trials, plan.rungs),
         plan.space,
         list(plan.points),
         plan.options.units,
@@ -191,10 +191,18 @@ def _run_legs(
     board = TensorBoard(plan.folder.local, plan.space.params())
     board.write_all(journal.history)
     dispatcher.settle()
-    progress = Progress(plan, dispatcher, console)
-    limits = Limits(dispatcher, plan, share.gpus or share.cpus, progress.say)
-    nodes = Nodes(journal, plan, share, preflight, limits, progress.say)
-    watchdog = Watchdog(dispatcher, plan, limits, mirror, lambda: servable(share), progress.say)
+    progress = Progress(dispatcher, plan.options, plan.rungs, console)
+    limits = Limits(dispatcher, plan.options, share.gpus or share.cpus, progress.say)
+    nodes = Nodes(journal, plan.options, share, preflight, limits, progress.say)
+    watchdog = Watchdog(
+        dispatcher,
+        plan.options,
+        plan.checkpoint_bytes,
+        limits,
+        mirror,
+        lambda: servable(share),
+        progress.say,
+    )
     callback = TuneCallback(
         dispatcher, share, checkpoints, board, progress, limits, nodes, watchdog
     )

@@ -93,8 +93,8 @@ def read_history(folder: SearchFolder) -> History:
 def _write(folder: SearchFolder, out: Path | None, files: dict[str, str], history: History) -> str:
     """Write files into a folder, or where the search is kept; returns which it was."""
     try:
-        if out is None and folder.is_remote:
-            filesystem, path = folder.remote()
+        if out is None and folder.is_copied:
+            filesystem, path = folder.location()
             with tempfile.TemporaryDirectory() as made:
                 _write_into(Path(made), files, history)
                 pyarrow.fs.copy_files(made, path, destination_filesystem=filesystem)

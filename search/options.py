@@ -128,6 +128,15 @@ class SearchOptions:
     quiet: bool = False
     """For logs: a line for each finished trial and nothing else."""
 
+    @property
+    def time_limit_seconds(self) -> float | None:
+        """The time limit in seconds; None where there is none.
+
+        Raises:
+            InputError: It is no duration.
+        """
+        return seconds(self.time_limit) if self.time_limit else None
+
 
 def parse(arguments: list[str] | None = None) -> SearchOptions:
     """Parse the command line; exits with status 2 and a hint on an unknown option."""

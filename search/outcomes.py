@@ -77,8 +77,8 @@ def read_predictions(folder: SearchFolder, trial: TrialRecord) -> bytes | None:
     checkpoint = trial.checkpoints.get(trial.units)
     if checkpoint is None:
         return None
-    if folder.is_remote:
-        filesystem, path = folder.remote()
+    if folder.is_copied:
+        filesystem, path = folder.location()
     else:
         filesystem, path = pyarrow.fs.LocalFileSystem(), str(folder.local)
     try:

@@ -11,7 +11,7 @@ from typing import Any
 from search.carry_over import carry_over
 from search.events import read_events
 from search.history import History
-from search.options import SearchOptions, budget_tokens, seconds
+from search.options import SearchOptions, budget_tokens
 from search.proposals import params_key
 from search.ranges import check_numbers
 from search.rows import (
@@ -76,7 +76,6 @@ class Plan:
         rungs: Units after which ASHA decides, ascending; the last one ends the run.
         budget: Tokens of a full run.
         n_parameters: Of the encoder.
-        time_limit: Seconds, or None.
         notes: What the user should know about the data.
         data_fingerprint: Of contents and tokenizer.
         sizes: Task -> how much data it has.
@@ -94,7 +93,6 @@ class Plan:
     rungs: tuple[int, ...]
     budget: int
     n_parameters: int
-    time_limit: float | None
     notes: tuple[str, ...]
     data_fingerprint: str
     sizes: dict[TaskName, TaskSize]
@@ -113,7 +111,6 @@ def make_plan(options: SearchOptions) -> Plan:
     """
     check_numbers(options)
     check_row_options(options)
-    time_limit = seconds(options.time_limit) if options.time_limit else None
     name = options.name or _default_name(options)
     folder = find_folder(options.storage, name, resume=options.resume)
     earlier, log_bytes = _earlier(folder) if options.resume else (History(), 0)
@@ -146,7 +143,6 @@ def make_plan(options: SearchOptions) -> Plan:
         else rungs(options.units, options.eta),
         budget=budget,
         n_parameters=_n_parameters(pretrained),
-        time_limit=time_limit,
         notes=(*data.notes, *notes),
         data_fingerprint=data.fingerprint,
         sizes={

@@ -9,8 +9,7 @@ from collections import Counter
 from rich.console import Console
 
 from search.dispatch import Dispatcher
-from search.options import clock
-from search.plan import Plan
+from search.options import SearchOptions, clock
 from search.rungs import units_per_trial
 from search.trial_record import TrialRecord
 
@@ -28,13 +27,21 @@ class Progress:
     On a terminal the status line is one line that is kept up to date.
 
     Args:
-        plan: The search.
-        dispatcher: What it is doing.
+        dispatcher: What the search is doing.
+        options: Whether it is quiet, and its time limit.
+        rungs: Units after which a trial may be held back, ascending; the last one ends its run.
         console: Where to print.
     """
 
-    def __init__(self, plan: Plan, dispatcher: Dispatcher, console: Console) -> None:
-        self._plan, self._dispatcher, self._console = plan, dispatcher, console
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        options: SearchOptions,
+        rungs: tuple[int, ...],
+        console: Console,
+    ) -> None:
+        self._dispatcher, self._options = dispatcher, options
+        self._rungs, self._console = rungs, console
         self._started = self._shown = time.monotonic()
         self._status = console.status("starting the first trials") if self._live else None
         if self._status:
@@ -42,7 +49,7 @@ class Progress:
 
     @property
     def _live(self) -> bool:
-        return self._console.is_terminal and not self._plan.options.quiet
+        return self._console.is_terminal and not self._options.quiet
 
     def left(self, trial: TrialRecord) -> None:
         """Print how a trial gave up its place."""
@@ -53,7 +60,7 @@ class Progress:
         else:
             score = f"score {trial.score:.4f}" if trial.reports else "no score"
             status = "waits for another place" if trial.status == "running" else trial.status
-            outcome = f"{status} after unit {trial.units}/{self._plan.options.units}, {score}"
+            outcome = f"{status} after unit {trial.units}/{self._options.units}, {score}"
         n_over = self._dispatcher.history.n_over
         self.say(f"[{n_over}/{self._dispatcher.n_trials}] trial {trial.number} {outcome}")
 
@@ -68,7 +75,7 @@ class Progress:
             wait = _LIVE_SECONDS
         else:
             wait = min(max((now - self._started) / 20, _STATUS_SECONDS), _STATUS_SECONDS_AT_MOST)
-        if self._plan.options.quiet or now - self._shown < wait:
+        if self._options.quiet or now - self._shown < wait:
             return
         self._shown = now
         if self._status:
@@ -106,7 +113,7 @@ class Progress:
         seconds = self._dispatcher.history.unit_seconds()
         if math.isnan(seconds) or not legs:
             return None
-        per_trial = units_per_trial(self._plan.rungs, self._plan.options.eta)
+        per_trial = units_per_trial(self._rungs, self._options.eta)
         to_come = per_trial * self._dispatcher.n_trials
         to_come -= sum(trial.units for trial in trials)
         spent = [min(now - leg.heard, seconds) if leg.started is not None else 0.0 for leg in legs]
@@ -115,8 +122,8 @@ class Progress:
         to_rung = [self._units_to_rung(leg.trial.units) * seconds for leg in legs]
         longest = max(rest - own for rest, own in zip(to_rung, spent, strict=True))
         left: float = max(all_places / len(legs), longest, seconds / 2)
-        limit = self._plan.time_limit
+        limit = self._options.time_limit_seconds
         return left if limit is None else min(left, max(0.0, limit - (now - self._started)))
 
     def _units_to_rung(self, unit: int) -> int:
-        return min((rung for rung in self._plan.rungs if rung > unit), default=unit) - unit
+        return min((rung for rung in self._rungs if rung > unit), default=unit) - unit

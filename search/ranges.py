@@ -33,6 +33,7 @@ def check_numbers(options: SearchOptions) -> None:
             f"--brackets {options.brackets}: --units {options.units} and --eta {options.eta} give "
             f"at most {n_brackets}"
         )
+    _ = options.time_limit_seconds  # refuses what is no duration
     if options.max_device_hours is not None and not options.max_device_hours > 0:
         raise InputError(f"--max-device-hours {options.max_device_hours:g}: give more than 0")
     if options.min_gain is not None and not options.min_gain >= 0:

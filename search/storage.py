@@ -41,8 +41,8 @@ class SearchFolder:
         return f"{path.rstrip('/')}/{self.name}{mark}{query}"
 
     @property
-    def is_remote(self) -> bool:
-        """Whether the storage is not a folder of this machine."""
+    def is_copied(self) -> bool:
+        """Whether log and results are copied to the storage, which is no folder of this machine."""
         return "://" in self.storage
 
     def on_this_machine(self) -> SearchFolder:
@@ -55,8 +55,8 @@ class SearchFolder:
         log = self.local / EVENTS
         return log.stat().st_size if log.exists() else 0
 
-    def remote(self) -> tuple[pyarrow.fs.FileSystem, str]:
-        """Return the remote filesystem and the search's path in it.
+    def location(self) -> tuple[pyarrow.fs.FileSystem, str]:
+        """Return the filesystem of the storage, and the search's path in it.
 
         The name goes behind the path, not behind the URI: a URI may end in options, as in
         `s3://bucket/prefix?region=eu-west-1`.
@@ -75,8 +75,8 @@ class SearchFolder:
             probe = self.local / f".probe-{os.getpid()}"
             probe.write_bytes(b"")
             probe.unlink()
-            if self.is_remote:
-                filesystem, path = self.remote()
+            if self.is_copied:
+                filesystem, path = self.location()
                 filesystem.create_dir(path)
                 with filesystem.open_output_stream(f"{path}/.probe") as stream:
                     stream.write(b"probe")
@@ -95,7 +95,7 @@ class SearchFolder:
                 in its own way.
         """
         log = self.local / EVENTS
-        if self.is_remote:
+        if self.is_copied:
             try:
                 there = self._remote_log()
             except (OSError, pyarrow.ArrowInvalid) as error:
@@ -107,7 +107,7 @@ class SearchFolder:
         return log
 
     def _remote_log(self) -> bytes | None:
-        filesystem, path = self.remote()
+        filesystem, path = self.location()
         if not _is_file(filesystem, f"{path}/{EVENTS}"):
             return None
         with filesystem.open_input_stream(f"{path}/{EVENTS}") as stream:
@@ -133,7 +133,7 @@ class SearchFolder:
 
     def publish_log(self) -> None:
         """Copy the log to a remote storage; it appears there whole."""
-        filesystem, path = self.remote()
+        filesystem, path = self.location()
         # An object appears whole; a file would be torn where the driver is killed.
         is_file = isinstance(filesystem, pyarrow.fs.LocalFileSystem)
         written = f"{path}/.{EVENTS}" if is_file else f"{path}/{EVENTS}"
@@ -144,8 +144,8 @@ class SearchFolder:
 
     def publish(self) -> None:
         """Copy log, TensorBoard files and results to a remote storage; nothing to do if local."""
-        if self.is_remote:
-            filesystem, path = self.remote()
+        if self.is_copied:
+            filesystem, path = self.location()
             pyarrow.fs.copy_files(str(self.local), path, destination_filesystem=filesystem)
 
 
@@ -202,14 +202,14 @@ def _refuse_secrets(uri: str) -> None:
 
 def _nearest(folder: SearchFolder) -> str:
     parent = Path(folder.storage)
-    if folder.is_remote or not parent.is_dir():
+    if folder.is_copied or not parent.is_dir():
         return ""
     return did_you_mean(folder.name, [p.parent.name for p in parent.glob(f"*/{EVENTS}")])
 
 
 def _remote_exists(folder: SearchFolder) -> bool:
     try:
-        filesystem, path = folder.remote()
+        filesystem, path = folder.location()
         return _is_file(filesystem, f"{path}/{EVENTS}")
     except (OSError, pyarrow.ArrowInvalid) as error:
         raise InputError(f"--storage {folder.storage!r} cannot be reached: {error}") from error

@@ -49,7 +49,7 @@ def grow(folder: SearchFolder) -> None:
 
 
 def copied(folder: SearchFolder) -> bytes:
-    filesystem, path = folder.remote()
+    filesystem, path = folder.location()
     below = pyarrow.fs.SubTreeFileSystem(path, filesystem)
     with below.open_input_stream(EVENTS) as stream:
         return bytes(stream.read())

@@ -37,7 +37,7 @@ class Shown:
         )
         self.out = StringIO()
         console = Console(file=self.out, width=200)
-        self.progress = Progress(plan, self.dispatcher, console)
+        self.progress = Progress(self.dispatcher, plan.options, plan.rungs, console)
 
     def line(self) -> str:
         """Return the status line that is due half an hour later."""

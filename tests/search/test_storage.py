@@ -89,7 +89,7 @@ def test_a_log_that_forks_is_refused_with_both_places(tmp_path: Path, longer: by
 def test_a_local_log_is_where_it_is(tmp_path: Path) -> None:
     local = begun(str(tmp_path / "runs"))
     folder = find_folder(str(tmp_path / "runs"), "n", resume=True)
-    assert not folder.is_remote
+    assert not folder.is_copied
     assert folder.fetch_log() == local / EVENTS
     folder.publish()
     assert [path.name for path in local.iterdir()] == [EVENTS]

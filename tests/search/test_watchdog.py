@@ -41,11 +41,14 @@ class Watched:
             9,
             clock=lambda: self.now,
         )
-        self.limits = Limits(self.dispatcher, plan, 1.0, self.said.append)
-        self.mirror: Any = SimpleNamespace(failing_since=None, busy_since=None, error=None)
+        self.limits = Limits(self.dispatcher, plan.options, 1.0, self.said.append)
+        self.mirror: Any = SimpleNamespace(
+            folder=plan.folder, failing_since=None, busy_since=None, error=None
+        )
         self.watchdog = Watchdog(
             self.dispatcher,
-            plan,
+            plan.options,
+            plan.checkpoint_bytes,
             self.limits,
             self.mirror,
             lambda: self.is_servable,
@@ -260,8 +263,7 @@ def test_it_warns_of_a_full_disk_and_ends_before_it(watched: Watched) -> None:
 
 
 def test_the_disk_of_a_driver_whose_storage_is_remote_is_not_looked_at(watched: Watched) -> None:
-    folder = replace(watched.plan.folder, storage="s3://bucket")
-    watched.watchdog._plan = replace(watched.plan, folder=folder)
+    watched.mirror.folder = replace(watched.plan.folder, storage="s3://bucket")
     watched.free = 0
     assert watched.after(5.0) == []
     assert watched.limits.reached is None
