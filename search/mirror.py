@@ -6,6 +6,7 @@ knows. So nothing is deleted from the storage before the copy says that it is.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -53,11 +54,16 @@ class Mirror:
             wait = max(_SECONDS, _SHARE * self._copy())
 
     def after_copy(self, action: Callable[[], None]) -> None:
-        """Do something once all that the log says now is in the storage; at once if it is local."""
+        """Do something once all that the log says now is in the storage; at once if it is local.
+
+        What fails with an `OSError` is tried again after the next copy. If the storage is local, it
+        is left: a file may be open elsewhere, and what was to be deleted is swept later.
+        """
         if self.folder.is_copied:
             self._waiting.append(action)
         else:
-            action()
+            with contextlib.suppress(OSError):
+                action()
 
     def _copy(self) -> float:
         """Copy the log if it has grown, and do what waits for that; returns the seconds it took."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from search.carry_over import carry_over
 from search.events import read_events
+from search.finding import find_folder
 from search.history import History
 from search.options import SearchOptions, budget_tokens
 from search.proposals import params_key
@@ -24,7 +25,7 @@ from search.rows import (
     warm_points,
 )
 from search.rungs import rungs
-from search.storage import SearchFolder, find_folder
+from search.storage import SearchFolder
 from spaces.catalogue import base_config, make_space
 from spaces.rows import RowSpace
 from spaces.space import Space
