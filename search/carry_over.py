@@ -6,9 +6,9 @@ from collections import Counter
 from typing import Any
 
 from search.events import read_events
+from search.finding import find_folder, split
 from search.history import History
 from search.options import SearchOptions
-from search.storage import find_folder, split
 from search.trial_record import TrialRecord
 from spaces.rows import RowSpace
 from spaces.space import Space

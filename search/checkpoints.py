@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from functools import partial
 from pathlib import PurePosixPath
 
@@ -49,15 +48,10 @@ class Checkpoints:
 
     def _there(self) -> list[str]:
         """Return all checkpoints in the folder of the search."""
-        if not self._folder.is_remote:
-            root = self._folder.local
-            return [path.relative_to(root).as_posix() for path in root.glob(_CHECKPOINTS)]
-        filesystem, root_path = self._folder.remote()
-        selector = pyarrow.fs.FileSelector(root_path, allow_not_found=True, recursive=True)
-        found = [PurePosixPath(file.path) for file in filesystem.get_file_info(selector)]
-        below = [path.relative_to(root_path) for path in found]
+        selector = pyarrow.fs.FileSelector("", allow_not_found=True, recursive=True)
+        found = [PurePosixPath(file.path) for file in self._folder.files().get_file_info(selector)]
         # An object store may know of files only, and of no folder.
-        folders = {PurePosixPath(*path.parts[:2]) for path in below}
+        folders = {PurePosixPath(*path.parts[:2]) for path in found}
         return [str(path) for path in sorted(folders) if path.match(_CHECKPOINTS)]
 
     def saved(self, trial: TrialRecord, replaced: str | None = None) -> None:
@@ -92,16 +86,4 @@ class Checkpoints:
             self._delete(path)
 
     def _delete(self, path: str) -> None:
-        self._mirror.after_copy(partial(self._delete_now, path))
-
-    def _delete_now(self, path: str) -> None:
-        if self._folder.is_remote:
-            filesystem, root = self._folder.remote()
-            target = f"{root}/{path}"
-            if filesystem.get_file_info(target).type == pyarrow.fs.FileType.Directory:
-                filesystem.delete_dir(target)
-        else:
-            folder = self._folder.local / path
-            shutil.rmtree(folder, ignore_errors=True)
-            if folder.parent.is_dir() and not any(folder.parent.iterdir()):
-                folder.parent.rmdir()
+        self._mirror.after_copy(partial(self._folder.delete, path))

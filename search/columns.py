@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.proposals import Params, exists
-from spaces.walk import Param, Value
-from trainable.component import Choice, FloatRange, IntRange
+from spaces.walk import Param
+from trainable.component import Choice, FloatRange, IntRange, Value
 
 _Floats = NDArray[np.float64]
 _Ints = NDArray[np.int64]

@@ -29,6 +29,7 @@ from trainable.evaluation import SCORE_KEYS
 from trainable.files import write_bytes
 from trainable.multitask import STEP_METRICS
 
+TENSORBOARD = "tensorboard"  # below the folder of the search
 _CURVES = (*SCORE_KEYS, *STEP_METRICS, "train_seconds", "eval_seconds")
 _Cell = str | float | bool  # of the HParams page
 _VERSION = "brain.Event:2"  # of the format, in the first record of a file
@@ -70,7 +71,7 @@ class TensorBoard:
 
 def curves_name(trial: TrialRecord) -> str:
     """Return the path of a trial's file below the folder of its search."""
-    return f"tensorboard/trial_{trial.number:04d}/events.out.tfevents.{trial.started:.0f}.search"
+    return f"{TENSORBOARD}/trial_{trial.number:04d}/events.out.tfevents.{trial.started:.0f}.search"
 
 
 def curves(trial: TrialRecord, params: tuple[Param, ...]) -> bytes:

@@ -30,14 +30,15 @@ from search.limits import Limits
 from search.lock import only_driver
 from search.mirror import Mirror
 from search.nodes import Nodes
-from search.options import parse
+from search.options import clock, parse
 from search.plan import Plan, make_plan
 from search.plan_text import describe
 from search.preflight import Preflight
-from search.progress import Progress, clock, summary
+from search.progress import Progress
 from search.ray_internals import NoTuneProgress, quieten_tune, registered, withhold_credentials
 from search.results import actor_seconds
 from search.resume import changed_versions, check_resumable, header
+from search.screen import summary
 from search.searcher import make_proposer, make_scheduler
 from search.stock import STOCK_WARNING
 from search.storage import EVENTS
@@ -69,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.dry_run:
             console.print(describe(plan), markup=False)
             return 0
-        with only_driver(plan):
+        with only_driver(plan.folder, plan.log_bytes):
             return run_search(plan, console)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -104,7 +105,7 @@ def run_search(plan: Plan, console: Console) -> int:
     say, notes = partial(console.print, markup=False), list(plan.notes)
     if options.resume:
         check_resumable(plan)
-        notes += changed_versions(plan)
+        notes += changed_versions(plan.earlier)
     try:
         say(f"using {connect(options.address)}")
         _end_in_order_on_sigterm()
@@ -114,7 +115,7 @@ def run_search(plan: Plan, console: Console) -> int:
             f"search {plan.folder.uri}: {plan.n_trials} trials, {share.max_concurrent} at a time, "
             f"{plan.budget:,} tokens a full run"
         )
-        preflight = Preflight(plan, share)
+        preflight = Preflight(plan.folder, options, share, plan.checkpoint_bytes)
         for note in (*notes, *preflight.check(say)):
             say(note)
         if options.searcher == "tpe":
@@ -135,7 +136,7 @@ def run_search(plan: Plan, console: Console) -> int:
     say(f"\nsearch took {clock(time.monotonic() - started)}; results in {plan.folder.uri}")
     if limits.reason:
         say(f"it ended early: {limits.reason}")
-    say(summary(plan, list(history.trials.values()), winner))
+    say(summary(plan.folder, options.units, list(history.trials.values()), winner))
     return 1 if winner is None or limits.is_failure else 0
 
 
@@ -173,9 +174,10 @@ def _run_legs(
         The limits, and whether the storage still answers.
     """
     journal, log = _open_journal(plan, share)
-    scheduler, proposer = make_scheduler(plan, journal.history), make_proposer(plan)
-    points, units = list(plan.points), plan.options.units
-    dispatcher = Dispatcher(journal, scheduler, proposer, plan.space, points, units)
+    options, points = plan.options, list(plan.points)
+    scheduler = make_scheduler(options, plan.n_trials, journal.history)
+    proposer = make_proposer(options, plan.space, plan.n_trials, plan.rungs)
+    dispatcher = Dispatcher(journal, scheduler, proposer, plan.space, points, options.units)
 
     mirror = Mirror(plan.folder)
     checkpoints = Checkpoints(journal, plan.folder, mirror)
@@ -185,11 +187,13 @@ def _run_legs(
     board.write_all(journal.history)
     dispatcher.settle()
 
-    progress = Progress(plan, dispatcher, console)
-    dispatcher.on_left = progress.left
-    limits = Limits(dispatcher, plan, share.gpus or share.cpus, progress.say)
-    nodes = Nodes(journal, plan, share, preflight, limits, progress.say)
-    watchdog = Watchdog(dispatcher, plan, limits, mirror, lambda: servable(share), progress.say)
+    progress = Progress(dispatcher, options, plan.rungs, console)
+    dispatcher.on_left, say = progress.left, progress.say
+    limits = Limits(dispatcher, options, share.gpus or share.cpus, say)
+    nodes = Nodes(journal, options, share, preflight, limits, say)
+    watchdog = Watchdog(
+        dispatcher, options, plan.checkpoint_bytes, limits, mirror, lambda: servable(share), say
+    )
     try:
         checkpoints.sweep()
         _tune(

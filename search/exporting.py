@@ -7,21 +7,20 @@ and while the search runs.
 from __future__ import annotations
 
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import pyarrow
-import pyarrow.fs
 import tyro
 
-from search.curves import curves, curves_name
+from search.curves import TENSORBOARD, curves, curves_name
 from search.events import read_events
+from search.finding import find_folder
 from search.history import History
 from search.optuna_view import shown, write_study
 from search.result_files import result_files
-from search.storage import SearchFolder, find_folder
+from search.storage import SearchFolder
 from spaces.walk import param_from_json
 from trainable.errors import InputError
 from trainable.files import write_bytes, write_text
@@ -96,15 +95,12 @@ def read_history(folder: SearchFolder) -> History:
 def _write(folder: SearchFolder, out: Path | None, files: dict[str, str], history: History) -> str:
     """Write files into a folder, or where the search is kept; returns which it was."""
     try:
-        if out is None and folder.is_remote:
-            filesystem, path = folder.remote()
-            with tempfile.TemporaryDirectory() as made:
-                _write_into(Path(made), files, history)
-                pyarrow.fs.copy_files(made, path, destination_filesystem=filesystem)
-            return folder.uri
-        target = folder.local if out is None else out
-        _write_into(target, files, history)
-        return str(target)
+        if out is not None:
+            _write_into(out, files, history)
+            return str(out)
+        # The log stays as it is in the storage: a driver may have gone on with it there.
+        folder.publish(*_write_into(folder.local, files, history))
+        return folder.uri
     except (OSError, pyarrow.ArrowInvalid) as error:
         raise InputError(
             f"the results cannot be written ({error}); give a folder that this user may write to "
@@ -112,7 +108,8 @@ def _write(folder: SearchFolder, out: Path | None, files: dict[str, str], histor
         ) from error
 
 
-def _write_into(target: Path, files: dict[str, str], history: History) -> None:
+def _write_into(target: Path, files: dict[str, str], history: History) -> list[str]:
+    """Write files and curves; returns the names of what is written directly below the folder."""
     target.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         write_text(target / name, text)
@@ -124,3 +121,4 @@ def _write_into(target: Path, files: dict[str, str], history: History) -> None:
         if trial.id and not (path.exists() and path.read_bytes().startswith(content)):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_bytes(path, content)
+    return [*files, *([TENSORBOARD] if (target / TENSORBOARD).is_dir() else [])]

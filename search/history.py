@@ -48,7 +48,8 @@ class History:
         """Take note of one event; the order of the log matters.
 
         Raises:
-            InputError: The log is of another version.
+            InputError: The log is of another version, or names a checkpoint that is not below the
+                folder of the search.
         """
         kind, time = event["event"], event["time"]
         if kind == "search":

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from search.dispatch import Dispatcher
 from search.history import History
-from search.plan import Plan
+from search.options import SearchOptions
 
 _LOOK_SECONDS = 1.0
 _FAILURES = 6
@@ -27,15 +27,20 @@ class Limits:
 
     Args:
         dispatcher: The search.
-        plan: What it may use.
+        options: What it may use, and the seed of its forecasts.
         devices: GPUs that a trial holds, or CPU cores where it holds no GPU.
         say: Prints a line.
     """
 
     def __init__(
-        self, dispatcher: Dispatcher, plan: Plan, devices: float, say: Callable[[str], None]
+        self,
+        dispatcher: Dispatcher,
+        options: SearchOptions,
+        devices: float,
+        say: Callable[[str], None],
     ) -> None:
-        self._dispatcher, self._plan, self._devices, self._say = dispatcher, plan, devices, say
+        self._dispatcher, self._options = dispatcher, options
+        self._devices, self._say = devices, say
         self._started, self._looked = time.monotonic(), -math.inf
         self._n_judged = 0  # full runs that the last forecast of the gain was from
         self.reached: str | None = None
@@ -44,7 +49,7 @@ class Limits:
     @property
     def seconds_left(self) -> float | None:
         """Until the time limit; None where there is none."""
-        limit = self._plan.time_limit
+        limit = self._options.time_limit_seconds
         return None if limit is None else limit - (time.monotonic() - self._started)
 
     @property
@@ -63,7 +68,7 @@ class Limits:
         if self.reached is not None or now - self._looked < _LOOK_SECONDS:
             return
         self._looked = now
-        options = self._plan.options
+        options = self._options
         left = self.seconds_left
         if left is not None and left <= 0:
             self.reached = f"--time-limit {options.time_limit} is over"
@@ -76,7 +81,7 @@ class Limits:
 
     def _look_at_gain(self) -> None:
         """Let no more trials begin if they would hardly help, and later drivers neither."""
-        dispatcher, options = self._dispatcher, self._plan.options
+        dispatcher, options = self._dispatcher, self._options
         trials = dispatcher.history.trials
         if options.min_gain is None or len(trials) >= dispatcher.n_trials:
             return

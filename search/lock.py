@@ -10,36 +10,40 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from search.plan import Plan
+from search.storage import SearchFolder
 from trainable.errors import InputError
 
 
 @contextmanager
-def only_driver(plan: Plan) -> Iterator[None]:
+def only_driver(folder: SearchFolder, log_bytes: int) -> Iterator[None]:
     """Be the only driver of a search on machines that share its folder; a kill ends that too.
 
+    Args:
+        folder: Of the search.
+        log_bytes: Size of its log before this driver read it; 0 for a new search.
+
     Raises:
-        InputError: There is another one, or there was one since the plan read the log; the folder
+        InputError: There is another one, or there was one since this one read the log; the folder
             is on a file system without locks.
     """
     # Beside the folder: what is in it belongs to the search, and is copied to a remote storage.
-    path = plan.folder.local.with_name(f".{plan.folder.name}.lock")
-    with _locked(path, plan) as file:
+    path = folder.local.with_name(f".{folder.name}.lock")
+    with _locked(path, folder) as file:
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
         try:
-            if plan.folder.log_bytes != plan.log_bytes:
+            if folder.log_bytes != log_bytes:
                 raise InputError(
-                    f"{plan.folder.uri}: another driver wrote to its log while this one read it; "
-                    f"go on with --name {plan.folder.name} --resume"
+                    f"{folder.uri}: another driver wrote to its log while this one read it; "
+                    f"go on with --name {folder.name} --resume"
                 )
             yield
         finally:
             path.unlink(missing_ok=True)
 
 
-def _locked(path: Path, plan: Plan) -> TextIO:
+def _locked(path: Path, folder: SearchFolder) -> TextIO:
     """Return the file, open and locked."""
     while True:
         file = path.open("a+", encoding="utf-8")
@@ -53,9 +57,9 @@ def _locked(path: Path, plan: Plan) -> TextIO:
             holder = file.read().strip()
             file.close()
             raise InputError(
-                f"{plan.folder.uri}: another driver runs this search ({holder}); wait "
+                f"{folder.uri}: another driver runs this search ({holder}); wait "
                 f"until it has ended, or end it by Ctrl-C or SIGTERM, then go on with --name "
-                f"{plan.folder.name} --resume"
+                f"{folder.name} --resume"
             ) from error
         except OSError as error:
             file.close()

@@ -6,6 +6,7 @@ knows. So nothing is deleted from the storage before the copy says that it is.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -24,17 +25,18 @@ class Mirror:
     """A thread that copies the log whenever it has grown.
 
     Attributes:
+        folder: Of the search.
         error: Why the last attempt failed; None if it did not.
         failing_since: When attempts began to fail, in seconds of the monotonic clock; else None.
         busy_since: When what is being done in the storage began, by that clock; else None. A
             storage that does not answer may leave it so for ever.
 
     Args:
-        folder: Of the search; nothing is done if it is local.
+        folder: Of the search; nothing is done if it is not copied.
     """
 
     def __init__(self, folder: SearchFolder) -> None:
-        self._folder = folder
+        self.folder = folder
         self._stop = threading.Event()
         self._copied = 0
         self._waiting: deque[Callable[[], None]] = deque()
@@ -42,7 +44,7 @@ class Mirror:
         self.failing_since: float | None = None
         self.busy_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
-        if folder.is_remote:
+        if folder.is_copied:
             self._thread.start()
 
     def _run(self) -> None:
@@ -52,21 +54,26 @@ class Mirror:
             wait = max(_SECONDS, _SHARE * self._copy())
 
     def after_copy(self, action: Callable[[], None]) -> None:
-        """Do something once all that the log says now is in the storage; at once if it is local."""
-        if self._folder.is_remote:
+        """Do something once all that the log says now is in the storage; at once if it is local.
+
+        What fails with an `OSError` is tried again after the next copy. If the storage is local, it
+        is left: a file may be open elsewhere, and what was to be deleted is swept later.
+        """
+        if self.folder.is_copied:
             self._waiting.append(action)
         else:
-            action()
+            with contextlib.suppress(OSError):
+                action()
 
     def _copy(self) -> float:
         """Copy the log if it has grown, and do what waits for that; returns the seconds it took."""
         started = self.busy_since = time.monotonic()
         n_waiting = len(self._waiting)  # of what is appended from here on the copy may know nothing
         try:
-            size = (self._folder.local / EVENTS).stat().st_size
+            size = (self.folder.local / EVENTS).stat().st_size
             if size == self._copied and self.error is None and not n_waiting:
                 return 0.0
-            self._folder.publish_log()
+            self.folder.publish_log()
             for _ in range(n_waiting):
                 self.busy_since = time.monotonic()
                 self._waiting[0]()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from search.cluster import Resources, room
 from search.history import Journal
 from search.limits import Limits
-from search.plan import Plan
+from search.options import SearchOptions
 from search.preflight import Preflight
 
 _LOOK_SECONDS = 3.0
@@ -22,7 +22,7 @@ class Nodes:
 
     Args:
         journal: Is told when the room changes.
-        plan: The search.
+        options: How many trials may run at a time, if the user said so.
         share: What a trial gets.
         preflight: Looks at nodes.
         limits: Ends the search where trials cannot run on a node.
@@ -32,13 +32,13 @@ class Nodes:
     def __init__(
         self,
         journal: Journal,
-        plan: Plan,
+        options: SearchOptions,
         share: Resources,
         preflight: Preflight,
         limits: Limits,
         say: Callable[[str], None],
     ) -> None:
-        self._journal, self._plan, self._share = journal, plan, share
+        self._journal, self._options, self._share = journal, options, share
         self._preflight, self._limits, self._say = preflight, limits, say
         self._looked = time.monotonic()
         self.room = share.max_concurrent
@@ -51,7 +51,7 @@ class Nodes:
         self._looked = now
         if wrong := self._preflight.look(self._say):
             self._limits.fail(wrong)
-        there = room(self._plan.options, self._share, self._plan.n_trials)
+        there = room(self._options, self._share, self._journal.history.n_trials)
         if there != self.room:
             self.room = there
             self._journal.write("places", slots=there)

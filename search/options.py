@@ -127,6 +127,15 @@ class SearchOptions:
     quiet: bool = False
     """For logs: a line for each finished trial and nothing else."""
 
+    @property
+    def time_limit_seconds(self) -> float | None:
+        """The time limit in seconds; None where there is none.
+
+        Raises:
+            InputError: It is no duration.
+        """
+        return seconds(self.time_limit) if self.time_limit else None
+
 
 def parse(arguments: list[str] | None = None) -> SearchOptions:
     """Parse the command line; exits with status 2 and a hint on an unknown option."""
@@ -145,6 +154,13 @@ def seconds(text: str) -> float:
     if not match or float(match[1]) == 0:
         raise InputError(f"--time-limit {text!r}: give a number and s, m or h, such as 30m")
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def clock(seconds: float) -> str:
+    """Return seconds as people read them: 75 as `1:15`, 3700 as `1:01:40`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def budget_tokens(text: str, tokens_per_epoch: int) -> int:

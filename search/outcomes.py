@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow.fs
 from numpy.typing import NDArray
 
 from search.storage import SearchFolder
@@ -77,13 +76,8 @@ def read_predictions(folder: SearchFolder, trial: TrialRecord) -> bytes | None:
     checkpoint = trial.checkpoints.get(trial.units)
     if checkpoint is None:
         return None
-    if folder.is_remote:
-        filesystem, path = folder.remote()
-    else:
-        filesystem, path = pyarrow.fs.LocalFileSystem(), str(folder.local)
     try:
-        with filesystem.open_input_stream(f"{path}/{checkpoint}/{PREDICTIONS}") as stream:
-            return bytes(stream.read())
+        return folder.read(f"{checkpoint}/{PREDICTIONS}")
     except FileNotFoundError:  # the trial did not finish, or the file was removed by hand
         return None
 

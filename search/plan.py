@@ -11,10 +11,11 @@ from typing import Any
 
 from search.carry_over import carry_over
 from search.events import read_events
+from search.finding import find_folder
 from search.history import History
-from search.options import SearchOptions, budget_tokens, seconds
+from search.options import SearchOptions, budget_tokens
 from search.proposals import params_key
-from search.ranges import check_numbers, rungs
+from search.ranges import check_numbers
 from search.rows import (
     ROW_SPACES,
     check_corpora,
@@ -24,7 +25,8 @@ from search.rows import (
     text_data,
     warm_points,
 )
-from search.storage import SearchFolder, find_folder
+from search.rungs import rungs
+from search.storage import SearchFolder
 from spaces.catalogue import base_config, make_space
 from spaces.rows import RowSpace
 from spaces.space import Space
@@ -79,7 +81,6 @@ class Plan:
         rungs: Units after which ASHA decides, ascending; the last one ends the run.
         budget: Tokens of a full run.
         n_parameters: Of the encoder.
-        time_limit: Seconds, or None.
         notes: What the user should know about the data.
         data_fingerprint: Of contents and tokenizer.
         sizes: Task -> how much data it has.
@@ -97,18 +98,14 @@ class Plan:
     rungs: tuple[int, ...]
     budget: int
     n_parameters: int
-    time_limit: float | None
     notes: tuple[str, ...]
     data_fingerprint: str
     sizes: dict[TaskName, TaskSize]
 
     @property
-    def units_per_trial(self) -> float:
-        """What a scheduler that lets one in eta pass each rung gives a trial on average."""
-        gains = zip(self.rungs, (0, *self.rungs), strict=False)
-        # A float, so that its powers have a type.
-        eta = float(self.options.eta)
-        return sum((r - before) / eta**k for k, (r, before) in enumerate(gains))
+    def checkpoint_bytes(self) -> int:
+        """Size of a checkpoint."""
+        return size_in_bytes(self.n_parameters, optimizer=self.options.checkpoint == "full")
 
 
 def make_plan(options: SearchOptions) -> Plan:
@@ -119,7 +116,6 @@ def make_plan(options: SearchOptions) -> Plan:
     """
     check_numbers(options)
     check_row_options(options)
-    time_limit = seconds(options.time_limit) if options.time_limit else None
     name = options.name or _default_name(options)
     folder = find_folder(options.storage, name, resume=options.resume)
     earlier, log_bytes = _earlier(folder) if options.resume else (History(), 0)
@@ -153,7 +149,6 @@ def make_plan(options: SearchOptions) -> Plan:
         else rungs(options.units, options.eta),
         budget=budget,
         n_parameters=_n_parameters(pretrained),
-        time_limit=time_limit,
         notes=(*data.notes, *notes),
         data_fingerprint=data.fingerprint,
         sizes={
@@ -241,8 +236,3 @@ def _budget(options: SearchOptions, train: Collection[Rows]) -> int:
 
 def _n_parameters(pretrained: Pretrained) -> int:
     return sum(tensor.numel() for tensor in pretrained.parameters.values())
-
-
-def checkpoint_bytes(plan: Plan) -> int:
-    """Return the size of a checkpoint."""
-    return size_in_bytes(plan.n_parameters, optimizer=plan.options.checkpoint == "full")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search.plan import Plan, checkpoint_bytes
+from search.plan import Plan
 from spaces.space import Space
 
 
@@ -23,7 +23,7 @@ def describe(plan: Plan) -> str:
         f"(eta {options.eta})",
         f"budget     {budget:,} tokens a run",
         *rung_lines,
-        f"checkpoint {checkpoint_bytes(plan) / 1e6:,.0f} MB; two of a running trial, one of a "
+        f"checkpoint {plan.checkpoint_bytes / 1e6:,.0f} MB; two of a running trial, one of a "
         f"paused one",
         f"space      {options.space}, {len(plan.space.params())} params",
     ]

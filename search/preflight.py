@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow
-import pyarrow.fs
 import ray
 
 from search.cluster import Resources, alive_nodes, places
@@ -23,7 +22,8 @@ from search.local_ray import is_private
 from search.node_facts import Answer, look
 from search.node_problems import SHARE, SILENT, Problem, compare, text
 from search.node_questions import answers, packages, paths, put, questions, unseen
-from search.plan import Plan, checkpoint_bytes
+from search.options import SearchOptions
+from search.storage import SearchFolder
 from trainable.errors import InputError
 
 # For a worker process to start and to answer, on a busy node or from a slow file system: with five
@@ -55,13 +55,23 @@ class Preflight:
     """Asks every node that could hold a trial, once, unless Ray is this machine only.
 
     Args:
-        plan: The search.
+        folder: Of the search.
+        options: Which files trials read, and whether they train on GPUs.
         share: What a trial gets.
+        checkpoint_bytes: Size of a checkpoint.
         seconds: That a node has to answer.
     """
 
-    def __init__(self, plan: Plan, share: Resources, seconds: float = _SECONDS) -> None:
-        self._plan, self._share, self._seconds = plan, share, seconds
+    def __init__(
+        self,
+        folder: SearchFolder,
+        options: SearchOptions,
+        share: Resources,
+        checkpoint_bytes: int,
+        seconds: float = _SECONDS,
+    ) -> None:
+        self._folder, self._options, self._share = folder, options, share
+        self._checkpoint_bytes, self._seconds = checkpoint_bytes, seconds
         self._asked: set[str] = set()
         self._here: Answer | None = None  # as the search began: that is the code which runs
         self._round: _Round | None = None
@@ -82,12 +92,12 @@ class Preflight:
         if is_private():
             return ()
         notes = []
-        if not self._share.gpus and self._plan.options.gpus_per_trial is None:
+        if not self._share.gpus and self._options.gpus_per_trial is None:
             notes.append("no node has a GPU: trials train on CPUs")
         nodes = self._new()
         if not nodes:
             return (*notes, "no node is there yet that could be looked at; each is when it joins")
-        storage = self._plan.folder.storage
+        storage = self._folder.storage
         try:
             asked = self._ask(nodes)
             if waiting := _waiting(asked, min(_QUIET_SECONDS, self._seconds)):
@@ -153,9 +163,9 @@ class Preflight:
             OSError: The storage has failed; so does `pyarrow.ArrowException`.
         """
         self._asked |= nodes.keys()
-        plan, (filesystem, root) = self._plan, _storage(self._plan)
+        filesystem, root = self._folder.location()
         folder = f"{root}/.preflight-{uuid.uuid4().hex}"
-        about = (plan.folder.storage, folder, packages(), paths(plan.options))
+        about = (self._folder.storage, folder, packages(), paths(self._options))
         try:
             put(filesystem, folder)
             self._here = self._here or look("driver", *about)
@@ -168,15 +178,15 @@ class Preflight:
         self, asked: _Round, seconds: float
     ) -> tuple[int, dict[Problem, list[str]], dict[str, str]]:
         """Return the number of answers, problems -> nodes, and id -> why there is no answer."""
-        plan, problems = self._plan, defaultdict[Problem, list[str]](list)
+        problems = defaultdict[Problem, list[str]](list)
         try:
+            filesystem, _ = self._folder.location()
             found, errors = answers(asked.questions, seconds, self._seconds)
             for id, answer in found.items():
                 node = asked.nodes[id]
-                needed = places(node["Resources"], self._share) * checkpoint_bytes(plan)
-                filesystem, _ = _storage(plan)
+                needed = places(node["Resources"], self._share) * self._checkpoint_bytes
                 lost = [] if answer["storage"] else unseen(filesystem, asked.folder, id)
-                wrong = compare(answer, asked.here, plan.folder.storage, needed)
+                wrong = compare(answer, asked.here, self._folder.storage, needed)
                 for problem in [*lost, *wrong]:
                     problems[problem].append(_label(node, answer["host"]))
         finally:
@@ -185,7 +195,7 @@ class Preflight:
 
     def _forget(self, folder: str) -> None:
         with contextlib.suppress(OSError):
-            _storage(self._plan)[0].delete_dir(folder)
+            self._folder.location()[0].delete_dir(folder)
 
 
 def _waiting(asked: _Round, seconds: float) -> list[Any]:
@@ -197,12 +207,6 @@ def _waiting(asked: _Round, seconds: float) -> list[Any]:
 def _label(node: dict[str, Any], host: str = "") -> str:
     names = [name for name in (host, node["NodeID"][:8]) if name]
     return f"{node['NodeManagerAddress']} ({', '.join(names)})"
-
-
-def _storage(plan: Plan) -> tuple[pyarrow.fs.FileSystem, str]:
-    if plan.folder.is_remote:
-        return plan.folder.remote()
-    return pyarrow.fs.LocalFileSystem(), str(plan.folder.local)
 
 
 def _notes(n_answers: int, n_vanished: int) -> tuple[str, ...]:

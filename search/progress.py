@@ -1,4 +1,4 @@
-"""What a person sees while a search runs, and at its end."""
+"""What a person sees while a search runs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections import Counter
 from rich.console import Console
 
 from search.dispatch import Dispatcher
-from search.plan import Plan
-from search.results import leaderboard
+from search.options import SearchOptions, clock
+from search.rungs import units_per_trial
 from search.trial_record import TrialRecord
 
 # Between two status lines: a twentieth of what has elapsed, within these bounds.
@@ -21,26 +21,27 @@ _WAITING = "waiting for a place"
 _SHOWN = ("running", _WAITING, "paused", "stopped", "done", "failed")
 
 
-def clock(seconds: float) -> str:
-    """Return 75 as `1:15`, 3700 as `1:01:40`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
 class Progress:
     """Prints a line when a trial gives up its place and, unless quiet, a status line now and then.
 
     On a terminal the status line is one line that is kept up to date.
 
     Args:
-        plan: The search.
-        dispatcher: What it is doing.
+        dispatcher: What the search is doing.
+        options: Whether it is quiet, and its time limit.
+        rungs: Units after which a trial may be held back, ascending; the last one ends its run.
         console: Where to print.
     """
 
-    def __init__(self, plan: Plan, dispatcher: Dispatcher, console: Console) -> None:
-        self._plan, self._dispatcher, self._console = plan, dispatcher, console
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        options: SearchOptions,
+        rungs: tuple[int, ...],
+        console: Console,
+    ) -> None:
+        self._dispatcher, self._options = dispatcher, options
+        self._rungs, self._console = rungs, console
         self._started = self._shown = time.monotonic()
         self._status = console.status("starting the first trials") if self._live else None
         if self._status:
@@ -48,7 +49,7 @@ class Progress:
 
     @property
     def _live(self) -> bool:
-        return self._console.is_terminal and not self._plan.options.quiet
+        return self._console.is_terminal and not self._options.quiet
 
     def left(self, trial: TrialRecord) -> None:
         """Print how a trial gave up its place."""
@@ -59,7 +60,7 @@ class Progress:
         else:
             score = f"score {trial.score:.4f}" if trial.reports else "no score"
             status = "waits for another place" if trial.status == "running" else trial.status
-            outcome = f"{status} after unit {trial.units}/{self._plan.options.units}, {score}"
+            outcome = f"{status} after unit {trial.units}/{self._options.units}, {score}"
         n_over = self._dispatcher.history.n_over
         self.say(f"[{n_over}/{self._dispatcher.n_trials}] trial {trial.number} {outcome}")
 
@@ -74,7 +75,7 @@ class Progress:
             wait = _LIVE_SECONDS
         else:
             wait = min(max((now - self._started) / 20, _STATUS_SECONDS), _STATUS_SECONDS_AT_MOST)
-        if self._plan.options.quiet or now - self._shown < wait:
+        if self._options.quiet or now - self._shown < wait:
             return
         self._shown = now
         if self._status:
@@ -112,7 +113,8 @@ class Progress:
         seconds = self._dispatcher.history.unit_seconds()
         if math.isnan(seconds) or not legs:
             return None
-        to_come = self._plan.units_per_trial * self._dispatcher.n_trials
+        per_trial = units_per_trial(self._rungs, self._options.eta)
+        to_come = per_trial * self._dispatcher.n_trials
         to_come -= sum(trial.units for trial in trials)
         spent = [min(now - leg.heard, seconds) if leg.started is not None else 0.0 for leg in legs]
         all_places = to_come * seconds - sum(spent)
@@ -120,31 +122,8 @@ class Progress:
         to_rung = [self._units_to_rung(leg.trial.units) * seconds for leg in legs]
         longest = max(rest - own for rest, own in zip(to_rung, spent, strict=True))
         left: float = max(all_places / len(legs), longest, seconds / 2)
-        limit = self._plan.time_limit
+        limit = self._options.time_limit_seconds
         return left if limit is None else min(left, max(0.0, limit - (now - self._started)))
 
     def _units_to_rung(self, unit: int) -> int:
-        return min((rung for rung in self._plan.rungs if rung > unit), default=unit) - unit
-
-
-def summary(plan: Plan, trials: list[TrialRecord], winner: TrialRecord | None) -> str:
-    """The leaderboard, and what to type next."""
-    lines = ["rank trial units  score   sst     para    sts     status"]
-    for rank, trial in enumerate(leaderboard(trials)[:10], start=1):
-        cells = [trial.last.get(key) for key in ("score", "sst_acc", "para_acc", "sts_corr")]
-        numbers = " ".join(f"{v:7.4f}" if v is not None else "      -" for v in cells)
-        lines.append(
-            f"{rank:4} {trial.number:5} {trial.units:3}/{plan.options.units} {numbers}  "
-            f"{trial.status}"
-        )
-    if winner is None:
-        return "\n".join([*lines, "", "no trial finished a unit; see the errors above"])
-    folder = plan.folder.local  # neither command reads a bucket
-    lines += [
-        "",
-        f"  tensorboard --logdir {folder}",
-        f"  python search/retrain.py {folder}/best.json --seeds 3",
-    ]
-    if any(trial.status in ("interrupted", "paused") for trial in trials):
-        lines.append(f"  the same command with --name {plan.folder.name} --resume goes on")
-    return "\n".join(lines)
+        return min((rung for rung in self._rungs if rung > unit), default=unit) - unit

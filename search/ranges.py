@@ -1,11 +1,11 @@
-"""What the numbers among the options may be, and the rungs that follow from them."""
+"""What the numbers among the options may be."""
 
 from __future__ import annotations
 
-import math
 import re
 
 from search.options import SearchOptions
+from search.rungs import rungs
 from trainable.errors import InputError
 
 
@@ -33,6 +33,7 @@ def check_numbers(options: SearchOptions) -> None:
             f"--brackets {options.brackets}: --units {options.units} and --eta {options.eta} give "
             f"at most {n_brackets}"
         )
+    _ = options.time_limit_seconds  # refuses what is no duration
     if options.max_device_hours is not None and not options.max_device_hours > 0:
         raise InputError(f"--max-device-hours {options.max_device_hours:g}: give more than 0")
     if options.min_gain is not None and not options.min_gain >= 0:
@@ -51,9 +52,3 @@ def check_numbers(options: SearchOptions) -> None:
         raise InputError(f"--name {options.name!r}: use letters, digits, '.', '_' and '-'")
     if options.resume and options.name is None:
         raise InputError("--resume: say which search with --name")
-
-
-def rungs(units: int, eta: int) -> tuple[int, ...]:
-    """Return the units 1, eta, eta^2, ... below `units`, and `units`."""
-    n_rungs = math.ceil(round(math.log(units, eta), 9))
-    return (*(eta**k for k in range(n_rungs)), units)

@@ -8,8 +8,8 @@ import optuna
 
 from search.analysis_report import analysis_section
 from search.figures import best_so_far_figure, importance_figure, learning_curves_figure, save
+from search.options import clock
 from search.plan import Plan
-from search.progress import clock
 from search.report_text import number
 from search.results import leaderboard
 from search.trial_record import TrialRecord

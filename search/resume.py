@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from search.events import VERSION
+from search.history import History
 from search.plan import Plan
 from search.versions import versions
 from trainable.component import domain_from_json
@@ -78,9 +79,9 @@ def check_resumable(plan: Plan) -> None:
         )
 
 
-def changed_versions(plan: Plan) -> list[str]:
+def changed_versions(earlier: History) -> list[str]:
     """Return a note where the search began under other versions; results may differ then."""
-    then, now = plan.earlier.header["versions"], versions()
+    then, now = earlier.header["versions"], versions()
     changed = [f"{k} {then.get(k)}, now {now[k]}" for k in now if then.get(k) != now[k]]
     return [f"the search began with {'; '.join(changed)}"] if changed else []
 

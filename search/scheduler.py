@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
 from search.history import History
-from search.ranges import rungs
+from search.rungs import rungs
 from search.trial_record import Action, TrialRecord
 
 _Key = tuple[float, int]  # minus the score, trial number: the smallest is the best

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from search.history import History
-from search.plan import Plan
+from search.options import SearchOptions
 from search.proposals import Proposer, RandomProposer
 from search.rung_gp import RungGp
 from search.scheduler import PromotionASHA, RunAll, Scheduler, StoppingASHA
 from search.stepwise import Stepwise
 from search.stock import StockTpe
 from spaces.rows import RowSpace
+from spaces.space import Space
 
 
 class NoProposer:
@@ -19,21 +20,28 @@ class NoProposer:
         """Return None: there is nothing to propose but the given points."""
 
 
-def make_scheduler(plan: Plan, history: History) -> Scheduler:
-    """Return the scheduler of a search, with what the history holds."""
-    options = plan.options
+def make_scheduler(options: SearchOptions, n_trials: int, history: History) -> Scheduler:
+    """Return the scheduler of a search of so many trials, with what the history holds."""
     if options.scheduler == "none":
         return RunAll()
     if options.scheduler == "asha":
         return StoppingASHA(history, options.units, options.eta)
     return PromotionASHA(
-        history, options.units, options.eta, plan.n_trials, options.brackets, options.seed
+        history, options.units, options.eta, n_trials, options.brackets, options.seed
     )
 
 
-def make_proposer(plan: Plan) -> Proposer:
-    """Return the proposer of a search."""
-    space, options = plan.space, plan.options
+def make_proposer(
+    options: SearchOptions, space: Space | RowSpace, n_trials: int, rungs: tuple[int, ...]
+) -> Proposer:
+    """Return the proposer of a search.
+
+    Args:
+        options: Which proposer, its seed and its beam.
+        space: What varies, or which rows are run.
+        n_trials: Of the search.
+        rungs: Units after which a scheduler decides, ascending; the last one ends the run.
+    """
     if isinstance(space, RowSpace):
         return NoProposer()
     if options.searcher == "random":
@@ -42,5 +50,5 @@ def make_proposer(plan: Plan) -> Proposer:
         return Stepwise(space, options.seed, options.beam)
     if options.searcher == "tpe":
         # A third of the trials at random first, at most Optuna's usual ten.
-        return StockTpe(space, options.seed, max(2, min(10, plan.n_trials // 3)))
-    return RungGp(space, options.seed, plan.rungs)
+        return StockTpe(space, options.seed, max(2, min(10, n_trials // 3)))
+    return RungGp(space, options.seed, rungs)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import os
-import re
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
+from pathlib import Path, PurePosixPath
 
 import pyarrow
 import pyarrow.fs
 
-from trainable.errors import InputError, did_you_mean
+from trainable.errors import InputError
 
 EVENTS = "events.jsonl"
-_SECRET = re.compile(r"secret|token|password|^sig$", re.IGNORECASE)  # of a URI's options
 
 
 @dataclass(frozen=True)
@@ -41,8 +37,8 @@ class SearchFolder:
         return f"{path.rstrip('/')}/{self.name}{mark}{query}"
 
     @property
-    def is_remote(self) -> bool:
-        """Whether the storage is not a folder of this machine."""
+    def is_copied(self) -> bool:
+        """Whether log and results are copied to the storage, which is no folder of this machine."""
         return "://" in self.storage
 
     def on_this_machine(self) -> SearchFolder:
@@ -55,14 +51,43 @@ class SearchFolder:
         log = self.local / EVENTS
         return log.stat().st_size if log.exists() else 0
 
-    def remote(self) -> tuple[pyarrow.fs.FileSystem, str]:
-        """Return the remote filesystem and the search's path in it.
+    def location(self) -> tuple[pyarrow.fs.FileSystem, str]:
+        """Return the filesystem of the storage, and the search's path in it.
 
         The name goes behind the path, not behind the URI: a URI may end in options, as in
         `s3://bucket/prefix?region=eu-west-1`.
         """
         filesystem, root = pyarrow.fs.FileSystem.from_uri(self.storage)
         return filesystem, f"{root.rstrip('/')}/{self.name}"
+
+    def files(self) -> pyarrow.fs.FileSystem:
+        """Return the search's folder in its storage, local or not, as a filesystem of its own."""
+        filesystem, path = self.location()
+        return pyarrow.fs.SubTreeFileSystem(path, filesystem)
+
+    def read(self, path: str) -> bytes:
+        """Return the content of a file of the search.
+
+        Raises:
+            FileNotFoundError: There is none.
+            InputError: The path leads out of the search's folder.
+        """
+        with self.files().open_input_stream(inside(path)) as stream:
+            return bytes(stream.read())
+
+    def delete(self, path: str) -> None:
+        """Delete a folder of the search with what is in it; nothing to do where there is none.
+
+        Raises:
+            InputError: The path leads out of the search's folder.
+        """
+        files = self.files()
+        if files.get_file_info(inside(path)).type == pyarrow.fs.FileType.Directory:
+            files.delete_dir(path)
+        # The folder of a trial goes with its last checkpoint, since empty ones would add up. One
+        # that holds something stays, and an object store has no empty folders.
+        with contextlib.suppress(OSError):
+            (self.local / path).parent.rmdir()
 
     def make(self) -> None:
         """Make the folder, and write and remove a file in it.
@@ -75,8 +100,8 @@ class SearchFolder:
             probe = self.local / f".probe-{os.getpid()}"
             probe.write_bytes(b"")
             probe.unlink()
-            if self.is_remote:
-                filesystem, path = self.remote()
+            if self.is_copied:
+                filesystem, path = self.location()
                 filesystem.create_dir(path)
                 with filesystem.open_output_stream(f"{path}/.probe") as stream:
                     stream.write(b"probe")
@@ -87,6 +112,17 @@ class SearchFolder:
                 f"this user may write to"
             ) from error
 
+    def has_log(self) -> bool:
+        """Return whether the search has begun: its log is on this machine or in the storage.
+
+        Raises:
+            InputError: The storage cannot be reached.
+        """
+        try:
+            return (self.local / EVENTS).exists() or _is_file(self.files(), EVENTS)
+        except (OSError, pyarrow.ArrowInvalid) as error:
+            raise InputError(f"--storage {self.storage!r} cannot be reached: {error}") from error
+
     def fetch_log(self) -> Path:
         """Return the log on this machine; that of a remote storage is fetched if it goes further.
 
@@ -95,7 +131,7 @@ class SearchFolder:
                 in its own way.
         """
         log = self.local / EVENTS
-        if self.is_remote:
+        if self.is_copied:
             try:
                 there = self._remote_log()
             except (OSError, pyarrow.ArrowInvalid) as error:
@@ -107,11 +143,7 @@ class SearchFolder:
         return log
 
     def _remote_log(self) -> bytes | None:
-        filesystem, path = self.remote()
-        if not _is_file(filesystem, f"{path}/{EVENTS}"):
-            return None
-        with filesystem.open_input_stream(f"{path}/{EVENTS}") as stream:
-            return bytes(stream.read())
+        return self.read(EVENTS) if _is_file(self.files(), EVENTS) else None
 
     def _goes_further(self, there: bytes, here: bytes) -> bool:
         """Whether the log in the storage says more than the one on this machine.
@@ -133,7 +165,7 @@ class SearchFolder:
 
     def publish_log(self) -> None:
         """Copy the log to a remote storage; it appears there whole."""
-        filesystem, path = self.remote()
+        filesystem, path = self.location()
         # An object appears whole; a file would be torn where the driver is killed.
         is_file = isinstance(filesystem, pyarrow.fs.LocalFileSystem)
         written = f"{path}/.{EVENTS}" if is_file else f"{path}/{EVENTS}"
@@ -142,77 +174,37 @@ class SearchFolder:
         if is_file:
             filesystem.move(written, f"{path}/{EVENTS}")
 
-    def publish(self) -> None:
-        """Copy log, TensorBoard files and results to a remote storage; nothing to do if local."""
-        if self.is_remote:
-            filesystem, path = self.remote()
-            pyarrow.fs.copy_files(str(self.local), path, destination_filesystem=filesystem)
+    def publish(self, *names: str) -> None:
+        """Copy log, TensorBoard files and results to a remote storage; nothing to do if local.
+
+        Args:
+            names: Of files and folders in the search's folder; all of them if none is named.
+        """
+        if self.is_copied:
+            filesystem, path = self.location()
+            for below in [f"/{name}" for name in names] or [""]:
+                pyarrow.fs.copy_files(
+                    f"{self.local}{below}", f"{path}{below}", destination_filesystem=filesystem
+                )
 
 
 def _whole_lines(log: bytes) -> bytes:
     return log[: log.rfind(b"\n") + 1]
 
 
-def split(uri: str) -> tuple[str, str]:
-    """Return storage and name of a search whose folder or URI is given."""
-    path, mark, query = uri.partition("?")
-    storage, _, name = path.rstrip("/").rpartition("/")
-    return f"{storage or '/'}{mark}{query}", name
-
-
-def find_folder(storage: str, name: str, *, resume: bool) -> SearchFolder:
-    """Return the folder of a new search, or of one to be resumed; nothing is made.
+def inside(path: str) -> str:
+    """Return a path that the log gives, if it leads to something below the search's folder.
 
     Raises:
-        InputError: The search exists without --resume, or does not exist with it; the URI holds a
-            secret.
+        InputError: It leads elsewhere: what lies there must be neither read nor deleted.
     """
-    if "://" in storage:
-        _refuse_secrets(storage)
-        # One folder for each URI: searches of one name in two storages are two searches.
-        own = hashlib.sha256(storage.encode()).hexdigest()[:12]
-        local = Path(tempfile.gettempdir()) / f"searches-{os.getuid()}" / own / name
-        folder = SearchFolder(name, storage, local)
-        exists = (local / EVENTS).exists() or _remote_exists(folder)
-    else:
-        path = Path(storage).expanduser().absolute()
-        folder = SearchFolder(name, str(path), path / name)
-        exists = (folder.local / EVENTS).exists()
-    if resume and not exists:
-        raise InputError(f"there is no search {name!r} in {folder.storage}{_nearest(folder)}")
-    if exists and not resume:
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or ".." in parts:
         raise InputError(
-            f"the search {folder.uri} exists; go on with it by --resume, or choose another --name"
+            f"the event log names {path!r}, which is not below the folder of the search: the log "
+            f"was not written by this program; bring back one that was, or choose another --name"
         )
-    return folder
-
-
-def _refuse_secrets(uri: str) -> None:
-    """Refuse keys in a URI: it is written to the log, and sent to every trial."""
-    parts = urlsplit(uri)
-    secrets = [key for key, _ in parse_qsl(parts.query) if _SECRET.search(key)]
-    if parts.password is not None or secrets:
-        what = ", ".join(secrets) or "a password"
-        raise InputError(
-            f"--storage {parts.scheme}://...: the URI holds {what}, which would be written to the "
-            f"log; give nodes a role, or the keys by environment variables (for S3 "
-            f"AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
-        )
-
-
-def _nearest(folder: SearchFolder) -> str:
-    parent = Path(folder.storage)
-    if folder.is_remote or not parent.is_dir():
-        return ""
-    return did_you_mean(folder.name, [p.parent.name for p in parent.glob(f"*/{EVENTS}")])
-
-
-def _remote_exists(folder: SearchFolder) -> bool:
-    try:
-        filesystem, path = folder.remote()
-        return _is_file(filesystem, f"{path}/{EVENTS}")
-    except (OSError, pyarrow.ArrowInvalid) as error:
-        raise InputError(f"--storage {folder.storage!r} cannot be reached: {error}") from error
+    return path
 
 
 def _is_file(filesystem: pyarrow.fs.FileSystem, path: str) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from search.events import Event
+from search.storage import inside
 from trainable.component import Value
 from trainable.run_config import RunConfig
 
@@ -113,7 +114,11 @@ class TrialRecord:
         return self.status != "failed", self.units, self.score
 
     def apply(self, event: Event) -> None:
-        """Take note of an event of this trial, other than that it was suggested."""
+        """Take note of an event of this trial, other than that it was suggested.
+
+        Raises:
+            InputError: A checkpoint is not below the folder of the search.
+        """
         self.ended = event["time"]
         _APPLY[event["event"]](self, event)
 
@@ -188,7 +193,7 @@ def _leaving(trial: TrialRecord, event: Event) -> None:
 
 
 def _saved(trial: TrialRecord, event: Event) -> None:
-    trial.checkpoints[event["unit"]] = event["path"]
+    trial.checkpoints[event["unit"]] = inside(event["path"])
 
 
 def _deleted(trial: TrialRecord, event: Event) -> None:

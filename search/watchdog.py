@@ -13,7 +13,7 @@ from search.history import History
 from search.leg import Leg
 from search.limits import Limits
 from search.mirror import Mirror
-from search.plan import Plan, checkpoint_bytes
+from search.options import SearchOptions
 from search.trial_record import TrialRecord
 
 _LOOK_SECONDS = 5.0
@@ -29,9 +29,10 @@ class Watchdog:
 
     Args:
         dispatcher: The search.
-        plan: The search that was planned.
+        options: What a trial needs of a node.
+        checkpoint_bytes: Size of a checkpoint.
         limits: Ends the search.
-        mirror: Copies the log to a remote storage.
+        mirror: Copies the log from the folder of the search to its storage.
         servable: Whether a node that is there, or can be launched, could serve a trial.
         say: Prints a line.
     """
@@ -39,14 +40,16 @@ class Watchdog:
     def __init__(
         self,
         dispatcher: Dispatcher,
-        plan: Plan,
+        options: SearchOptions,
+        checkpoint_bytes: int,
         limits: Limits,
         mirror: Mirror,
         servable: Callable[[], bool],
         say: Callable[[str], None],
     ) -> None:
-        self._dispatcher, self._plan, self._limits = dispatcher, plan, limits
-        self._mirror, self._servable, self._say = mirror, servable, say
+        self._dispatcher, self._options, self._limits = dispatcher, options, limits
+        self._checkpoint_bytes, self._mirror = checkpoint_bytes, mirror
+        self._servable, self._say = servable, say
         self._looked = time.monotonic()
         self._said: set[str] = set()
 
@@ -69,8 +72,7 @@ class Watchdog:
             return
         waited = now - max(self._dispatcher.freed, min(leg.asked for leg in waiting))
         if waited > _PLACE_SECONDS:
-            options = self._plan.options
-            cpus, gpus = options.cpus_per_trial, options.gpus_per_trial
+            cpus, gpus = self._options.cpus_per_trial, self._options.gpus_per_trial
             wanted = "its share of the CPUs" if cpus is None else f"{cpus:g} CPUs"
             if gpus:
                 wanted += f" and {gpus:g} GPUs"
@@ -129,31 +131,31 @@ class Watchdog:
             self._said.discard("storage")
             return
         seconds = now - since
-        uri = self._plan.folder.uri
+        uri = self._mirror.folder.uri
         if seconds > _STORAGE_SECONDS:
             self._once(
                 "storage",
                 f"{uri} has not taken the event log for {seconds:.0f} s ({why}); "
-                f"the log is in {self._plan.folder.local}",
+                f"the log is in {self._mirror.folder.local}",
             )
         if seconds > _PATIENCE * _STORAGE_SECONDS:
             self._limits.fail(f"{uri} does not answer: {why}")
 
     def _look_at_disk(self) -> None:
-        if self._plan.folder.is_remote:
+        folder, one = self._mirror.folder, self._checkpoint_bytes
+        if folder.is_copied:  # then checkpoints are not written to the disk of this machine
             return
-        free = shutil.disk_usage(self._plan.folder.local).free
-        one = checkpoint_bytes(self._plan)
+        free = shutil.disk_usage(folder.local).free
         needed = one * max(1, len(self._dispatcher.legs))
         if free < needed:
             self._limits.fail(
-                f"{self._plan.folder.local} has {free / 1e9:.1f} GB left, the next checkpoints "
+                f"{folder.local} has {free / 1e9:.1f} GB left, the next checkpoints "
                 f"need {needed / 1e9:.1f}; make room, then go on with --resume"
             )
         elif free < 5 * needed:
             self._once(
                 "disk",
-                f"{self._plan.folder.local} has {free / 1e9:.1f} GB left, a checkpoint takes "
+                f"{folder.local} has {free / 1e9:.1f} GB left, a checkpoint takes "
                 f"{one / 1e9:.1f}; --checkpoint weights takes a third",
             )
 

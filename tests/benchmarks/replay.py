@@ -13,6 +13,7 @@ from search.history import History, Journal
 from search.options import SearchOptions
 from search.plan import Plan, make_plan
 from search.resume import header
+from search.rungs import units_per_trial
 from tests.benchmarks.curve import UNITS, CurveOf
 from tests.benchmarks.families import Family
 from tests.chaos.simulation import make_dispatcher
@@ -81,7 +82,7 @@ def replay(plan: Plan, family: Family, contestant: str, seed: int, budget: int) 
 
 def n_trials(plan: Plan, budget: int) -> int:
     """Return a quarter more trials than so many units pay for if one in eta passes each rung."""
-    return math.ceil(1.25 * budget / plan.units_per_trial)
+    return math.ceil(1.25 * budget / units_per_trial(plan.rungs, plan.options.eta))
 
 
 def _run(dispatcher: Dispatcher, curve_of: CurveOf, draw: random.Random, budget: int) -> Replay:

@@ -151,7 +151,7 @@ def proposal_seconds(trials: int) -> float:
         history = History(play(at_random, Faults(folder), n_places=8))
         more = trials // 5
         plan = make_plan(search_options(trials + more, Path(folder), name="next"))
-        proposer = make_proposer(plan)
+        proposer = make_proposer(plan.options, plan.space, plan.n_trials, plan.rungs)
         started = time.process_time()
         for number in range(trials, trials + more):
             proposer.propose(number, history)

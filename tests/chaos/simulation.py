@@ -154,8 +154,8 @@ def make_dispatcher(plan: Plan, journal: Journal) -> Dispatcher:
     """Return the dispatcher that the driver would make."""
     return Dispatcher(
         journal,
-        make_scheduler(plan, journal.history),
-        make_proposer(plan),
+        make_scheduler(plan.options, plan.n_trials, journal.history),
+        make_proposer(plan.options, plan.space, plan.n_trials, plan.rungs),
         plan.space,
         list(plan.points),
         plan.options.units,

@@ -188,7 +188,8 @@ class _Judge:
 
     def __init__(self, plan: Plan) -> None:
         self.history = History()
-        self._scheduler, self._proposer = make_scheduler(plan, self.history), make_proposer(plan)
+        self._scheduler = make_scheduler(plan.options, plan.n_trials, self.history)
+        self._proposer = make_proposer(plan.options, plan.space, plan.n_trials, plan.rungs)
         self._points, self._hopeless = plan.points, set[int]()
 
     def look(self, event: Event) -> tuple[dict[str, Any] | None, str]:

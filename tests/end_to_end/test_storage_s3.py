@@ -20,7 +20,8 @@ from ray.cluster_utils import Cluster
 from search import exporting
 from search.driver import main
 from search.events import Event, read_events
-from search.storage import EVENTS, SearchFolder, find_folder, split
+from search.finding import find_folder, split
+from search.storage import EVENTS, SearchFolder
 from tests.cluster.rights import Asked, filled_in, load_policies, recorded, refused
 from trainable.errors import InputError
 

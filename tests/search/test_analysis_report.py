@@ -246,7 +246,7 @@ def test_predictions_are_read_from_a_remote_storage(tmp_path: Path) -> None:
     storage = tmp_path / "storage"
     folder = SearchFolder("search", f"file://{storage}", tmp_path / "local")
     folder.make()
-    assert folder.is_remote
+    assert folder.is_copied
     assert read_predictions(folder, trial()) is None
     checkpoint(storage / "search", 9).write_bytes(b"9")
     assert read_predictions(folder, trial()) == b"9"

@@ -14,9 +14,10 @@ import search.events
 from search.cluster import Resources
 from search.driver import _open_journal
 from search.events import read_events
+from search.finding import find_folder
 from search.history import History
 from search.plan import Plan
-from search.storage import EVENTS, find_folder
+from search.storage import EVENTS
 from trainable.run_config import RunConfig
 
 MakePlan = Callable[..., Plan]

@@ -50,7 +50,7 @@ class Tuned:
         self.plan, self.dispatcher, self.log = plan, search.dispatcher, search.log
         share = Resources(2.0, 0.5, 2)
         self.board, self.progress, self.looked = Seen(), Seen(), Seen()
-        self.limits = Limits(self.dispatcher, plan, share.gpus, self.progress.say)
+        self.limits = Limits(self.dispatcher, plan.options, share.gpus, self.progress.say)
         self.nodes: Any = SimpleNamespace(room=2, look=lambda: self.looked.nodes())
         self.searcher = TuneSearcher(self.dispatcher, plan, self.nodes, self.limits)
         self.said: list[str] = []
@@ -318,7 +318,7 @@ def test_when_a_limit_is_reached_nothing_new_begins(tuned: Tuned) -> None:
 
 
 def test_limits_are_looked_at_before_the_first_leg(tuned: Tuned) -> None:
-    tuned.limits._plan = replace(tuned.plan, time_limit=0.0)
+    tuned.limits._options = replace(tuned.plan.options, time_limit="0.000001s")
     assert tuned.start("a") == Searcher.FINISHED
     assert tuned.dispatcher.history.trials == {}
 

@@ -14,6 +14,7 @@ from search.history import History, Journal
 from search.mirror import Mirror
 from search.storage import EVENTS, SearchFolder
 from search.trial_record import Status
+from trainable.errors import InputError
 
 
 class Stored:
@@ -181,6 +182,23 @@ def test_what_is_deleted_is_gone_from_a_remote_storage_once_its_log_says_so(
     mirror.close()
     assert (tmp_path / "store" / "search" / EVENTS).read_bytes() == log.path.read_bytes()
     assert not any(path.exists() for path in paths)
+
+
+def test_a_log_that_names_a_checkpoint_outside_its_folder_is_refused(
+    folder: SearchFolder, tmp_path: Path
+) -> None:
+    """Before anything that it names could be deleted."""
+    other = tmp_path / "b"
+    other.mkdir()
+    *events, last = saved(0, 1)
+    failed = {"event": "ended", "time": 0.0, "trial": 0, "status": "failed", "error": "no memory"}
+    with pytest.raises(InputError, match=r"names 'a/\.\./\.\./b', which is not below"):
+        Checkpoints(
+            Journal(History([*events, {**last, "path": "a/../../b"}, failed])),
+            folder,
+            Mirror(folder),
+        )
+    assert other.exists()
 
 
 @pytest.mark.parametrize("is_remote", [False, True])

@@ -17,7 +17,7 @@ from search.best import read_best
 from search.events import VERSION, EventLog, new_event
 from search.exporting import main
 from search.history import History, Journal
-from search.storage import EVENTS
+from search.storage import EVENTS, SearchFolder
 from search.versions import versions
 from trainable.evaluation import SCORE_KEYS
 from trainable.run_config import RunConfig
@@ -102,6 +102,23 @@ def test_results_of_a_remote_search_are_written_there(storage: Path) -> None:
     assert main(["s", "--storage", f"file://{storage}"]) == 0
     check(storage / "s")
     assert (storage / "s" / EVENTS).read_bytes() == log
+
+
+def test_an_export_leaves_the_log_to_the_driver(
+    storage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A driver on another machine copies more of it while results are written."""
+    log, publish = storage / "s" / EVENTS, SearchFolder.publish
+
+    def late(folder: SearchFolder, *names: str) -> None:
+        log.write_bytes(log.read_bytes() + b'{"event": "closed"}\n')
+        publish(folder, *names)
+
+    monkeypatch.setattr(SearchFolder, "publish", late)
+    before = log.read_bytes()
+    assert main(["s", "--storage", f"file://{storage}"]) == 0
+    assert log.read_bytes() == before + b'{"event": "closed"}\n'
+    assert names(storage / "s") == {EVENTS, "best.json", "trials.csv", "tensorboard"}
 
 
 @pytest.mark.parametrize("scheme", ["", "file://"])

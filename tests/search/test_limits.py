@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from search.history import History
 from search.limits import Limits, expected_gain
-from search.options import seconds
 from search.plan import Plan
 from search.scheduler import RunAll
 from search.trial_record import Status, TrialRecord
@@ -57,9 +56,7 @@ def limits_of(plan_of: MakePlan, search: Any, clock: Clock) -> Callable[..., Lim
 
     def limits(search: Any = search, **changed: Any) -> Limits:
         options = replace(plan.options, **changed)
-        time_limit = seconds(options.time_limit) if options.time_limit else None
-        asked = replace(plan, options=options, time_limit=time_limit)
-        return Limits(search.dispatcher, asked, 2.0, search.said.append)
+        return Limits(search.dispatcher, options, 2.0, search.said.append)
 
     return limits
 

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
@@ -30,13 +31,17 @@ def begun(plan: Plan) -> Plan:
     return replace(plan, log_bytes=plan.folder.log_bytes)
 
 
+def driver_of(plan: Plan) -> AbstractContextManager[None]:
+    return only_driver(plan.folder, plan.log_bytes)
+
+
 def test_a_second_driver_is_refused_and_told_what_to_do(
     plan_of: MakePlan, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = begun(plan_of(space="smoke"))
     log = (plan.folder.local / EVENTS).read_bytes()
     options = ["--name", "search", "--storage", plan.folder.storage, "--space", "smoke"]
-    with only_driver(plan):
+    with driver_of(plan):
         assert main([*options, "--budget", "90000", "--resume"]) == 2
     told = capsys.readouterr().err
     assert f"process {os.getpid()} on " in told
@@ -51,34 +56,41 @@ def test_a_killed_driver_is_no_driver(plan_of: MakePlan) -> None:
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        with only_driver(plan):
+        with driver_of(plan):
             os.write(writing, b"!")
             time.sleep(600)
         os._exit(1)
     try:
         assert os.read(reading, 1) == b"!"
-        with pytest.raises(InputError, match=rf"process {child} on "), only_driver(plan):
+        with (
+            pytest.raises(InputError, match=rf"process {child} on "),
+            driver_of(plan),
+        ):
             pass
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-    with only_driver(plan):
+    with driver_of(plan):
         pass
 
 
 def test_two_drivers_that_begin_one_search_at_a_time_are_not_both_let(plan_of: MakePlan) -> None:
     plan = plan_of(space="smoke")
     refused = pytest.raises(InputError, match="another driver runs")
-    with only_driver(plan), refused, only_driver(plan):
+    with (
+        driver_of(plan),
+        refused,
+        driver_of(plan),
+    ):
         pass
 
 
 def test_a_driver_that_read_what_another_went_on_with_is_refused(plan_of: MakePlan) -> None:
     for plan in (plan_of(space="smoke", name="new"), begun(plan_of(space="smoke", name="old"))):
-        with only_driver(plan):
+        with driver_of(plan):
             begun(plan)
         refused = pytest.raises(InputError, match="wrote to its log while this one read it")
-        with refused, only_driver(plan):
+        with refused, driver_of(plan):
             pass
 
 
@@ -102,10 +114,13 @@ def test_a_lock_that_its_holder_removed_meanwhile_is_none(
         flock(file, operation)
 
     monkeypatch.setattr(fcntl, "flock", late)
-    with only_driver(plan):
+    with driver_of(plan):
         assert len(calls) == 2
         monkeypatch.undo()
-        with pytest.raises(InputError, match="another driver runs"), only_driver(plan):
+        with (
+            pytest.raises(InputError, match="another driver runs"),
+            driver_of(plan),
+        ):
             pass
 
 
@@ -118,7 +133,7 @@ def test_a_file_system_without_locks_is_refused(
     plan = plan_of(space="smoke")
     monkeypatch.setattr(fcntl, "flock", refuse)
     refused = pytest.raises(InputError, match=r"cannot be locked .*No locks available")
-    with refused, only_driver(plan):
+    with refused, driver_of(plan):
         pass
 
 
@@ -126,7 +141,7 @@ def test_nothing_of_the_lock_is_in_the_folder_of_the_search(
     plan_of: MakePlan, tmp_path: Path
 ) -> None:
     plan = plan_of(space="smoke")
-    with only_driver(plan):
+    with driver_of(plan):
         assert list(plan.folder.local.iterdir()) == []
         assert sorted(path.name for path in tmp_path.iterdir()) == [".search.lock", "search"]
     assert [path.name for path in tmp_path.iterdir()] == ["search"]

@@ -49,7 +49,7 @@ def grow(folder: SearchFolder) -> None:
 
 
 def copied(folder: SearchFolder) -> bytes:
-    filesystem, path = folder.remote()
+    filesystem, path = folder.location()
     below = pyarrow.fs.SubTreeFileSystem(path, filesystem)
     with below.open_input_stream(EVENTS) as stream:
         return bytes(stream.read())
@@ -225,3 +225,14 @@ def test_the_thread_copies_and_ends(folder: SearchFolder, monkeypatch: pytest.Mo
     assert mirror.close()
     assert not mirror._thread.is_alive()
     assert copied(folder) == (folder.local / EVENTS).read_bytes()
+
+
+def test_what_a_local_storage_does_not_do_is_left(tmp_path: Path) -> None:
+    """It is swept later, and what a search has left to do is not."""
+
+    def refuse() -> None:
+        raise OSError("a file in it is open elsewhere")
+
+    mirror = Mirror(SearchFolder("search", str(tmp_path), tmp_path / "search"))
+    mirror.after_copy(refuse)
+    assert mirror.close()

@@ -43,11 +43,11 @@ class Joined:
         monkeypatch.setenv("HOME", str(plan.folder.local))  # no `ray up` was here
         self.plan, self.log = plan, search.log
         share = Resources(1.0, 1.0, 2)
-        self.preflight = Preflight(plan, share)
+        self.preflight = Preflight(plan.folder, plan.options, share, plan.checkpoint_bytes)
         self.first = self.preflight.check(self.said.append)
-        self.limits = Limits(search.dispatcher, plan, 1.0, self.said.append)
+        self.limits = Limits(search.dispatcher, plan.options, 1.0, self.said.append)
         say = self.said.append
-        self.nodes = Nodes(search.journal, plan, share, self.preflight, self.limits, say)
+        self.nodes = Nodes(search.journal, plan.options, share, self.preflight, self.limits, say)
 
     def _nodes(self) -> list[dict[str, Any]]:
         has = {"Resources": {"CPU": 2.0, "GPU": 2.0}, "NodeManagerAddress": "10.0.0.7"}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.options import SearchOptions, budget_tokens, parse, seconds
+from search.options import SearchOptions, budget_tokens, clock, parse, seconds
 from trainable.errors import InputError
 
 GIVEN: dict[str, tuple[list[str], Any]] = {
@@ -96,6 +96,11 @@ def test_a_wrong_option_exits_with_2_and_a_hint(
 )
 def test_seconds_of_a_time_limit(text: str, expected: float) -> None:
     assert seconds(text) == expected
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (75, "1:15"), (3700, "1:01:40")])
+def test_clock(seconds: float, text: str) -> None:
+    assert clock(seconds) == text
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from search.events import VERSION, EventLog, new_event
 from search.options import SearchOptions
-from search.plan import Plan, checkpoint_bytes, make_plan
+from search.plan import Plan, make_plan
 from search.storage import EVENTS
 from trainable import checkpoint
 from trainable.loop import Run
@@ -28,7 +28,7 @@ def test_the_stated_size_of_a_checkpoint_is_nearly_that_on_disk(
         checkpoint.save(run, tmp_path / kind, optimizer=kind == "full")
         size = sum(p.stat().st_size for p in (tmp_path / kind).iterdir() if p.is_file())
         # Of the heads it knows nothing: tiny has a wide one.
-        stated = checkpoint_bytes(plan_of(space="smoke", checkpoint=kind))
+        stated = plan_of(space="smoke", checkpoint=kind).checkpoint_bytes
         assert stated < size < 4 * stated
 
 

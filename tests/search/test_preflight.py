@@ -211,6 +211,10 @@ def test_many_nodes_with_one_problem_are_one_line(n: int) -> None:
     assert len(message) < 200
 
 
+def preflight_of(plan: Plan, share: Resources, **seconds: float) -> Preflight:
+    return Preflight(plan.folder, plan.options, share, plan.checkpoint_bytes, **seconds)
+
+
 @pytest.fixture(scope="module")
 def raylets(
     repository: Path, tmp_path_factory: pytest.TempPathFactory
@@ -250,7 +254,7 @@ def raylets(
 def test_good_nodes_are_good_and_nothing_is_left(raylets: Any, plan_of: MakePlan) -> None:
     plan = plan_of()
     plan.folder.make()
-    assert Preflight(plan, GOOD).check(print) == (
+    assert preflight_of(plan, GOOD).check(print) == (
         "2 nodes looked at: storage, versions and code are as here",
     )
     assert list(plan.folder.local.iterdir()) == []
@@ -300,7 +304,7 @@ def test_another_checkout_and_version_are_refused_by_node(raylets: Any, plan_of:
     plan = plan_of()
     plan.folder.make()
     with pytest.raises(InputError) as caught:
-        Preflight(plan, OLD).check(print)
+        preflight_of(plan, OLD).check(print)
     message = str(caught.value)
     old, bare = (by_share[kind].node_id[:8] for kind in (OLD, BARE))
     lines = {line.split(": ", 1)[1]: line for line in message.splitlines() if line[:2] == "  "}
@@ -323,7 +327,7 @@ def test_a_folder_that_is_another_one_on_each_node_is_refused(
     folder = replace(plan.folder, storage="/proc/self/cwd", local=Path("/proc/self/cwd/search"))
     folder.make()
     with pytest.raises(InputError) as caught:
-        Preflight(replace(plan, folder=folder), GOOD).check(print)
+        preflight_of(replace(plan, folder=folder), GOOD).check(print)
     assert "--storage '/proc/self/cwd': it does not see there what the driver wrote" in str(
         caught.value
     )
@@ -337,7 +341,7 @@ def test_a_node_that_does_not_answer_is_named(raylets: Any, plan_of: MakePlan) -
     plan.folder.make()
     said: list[str] = []
     with pytest.raises(InputError, match="no answer in 0 s"):
-        Preflight(plan, GOOD, seconds=0.0).check(said.append)
+        preflight_of(plan, GOOD, seconds=0.0).check(said.append)
     assert said == ["waiting for 2 of 2 nodes to answer, at most 0 minutes"]
 
 
@@ -356,6 +360,6 @@ def test_a_node_that_vanishes_meanwhile_is_no_error(
         put(*arguments)
 
     monkeypatch.setattr(preflight, "put", lose_node)
-    assert Preflight(plan, BARE).check(print) == (
+    assert preflight_of(plan, BARE).check(print) == (
         "note: 1 of the nodes vanished while they were looked at",
     )

@@ -11,7 +11,7 @@ from rich.console import Console
 from search.dispatch import Dispatcher
 from search.history import History, Journal
 from search.plan import Plan
-from search.progress import Progress, clock
+from search.progress import Progress
 from search.proposals import RandomProposer
 from search.scheduler import PromotionASHA
 
@@ -37,7 +37,7 @@ class Shown:
         )
         self.out = StringIO()
         console = Console(file=self.out, width=200)
-        self.progress = Progress(plan, self.dispatcher, console)
+        self.progress = Progress(self.dispatcher, plan.options, plan.rungs, console)
 
     def line(self) -> str:
         """Return the status line that is due half an hour later."""
@@ -125,8 +125,3 @@ def test_status_lines_get_rarer(shown: Shown) -> None:
     gaps = [later - time for time, later in pairwise(times)]
     assert gaps == sorted(gaps)
     assert (gaps[0], gaps[-1]) == (15, 300)
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (75, "1:15"), (3700, "1:01:40")])
-def test_clock(seconds: float, text: str) -> None:
-    assert clock(seconds) == text

@@ -236,8 +236,8 @@ def test_limits_and_places_may_differ(plan: Plan, name: str) -> None:
 
 def test_versions_that_changed_are_noted(plan: Plan) -> None:
     then = header(plan)["versions"]
-    assert changed_versions(begun(plan)) == []
-    (note,) = changed_versions(begun(plan, versions={**then, "ray": "2.1.0", "gone": "1"}))
+    assert changed_versions(begun(plan).earlier) == []
+    (note,) = changed_versions(begun(plan, versions={**then, "ray": "2.1.0", "gone": "1"}).earlier)
     assert note == f"the search began with ray 2.1.0, now {then['ray']}"
 
 

@@ -47,9 +47,14 @@ def suggestions(plan: Plan, n: int) -> list[tuple[dict[str, Value], RunConfig]]:
     """Return params and configurations of the first trials that a search hands out."""
     journal = Journal(History())
     journal.write("search", slots=n, **header(plan))
-    scheduler, units = make_scheduler(plan, journal.history), plan.options.units
-    points = list(plan.points)
-    dispatcher = Dispatcher(journal, scheduler, make_proposer(plan), plan.space, points, units)
+    dispatcher = Dispatcher(
+        journal,
+        make_scheduler(plan.options, plan.n_trials, journal.history),
+        make_proposer(plan.options, plan.space, plan.n_trials, plan.rungs),
+        plan.space,
+        list(plan.points),
+        plan.options.units,
+    )
     legs = [dispatcher.next_leg(f"id{number}") for number in range(n)]
     return [(leg.trial.params, leg.trial.config) for leg in legs if leg is not None]
 

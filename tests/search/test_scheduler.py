@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.history import History
-from search.ranges import rungs
+from search.rungs import rungs
 from search.scheduler import Decision, PromotionASHA, RunAll, StoppingASHA
 from search.trial_record import TrialRecord
 

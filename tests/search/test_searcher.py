@@ -8,9 +8,9 @@ import pytest
 
 from search.history import History
 from search.plan import Plan
-from search.proposals import Proposal, RandomProposer
+from search.proposals import Proposal, Proposer, RandomProposer
 from search.rung_gp import RungGp
-from search.scheduler import PromotionASHA, RunAll, StoppingASHA
+from search.scheduler import PromotionASHA, RunAll, Scheduler, StoppingASHA
 from search.searcher import NoProposer, make_proposer, make_scheduler
 from search.stepwise import Stepwise
 from search.stock import StockTpe
@@ -25,6 +25,14 @@ PROPOSERS = {
 }
 
 
+def proposer_of(plan: Plan) -> Proposer:
+    return make_proposer(plan.options, plan.space, plan.n_trials, plan.rungs)
+
+
+def scheduler_of(plan: Plan, history: History) -> Scheduler:
+    return make_scheduler(plan.options, plan.n_trials, history)
+
+
 @pytest.fixture
 def with_options(plan_of: MakePlan) -> MakePlan:
     """Return a function from options that need no other data to a plan."""
@@ -35,7 +43,7 @@ def with_options(plan_of: MakePlan) -> MakePlan:
 @pytest.mark.parametrize("name", PROPOSERS)
 def test_each_searcher_proposes_what_the_space_has(with_options: MakePlan, name: str) -> None:
     plan = with_options(searcher=name)
-    proposer = make_proposer(plan)
+    proposer = proposer_of(plan)
     assert type(proposer) is PROPOSERS[name]
     proposal = proposer.propose(0, History())
     assert isinstance(proposal, Proposal)
@@ -45,7 +53,7 @@ def test_each_searcher_proposes_what_the_space_has(with_options: MakePlan, name:
 @pytest.mark.parametrize("name", ["rung-gp", "random", "tpe"])
 def test_equal_seeds_propose_equally_and_others_do_not(with_options: MakePlan, name: str) -> None:
     def proposed(seed: int) -> Any:
-        found = make_proposer(with_options(searcher=name, seed=seed)).propose(0, History())
+        found = proposer_of(with_options(searcher=name, seed=seed)).propose(0, History())
         assert isinstance(found, Proposal)
         return found.params
 
@@ -54,7 +62,7 @@ def test_equal_seeds_propose_equally_and_others_do_not(with_options: MakePlan, n
 
 
 def test_the_beam_is_as_wide_as_asked_for(with_options: MakePlan) -> None:
-    proposer = make_proposer(with_options(searcher="stepwise", beam=3))
+    proposer = proposer_of(with_options(searcher="stepwise", beam=3))
     assert isinstance(proposer, Stepwise)
     assert proposer._beam == 3
 
@@ -63,7 +71,7 @@ def test_the_beam_is_as_wide_as_asked_for(with_options: MakePlan) -> None:
 def test_a_third_of_the_trials_of_stock_tpe_is_random_at_most_ten(
     with_options: MakePlan, n_trials: int, n_startup: int
 ) -> None:
-    proposer = make_proposer(replace(with_options(searcher="tpe"), n_trials=n_trials))
+    proposer = proposer_of(replace(with_options(searcher="tpe"), n_trials=n_trials))
     assert isinstance(proposer, StockTpe)
     sampler: Any = proposer._search._sampler
     assert sampler._n_startup_trials == n_startup
@@ -71,7 +79,7 @@ def test_a_third_of_the_trials_of_stock_tpe_is_random_at_most_ten(
 
 def test_rows_are_all_there_is(plan_of: MakePlan) -> None:
     plan = plan_of(space="ablation", rows="gradients/*", name="rows")
-    proposer = make_proposer(plan)
+    proposer = proposer_of(plan)
     assert isinstance(proposer, NoProposer)
     assert proposer.propose(len(plan.points), History()) is None
 
@@ -83,14 +91,14 @@ def test_rows_are_all_there_is(plan_of: MakePlan) -> None:
 def test_each_scheduler_is_the_one_asked_for(
     with_options: MakePlan, name: str, kind: type[object]
 ) -> None:
-    assert type(make_scheduler(with_options(scheduler=name), History())) is kind
+    assert type(scheduler_of(with_options(scheduler=name), History())) is kind
 
 
 def test_rungs_brackets_and_results_reach_the_scheduler(with_options: MakePlan) -> None:
     history = History()
-    scheduler = make_scheduler(with_options(units=8, eta=2, brackets=3, seed=1), history)
+    scheduler = scheduler_of(with_options(units=8, eta=2, brackets=3, seed=1), history)
     assert {scheduler.bracket(number) for number in range(50)} == {0, 1, 2}
-    other = make_scheduler(with_options(units=8, eta=2, brackets=3, seed=2), history)
+    other = scheduler_of(with_options(units=8, eta=2, brackets=3, seed=2), history)
     numbers = range(50)
     assert [scheduler.bracket(n) for n in numbers] != [other.bracket(n) for n in numbers]
     trial = history.trials[0] = TrialRecord(0, {}, {}, 0.0, 0.0, bracket=1)

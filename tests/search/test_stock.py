@@ -16,7 +16,7 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from search.history import History
-from search.ranges import rungs
+from search.rungs import rungs
 from search.scheduler import StoppingASHA
 from search.stock import StockTpe
 from search.trial_record import Status, TrialRecord

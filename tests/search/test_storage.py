@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from search.events import EventLog, new_event
-from search.storage import EVENTS, SearchFolder, find_folder
+from search.finding import find_folder
+from search.storage import EVENTS, SearchFolder, inside
 from trainable.errors import InputError
 
 
@@ -89,7 +90,7 @@ def test_a_log_that_forks_is_refused_with_both_places(tmp_path: Path, longer: by
 def test_a_local_log_is_where_it_is(tmp_path: Path) -> None:
     local = begun(str(tmp_path / "runs"))
     folder = find_folder(str(tmp_path / "runs"), "n", resume=True)
-    assert not folder.is_remote
+    assert not folder.is_copied
     assert folder.fetch_log() == local / EVENTS
     folder.publish()
     assert [path.name for path in local.iterdir()] == [EVENTS]
@@ -110,3 +111,69 @@ def test_the_probe_is_gone_after_the_storage_was_tried(tmp_path: Path) -> None:
     local = begun(uri(tmp_path / "store"))
     assert [path.name for path in local.iterdir()] == [EVENTS]
     assert list((tmp_path / "store" / "n").iterdir()) == []
+
+
+def kept(tmp_path: Path, scheme: str) -> tuple[SearchFolder, Path]:
+    """Return a search, and the folder that its storage has of it."""
+    folder = find_folder(f"{scheme}{tmp_path / 'store'}", "n", resume=False)
+    folder.make()
+    return folder, tmp_path / "store" / "n"
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_folder_is_read_and_deleted_wherever_it_is(tmp_path: Path, scheme: str) -> None:
+    folder, there = kept(tmp_path, scheme)
+    (there / "t" / "c" / "deep").mkdir(parents=True)
+    (there / "t" / "c" / "deep" / "file").write_bytes(b"content")
+    assert folder.read("t/c/deep/file") == b"content"
+    folder.delete("t/c")
+    assert not (there / "t" / "c").exists()
+    folder.delete("t/c")  # it is gone already
+    with pytest.raises(FileNotFoundError):
+        folder.read("t/c/deep/file")
+
+
+def test_an_empty_folder_of_a_trial_goes_and_one_with_more_in_it_stays(tmp_path: Path) -> None:
+    folder, there = kept(tmp_path, "")
+    for name in ("one", "two"):
+        (there / "t" / name).mkdir(parents=True)
+    folder.delete("t/one")
+    assert [path.name for path in (there / "t").iterdir()] == ["two"]
+    folder.delete("t/two")
+    assert list(there.iterdir()) == []
+
+
+OUTSIDE = ["a/../../b", "../b", "..", "/b", "//b", "", ".", "a/..", "./"]
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_nothing_outside_the_folder_is_read_or_deleted(
+    tmp_path: Path, scheme: str, path: str
+) -> None:
+    folder, there = kept(tmp_path, scheme)
+    for own in (there / "a", there / "b", there.parent / "b"):
+        own.mkdir()
+        (own / "file").write_bytes(b"content")
+    for refused in (folder.delete, folder.read):
+        with pytest.raises(InputError, match="not below the folder of the search") as caught:
+            refused(path)
+        assert repr(path) in str(caught.value)
+    for own in (there / "a", there / "b", there.parent / "b"):
+        assert (own / "file").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize("path", ["trial_0000_a/checkpoint_000001", "a/b..c/..d", "./a/b"])
+def test_what_is_below_the_folder_is_inside(path: str) -> None:
+    assert inside(path) == path
+
+
+def test_only_what_is_named_is_published(tmp_path: Path) -> None:
+    folder, there = kept(tmp_path, "file://")
+    for name in ("file", "folder/deep/file", "other"):
+        (folder.local / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder.local / name).write_text(name)
+    folder.publish("file", "folder")
+    found = {str(p.relative_to(there)) for p in there.rglob("*") if p.is_file()}
+    assert found == {"file", "folder/deep/file"}
+    assert (there / "folder/deep/file").read_text() == "folder/deep/file"

@@ -11,7 +11,7 @@ import pytest
 from search.dispatch import Dispatcher
 from search.history import History, Journal
 from search.limits import Limits
-from search.plan import Plan, checkpoint_bytes
+from search.plan import Plan
 from search.proposals import RandomProposer
 from search.scheduler import RunAll
 from search.watchdog import Watchdog
@@ -41,11 +41,14 @@ class Watched:
             9,
             clock=lambda: self.now,
         )
-        self.limits = Limits(self.dispatcher, plan, 1.0, self.said.append)
-        self.mirror: Any = SimpleNamespace(failing_since=None, busy_since=None, error=None)
+        self.limits = Limits(self.dispatcher, plan.options, 1.0, self.said.append)
+        self.mirror: Any = SimpleNamespace(
+            folder=plan.folder, failing_since=None, busy_since=None, error=None
+        )
         self.watchdog = Watchdog(
             self.dispatcher,
-            plan,
+            plan.options,
+            plan.checkpoint_bytes,
             self.limits,
             self.mirror,
             lambda: self.is_servable,
@@ -241,7 +244,7 @@ def test_a_storage_that_answers_again_is_warned_of_again(watched: Watched) -> No
 
 
 def test_it_warns_of_a_full_disk_and_ends_before_it(watched: Watched) -> None:
-    one = checkpoint_bytes(watched.plan)
+    one = watched.plan.checkpoint_bytes
     for id in ("a", "b"):
         watched.dispatcher.next_leg(id)
         watched.dispatcher.started(id)
@@ -260,8 +263,7 @@ def test_it_warns_of_a_full_disk_and_ends_before_it(watched: Watched) -> None:
 
 
 def test_the_disk_of_a_driver_whose_storage_is_remote_is_not_looked_at(watched: Watched) -> None:
-    folder = replace(watched.plan.folder, storage="s3://bucket")
-    watched.watchdog._plan = replace(watched.plan, folder=folder)
+    watched.mirror.folder = replace(watched.plan.folder, storage="s3://bucket")
     watched.free = 0
     assert watched.after(5.0) == []
     assert watched.limits.reached is None

@@ -1,5 +1,3 @@
-"""Rungs; what is out of range: `test_refusals.py`."""
-
 from __future__ import annotations
 
 from itertools import pairwise
@@ -8,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.ranges import rungs
+from search.rungs import rungs, units_per_trial
 
 
 @given(st.integers(1, 10_000), st.integers(2, 10))
@@ -29,3 +27,18 @@ def test_rungs_are_the_powers_of_eta_below_the_full_run_and_the_full_run(
 )
 def test_rungs_of_usual_searches(units: int, eta: int, expected: tuple[int, ...]) -> None:
     assert rungs(units, eta) == expected
+
+
+@given(st.integers(1, 6), st.integers(2, 5))
+def test_units_of_a_trial_are_the_mean_over_trials_of_which_one_in_eta_goes_on(
+    n_rungs: int, eta: int
+) -> None:
+    own = rungs(eta ** (n_rungs - 1), eta)
+    n_trials = eta ** (n_rungs - 1)  # so many that each rung lets a whole number pass
+    ended_at = [
+        unit
+        for k, unit in enumerate(own)
+        for _ in range(n_trials // eta**k - (n_trials // eta ** (k + 1) if k + 1 < n_rungs else 0))
+    ]
+    assert len(ended_at) == n_trials
+    assert units_per_trial(own, eta) == pytest.approx(sum(ended_at) / n_trials)
