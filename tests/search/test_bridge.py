@@ -328,7 +328,7 @@ def test_tune_can_pickle_what_it_wants_to_keep(tuned: Tuned) -> None:
 
 
 def test_every_step_looks_at_what_may_be_wrong(tuned: Tuned) -> None:
-    tuned.limits._plan = replace(tuned.plan, time_limit=0.0)
+    tuned.limits._options = replace(tuned.plan.options, time_limit="0.000001s")
     tuned.callback.on_step_end(0, [])
     assert tuned.limits.reached is not None
     assert tuned.looked.calls == [("nodes",), ("other",)]
