@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from search.history import History
-from search.ledger_report import ledger_section
-from search.plan import Plan
-from search.report import write_report
-from search.result_files import result_files
-from search.trial_record import TrialRecord
-from trainable.files import write_text
+from search.log.history import History
+from search.log.trial import TrialRecord
+from search.planning.plan import Plan
+from search.report.published_rows import ledger_section
+from search.report.report import write_report
+from search.report.write import result_files
+from trainable.cache.files import write_text
 
 
 def write_results(plan: Plan, history: History, actor_seconds: float) -> TrialRecord | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 # Python puts this folder first on the path, where search/ would shadow other modules.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from search.exporting import main  # noqa: E402
+from search.commands.export import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search.plan import Plan
+from search.planning.plan import Plan
 from spaces.space import Space
 
 

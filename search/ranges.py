@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from search.options import SearchOptions
-from search.rungs import rungs
+from search.planning.options import SearchOptions
+from search.schedulers.rungs import rungs
 from trainable.errors import InputError
 
 

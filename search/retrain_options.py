@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from search.best import Best
+from search.report.best import Best
 from trainable.errors import InputError
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from search.cluster import BOOTSTRAP, HEAD, alive_nodes, launched_with
-from search.local_ray import is_private
+from search.cluster.connect import BOOTSTRAP, HEAD, alive_nodes, launched_with
+from search.cluster.local_ray import is_private
 
 _SECONDS = 900.0  # Ray, torch and CUDA's libraries are gigabytes to install
 _STEP_SECONDS = 2.0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from spaces.corpora import with_corpora, with_stage_budgets
-from spaces.walk import all_params, rebuild
+from spaces.params import all_params, rebuild
+from spaces.stage_data import with_corpora, with_stage_budgets
 from trainable.component import Choice, Domain, Value
 from trainable.data.nli import NliSource
 from trainable.data.text import TextSource

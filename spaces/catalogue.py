@@ -7,16 +7,16 @@ fields of the components.
 from __future__ import annotations
 
 from spaces.space import Space
-from trainable.batch_order import LockStep
+from trainable.batch_orders.family import LockStep
 from trainable.component import Domain, FloatRange
 from trainable.data.nli import HubNli, NliSource
 from trainable.data.sources import DataSource
 from trainable.data.text import OwnText, TextSource
-from trainable.encoder import TINY, EncoderConfig
 from trainable.errors import InputError, did_you_mean
-from trainable.heads import MlpHead
-from trainable.pairs import SiamesePair
-from trainable.pooling import MeanPooling
+from trainable.model.encoder import TINY, EncoderConfig
+from trainable.model.heads import MlpHead
+from trainable.model.pairs import SiamesePair
+from trainable.model.pooling import MeanPooling
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
 from trainable.task_config import ParaTask, SingleTask, StsTask

@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from spaces.walk import field_component, field_domain, field_family
+from spaces.params import field_component, field_domain, field_family
+from trainable.cache.files import write_text
 from trainable.component import Component
-from trainable.files import write_text
 from trainable.run_config import RunConfig
 
 DOCUMENT = Path(__file__).with_name("docs") / "components.md"

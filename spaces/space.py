@@ -10,9 +10,9 @@ from typing import Any
 
 import optuna
 
-from spaces.corpora import with_corpora, with_stage_budgets
-from spaces.domains import suggest_value
-from spaces.walk import Choose, Param, all_params, rebuild, value_of
+from spaces.distributions import suggest_value
+from spaces.params import Choose, Param, all_params, rebuild, value_of
+from spaces.stage_data import with_corpora, with_stage_budgets
 from trainable.component import Domain, Value
 from trainable.data.nli import NliSource, SampleNli
 from trainable.data.text import OwnText, TextSource

@@ -19,13 +19,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 import trainable.data.sources
-from spaces.walk import rebuild
+from spaces.params import rebuild
+from trainable.cache.files import CACHE_VARIABLE
 from trainable.component import Choice, Domain, IntRange, Value
-from trainable.corpus import Rows
 from trainable.data.sample import generate_sample
-from trainable.files import CACHE_VARIABLE
 from trainable.run_config import RunConfig
-from trainable.workbench import Workbench, open_workbench
+from trainable.training.corpus import Rows
+from trainable.training.inputs import Workbench, open_workbench
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -9,9 +9,9 @@ import pytest
 
 PACKAGES = ("search", "spaces", "trainable")
 ALLOWED = {
-    "search/ray_internals.py",  # of the driver
-    "search/clusters/spot_first.py",  # of Ray's autoscaler
-    "trainable/tune_storage.py",  # of the workers of trials
+    "search/cluster/ray_internals.py",  # of the driver
+    "search/cluster/launch/spot_first.py",  # of Ray's autoscaler
+    "trainable/worker/tune_storage.py",  # of the workers of trials
 }
 # Ray's own modules of this kind have no underscore.
 NOT_PUBLIC = ("ray.core", "ray.tune.execution", "ray.tune.progress_reporter", "ray.tune.registry")

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from search.events import read_events
-from search.storage import EVENTS
+from search.log.events import read_events
+from search.log.folder import EVENTS
 from tests.chaos.clusters import children
 from tests.ports import Listening, answers, listening
 

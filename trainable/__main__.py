@@ -12,14 +12,14 @@ import torch
 import tyro
 from rich.console import Console
 
+from trainable.cache.files import read_json
 from trainable.errors import InputError
-from trainable.evaluation import SCORE_KEYS
-from trainable.files import read_json
-from trainable.loop import Run, RunFailed
-from trainable.progress_bar import train
+from trainable.metrics import SCORE_KEYS
 from trainable.run_config import RunConfig
-from trainable.stages.training import StageFailed
-from trainable.workbench import open_workbench
+from trainable.stages.pretraining_loop import StageFailed
+from trainable.training.inputs import open_workbench
+from trainable.training.loop import Run, RunFailed
+from trainable.training.progress_bar import train
 
 
 @dataclass(frozen=True)

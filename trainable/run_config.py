@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from trainable.component import Component
+from trainable.data.features import InputFeatures
 from trainable.data.sources import DataSource, SampleData
-from trainable.encoder import EncoderConfig
 from trainable.errors import InputError, did_you_mean
-from trainable.features import InputFeatures
-from trainable.pairs import NoPairLayer, PairLayer
+from trainable.model.encoder import EncoderConfig
+from trainable.model.pairs import NoPairLayer, PairLayer
 from trainable.stages.head_tuning import HeadTuning, NoHeadTuning
 from trainable.stages.language_modelling import FurtherPretraining, NoFurtherPretraining
 from trainable.stages.multitask import Multitask

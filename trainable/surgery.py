@@ -12,8 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from trainable.combination import Combination, Losses, State, Weights
-from trainable.gramian import gradvac_weights, pcgrad_tseng_weights
+from trainable.gradients.base import Combination, Losses, State, Weights
+from trainable.gradients.gram import gradvac_weights, pcgrad_tseng_weights
 from trainable.tasks import TrainName
 
 

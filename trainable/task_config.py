@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from trainable.component import Choice, Component, FloatRange
-from trainable.heads import Head, LinearHead
 from trainable.losses import Loss
-from trainable.pairs import JointPair, ParaPair, StsPair
-from trainable.pooling import ClsPooling, Pooling
+from trainable.model.heads import Head, LinearHead
+from trainable.model.pairs import JointPair, ParaPair, StsPair
+from trainable.model.pooling import ClsPooling, Pooling
 
 PooledDropout = Annotated[float, Field(ge=0, lt=1), FloatRange(0.0, 0.8)]
 LabelSmoothing = Annotated[float, Field(ge=0, lt=1), FloatRange(0.0, 0.2)]

@@ -25,7 +25,7 @@ import tyro
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
-from search.cluster import connect
+from search.cluster.connect import connect
 
 _WINDOW = 100
 _PARAMS = 60  # that a configuration of the space `full` has, about

@@ -11,11 +11,11 @@ import transformers
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from trainable.loop import Run
-from trainable.model import pair_encodings
 from trainable.run_config import RunConfig
 from trainable.tasks import TASK_NAMES, TASKS, TaskName
-from trainable.workbench import Workbench
+from trainable.training.inputs import Workbench
+from trainable.training.loop import Run
+from trainable.training.multitask_bert import pair_encodings
 
 Drawn = dict[TaskName, list[int]]  # task -> numbers of examples of its train split
 Texts = dict[TaskName, tuple[list[str], list[str], Tensor]]  # first, second sentences, labels

@@ -9,8 +9,8 @@ import random
 from collections.abc import Callable
 from typing import NamedTuple
 
-from search.proposals import Params
-from spaces.walk import Param
+from search.searchers.base import Params
+from spaces.params import Param
 from trainable.component import Value
 from trainable.tasks import TASK_METRICS
 

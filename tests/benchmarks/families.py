@@ -15,7 +15,7 @@ from tests.benchmarks.surrogate import Surrogate
 from tests.benchmarks.task_surrogate import TaskSurrogate
 from trainable.component import Choice
 from trainable.data.sources import SampleData
-from trainable.encoder import EncoderConfig
+from trainable.model.encoder import EncoderConfig
 from trainable.stages.multitask import Multitask
 
 # One of each sort that `full` has: ranges, a range with a logarithm, and choices.

@@ -21,17 +21,17 @@ import torch
 import tyro
 from torch import Tensor
 
-from trainable.corpus import Corpus, Rows
 from trainable.data.sources import Cs224nData, SampleData
-from trainable.encoder import EncoderConfig
-from trainable.evaluation import SCORE_KEYS
-from trainable.frozen import sentence_vectors, train_head
-from trainable.loop import Run
-from trainable.model import MultitaskBert
+from trainable.metrics import SCORE_KEYS
+from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
 from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.tasks import TASK_NAMES, TASKS, TaskName
-from trainable.workbench import Workbench, open_workbench
+from trainable.training.corpus import Corpus, Rows
+from trainable.training.inputs import Workbench, open_workbench
+from trainable.training.loop import Run
+from trainable.training.multitask_bert import MultitaskBert
+from trainable.training.tune_heads import sentence_vectors, train_head
 
 
 @dataclass(frozen=True)

@@ -27,12 +27,12 @@ sys.path[0] = str(Path(__file__).resolve().parents[2])
 import torch
 import tyro
 
-import trainable.ray_trainable  # noqa: F401  what an actor imports
+import trainable.worker.ray_trainable  # noqa: F401  what an actor imports
 from trainable.data.sources import Cs224nData, DataSource, SampleData
-from trainable.encoder import EncoderConfig
-from trainable.loop import Run
+from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
-from trainable.workbench import open_workbench
+from trainable.training.inputs import open_workbench
+from trainable.training.loop import Run
 
 _STEPS = ("libraries", "encoder and data", "a run")
 _Sizes = list[tuple[float, float]]  # own and share after each step, MB

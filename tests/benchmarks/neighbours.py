@@ -6,8 +6,8 @@ import math
 import random
 from dataclasses import replace
 
-from search.proposals import Params, draw_params, exists
-from spaces.walk import Param
+from search.searchers.base import Params, draw_params, exists
+from spaces.params import Param
 from tests.benchmarks.curve import scaled
 from trainable.component import Choice, IntRange, Value
 

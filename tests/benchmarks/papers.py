@@ -33,21 +33,21 @@ import tyro
 from torch import Tensor
 
 from spaces.ablation import ablation
-from spaces.ledger import load_ledger, select
-from trainable.batch_order import RoundRobin, SetRoundRobin
+from spaces.published import load_ledger, select
+from trainable.batch_orders.family import RoundRobin, SetRoundRobin
+from trainable.cache.files import write_json, write_tensors
 from trainable.data.nli import SickNli
 from trainable.data.sources import Cs224nData
 from trainable.data.text import OwnText
-from trainable.encoder import EncoderConfig
-from trainable.evaluation import scores
-from trainable.files import write_json, write_tensors
-from trainable.loop import Run
-from trainable.optimization import Optimization
+from trainable.metrics import scores
+from trainable.model.encoder import EncoderConfig
+from trainable.optim.adamw import Optimization
 from trainable.run_config import RunConfig
 from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.stages.multitask import Multitask
 from trainable.tasks import TASKS
-from trainable.workbench import Source, Workbench, open_workbench
+from trainable.training.inputs import Source, Workbench, open_workbench
+from trainable.training.loop import Run
 
 _REFERENCE = "one-size/para-cross-cls-1layer"
 _METRICS = ("score", *(task.metric for task in TASKS.values()))

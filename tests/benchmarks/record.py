@@ -44,21 +44,21 @@ sys.path[0] = str(Path(__file__).resolve().parents[2])
 import torch
 import tyro
 
-from search.proposals import Params, draw_params
+from search.searchers.base import Params, draw_params
 from spaces.catalogue import base_config, make_space
 from spaces.space import Space
 from tests.benchmarks.curve import UNITS
 from tests.benchmarks.neighbours import neighbour
 from tests.benchmarks.recorded import TABLES, write_table
+from trainable.cache.files import write_json
 from trainable.data.sources import Cs224nData
-from trainable.encoder import EncoderConfig
-from trainable.files import write_json
-from trainable.loop import Run, RunFailed
+from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
 from trainable.seeds import derive
 from trainable.stages.multitask import Multitask
 from trainable.tasks import TASK_METRICS
-from trainable.workbench import Workbench, open_workbench
+from trainable.training.inputs import Workbench, open_workbench
+from trainable.training.loop import Run, RunFailed
 
 _SEEDS = (0, 1)  # of the two runs of a configuration
 _NEAR_SEED = 2

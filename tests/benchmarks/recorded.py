@@ -14,7 +14,7 @@ from sklearn.model_selection import KFold
 from spaces.space import Space
 from tests.benchmarks.curve import UNITS
 from tests.benchmarks.surrogate import Surrogate, fitted, runs_of, shared_variance
-from trainable.files import write_bytes
+from trainable.cache.files import write_bytes
 
 _FOLDER = Path(__file__).parent
 # Family -> trials, and runs near them.

@@ -8,12 +8,12 @@ import random
 from dataclasses import dataclass, replace
 from itertools import count
 
-from search.dispatch import Dispatcher
-from search.history import History, Journal
-from search.options import SearchOptions
-from search.plan import Plan, make_plan
-from search.resume import header
-from search.rungs import units_per_trial
+from search.log.history import History, Journal
+from search.loop.dispatcher import Dispatcher
+from search.planning.options import SearchOptions
+from search.planning.plan import Plan, make_plan
+from search.planning.resume import header
+from search.schedulers.rungs import units_per_trial
 from tests.benchmarks.curve import UNITS, CurveOf
 from tests.benchmarks.families import Family
 from tests.chaos.simulation import make_dispatcher

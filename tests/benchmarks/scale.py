@@ -42,15 +42,15 @@ import ray
 import tyro
 from rich.console import Console
 
-import search.driver
-from search.curves import TensorBoard
-from search.dispatch import Dispatcher
-from search.events import EventLog, read_events
-from search.history import History, Journal
-from search.options import SearchOptions
-from search.plan import Plan, make_plan
-from search.resume import header
-from search.storage import EVENTS
+import search.commands.run
+from search.log.events import EventLog, read_events
+from search.log.folder import EVENTS
+from search.log.history import History, Journal
+from search.loop.dispatcher import Dispatcher
+from search.planning.options import SearchOptions
+from search.planning.plan import Plan, make_plan
+from search.planning.resume import header
+from search.report.tensorboard import TensorBoard
 from tests.chaos import stub
 from tests.chaos.simulation import make_dispatcher, run
 
@@ -205,7 +205,7 @@ def without_ray(plan: Plan, options: Options, meter: Meter, faults: stub.Faults)
 
 def with_ray(plan: Plan, meter: Meter, faults: stub.Faults) -> None:
     """Run the search as `search/run.py` does, up to its results."""
-    search.driver.MultitaskTrainable = type(  # type: ignore[attr-defined, assignment]
+    search.commands.run.MultitaskTrainable = type(  # type: ignore[attr-defined, assignment]
         "StubTrainable", (stub.StubTrainable,), {"faults": faults}
     )
 
@@ -214,10 +214,10 @@ def with_ray(plan: Plan, meter: Meter, faults: stub.Faults) -> None:
             super().started(id)
             meter.look(len(self.history.trials))
 
-    search.driver.Dispatcher = MeteredDispatcher  # type: ignore[attr-defined]
-    search.driver.write_results = _no_results  # type: ignore[attr-defined, assignment]
+    search.commands.run.Dispatcher = MeteredDispatcher  # type: ignore[attr-defined]
+    search.commands.run.write_results = _no_results  # type: ignore[attr-defined, assignment]
     started = time.perf_counter()
-    search.driver.run_search(plan, Console(quiet=True))
+    search.commands.run.run_search(plan, Console(quiet=True))
     print(f"whole search: {time.perf_counter() - started:.0f} s")
 
 

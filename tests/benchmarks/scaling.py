@@ -40,13 +40,13 @@ import optuna
 import tyro
 from matplotlib.figure import Figure
 
-from search.events import read_events
-from search.figures import save
-from search.history import History
-from search.options import SearchOptions
-from search.plan import make_plan
-from search.searcher import make_proposer
-from search.storage import EVENTS
+from search.log.events import read_events
+from search.log.folder import EVENTS
+from search.log.history import History
+from search.planning.algorithms import make_proposer
+from search.planning.options import SearchOptions
+from search.planning.plan import make_plan
+from search.report.figures import save
 from tests.benchmarks.scaling_driver import PARTS, Measured, drive
 from tests.benchmarks.scaling_model import Costs, most_workers, simulate
 from tests.chaos.clusters import Nodes

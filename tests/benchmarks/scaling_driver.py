@@ -16,16 +16,16 @@ import optuna
 import ray
 from rich.console import Console
 
-import search.driver
-from search.checkpoints import Checkpoints
-from search.curves import TensorBoard
-from search.dispatch import Dispatcher
-from search.events import EventLog
-from search.limits import Limits
-from search.options import SearchOptions
-from search.plan import make_plan
-from search.progress import Progress
-from search.watchdog import Watchdog
+import search.commands.run
+from search.log.checkpoints import Checkpoints
+from search.log.events import EventLog
+from search.loop.dispatcher import Dispatcher
+from search.loop.limits import Limits
+from search.loop.progress import Progress
+from search.loop.watchdog import Watchdog
+from search.planning.options import SearchOptions
+from search.planning.plan import make_plan
+from search.report.tensorboard import TensorBoard
 from tests.benchmarks import scaling_driver
 from tests.chaos import stub
 
@@ -157,17 +157,17 @@ def drive(asked: SearchOptions, workers: int, faults: stub.Faults) -> dict[str, 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     for module in (stub, scaling_driver):  # workers need not know tests
         ray.cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]
-    search.driver.MultitaskTrainable = type(  # type: ignore[attr-defined, assignment]
+    search.commands.run.MultitaskTrainable = type(  # type: ignore[attr-defined, assignment]
         "Gated", (GatedTrainable,), {"faults": faults, "workers": workers}
     )
-    search.driver.write_results = lambda *_: None  # type: ignore[attr-defined, assignment]
+    search.commands.run.write_results = lambda *_: None  # type: ignore[attr-defined, assignment]
     meter = Meter()
     for part, owners in _PARTS.items():
         for owner, names in owners:
             for name in names:
                 meter.watch(owner, name, part)
     _between(meter)
-    search.driver.run_search(make_plan(asked), Console(quiet=True))
+    search.commands.run.run_search(make_plan(asked), Console(quiet=True))
     assert meter.measured is not None
     return asdict(meter.measured)
 

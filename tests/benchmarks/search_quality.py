@@ -45,13 +45,13 @@ from matplotlib.figure import Figure
 from rich.progress import track
 from scipy import stats
 
-from search.figures import save
-from search.plan import Plan
+from search.planning.plan import Plan
+from search.report.figures import save
 from tests.benchmarks.curve import UNITS
 from tests.benchmarks.families import Family, family, space_of
 from tests.benchmarks.recorded import TABLES, about, read_table
 from tests.benchmarks.replay import CONTESTANTS, Replay, any_plan, replay
-from trainable.files import write_json
+from trainable.cache.files import write_json
 
 _DEFAULT, *_ = CONTESTANTS
 _STOCK = "tpe + asha (stock)"

@@ -31,9 +31,9 @@ sys.path[0] = str(Path(__file__).resolve().parents[2])
 import torch
 import tyro
 
-from search.events import Event, read_events
-from search.history import History
-from search.storage import EVENTS
+from search.log.events import Event, read_events
+from search.log.folder import EVENTS
+from search.log.history import History
 
 _LOOK_SECONDS = 0.5
 _OUT_OF_MEMORY = ("outofmemory", "out of memory", "memoryerror")

@@ -50,14 +50,14 @@ from tests.benchmarks.contestants import (
     Texts,
     Work,
 )
-from trainable.batch_order import LockStep
+from trainable.batch_orders.family import LockStep
 from trainable.data.sources import Cs224nData
-from trainable.encoder import EncoderConfig
+from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
 from trainable.seeds import ExampleOrder, derive
 from trainable.stages.multitask import Multitask
 from trainable.tasks import TASK_NAMES
-from trainable.workbench import Workbench, open_workbench
+from trainable.training.inputs import Workbench, open_workbench
 
 Precision = Literal["fp32", "bf16"]
 Timed = dict[str, tuple[Work, float]]  # contestant -> its work and seconds in one step

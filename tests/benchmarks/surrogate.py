@@ -24,7 +24,7 @@ import numpy as np
 from scipy import stats
 from sklearn.ensemble import RandomForestRegressor
 
-from search.proposals import draw_params
+from search.searchers.base import draw_params
 from spaces.space import Space
 from tests.benchmarks.curve import UNITS, Curve, CurveOf, Params, luck, scaled
 from tests.benchmarks.marginal import Marginal

@@ -42,16 +42,16 @@ import torch
 import tyro
 from ray import tune
 
-from search.cluster import connect
-from trainable import checkpoint
+from search.cluster.connect import connect
 from trainable.data.sources import Cs224nData, DataSource, SampleData
-from trainable.encoder import EncoderConfig
-from trainable.evaluation import SCORE_KEYS
-from trainable.loop import Run
-from trainable.ray_trainable import MultitaskTrainable
+from trainable.metrics import SCORE_KEYS
+from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
-from trainable.workbench import open_workbench
+from trainable.training import checkpoint
+from trainable.training.inputs import open_workbench
+from trainable.training.loop import Run
+from trainable.worker.ray_trainable import MultitaskTrainable
 
 _GPUS = int(torch.cuda.is_available())  # that a trial has
 _LOSSES = ("sst_loss", "para_loss", "sts_loss")

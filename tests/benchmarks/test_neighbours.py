@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from search.proposals import Params, draw_params, exists
+from search.searchers.base import Params, draw_params, exists
 from spaces.space import Space
 from tests.benchmarks.curve import scaled
 from tests.benchmarks.families import space_of

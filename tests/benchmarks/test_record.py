@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from search.proposals import draw_params
+from search.searchers.base import draw_params
 from spaces.catalogue import make_space
 from tests.benchmarks import record
 from tests.benchmarks.neighbours import neighbour
 from tests.benchmarks.recorded import read_table
-from trainable.loop import Run
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
-from trainable.workbench import Workbench
+from trainable.training.inputs import Workbench
+from trainable.training.loop import Run
 
 CONFIG = RunConfig(multitask=Multitask(budget_tokens=900, units=2))
 CURVE = {"scores": [0.1, 0.2], "worth": 0.4}

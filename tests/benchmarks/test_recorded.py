@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from search.columns import SpaceEncoding
-from search.proposals import draw_params
-from search.rung_model import Results, RungModel
-from search.rung_scores import WHOLE
-from search.score_model import ScoreModel, learn_each
+from search.searchers.base import draw_params
+from search.searchers.gp.encoding import SpaceEncoding
+from search.searchers.gp.model import Results, RungModel
+from search.searchers.gp.observations import WHOLE
+from search.searchers.gp.per_task import ScoreModel, learn_each
 from spaces.space import Space
 from tests.benchmarks.curve import UNITS
 from tests.benchmarks.families import space_of

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from search.plan import Plan
-from search.proposals import draw_params
+from search.planning.plan import Plan
+from search.searchers.base import draw_params
 from tests.benchmarks.curve import UNITS, scaled
 from tests.benchmarks.families import Family, family
 from tests.benchmarks.replay import CONTESTANTS, any_plan, replay

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from search.events import VERSION, Event
+from search.log.events import VERSION, Event
 from tests.benchmarks.sharing import Line, Options, line_of, measure, print_lines, write_lines
 from tests.chaos.clusters import Nodes
 from tests.chaos.drivers import Search

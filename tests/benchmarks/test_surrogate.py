@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search.proposals import draw_params
+from search.searchers.base import draw_params
 from spaces.space import Space
 from tests.benchmarks.curve import UNITS, CurveOf, Params
 from tests.benchmarks.families import family

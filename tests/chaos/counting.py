@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import Tensor
 
-from trainable import spot_notice
-from trainable.ray_trainable import MultitaskTrainable
+from trainable.worker import spot_notice
+from trainable.worker.ray_trainable import MultitaskTrainable
 
 STEPS_FILE = "steps.jsonl"
 TAKEN_FILE = "taken"  # where machines are many: the name of the one that is to have notice

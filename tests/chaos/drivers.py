@@ -16,11 +16,11 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-import search.mirror
-from search.events import Event, read_events
-from search.options import parse
-from search.plan import Plan, make_plan
-from search.storage import EVENTS
+import search.log.mirror
+from search.log.events import Event, read_events
+from search.log.folder import EVENTS
+from search.planning.options import parse
+from search.planning.plan import Plan, make_plan
 from tests.chaos.stub import Faults, units
 
 _STEP_SECONDS = 0.005
@@ -165,7 +165,7 @@ def _drive(folder: Path, options: list[str]) -> None:
 
     (folder / "disk").mkdir(exist_ok=True)
     tempfile.tempdir = str(folder / "disk")
-    search.mirror._SECONDS = 0.5  # or a search of seconds would end before the first copy
+    search.log.mirror._SECONDS = 0.5  # or a search of seconds would end before the first copy
     status = stub_search.run(folder / "faults.json", options)
     sys.stdout.flush()
     os._exit(status)

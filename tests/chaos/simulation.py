@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from search.checkpoints import Checkpoints
-from search.curves import TensorBoard
-from search.dispatch import Dispatcher
-from search.events import Event
-from search.history import History, Journal
-from search.mirror import Mirror
-from search.plan import Plan
-from search.resume import header
-from search.searcher import make_proposer, make_scheduler
+from search.log.checkpoints import Checkpoints
+from search.log.events import Event
+from search.log.history import History, Journal
+from search.log.mirror import Mirror
+from search.loop.dispatcher import Dispatcher
+from search.planning.algorithms import make_proposer, make_scheduler
+from search.planning.plan import Plan
+from search.planning.resume import header
+from search.report.tensorboard import TensorBoard
 from tests.chaos.stub import Faults, report_of
 
 _ids = count()

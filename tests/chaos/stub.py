@@ -18,9 +18,9 @@ from typing import Any
 
 from ray import tune
 
-from trainable.evaluation import SCORE_KEYS, WORST_SCORE
-from trainable.ray_trainable import NUMBERS
-from trainable.tune_storage import save_in_place
+from trainable.metrics import SCORE_KEYS, WORST_SCORE
+from trainable.worker.ray_trainable import NUMBERS
+from trainable.worker.tune_storage import save_in_place
 
 UNITS_FILE, CHECKPOINT_FILE = "units.jsonl", "unit.json"
 HOLD_FILE = "hold"  # no unit ends while it is there

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import ray
 
-import search.driver
+import search.commands.run
 from tests.chaos import stub
 
 
@@ -21,7 +21,7 @@ def run(faults: Path, options: list[str]) -> int:
     behaviour = stub.Faults(**json.loads(faults.read_text(encoding="utf-8")))
     # Workers need to know neither of tests nor of torch.
     ray.cloudpickle.register_pickle_by_value(stub)  # type: ignore[no-untyped-call]
-    search.driver.MultitaskTrainable = type(  # type: ignore[attr-defined, assignment]
+    search.commands.run.MultitaskTrainable = type(  # type: ignore[attr-defined, assignment]
         "StubTrainable", (stub.StubTrainable,), {"faults": behaviour}
     )
-    return search.driver.main(options)
+    return search.commands.run.main(options)

@@ -7,10 +7,10 @@ import random
 import optuna
 import pytest
 
-from search.events import Event
-from search.history import History
-from search.options import SearchOptions
-from search.plan import Plan, make_plan
+from search.log.events import Event
+from search.log.history import History
+from search.planning.options import SearchOptions
+from search.planning.plan import Plan, make_plan
 from tests.chaos.simulation import simulate
 from tests.chaos.stub import Faults
 from tests.chaos.verify import differences, figures, replay

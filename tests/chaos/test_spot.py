@@ -14,21 +14,21 @@ import pytest
 import ray
 import torch
 
-import search.driver
-import search.watchdog
-from search.events import Event, read_events
-from search.history import History
-from search.storage import EVENTS
-from search.trial_record import TrialRecord
+import search.commands.run
+import search.loop.watchdog
+from search.log.events import Event, read_events
+from search.log.folder import EVENTS
+from search.log.history import History
+from search.log.trial import TrialRecord
 from tests.chaos import counting
 from tests.chaos.clusters import Nodes
 from tests.chaos.metadata import Metadata
 from tests.chaos.verify import orphans
-from trainable.evaluation import SCORE_KEYS
-from trainable.loop import Run
-from trainable.multitask import STEP_METRICS
-from trainable.spot_notice import ADDRESS_VARIABLE
-from trainable.workbench import open_workbench
+from trainable.metrics import SCORE_KEYS
+from trainable.training.inputs import open_workbench
+from trainable.training.loop import Run
+from trainable.training.step import STEP_METRICS
+from trainable.worker.spot_notice import ADDRESS_VARIABLE
 
 pytestmark = pytest.mark.slow
 
@@ -52,7 +52,7 @@ def metadata(tmp_path: Path) -> Iterator[Metadata]:
 def counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Searches of this process write down every step."""
     own = type("Counting", (counting.CountingTrainable,), {"folder": str(tmp_path)})
-    monkeypatch.setattr(search.driver, "MultitaskTrainable", own)
+    monkeypatch.setattr(search.commands.run, "MultitaskTrainable", own)
     ray.cloudpickle.register_pickle_by_value(counting)  # type: ignore[no-untyped-call]
     yield
     ray.cloudpickle.unregister_pickle_by_value(counting)  # type: ignore[no-untyped-call]
@@ -77,7 +77,7 @@ def _is_of_this_cluster(record: logging.LogRecord) -> bool:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody is told that processes take long to start where other tests keep the cores busy."""
-    monkeypatch.setattr(search.watchdog, "_PLACE_SECONDS", 600.0)
+    monkeypatch.setattr(search.loop.watchdog, "_PLACE_SECONDS", 600.0)
 
 
 @pytest.mark.usefixtures("counted", "patient")
@@ -92,7 +92,7 @@ def test_a_trial_leaves_in_time_and_goes_on_elsewhere_as_if_nothing_had_happened
     with Nodes() as nodes:
         nodes.add(0, num_cpus=1, env_vars={ADDRESS_VARIABLE: metadata.address})
         nodes.add(0, num_cpus=1)
-        assert search.driver.main([*options, "--address", nodes.address]) == 0
+        assert search.commands.run.main([*options, "--address", nodes.address]) == 0
     said = capsys.readouterr().out
     assert "left its machine (spot notice: terminate at " in said
     assert "warning" not in said, "the node was not drained"

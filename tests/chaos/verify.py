@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from search.events import Event
-from search.history import History
-from search.plan import Plan
-from search.proposals import Proposal
-from search.scheduler import Decision
-from search.searcher import make_proposer, make_scheduler
+from search.log.events import Event
+from search.log.history import History
+from search.planning.algorithms import make_proposer, make_scheduler
+from search.planning.plan import Plan
+from search.schedulers.base import Decision
+from search.searchers.base import Proposal
 
 _ENDED = ("done", "stopped", "failed")
 # Of machines and drivers, not of the search: they may differ between two searches alike.

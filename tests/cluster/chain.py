@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped, unused-ignore]
 
-from search.events import Event, read_events
-from search.history import History
-from search.storage import EVENTS
+from search.log.events import Event, read_events
+from search.log.folder import EVENTS
+from search.log.history import History
 from tests.chaos import counting
 from tests.cluster.cloud import ROOT, Cloud, node_types
 from tests.cluster.machines import Machines

@@ -20,7 +20,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[2])
 import ray
 import torch
 
-import search.driver
+import search.commands.run
 from tests.chaos import counting
 from tests.chaos.counting import TAKEN_FILE, CountingTrainable, wait_until
 
@@ -61,8 +61,8 @@ def main(folder: str, options: list[str]) -> int:
     """Run the search; returns its exit status."""
     ray.cloudpickle.register_pickle_by_value(counting)  # type: ignore[no-untyped-call]
     own = type("Chain", (ChainTrainable,), {"folder": folder})
-    search.driver.MultitaskTrainable = own  # type: ignore[attr-defined, assignment]
-    return search.driver.main(options)
+    search.commands.run.MultitaskTrainable = own  # type: ignore[attr-defined, assignment]
+    return search.commands.run.main(options)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from search.history import History
-from search.storage import EVENTS
+from search.log.folder import EVENTS
+from search.log.history import History
 from tests.chaos.metadata import Metadata
 from tests.chaos.verify import figures, orphans
 from tests.cluster.chain import N_TRIALS, UNITS, Lived, User, answer, live, pretend

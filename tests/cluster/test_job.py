@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from search.events import Event, read_events
-from search.storage import EVENTS
+from search.log.events import Event, read_events
+from search.log.folder import EVENTS
 from tests.chaos.clusters import children
 from tests.cluster.cloud import ROOT, load_cluster
 from tests.ports import answers, listening

@@ -1,4 +1,4 @@
-"""The files in search/clusters: a lab's own machines, and Kubernetes."""
+"""The files in search/cluster/launch: a lab's own machines, and Kubernetes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import yaml  # type: ignore[import-untyped, unused-ignore]
 from packaging.requirements import Requirement
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from search import cluster
-from search.options import SearchOptions, parse
+from search.cluster import connect as cluster
+from search.planning.options import SearchOptions, parse
 from tests import test_cluster as checks
 from tests.cluster.rayjob_schema import problems_of
 from trainable.errors import InputError
@@ -88,7 +88,7 @@ def test_addresses_of_the_lab_belong_to_nobody(lab: dict[str, Any]) -> None:
         assert address.startswith("192.0.2."), "RFC 5737: for documentation"
 
 
-@pytest.mark.parametrize("name", ["cluster.yaml", "search/clusters/local.yaml"])
+@pytest.mark.parametrize("name", ["cluster.yaml", "search/cluster/launch/local.yaml"])
 def test_documented_command_is_one_that_run_py_takes(name: str) -> None:
     found = documented(name)
     assert found

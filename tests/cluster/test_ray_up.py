@@ -322,7 +322,7 @@ def test_refusals_that_may_be_of_spot_alone_lead_to_demand(
 ) -> None:
     from ray.autoscaler.node_launch_exception import NodeLaunchException
 
-    from search.clusters.spot_first import SpotFirst
+    from search.cluster.launch.spot_first import SpotFirst
 
     def start(self: Any, node_config: dict[str, Any], tags: Any, count: int) -> dict[str, Any]:
         if "InstanceMarketOptions" in node_config:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from search.storage import SearchFolder
+from search.log.folder import SearchFolder
 from tests.cluster.cloud import Cloud, serve
 from tests.cluster.rights import filled_in, refused
 

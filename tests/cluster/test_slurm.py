@@ -1,4 +1,4 @@
-"""search/clusters/slurm.sh, run by bash, where Slurm and Ray only record how they are called."""
+"""slurm.sh, run by bash, where Slurm and Ray only record how they are called."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from search.options import parse
+from search.planning.options import parse
 
 pytestmark = pytest.mark.slow
-SCRIPT = Path(__file__).resolve().parents[2] / "search" / "clusters" / "slurm.sh"
+SCRIPT = Path(__file__).resolve().parents[2] / "search/cluster/launch/slurm.sh"
 TOKEN_VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "OMP_NUM_THREADS")
 # srun runs what follows its options.
 RUN_REST = """

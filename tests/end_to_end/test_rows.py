@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 import ray
 
-from search.best import read_best
-from search.driver import main
-from search.events import read_events
-from search.history import History
-from search.options import parse
-from search.plan import Plan, make_plan
-from search.storage import EVENTS
-from search.trial_record import TrialRecord
+from search.commands.run import main
+from search.log.events import read_events
+from search.log.folder import EVENTS
+from search.log.history import History
+from search.log.trial import TrialRecord
+from search.planning.options import parse
+from search.planning.plan import Plan, make_plan
+from search.report.best import read_best
 from spaces.space import Space
-from trainable.evaluation import SCORE_KEYS
+from trainable.metrics import SCORE_KEYS
 
 pytestmark = pytest.mark.slow
 BUDGET = ["--budget", "6000", "--units", "1", "--address", "local", "--quiet"]

@@ -16,22 +16,22 @@ import pytest
 import ray
 from transformers import BertModel
 
-from search import retraining
-from search.best import Best, read_best
-from search.driver import main
-from search.events import Event, read_events
-from search.history import History
-from search.storage import EVENTS
-from search.trial_record import TrialRecord
+from search.commands import retrain as retraining
+from search.commands.run import main
+from search.log.events import Event, read_events
+from search.log.folder import EVENTS
+from search.log.history import History
+from search.log.trial import TrialRecord
+from search.report.best import Best, read_best
 from spaces.catalogue import base_config, make_space
 from spaces.space import Space
 from trainable.data.sources import SampleData
-from trainable.encoder import EncoderConfig
-from trainable.evaluation import SCORE_KEYS
-from trainable.ray_trainable import NUMBERS
+from trainable.metrics import SCORE_KEYS
+from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
 from trainable.tasks import TASK_NAMES
+from trainable.worker.ray_trainable import NUMBERS
 
 pytestmark = pytest.mark.slow
 BUDGET, UNITS, TRIALS = 20_000, 2, 2

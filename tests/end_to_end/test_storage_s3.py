@@ -17,11 +17,11 @@ import pytest
 from moto.server import ThreadedMotoServer
 from ray.cluster_utils import Cluster
 
-from search import exporting
-from search.driver import main
-from search.events import Event, read_events
-from search.finding import find_folder, split
-from search.storage import EVENTS, SearchFolder
+from search.commands import export as exporting
+from search.commands.run import main
+from search.log.events import Event, read_events
+from search.log.find_folder import find_folder, split
+from search.log.folder import EVENTS, SearchFolder
 from tests.cluster.rights import Asked, filled_in, load_policies, recorded, refused
 from trainable.errors import InputError
 
@@ -64,8 +64,8 @@ def environment() -> Iterator[pytest.MonkeyPatch]:
         for name, value in CREDENTIALS.items():
             patch.setenv(name, value)
         # Often, so that a search of seconds is long enough to see the log grow in the bucket.
-        patch.setattr("search.mirror._SECONDS", 0.2)
-        patch.setattr("search.mirror._SHARE", 1)
+        patch.setattr("search.log.mirror._SECONDS", 0.2)
+        patch.setattr("search.log.mirror._SHARE", 1)
         yield patch
 
 

@@ -14,20 +14,20 @@ from typing import Any
 import optuna
 import pytest
 
-from search.dispatch import Dispatcher
-from search.events import VERSION, Event
-from search.history import History, Journal
-from search.options import SearchOptions
-from search.plan import Plan, make_plan
-from search.proposals import Proposer, RandomProposer
-from search.scheduler import PromotionASHA, Scheduler
-from search.trial_record import Status, TrialRecord
+from search.log.events import VERSION, Event
+from search.log.history import History, Journal
+from search.log.trial import Status, TrialRecord
+from search.loop.dispatcher import Dispatcher
+from search.planning.options import SearchOptions
+from search.planning.plan import Plan, make_plan
+from search.schedulers.base import PromotionASHA, Scheduler
+from search.searchers.base import Proposer, RandomProposer
 from spaces.catalogue import base_config, make_space
 from trainable.data.sources import SampleData
-from trainable.encoder import EncoderConfig
-from trainable.evaluation import SCORE_KEYS
-from trainable.ray_trainable import NUMBERS
+from trainable.metrics import SCORE_KEYS
+from trainable.model.encoder import EncoderConfig
 from trainable.stages.multitask import Multitask
+from trainable.worker.ray_trainable import NUMBERS
 
 MakePlan = Callable[..., Plan]
 MakeTrial = Callable[..., TrialRecord]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from search.events import Event
-from search.trial_record import Status
+from search.log.events import Event
+from search.log.trial import Status
 from trainable.run_config import RunConfig
 
 CONFIG = RunConfig(seed=3)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from search.history import History
-from search.proposals import Proposal, params_key
+from search.log.history import History
+from search.searchers.base import Proposal, params_key
 from spaces.space import Space
 
 

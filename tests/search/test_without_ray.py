@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from search.events import VERSION, begin_log, new_event
-from trainable.evaluation import SCORE_KEYS
+from search.log.events import VERSION, begin_log, new_event
+from trainable.metrics import SCORE_KEYS
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
 
@@ -24,9 +24,9 @@ class Refuse:
 
 sys.meta_path.insert(0, Refuse())
 from pathlib import Path
-from search.events import read_events
-from search.history import History
-from search.result_files import result_files
+from search.log.events import read_events
+from search.log.history import History
+from search.report.write import result_files
 
 history = History(read_events(Path(sys.argv[1])))
 print(*result_files("s", history))

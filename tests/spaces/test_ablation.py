@@ -9,13 +9,13 @@ import pytest
 from spaces.ablation import ablation
 from spaces.catalogue import base_config
 from spaces.component_table import families
-from spaces.walk import rebuild
-from trainable.batch_order import LockStep, RoundRobin
+from spaces.params import rebuild
+from trainable.batch_orders.family import LockStep, RoundRobin
 from trainable.component import Domain, Value
 from trainable.data.nli import SickNli
 from trainable.data.sources import SampleData
 from trainable.data.text import TextFiles
-from trainable.encoder import EncoderConfig
+from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
 from trainable.stages.language_modelling import MaskedLanguageModelling
 from trainable.stages.multitask import Multitask

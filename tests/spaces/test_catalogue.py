@@ -4,12 +4,12 @@ import optuna
 import pytest
 
 from spaces.catalogue import SPACE_NAMES, base_config, make_space
-from spaces.walk import all_params
-from trainable.batch_order import LockStep, RoundRobin
+from spaces.params import all_params
+from trainable.batch_orders.family import LockStep, RoundRobin
 from trainable.data.nli import HubNli, SampleNli, SickNli
 from trainable.data.sources import Cs224nData, SampleData
 from trainable.data.text import OwnText, TextFiles
-from trainable.encoder import EncoderConfig
+from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
 from trainable.stages.head_tuning import CachedHeadTuning, NoHeadTuning
 from trainable.stages.language_modelling import MaskedLanguageModelling

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from spaces.component_table import BEGIN, END, families, table, update
-from spaces.walk import all_params
-from trainable.batch_order import LockStep
+from spaces.params import all_params
+from trainable.batch_orders.family import LockStep
 from trainable.run_config import RunConfig
 
 

@@ -12,17 +12,17 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import Trial
 
 from spaces.catalogue import SPACE_NAMES, make_space
+from spaces.params import all_params
 from spaces.space import Space
-from spaces.walk import all_params
-from trainable.batch_order import LockStep, RoundRobin
+from trainable.batch_orders.family import LockStep, RoundRobin
 from trainable.component import Choice, Domain, FloatRange, Value
+from trainable.data.features import InputFeatures
 from trainable.data.nli import HubNli
 from trainable.data.text import TextFiles
-from trainable.encoder import EncoderConfig
 from trainable.errors import InputError
-from trainable.features import InputFeatures
-from trainable.optimization import Optimization
-from trainable.pooling import ClsPooling
+from trainable.model.encoder import EncoderConfig
+from trainable.model.pooling import ClsPooling
+from trainable.optim.adamw import Optimization
 from trainable.run_config import RunConfig
 from trainable.stages.language_modelling import MaskedLanguageModelling
 from trainable.stages.multitask import Multitask

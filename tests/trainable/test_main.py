@@ -11,7 +11,7 @@ import pytest
 
 from trainable.__main__ import main, read_config
 from trainable.errors import InputError
-from trainable.evaluation import SCORE_KEYS
+from trainable.metrics import SCORE_KEYS
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
 

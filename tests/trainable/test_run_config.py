@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from trainable.encoder import EncoderConfig
 from trainable.errors import InputError
-from trainable.heads import MlpHead
-from trainable.pairs import CosinePair, DensePairLayer, ParaCosine
+from trainable.model.encoder import EncoderConfig
+from trainable.model.heads import MlpHead
+from trainable.model.pairs import CosinePair, DensePairLayer, ParaCosine
 from trainable.run_config import SCHEMA_VERSION, RunConfig
 from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.stages.language_modelling import MaskedLanguageModelling

@@ -12,7 +12,7 @@ from datasets import load_dataset
 from datasets.exceptions import DatasetsError
 from pydantic import BaseModel, ConfigDict
 
-from trainable.data.progress import no_progress_bars
+from trainable.data.quiet_datasets import no_progress_bars
 from trainable.errors import InputError, did_you_mean
 
 CorpusName = Literal["imdb", "yelp", "sick", "paws", "multi_nli", "snli"]

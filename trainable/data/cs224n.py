@@ -10,7 +10,7 @@ from datasets import Dataset, Features, Value, load_dataset
 from datasets.exceptions import DatasetGenerationError
 
 from trainable.data.examples import Examples, collect, to_schema
-from trainable.data.progress import no_progress_bars
+from trainable.data.quiet_datasets import no_progress_bars
 from trainable.errors import InputError, did_you_mean
 from trainable.tasks import TASK_NAMES, TaskName
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from trainable.data.corpora import HUB_CORPORA, CorpusName, Source, download, find_sick, read_sick
 from trainable.data.sample import Dice
 from trainable.data.sample_nli import NliRow, generate_nli
-from trainable.data.store import Sentences
+from trainable.data.sentences import Sentences
 from trainable.data.text import file_digest
 from trainable.data.tokenize import MAX_SENTENCE_TOKENS, encode
 from trainable.errors import InputError

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from trainable.data.features import TAGS
 from trainable.data.nltk_data import find_resource
-from trainable.features import TAGS
 
 _MODEL = "averaged_perceptron_tagger_eng"
 _RULES = 1  # of the text below and the table; a new number makes cached tags be computed anew

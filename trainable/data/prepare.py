@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from tokenizers import Tokenizer
 
 from trainable.data.examples import Examples
+from trainable.data.features import InputFeatures
 from trainable.data.pos_tags import PosTagger, load_tagger
+from trainable.data.sentences import TaskSplit
 from trainable.data.split import split_dev
-from trainable.data.store import TaskSplit
 from trainable.data.synonyms import add_synonym_copies, load_wordnet
 from trainable.data.tokenize import tokenize, tokenizer_digest
-from trainable.features import InputFeatures
 from trainable.tasks import TaskName
 
 _SYNONYM_SEED = 0  # the same copies for every run over the data, whatever the run's own seed

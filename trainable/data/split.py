@@ -6,7 +6,7 @@ import hashlib
 
 import torch
 
-from trainable.data.store import TaskSplit
+from trainable.data.sentences import TaskSplit
 from trainable.errors import InputError
 from trainable.tasks import TASKS, TaskName
 

@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from trainable.data.examples import Examples, collect
 from trainable.data.nltk_data import find_resource
-from trainable.data.progress import no_progress_bars
+from trainable.data.quiet_datasets import no_progress_bars
 from trainable.data.sample import Dice
 from trainable.tasks import TaskName
 

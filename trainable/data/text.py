@@ -13,7 +13,7 @@ from pydantic import Field
 from tokenizers import Tokenizer
 
 from trainable.data.corpora import HUB_CORPORA, Source, download, find_sick, read_sick
-from trainable.data.store import Sentences
+from trainable.data.sentences import Sentences
 from trainable.data.tokenize import encode
 from trainable.errors import InputError
 from trainable.seeds import derive

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from trainable.data.examples import Examples
 from trainable.data.pos_tags import PosTagger
-from trainable.data.store import N_SPECIAL_TOKENS, Sentences, TaskSplit
+from trainable.data.sentences import N_SPECIAL_TOKENS, Sentences, TaskSplit
 from trainable.errors import InputError
 from trainable.tasks import TASKS, TaskName
 

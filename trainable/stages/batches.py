@@ -6,8 +6,8 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from trainable.data.store import N_SPECIAL_TOKENS, Sentences
-from trainable.packing import Packed, attention_layout
+from trainable.data.sentences import N_SPECIAL_TOKENS, Sentences
+from trainable.model.packing import Packed, attention_layout
 
 
 def token_id(tokenizer: Tokenizer, token: str) -> int:

@@ -12,22 +12,22 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from trainable.component import Choice, Component, FloatRange
-from trainable.data.store import N_SPECIAL_TOKENS, Sentences
+from trainable.data.sentences import N_SPECIAL_TOKENS, Sentences
 from trainable.data.text import OwnText, TextSource, load_text, text_fingerprint
-from trainable.encoder import LONGEST_SEQUENCE, build_encoder
 from trainable.errors import InputError
+from trainable.model.encoder import LONGEST_SEQUENCE, build_encoder
+from trainable.model.weights import Parameters
 from trainable.seeds import ExampleOrder, derive
 from trainable.stages.batches import by_length, pack, token_id, with_special_tokens
 from trainable.stages.corruption import Spoilt, Text, mask_tails, mask_tokens, shuffle_windows
 from trainable.stages.mlm_head import MlmHead
-from trainable.stages.training import (
+from trainable.stages.pretraining_loop import (
     HeadLr,
     OnShare,
     StageInputs,
     TrainedStage,
     train,
 )
-from trainable.weights import Parameters
 
 
 class NoFurtherPretraining(Component):

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from trainable.bert import BertShape
 from trainable.errors import InputError
-from trainable.weights import Parameters
+from trainable.model.bert import BertShape
+from trainable.model.weights import Parameters
 
 _SCALE = 0.02  # BERT's initialisation
 

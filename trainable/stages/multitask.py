@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from trainable.averaging import Averaging, NoAveraging
-from trainable.batch_order import BatchOrderConfig, Proportional
+from trainable.batch_orders.family import BatchOrderConfig, Proportional
 from trainable.component import Choice, Component, FloatRange
 from trainable.data.nli import NliSource, SampleNli
-from trainable.optimization import Optimization
+from trainable.optim.adamw import Optimization
+from trainable.optim.averaging import Averaging, NoAveraging
 from trainable.tasks import TASK_NAMES, TrainName
 
 TaskSet = Literal["sst+para+sts", "sst+para", "sst+sts", "para+sts", "sst", "para", "sts"]

@@ -9,24 +9,24 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from trainable.bert import MinBert
 from trainable.component import Choice, Component, FloatRange
 from trainable.data.nli import NLI_LABELS, NliSource, SampleNli, pairs, triplets
-from trainable.data.store import Sentences
+from trainable.data.sentences import Sentences
 from trainable.data.text import joined
-from trainable.encoder import build_encoder
 from trainable.losses import contrastive
-from trainable.pooling import SequenceStates
+from trainable.model.bert import MinBert
+from trainable.model.encoder import build_encoder
+from trainable.model.pooling import SequenceStates
+from trainable.model.weights import Parameters
 from trainable.seeds import ExampleOrder, derive
 from trainable.stages.batches import by_length, pack, with_special_tokens
-from trainable.stages.training import (
+from trainable.stages.pretraining_loop import (
     HeadLr,
     OnShare,
     StageInputs,
     TrainedStage,
     train,
 )
-from trainable.weights import Parameters
 
 BatchSize = Annotated[int, Field(ge=1, le=65536), Choice((8, 16, 32, 64, 128))]
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from nltk.tag import PerceptronTagger
 from tokenizers import Tokenizer
 
+from trainable.data.features import TAGS
 from trainable.data.pos_tags import PosTagger, load_tagger, perceptron_digest, word_spans
 from trainable.data.tokenize import train_wordpiece
 from trainable.errors import InputError
-from trainable.features import TAGS
 
 PENN = ["NN", "VBZ", "PRP$", "JJ", "RB", "IN", "CC", "DT", "CD", "RP", "FW", ","]
 UNIVERSAL = ["NOUN", "VERB", "PRON", "ADJ", "ADV", "ADP", "CONJ", "DET", "NUM", "PRT", "X", "."]

@@ -12,13 +12,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from trainable.data import prepare as module
 from trainable.data.examples import Examples, collect, to_schema
+from trainable.data.features import PLAIN, InputFeatures
 from trainable.data.pos_tags import PosTagger
 from trainable.data.prepare import Featured, add_features, prepare
 from trainable.data.sample import N_EXAMPLES, generate_sample
 from trainable.data.sources import Cs224nData, DataSource, HubData, SampleData
 from trainable.data.synonyms import Lexicon
 from trainable.data.tokenize import tokenizer_digest, train_wordpiece
-from trainable.features import PLAIN, InputFeatures
 from trainable.tasks import TASK_NAMES
 
 adapter: TypeAdapter[DataSource] = TypeAdapter(DataSource)

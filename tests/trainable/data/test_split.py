@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainable.data.sentences import Sentences, TaskSplit
 from trainable.data.split import is_confirm, split_dev
-from trainable.data.store import Sentences, TaskSplit
 from trainable.errors import InputError
 
 

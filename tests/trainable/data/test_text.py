@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from tokenizers import Tokenizer
 
 from trainable.data import corpora
-from trainable.data.store import Sentences
+from trainable.data.sentences import Sentences
 from trainable.data.text import (
     HubText,
     OwnText,

@@ -14,10 +14,10 @@ from tokenizers import Tokenizer
 
 from trainable.data import tokenize as module
 from trainable.data.examples import Examples, collect, to_schema
+from trainable.data.features import TAGS
 from trainable.data.pos_tags import PosTagger
 from trainable.data.tokenize import SPECIAL_TOKENS, load_tokenizer, tokenize, train_wordpiece
 from trainable.errors import InputError
-from trainable.features import TAGS
 from trainable.tasks import TASK_NAMES
 
 TEXT = ["The cat sat .", "The cats sat down !", "A dog , unlike cats , barks ."]

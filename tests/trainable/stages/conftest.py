@@ -11,8 +11,8 @@ from torch import Tensor
 from trainable.data.nli import SampleNli, SickNli
 from trainable.data.sources import SampleData
 from trainable.data.tokenize import encode
-from trainable.encoder import EncoderConfig, load_pretrained
-from trainable.stages.training import StageInputs
+from trainable.model.encoder import EncoderConfig, load_pretrained
+from trainable.stages.pretraining_loop import StageInputs
 
 
 @pytest.fixture(scope="session")

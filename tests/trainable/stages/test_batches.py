@@ -6,11 +6,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainable.data.store import Sentences
+from trainable.data.sentences import Sentences
 from trainable.data.tokenize import train_wordpiece
-from trainable.encoder import build_encoder
+from trainable.model.encoder import build_encoder
 from trainable.stages.batches import by_length, pack, token_id, with_special_tokens
-from trainable.stages.training import StageInputs
+from trainable.stages.pretraining_loop import StageInputs
 
 LISTS = st.lists(st.lists(st.integers(5, 90), max_size=12), min_size=1, max_size=8)
 CPU = torch.device("cpu")

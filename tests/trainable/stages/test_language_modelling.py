@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from trainable.data.store import Sentences
+from trainable.data.sentences import Sentences
 from trainable.data.text import HubText, OwnText, SickText, TextFiles
 from trainable.data.tokenize import encode, train_wordpiece
-from trainable.encoder import EncoderConfig, load_pretrained
 from trainable.errors import InputError
+from trainable.model.encoder import EncoderConfig, load_pretrained
+from trainable.model.weights import Parameters
 from trainable.stages import language_modelling
 from trainable.stages.batches import token_id
 from trainable.stages.language_modelling import (
@@ -31,8 +32,7 @@ from trainable.stages.language_modelling import (
     cut_chunks,
 )
 from trainable.stages.mlm_head import MlmHead
-from trainable.stages.training import StageFailed, StageInputs
-from trainable.weights import Parameters
+from trainable.stages.pretraining_loop import StageFailed, StageInputs
 
 CPU = torch.device("cpu")
 SMALL = {"budget_tokens": 600, "batch_size": 4, "chunk": 32, "lr": 2e-3, "head_lr": 4e-3}

@@ -9,13 +9,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForMaskedLM
 
-from trainable.data.store import Sentences
-from trainable.encoder import Pretrained, build_encoder
+from trainable.data.sentences import Sentences
 from trainable.errors import InputError
+from trainable.model.encoder import Pretrained, build_encoder
+from trainable.model.weights import read_shape, read_weights
 from trainable.stages.batches import pack
 from trainable.stages.mlm_head import MlmHead, read_mlm_head
-from trainable.stages.training import StageInputs
-from trainable.weights import read_shape, read_weights
+from trainable.stages.pretraining_loop import StageInputs
 
 CPU = torch.device("cpu")
 

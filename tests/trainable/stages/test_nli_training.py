@@ -14,8 +14,9 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from trainable.data.nli import HubNli, SampleNli, SickNli, pairs, triplets
-from trainable.data.store import Sentences
-from trainable.encoder import build_encoder
+from trainable.data.sentences import Sentences
+from trainable.model.encoder import build_encoder
+from trainable.model.weights import Parameters
 from trainable.stages import nli_training
 from trainable.stages.batches import pack, with_special_tokens
 from trainable.stages.nli_training import (
@@ -25,8 +26,7 @@ from trainable.stages.nli_training import (
     NoNli,
     encode_sides,
 )
-from trainable.stages.training import StageFailed, StageInputs
-from trainable.weights import Parameters
+from trainable.stages.pretraining_loop import StageFailed, StageInputs
 
 CPU = torch.device("cpu")
 SMALL = {"budget_tokens": 600, "batch_size": 8, "lr": 2e-3}

@@ -1,0 +1,1 @@
+"""Checks of every node before a trial runs on it."""

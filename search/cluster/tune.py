@@ -1,0 +1,219 @@
+"""What Ray Tune calls: a searcher, a scheduler, a callback and a stopper around one dispatcher.
+
+To Tune every leg is a trial that ends. It never pauses, restores or repeats a search for us: what
+it would keep for that is incomplete (ray-project/ray#30838) and may be torn; the event log is not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from ray.tune import Callback, Checkpoint, Stopper
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from search.cluster.connect import Resources
+from search.cluster.nodes import Nodes
+from search.cluster.ray_internals import drain_node, forget_ended
+from search.loop.dispatcher import Dispatcher
+from search.loop.limits import Limits
+from search.planning.plan import Plan
+from trainable.worker.ray_trainable import NUMBERS
+
+METRIC, MODE = "score", "max"
+
+
+class TuneSearcher(Searcher):
+    """Hands legs to Tune as its trials.
+
+    Tune's own limit of concurrent trials is not used: it counts proposals, we count places.
+
+    Args:
+        dispatcher: The search.
+        plan: Where checkpoints are.
+        nodes: How many trials run at a time, which changes as nodes come and go.
+        limits: When nothing new may begin.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, plan: Plan, nodes: Nodes, limits: Limits) -> None:
+        super().__init__(metric=METRIC, mode=MODE)
+        self._dispatcher, self._plan, self._nodes, self._limits = dispatcher, plan, nodes, limits
+
+    def suggest(self, trial_id: str) -> Any:
+        """Return the config of a leg; None: not now; FINISHED: never again."""
+        dispatcher = self._dispatcher
+        self._limits.look()  # a resumed search may be beyond a limit before it has begun anything
+        if self._limits.reached is not None:
+            return Searcher.FINISHED
+        if len(dispatcher.legs) >= self._nodes.room:
+            return None
+        leg = dispatcher.next_leg(trial_id)
+        if leg is None:
+            return Searcher.FINISHED if dispatcher.is_finished else None
+        newest_first = sorted(leg.trial.checkpoints.items(), reverse=True)
+        return {
+            "trial": leg.trial.number,
+            "run_config": json.dumps(leg.trial.run_config),  # Tune goes through what is nested
+            "storage": self._plan.folder.storage,
+            "checkpoints": [f"{self._plan.folder.name}/{path}" for _, path in newest_first],
+            "save": self._plan.options.checkpoint,
+        }
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """The callback is told as well, and knows more."""
+
+
+class TuneScheduler(FIFOScheduler):
+    """Ends a leg where the dispatcher says so.
+
+    Args:
+        dispatcher: The search.
+        say: Prints a line.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, say: Callable[[str], None]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._dispatcher, self._say = dispatcher, say
+        self._drained: set[str] = set()  # Ray's ids of nodes
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """Return the oldest leg that waits for a place.
+
+        Tune's own goes through all trials that ever were, at every event: at 10,000 trials that was
+        the largest part of what a trial cost.
+        """
+        forget_ended(tune_controller)
+        live = {trial.trial_id: trial for trial in tune_controller.get_live_trials()}
+        legs = (live.get(id) for id in self._dispatcher.legs)
+        return next((trial for trial in legs if trial and trial.status == Trial.PENDING), None)
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Write the report down and decide."""
+        leg = self._dispatcher.legs[trial.trial_id]
+        leg.node = str(result.get("node_ip", ""))
+        for path, error in result["lost"]:
+            self._dispatcher.lost(trial.trial_id, path.partition("/")[2], error)
+        if reason := result["leaving"]:
+            self._dispatcher.leaving(trial.trial_id, result["unit"], reason)
+            self._drain(result["node"], reason, result["deadline"])
+            return TrialScheduler.CONTINUE
+        metrics = {key: float(result[key]) for key in NUMBERS}
+        goes_on = self._dispatcher.reported(
+            trial.trial_id, result["unit"], metrics, result["failure"]
+        )
+        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+
+    def _drain(self, node: str, reason: str, deadline: float) -> None:
+        """Let Ray start nothing more on a node; it is asked once for each node.
+
+        Where that fails the search goes on: trials that are placed there leave again.
+        """
+        if node in self._drained:
+            return
+        self._drained.add(node)
+        if problem := drain_node(node, reason, deadline):
+            self._say(f"warning: node {node} gets trials until it is gone: {problem}")
+
+
+class Watcher(Protocol):
+    """Is asked after every event of Tune's loop, and itself decides how often it has a look."""
+
+    def look(self) -> None:
+        """See whether there is anything to do."""
+
+
+class TuneCallback(Callback):
+    """Tells the dispatcher what becomes of legs, and lets watchers look at the search.
+
+    Args:
+        dispatcher: The search.
+        share: What a trial gets.
+        watchers: In the order in which they look.
+    """
+
+    def __init__(
+        self, dispatcher: Dispatcher, share: Resources, watchers: Sequence[Watcher]
+    ) -> None:
+        self._dispatcher, self._share, self._watchers = dispatcher, share, watchers
+
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """A leg starts, or starts again after its worker was lost."""
+        self._dispatcher.started(trial.trial_id)
+
+    def on_checkpoint(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        checkpoint: Checkpoint,
+        **info: Any,
+    ) -> None:
+        """A leg saved a checkpoint."""
+        if not self._dispatcher.legs[trial.trial_id].failure:  # what a failed run left is of no use
+            path = Path(checkpoint.path)
+            self._dispatcher.saved(trial.trial_id, f"{path.parent.name}/{path.name}")
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """A leg ended."""
+        self._dispatcher.left(trial.trial_id, self._share.cpus, self._share.gpus)
+
+    def on_trial_error(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """An attempt failed, and Tune will not try again."""
+        error = error_of(trial)
+        self._dispatcher.left(trial.trial_id, self._share.cpus, self._share.gpus, error)
+
+    def on_trial_recover(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """An attempt failed and will be repeated from the last checkpoint."""
+        self._dispatcher.failed(trial.trial_id, error_of(trial))
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Called after every event of Tune's loop."""
+        for watcher in self._watchers:
+            watcher.look()
+
+
+class LimitStopper(Stopper):
+    """Ends Tune's loop when a limit is reached.
+
+    Args:
+        limits: Of the search.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Return False: a single trial is never ended here."""
+        return False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing: Tune pickles this into a snapshot that nobody reads."""
+        return {}
+
+    def stop_all(self) -> bool:
+        """Return whether the search is over."""
+        return self._limits.reached is not None
+
+
+def error_of(trial: Trial) -> str:
+    """Return the last line of what Tune kept of an error, which says what went wrong."""
+    error = trial.get_pickled_error()  # None where an actor died, rather than raised
+    text = "" if error is None else str(error)
+    if not text and trial.error_file:
+        text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    return lines[-1].strip() if lines else f"{type(error).__name__} without a message"

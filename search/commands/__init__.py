@@ -1,0 +1,1 @@
+"""What each command of the project does, from top to bottom."""

@@ -1,0 +1,177 @@
+"""Train one configuration with several seeds on its full budget, and write what comes of it.
+
+OUT/retrain.json            scores of each seed, mean and standard deviation
+OUT/seed_N/encoder/         a Hugging Face folder: BertModel.from_pretrained loads it
+OUT/seed_N/heads.safetensors, run_config.json
+OUT/seed_N/predictions/     dev and test, in the course's submission format
+OUT/seed_N/predictions.safetensors: probabilities and scores, see trainable/training/predictions.py
+OUT/ensemble.json           with --ensemble: scores of all runs and of their average
+OUT/ensemble/predictions/   those of the average
+
+With several BEST.json, each has its own retrain.json and seeds, in OUT/best_1, OUT/best_2, ...
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from rich.console import Console
+
+from search.report.best import Best, read_best
+from search.report.ensemble import Labels, Member, average, compare, table
+from search.report.seeds import seeds_table, summary_of
+from search.retrain_options import RetrainOptions, check_ensemble
+from trainable.cache.files import write_json
+from trainable.errors import InputError
+from trainable.metrics import scores
+from trainable.model.pairs import decision_threshold
+from trainable.run_config import RunConfig
+from trainable.tasks import TASK_NAMES
+from trainable.training.hugging_face import write_encoder, write_heads
+from trainable.training.inputs import Source, Workbench, open_workbench
+from trainable.training.loop import Run, RunFailed
+from trainable.training.predictions import (
+    LABELLED,
+    PREDICTIONS,
+    write_probabilities,
+    write_submission,
+)
+from trainable.training.progress_bar import train
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run `search/retrain.py`; returns the exit status."""
+    options = tyro.cli(RetrainOptions, prog="search/retrain.py", args=arguments)
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        _retrain_all(options, console)
+    except (InputError, RunFailed) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _retrain_all(options: RetrainOptions, console: Console) -> None:
+    if options.seeds < 1:
+        raise InputError(f"--seeds {options.seeds}: give at least 1")
+    paths = (options.best, *options.others)
+    bests = {path: read_best(path) for path in paths}
+    check_ensemble(options, bests)
+    out = options.out or options.best.parent / "retrain"
+    folders = {p: out / f"best_{k}" if options.others else out for k, p in enumerate(paths, 1)}
+    for folder in (out, *folders.values()):
+        if any((folder / name).exists() for name in ("retrain.json", "ensemble.json")):
+            raise InputError(f"{folder} holds an earlier retraining; choose another --out")
+    benches = _open(bests, console)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {out} cannot be made ({error}); give another folder") from error
+    members: list[Member] = []
+    for path, best in bests.items():
+        bench = benches[Source.of(best.run_config)]
+        if bench.corpus.fingerprint != best.data_fingerprint:
+            console.print("note: the data are not those of the search; its scores do not compare")
+        if options.train_on == "train+dev":
+            bench = replace(bench, corpus=bench.corpus.with_dev_in_train())
+        title = f"{path}, " if options.others else ""
+        members += _retrain(best, bench, options, folders[path], title, console)
+    if options.ensemble:
+        bench = benches[Source.of(bests[options.best].run_config)]
+        _write_ensemble(members, bench, options, out, console)
+    console.print(f"encoders, heads and predictions are in {out}", markup=False)
+
+
+def _open(bests: dict[Path, Best], console: Console) -> dict[Source, Workbench]:
+    """Open what the runs need, each only once."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    benches: dict[Source, Workbench] = {}
+    for best in bests.values():
+        source = Source.of(best.run_config)
+        if source not in benches:
+            benches[source] = open_workbench(best.run_config, device)
+    found = {bench.corpus.fingerprint for bench in benches.values()}
+    if len(found) > 1:
+        raise InputError(
+            f"--ensemble: the data have changed since the searches, and differ now "
+            f"({', '.join(sorted(found))}); give back the files that the searches read"
+        )
+    for note in dict.fromkeys(note for bench in benches.values() for note in bench.corpus.notes):
+        console.print(note, markup=False)
+    return benches
+
+
+def _retrain(
+    best: Best,
+    bench: Workbench,
+    options: RetrainOptions,
+    out: Path,
+    title: str,
+    console: Console,
+) -> list[Member]:
+    """Train one configuration with all seeds; returns what an ensemble averages."""
+    out.mkdir(parents=True, exist_ok=True)
+    values = {"best": best.model_dump(mode="json"), "train_on": options.train_on}
+    found: dict[int, dict[str, Any]] = {}
+    members = []
+    for seed in range(1, options.seeds + 1):
+        config = best.run_config.model_copy(update={"seed": seed})
+        member = _one_seed(config, bench, out / f"seed_{seed}", title, console)
+        members.append(member)
+        found[seed] = _scores(member, bench) if options.train_on == "train" else {}
+        summary = summary_of(found)
+        # After each seed: an interruption later loses nothing of it.
+        write_json(out / "retrain.json", {**values, "seeds": found, "summary": summary})
+    console.print(title + seeds_table(found, summary), markup=False)
+    return members
+
+
+def _one_seed(
+    config: RunConfig, bench: Workbench, folder: Path, title: str, console: Console
+) -> Member:
+    """Train one run and write its files."""
+    run = Run(config, bench)
+    train(run, console, f"{title}seed {config.seed}", lambda losses: None)
+    (folder / "predictions").mkdir(parents=True, exist_ok=True)
+    write_encoder(run, folder / "encoder")
+    write_heads(run, folder)
+    found = {split: run.probabilities(split) for split in (*LABELLED, "test")}
+    write_probabilities(run, folder / PREDICTIONS, found)
+    member = Member(f"{title}seed {config.seed}", found, decision_threshold(config.para.pair))
+    write_submission(member.predicted(), bench.corpus.splits, folder / "predictions")
+    return member
+
+
+def _labels(bench: Workbench) -> Labels:
+    """Return split -> task -> labels of the two halves of dev."""
+    labels: Labels = {split: {} for split in LABELLED}
+    for split in LABELLED:
+        for task in TASK_NAMES:
+            own = bench.corpus.splits[split][task].labels
+            assert own is not None, "dev is labelled"
+            labels[split][task] = own
+    return labels
+
+
+def _scores(member: Member, bench: Workbench) -> dict[str, Any]:
+    """Return split -> scores."""
+    predicted, labels = member.predicted(), _labels(bench)
+    return {split: scores(predicted[split], labels[split]) for split in LABELLED}
+
+
+def _write_ensemble(
+    members: list[Member], bench: Workbench, options: RetrainOptions, out: Path, console: Console
+) -> None:
+    """Write the average's predictions, and score it where labels are left."""
+    folder = out / "ensemble" / "predictions"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_submission(average(members).predicted(), bench.corpus.splits, folder)
+    if options.train_on == "train":
+        comparison = compare(members, _labels(bench))
+        write_json(out / "ensemble.json", comparison)
+        console.print(table(comparison), markup=False)

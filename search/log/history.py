@@ -1,0 +1,171 @@
+"""What happened in a search: the event log, folded into one record for each trial.
+
+The driver writes through a `Journal`, so that what it knows and what the log says are always the
+same; a later driver, a report or a replay gets the same `History` from the log alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from statistics import median
+from typing import Any
+
+from search.log.events import VERSION, Event, EventLog, new_event
+from search.log.trial import TrialRecord, devices_of, imported_record
+from trainable.errors import InputError
+
+
+class History:
+    """All trials of a search.
+
+    Attributes:
+        trials: By number, in the order in which they were suggested.
+        imported: Trials of other searches; the searcher learns from them, nothing else does.
+        header: The first event of the log; empty before it is written.
+        n_trials: How many trials it will have; 0 before the first event.
+        limited: The event after which no more trials may begin; None while they may.
+        n_over: How many trials are over.
+        changes: Of each event of a trial its number, so that who reads again finds what is new.
+        reports: Trial and unit of each report, in the order of the log.
+    """
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self.trials: dict[int, TrialRecord] = {}
+        self.imported: list[TrialRecord] = []
+        self.header: Event = {}
+        self.n_trials = 0
+        self.limited: Event | None = None
+        self.n_over = 0
+        self.changes: list[int] = []
+        self.reports: list[tuple[int, int]] = []
+        self._last = 0.0
+        self._devices = 1.0  # of a place, until the log says how many
+        for event in events:
+            self.apply(event)
+
+    def apply(self, event: Event) -> None:
+        """Take note of one event; the order of the log matters.
+
+        Raises:
+            InputError: The log is of another version, or names a checkpoint that is not below the
+                folder of the search.
+        """
+        kind, time = event["event"], event["time"]
+        if kind == "search":
+            _check_version(event)
+            self.header, self.n_trials = event, event["n_trials"]
+        elif kind == "limited":
+            self.limited = event
+        elif kind == "resumed":
+            self._charge_lost_places()
+            self._lift_limit(event)
+            self._resume(event["n_trials"])
+        elif kind == "imported":
+            self.imported.append(imported_record(event))
+        elif kind == "suggested":
+            number = event["trial"]
+            self.trials[number] = TrialRecord(
+                number,
+                event["params"],
+                event["run_config"],
+                time,
+                time,
+                event["bracket"],
+                event["origin"],
+            )
+        elif "trial" in event:
+            trial = self.trials[event["trial"]]
+            self.changes.append(trial.number)
+            if kind == "reported":
+                self.reports.append((trial.number, event["unit"]))
+            was_over = trial.is_over
+            trial.apply(event)
+            self.n_over += trial.is_over - was_over
+        self._last = time
+        if "gpus" in event:
+            self._devices = devices_of(event)
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The first of the leaderboard; None where no trial reported a score."""
+        ranked = [t for t in self.trials.values() if t.status != "failed" and t.reports]
+        return max(ranked, key=lambda trial: trial.standing, default=None)
+
+    def unit_seconds(self) -> float:
+        """Return the median seconds of a unit's training and evaluation; NaN before the first.
+
+        Stages before the tasks are not in it, nor units that failed.
+        """
+        reports = (list(trial.reports.values())[-1:] for trial in self.trials.values())
+        seconds = [
+            float(metrics["train_seconds"]) + float(metrics["eval_seconds"] or 0.0)
+            for own in reports
+            for metrics in own
+            if metrics["train_seconds"] is not None
+        ]
+        return median(seconds) if seconds else math.nan
+
+    def _charge_lost_places(self) -> None:
+        """A killed driver could not say what its places cost: it held them to its last event."""
+        for trial in self.trials.values():
+            if trial.placed is not None:
+                trial.charge(max(0.0, self._last - trial.placed), self._devices)
+
+    def _lift_limit(self, resumed: Event) -> None:
+        """What the limit followed from holds no more where the user asks for something else."""
+        if self.limited is not None and (
+            resumed["n_trials"] != self.n_trials
+            or resumed["options"].get("min_gain") != self.limited["min_gain"]
+        ):
+            self.limited = None
+
+    def _resume(self, n_trials: int) -> None:
+        """With more trials, those that had no chance any more may have one again."""
+        if n_trials > self.n_trials:
+            for trial in self.trials.values():
+                if trial.status == "stopped" and self._may_go_on(trial):
+                    trial.status, trial.is_closed = "paused", False
+                    self.n_over -= 1
+        self.n_trials = n_trials
+
+    def _may_go_on(self, trial: TrialRecord) -> bool:
+        """Whether a stopped trial could be promoted, were there more trials.
+
+        What was paused could. Of what the scheduler stopped at its rung, only promotion-asha takes
+        anything up again, and never a score that is no number.
+        """
+        unit = max(trial.decided)
+        if trial.decided[unit] == "pause":
+            return True
+        promotes = self.header["options"]["scheduler"] == "promotion-asha"
+        return promotes and math.isfinite(trial.score_at(unit))
+
+
+def _check_version(header: Event) -> None:
+    if header["version"] != VERSION:
+        raise InputError(
+            f"the event log is of version {header['version']}, this program reads {VERSION}; use "
+            f"the version of the project that wrote it"
+        )
+
+
+class Journal:
+    """The history of a search that is under way, and the log that it is written to.
+
+    Args:
+        history: What an earlier driver left, or an empty one.
+        log: Where events go first; None in a replay.
+    """
+
+    def __init__(self, history: History, log: EventLog | None = None) -> None:
+        self.history = history
+        self._log = log
+
+    def write(self, kind: str, **fields: Any) -> Event:
+        """Write one event, and take note of it."""
+        event = new_event(kind, **fields)
+        if self._log is not None:
+            self._log.append(event)
+        self.history.apply(event)
+        return event

@@ -1,0 +1,101 @@
+"""Copies the event log to a remote storage while the search runs.
+
+The head of a cluster may be lost together with its disk: then the copy is all that a later driver
+knows. So nothing is deleted from the storage before the copy says that it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+import pyarrow
+
+from search.log.folder import EVENTS, SearchFolder
+
+_SECONDS = 10.0
+_SHARE = 20  # copying takes at most one in so many seconds
+_CLOSE_SECONDS = 60.0
+
+
+class Mirror:
+    """A thread that copies the log whenever it has grown.
+
+    Attributes:
+        folder: Of the search.
+        error: Why the last attempt failed; None if it did not.
+        failing_since: When attempts began to fail, in seconds of the monotonic clock; else None.
+        busy_since: When what is being done in the storage began, by that clock; else None. A
+            storage that does not answer may leave it so for ever.
+
+    Args:
+        folder: Of the search; nothing is done if it is not copied.
+    """
+
+    def __init__(self, folder: SearchFolder) -> None:
+        self.folder = folder
+        self._stop = threading.Event()
+        self._copied = 0
+        self._waiting: deque[Callable[[], None]] = deque()
+        self.error: str | None = None
+        self.failing_since: float | None = None
+        self.busy_since: float | None = None
+        self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
+        if folder.is_copied:
+            self._thread.start()
+
+    def _run(self) -> None:
+        wait, is_last = _SECONDS, False
+        while not is_last:
+            is_last = self._stop.wait(wait)
+            wait = max(_SECONDS, _SHARE * self._copy())
+
+    def after_copy(self, action: Callable[[], None]) -> None:
+        """Do something once all that the log says now is in the storage; at once if it is local.
+
+        What fails with an `OSError` is tried again after the next copy. If the storage is local, it
+        is left: a file may be open elsewhere, and what was to be deleted is swept later.
+        """
+        if self.folder.is_copied:
+            self._waiting.append(action)
+        else:
+            with contextlib.suppress(OSError):
+                action()
+
+    def _copy(self) -> float:
+        """Copy the log if it has grown, and do what waits for that; returns the seconds it took."""
+        started = self.busy_since = time.monotonic()
+        n_waiting = len(self._waiting)  # of what is appended from here on the copy may know nothing
+        try:
+            size = (self.folder.local / EVENTS).stat().st_size
+            if size == self._copied and self.error is None and not n_waiting:
+                return 0.0
+            self.folder.publish_log()
+            for _ in range(n_waiting):
+                self.busy_since = time.monotonic()
+                self._waiting[0]()
+                self._waiting.popleft()
+        # The watchdog tells, and ends the search if it does not pass.
+        except (OSError, pyarrow.ArrowException) as error:
+            self.error = str(error)
+            self.failing_since = self.failing_since or started
+        else:
+            self._copied, self.error, self.failing_since = size, None, None
+        finally:
+            self.busy_since = None
+        return time.monotonic() - started
+
+    def close(self) -> bool:
+        """Copy what is new, and end the thread; the rest is left to `SearchFolder.publish`.
+
+        Returns:
+            False if the storage did not answer for a minute: whoever asks it next may wait for
+            ever.
+        """
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(_CLOSE_SECONDS)
+        return not self._thread.is_alive()

@@ -1,0 +1,354 @@
+"""What runs next, and what becomes of it: the search without Ray.
+
+A trial runs in *legs*: each leg holds a place and trains from a checkpoint, or from the start,
+until the scheduler ends it. A trial that was paused and is promoted, one that a killed driver left
+open, one whose worker was lost and one that left a machine in time all go on in the same way: by
+another leg from the last checkpoint.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+
+from search.log.history import History, Journal
+from search.log.trial import TrialRecord
+from search.loop.job import Leg
+from search.schedulers.base import Decision, Scheduler
+from search.searchers.base import Proposal, Proposer
+from spaces.fixed_configs import RowSpace
+from spaces.space import Space
+from trainable.component import Value
+
+Clock = Callable[[], float]
+_MAX_FAILURES = 3  # of the machine, in a row
+
+
+class Dispatcher:
+    """Hands out legs, hears what they report, and writes all of it down.
+
+    Ray Tune calls it through search/cluster/tune.py; tests and benchmarks do it in a plain loop.
+    The whole search is this, where each `id` is a leg, and legs run at the same time:
+
+        settle()                              decide what an earlier driver left undecided
+        repeat, at every event of Tune:
+            Tune asks for a trial:            next_leg(id): of a trial that waits for another leg,
+                                              else of scheduler.next_promotion(), else of a new
+                                              trial: a given point, then proposer.propose()
+            there is no leg to hand out:      stop if is_finished, else wait for the next event
+            the leg gets its place:           started(id), and trains from the last checkpoint
+            it finishes a unit:               reported(id), and at a rung scheduler.decide()
+            it has notice to leave its node:  leaving(id), instead of a report
+            its checkpoint is there:          saved(id)
+            it ends as was decided:           left(id): paused, stopped, done or failed
+            it ends with a node, or leaves:   left(id, error): waits for another leg
+        interrupt()                           close what a limit or Ctrl-C left under way
+
+    Attributes:
+        errors: Of attempts that failed before this driver heard of a checkpoint. Those under way
+            when the first one failed count as one with it: they may have shared a node.
+        freed: When a leg gave up its place last, in seconds of the clock; minus infinity before.
+        on_started: Called with a trial's record when it got a place, once that is in the log.
+        on_reported: Called with its record when it finished a unit, once the scheduler has decided.
+        on_saved: Called with its record when it saved a checkpoint, and with the path of the one
+            that this replaces, or None.
+        on_closed: Called with its record when it was paused or came to an end.
+        on_left: Called with its record when it gave up its place, after `on_closed`.
+
+    Args:
+        journal: History and log.
+        scheduler: Who goes on.
+        proposer: Who proposes new trials.
+        space: Turns params into a RunConfig.
+        points: Params of the first trials, and who proposed them.
+        units: Units of a full run.
+        clock: Seconds; the simulator has its own.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        scheduler: Scheduler,
+        proposer: Proposer,
+        space: Space | RowSpace,
+        points: list[tuple[dict[str, Value], str]],
+        units: int,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self.journal, self.scheduler, self.proposer = journal, scheduler, proposer
+        self.history: History = journal.history
+        self._space, self._points, self._units, self._clock = space, points, units, clock
+        self.legs: dict[str, Leg] = {}
+        self.n_trials = self.history.n_trials
+        if self.history.limited:
+            self.no_more_trials()
+        self.on_started: Callable[[TrialRecord], None] = lambda trial: None
+        self.on_reported: Callable[[TrialRecord], None] = lambda trial: None
+        self.on_saved: Callable[[TrialRecord, str | None], None] = lambda trial, replaced: None
+        self.on_closed: Callable[[TrialRecord], None] = lambda trial: None
+        self.on_left: Callable[[TrialRecord], None] = lambda trial: None
+        self.errors: list[str] = []
+        self.freed = -math.inf
+        self._first_failure = math.inf
+        self._has_saved = False
+        self._queue = deque(t for t in self.history.trials.values() if t.is_open)
+
+    def settle(self) -> None:
+        """Decide what an earlier driver heard of and had no time to decide.
+
+        Call it once, before the first leg.
+        """
+        for trial in list(self._queue):
+            unit = trial.units
+            lost_for_good = trial.last_failure if trial.failures >= _MAX_FAILURES else ""
+            leg = Leg(trial, unit, 0.0, 0.0, failure=trial.error or lost_for_good)
+            if unit in trial.decided and unit not in trial.promoted:
+                leg.verdict = Decision(trial.decided[unit], 0, 0)
+            elif unit and unit not in trial.decided and not leg.failure:
+                leg.verdict = self._decide(trial, unit)
+            # A finished run without its last checkpoint trains the last unit again.
+            over = leg.failure or (unit >= self._units and unit in trial.checkpoints)
+            if over or not leg.goes_on:
+                self._queue.remove(trial)
+                self._close(leg)
+        for trial in self.history.trials.values():
+            if trial.status == "stopped" and not trial.is_closed:
+                self._end(trial, "stopped", None)
+
+    def next_leg(self, id: str) -> Leg | None:
+        """Hand out a leg under Ray's id, or None where there is nothing to do at the moment."""
+        trial = self._next_trial()
+        if trial is None:
+            return None
+        now = self._clock()
+        self.legs[id] = Leg(trial, max(trial.checkpoints, default=0), now, now)
+        return self.legs[id]
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing runs, is new or can be promoted any more; closes what is paused."""
+        if self.legs or self._queue or len(self.history.trials) < self.n_trials:
+            return False
+        promoted = self._drain()
+        if promoted is not None:
+            self._queue.append(promoted)
+        return promoted is None
+
+    def _drain(self) -> TrialRecord | None:
+        """Return the last trial that may be promoted when nothing runs, or close what is paused."""
+        promotion = self.scheduler.next_promotion(draining=True)
+        if promotion is not None:
+            return self._promoted(*promotion)
+        for trial in self.history.trials.values():
+            if trial.status == "paused":
+                self._stop(trial, "nothing can be promoted any more")
+        return None
+
+    def no_more_trials(self) -> None:
+        """Let nothing new begin; what has begun may still be promoted."""
+        self.n_trials = len(self.history.trials)
+
+    def _next_trial(self) -> TrialRecord | None:
+        if self._queue:
+            return self._queue.popleft()
+        for hopeless in self.scheduler.hopeless():
+            self._stop(hopeless, "cannot be promoted any more")
+        promotion = self.scheduler.next_promotion(draining=False)
+        if promotion is not None:
+            return self._promoted(*promotion)
+        number = len(self.history.trials)
+        if number >= self.n_trials:
+            return None
+        proposal = self._proposal(number)
+        if proposal is None:
+            if not self.legs:  # else the end of one may bring the proposer something new
+                self.no_more_trials()
+            return None
+        self.journal.write(
+            "suggested",
+            trial=number,
+            params=proposal.params,
+            run_config=proposal.run_config.to_dict(),
+            bracket=self.scheduler.bracket(number),
+            origin=proposal.origin,
+        )
+        return self.history.trials[number]
+
+    def _proposal(self, number: int) -> Proposal | None:
+        if number >= len(self._points):
+            return self.proposer.propose(number, self.history)
+        params, origin = self._points[number]
+        config = self._space.config_of(params)
+        return Proposal(params, origin, config)
+
+    def _promoted(self, trial: TrialRecord, unit: int, decision: Decision) -> TrialRecord:
+        rank, among = decision.rank, decision.among
+        self.journal.write("promoted", trial=trial.number, unit=unit, rank=rank, among=among)
+        return trial
+
+    def started(self, id: str) -> None:
+        """A leg got its place, for the first time or after its worker was lost."""
+        leg = self.legs[id]
+        leg.heard = self._clock()
+        leg.started = leg.heard if leg.started is None else leg.started
+        self.journal.write("started", trial=leg.trial.number, id=id, unit=leg.unit)
+        self.on_started(leg.trial)
+
+    def reported(self, id: str, unit: int, metrics: dict[str, float], failure: str = "") -> bool:
+        """Write a report down and decide; returns whether the leg goes on.
+
+        A unit that was reported before (its checkpoint came too late) changes nothing.
+        """
+        leg = self.legs[id]
+        leg.heard = self._clock()
+        trial, leg.failure, leg.reported = leg.trial, failure, unit
+        if unit in trial.reports and not failure:
+            return unit < self._units
+        self.journal.write(
+            "reported", trial=trial.number, unit=unit, metrics=metrics, failure=failure
+        )
+        is_over = bool(failure) or unit >= self._units
+        if not is_over:
+            leg.verdict = self._decide(trial, unit)
+        self.on_reported(trial)
+        return leg.goes_on and not is_over
+
+    def _decide(self, trial: TrialRecord, unit: int) -> Decision | None:
+        decision = self.scheduler.decide(trial, unit) if unit < self._units else None
+        if decision is not None:
+            self.journal.write(
+                "decided",
+                trial=trial.number,
+                unit=unit,
+                decision=decision.action,
+                rank=decision.rank,
+                among=decision.among,
+            )
+        return decision
+
+    def leaving(self, id: str, unit: int, reason: str) -> None:
+        """A leg had notice that its machine is taken away, and stopped between two steps.
+
+        That is in the middle of the unit after `unit`, so there is nothing to decide. Its
+        checkpoint and an error follow; then the trial gets another leg.
+        """
+        leg = self.legs[id]
+        leg.heard, leg.reported, leg.is_leaving = self._clock(), unit, True
+        self.journal.write("leaving", trial=leg.trial.number, unit=unit, reason=reason)
+
+    def saved(self, id: str, path: str) -> None:
+        """A checkpoint is there, of the unit that the leg reported last."""
+        leg = self.legs[id]
+        leg.heard, leg.unit = self._clock(), leg.reported
+        self._has_saved = True
+        self.errors.clear()
+        replaced = leg.trial.checkpoints.get(leg.unit)
+        self.journal.write("saved", trial=leg.trial.number, unit=leg.unit, path=path)
+        self.on_saved(leg.trial, replaced if replaced != path else None)
+
+    def failed(self, id: str, error: str) -> None:
+        """An attempt failed and will be repeated."""
+        leg = self.legs[id]
+        leg.heard = self._clock()
+        if leg.is_leaving:
+            leg.is_leaving = False
+        else:
+            self._note_failure(leg, error)
+
+    def _note_failure(self, leg: Leg, error: str) -> None:
+        self.journal.write("failed", trial=leg.trial.number, error=error)
+        if self._has_saved:
+            return
+        if not self.errors or leg.asked >= self._first_failure:
+            self.errors.append(error)
+        self._first_failure = min(self._first_failure, self._clock())
+
+    def left(self, id: str, cpus: float, gpus: float, error: str | None = None) -> None:
+        """A leg gave up its place: at a rung, at the end of the run, or with an error."""
+        leg = self.legs.pop(id)
+        self._pay(leg, cpus, gpus)
+        if error is not None and self._gets_another_leg(leg, error):
+            self._queue.append(leg.trial)
+        else:
+            self._close(leg)
+        self.on_left(leg.trial)
+
+    def _gets_another_leg(self, leg: Leg, error: str) -> bool:
+        """Write an error down; returns whether the trial goes on with another leg.
+
+        An error of the machine, such as a lost node, must not cost the trial: it gets another leg,
+        unless it fails again and again without a report. What was decided before it stays so.
+        """
+        if leg.is_leaving:
+            return True
+        if leg.failure:
+            return False
+        self._note_failure(leg, error)
+        if leg.goes_on and leg.trial.failures >= _MAX_FAILURES:
+            leg.failure = error
+        return leg.goes_on and not leg.failure
+
+    def lost(self, id: str, path: str, error: str) -> None:
+        """A checkpoint could not be read."""
+        trial = self.legs[id].trial
+        unit = next((u for u, known in trial.checkpoints.items() if known == path), 0)
+        self.journal.write("lost", trial=trial.number, unit=unit, path=path, error=error)
+
+    def interrupt(self, cpus: float, gpus: float) -> None:
+        """Close every leg that is under way; a later driver goes on with these trials."""
+        for id in list(self.legs):
+            leg = self.legs.pop(id)
+            self._pay(leg, cpus, gpus)
+            self._end(leg.trial, "interrupted", None)
+        for trial in self._queue:
+            if trial.status == "running":
+                self._end(trial, "interrupted", None)
+
+    def device_seconds(self, devices: float) -> float:
+        """Return the seconds times devices that all places were held for, over all drivers.
+
+        Args:
+            devices: Of a place of the present legs.
+        """
+        now = self._clock()
+        running = sum(now - leg.started for leg in self.legs.values() if leg.started is not None)
+        past = sum(trial.device_seconds for trial in self.history.trials.values())
+        return running * devices + past
+
+    def _pay(self, leg: Leg, cpus: float, gpus: float) -> None:
+        if leg.started is not None:
+            self.freed = self._clock()
+            seconds = self.freed - leg.started
+            self.journal.write(
+                "cost",
+                trial=leg.trial.number,
+                seconds=seconds,
+                cpus=cpus,
+                gpus=gpus,
+                node=leg.node,
+            )
+
+    def _close(self, leg: Leg) -> None:
+        """Write down how a leg ended."""
+        trial = leg.trial
+        if leg.failure:
+            self._end(trial, "failed", leg.failure)
+        elif trial.units >= self._units:
+            self._end(trial, "done", None)
+        elif leg.verdict is None or leg.verdict.action == "continue":
+            self._end(trial, "interrupted", None)
+        elif leg.verdict.action == "pause":
+            self.journal.write("paused", trial=trial.number, unit=trial.units)
+            self.on_closed(trial)
+        else:
+            self._stop(trial, "the scheduler gave it up")
+
+    def _stop(self, trial: TrialRecord, reason: str) -> None:
+        self.journal.write("stopped", trial=trial.number, unit=trial.units, reason=reason)
+        self._end(trial, "stopped", None)
+
+    def _end(self, trial: TrialRecord, status: str, error: str | None) -> None:
+        self.journal.write("ended", trial=trial.number, status=status, error=error)
+        self.on_closed(trial)

@@ -1,0 +1,129 @@
+"""What a person sees while a search runs."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+
+from rich.console import Console
+
+from search.log.trial import TrialRecord
+from search.loop.dispatcher import Dispatcher
+from search.planning.options import SearchOptions, clock
+from search.schedulers.rungs import units_per_trial
+
+# Between two status lines: a twentieth of what has elapsed, within these bounds.
+_STATUS_SECONDS = 15.0
+_STATUS_SECONDS_AT_MOST = 300.0
+_LIVE_SECONDS = 0.5
+_WAITING = "waiting for a place"
+_SHOWN = ("running", _WAITING, "paused", "stopped", "done", "failed")
+
+
+class Progress:
+    """Prints a line when a trial gives up its place and, unless quiet, a status line now and then.
+
+    On a terminal the status line is one line that is kept up to date.
+
+    Args:
+        dispatcher: What the search is doing.
+        options: Whether it is quiet, and its time limit.
+        rungs: Units after which a trial may be held back, ascending; the last one ends its run.
+        console: Where to print.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        options: SearchOptions,
+        rungs: tuple[int, ...],
+        console: Console,
+    ) -> None:
+        self._dispatcher, self._options = dispatcher, options
+        self._rungs, self._console = rungs, console
+        self._started = self._shown = time.monotonic()
+        self._status = console.status("starting the first trials") if self._live else None
+        if self._status:
+            self._status.start()
+
+    @property
+    def _live(self) -> bool:
+        return self._console.is_terminal and not self._options.quiet
+
+    def left(self, trial: TrialRecord) -> None:
+        """Print how a trial gave up its place."""
+        if trial.status == "failed":
+            outcome = f"failed: {trial.error}"
+        elif trial.notice and trial.status == "running":
+            outcome = f"left its machine ({trial.notice}), waits for another place"
+        else:
+            score = f"score {trial.score:.4f}" if trial.reports else "no score"
+            status = "waits for another place" if trial.status == "running" else trial.status
+            outcome = f"{status} after unit {trial.units}/{self._options.units}, {score}"
+        n_over = self._dispatcher.history.n_over
+        self.say(f"[{n_over}/{self._dispatcher.n_trials}] trial {trial.number} {outcome}")
+
+    def say(self, line: str) -> None:
+        """Print a line."""
+        self._console.print(line, markup=False, highlight=False)
+
+    def look(self) -> None:
+        """Bring the status up to date; called often."""
+        now = time.monotonic()
+        if self._status:
+            wait = _LIVE_SECONDS
+        else:
+            wait = min(max((now - self._started) / 20, _STATUS_SECONDS), _STATUS_SECONDS_AT_MOST)
+        if self._options.quiet or now - self._shown < wait:
+            return
+        self._shown = now
+        if self._status:
+            self._status.update(self._line(now))
+        else:
+            self.say(self._line(now))
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._status:
+            self._status.stop()
+
+    def _line(self, now: float) -> str:
+        trials = list(self._dispatcher.history.trials.values())
+        legs = self._dispatcher.legs.values()
+        placed = {leg.trial.number for leg in legs if leg.started is not None}
+        counts = Counter(
+            _WAITING if trial.status == "running" and trial.number not in placed else trial.status
+            for trial in trials
+        )
+        parts = [f"{counts[status]} {status}" for status in _SHOWN if counts[status]]
+        parts = parts or ["starting"]
+        leader = self._dispatcher.history.best
+        if leader:
+            parts.append(f"best {leader.score:.4f} (trial {leader.number}, unit {leader.units})")
+        parts.append(f"{clock(now - self._started)} elapsed")
+        left = self._seconds_left(trials, now)
+        if left is not None:
+            parts.append(f"about {clock(left)} left")
+        return ", ".join(parts)
+
+    def _seconds_left(self, trials: list[TrialRecord], now: float) -> float | None:
+        """Units still to come, times the usual seconds of a unit; None before the first unit."""
+        legs = self._dispatcher.legs.values()
+        seconds = self._dispatcher.history.unit_seconds()
+        if math.isnan(seconds) or not legs:
+            return None
+        per_trial = units_per_trial(self._rungs, self._options.eta)
+        to_come = per_trial * self._dispatcher.n_trials
+        to_come -= sum(trial.units for trial in trials)
+        spent = [min(now - leg.heard, seconds) if leg.started is not None else 0.0 for leg in legs]
+        all_places = to_come * seconds - sum(spent)
+        # Whatever comes, a trial that runs goes on to its next rung.
+        to_rung = [self._units_to_rung(leg.trial.units) * seconds for leg in legs]
+        longest = max(rest - own for rest, own in zip(to_rung, spent, strict=True))
+        left: float = max(all_places / len(legs), longest, seconds / 2)
+        limit = self._options.time_limit_seconds
+        return left if limit is None else min(left, max(0.0, limit - (now - self._started)))
+
+    def _units_to_rung(self, unit: int) -> int:
+        return min((rung for rung in self._rungs if rung > unit), default=unit) - unit

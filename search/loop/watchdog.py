@@ -1,0 +1,183 @@
+"""Says when a search does not get on, and what to do; ends it where it never will."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Callable
+from typing import Any
+
+from search.log.history import History
+from search.log.mirror import Mirror
+from search.log.trial import TrialRecord
+from search.loop.dispatcher import Dispatcher
+from search.loop.job import Leg
+from search.loop.limits import Limits
+from search.planning.options import SearchOptions
+
+_LOOK_SECONDS = 5.0
+_PLACE_SECONDS = 120.0  # a node that must be launched first takes minutes
+_SILENT_SECONDS = 600.0
+_SILENT_UNITS = 10.0
+_STORAGE_SECONDS = 60.0
+_PATIENCE = 5  # the search ends after so many times the time after which it is said
+
+
+class Watchdog:
+    """Looks at what should be moving.
+
+    Args:
+        dispatcher: The search.
+        options: What a trial needs of a node.
+        checkpoint_bytes: Size of a checkpoint.
+        limits: Ends the search.
+        mirror: Copies the log from the folder of the search to its storage.
+        servable: Whether a node that is there, or can be launched, could serve a trial.
+        say: Prints a line.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        options: SearchOptions,
+        checkpoint_bytes: int,
+        limits: Limits,
+        mirror: Mirror,
+        servable: Callable[[], bool],
+        say: Callable[[str], None],
+    ) -> None:
+        self._dispatcher, self._options, self._limits = dispatcher, options, limits
+        self._checkpoint_bytes, self._mirror = checkpoint_bytes, mirror
+        self._servable, self._say = servable, say
+        self._looked = time.monotonic()
+        self._said: set[str] = set()
+
+    def look(self) -> None:
+        """See what is stuck; called often."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK_SECONDS or self._limits.reached is not None:
+            return
+        self._looked = now
+        self._look_at_places(now)
+        self._look_at_silence(now)
+        self._look_at_storage(now)
+        self._look_at_disk()
+
+    def _look_at_places(self, now: float) -> None:
+        legs = list(self._dispatcher.legs.values())
+        waiting = [leg for leg in legs if leg.started is None]
+        if not waiting or any(leg.started is not None for leg in legs):
+            self._said.discard("place")
+            return
+        waited = now - max(self._dispatcher.freed, min(leg.asked for leg in waiting))
+        if waited > _PLACE_SECONDS:
+            cpus, gpus = self._options.cpus_per_trial, self._options.gpus_per_trial
+            wanted = "its share of the CPUs" if cpus is None else f"{cpus:g} CPUs"
+            if gpus:
+                wanted += f" and {gpus:g} GPUs"
+            self._once(
+                "place",
+                f"no trial has had a place for {waited:.0f} s: each needs {wanted}; `ray status` "
+                f"says what the nodes have and what else runs on them; if it is there, the process "
+                f"of a trial takes long to start, on a busy node or from a slow file system",
+            )
+            if not self._servable():
+                self._limits.fail(f"no node is left that could serve a trial ({wanted})")
+
+    def _look_at_silence(self, now: float) -> None:
+        running = [leg for leg in self._dispatcher.legs.values() if leg.started is not None]
+        late = [leg for leg in running if now - leg.heard > _SILENT_SECONDS]
+        if not late:
+            return
+        allowed = [_allowed_seconds(leg, self._dispatcher.history) for leg in late]
+        for leg, seconds in zip(late, allowed, strict=True):
+            if math.isinf(seconds):
+                self._once("first unit", self._long_start(leg, now))
+            elif now - leg.heard > seconds:
+                self._once(f"silent {leg.trial.number} {leg.unit}", self._silence(leg, now))
+        silence = [now - leg.heard for leg in late]
+        if len(late) == len(running) and all(
+            own > _PATIENCE * seconds for own, seconds in zip(silence, allowed, strict=True)
+        ):
+            self._limits.fail(
+                f"no trial has reported anything for {min(silence) / 60:.0f} minutes, and a unit "
+                f"takes {self._dispatcher.history.unit_seconds() / 60:.1f}"
+            )
+
+    def _long_start(self, leg: Leg, now: float) -> str:
+        """Say that nobody knows yet whether it is stuck."""
+        return (
+            f"trial {leg.trial.number} has had its place for {(now - leg.heard) / 60:.0f} minutes "
+            f"without a report, and how long its first unit takes is not known yet; further "
+            f"pretraining, or a large encoder on CPU cores, may take hours; see whether its "
+            f"process computes (`top`, `nvidia-smi`); a smaller --budget or more --units of a new "
+            f"search report earlier"
+        )
+
+    def _silence(self, leg: Leg, now: float) -> str:
+        where = f" on node {leg.node}" if leg.node else ""
+        return (
+            f"trial {leg.trial.number}{where} has reported nothing for "
+            f"{(now - leg.heard) / 60:.0f} minutes, after unit {leg.trial.units}; see what its "
+            f"process does there; if you kill it, the trial goes on from its last checkpoint"
+        )
+
+    def _look_at_storage(self, now: float) -> None:
+        since, why = self._mirror.failing_since, self._mirror.error
+        if since is None:
+            since, why = self._mirror.busy_since, "what it was asked then has not come to an end"
+        if since is None:
+            self._said.discard("storage")
+            return
+        seconds = now - since
+        uri = self._mirror.folder.uri
+        if seconds > _STORAGE_SECONDS:
+            self._once(
+                "storage",
+                f"{uri} has not taken the event log for {seconds:.0f} s ({why}); "
+                f"the log is in {self._mirror.folder.local}",
+            )
+        if seconds > _PATIENCE * _STORAGE_SECONDS:
+            self._limits.fail(f"{uri} does not answer: {why}")
+
+    def _look_at_disk(self) -> None:
+        folder, one = self._mirror.folder, self._checkpoint_bytes
+        if folder.is_copied:  # then checkpoints are not written to the disk of this machine
+            return
+        free = shutil.disk_usage(folder.local).free
+        needed = one * max(1, len(self._dispatcher.legs))
+        if free < needed:
+            self._limits.fail(
+                f"{folder.local} has {free / 1e9:.1f} GB left, the next checkpoints "
+                f"need {needed / 1e9:.1f}; make room, then go on with --resume"
+            )
+        elif free < 5 * needed:
+            self._once(
+                "disk",
+                f"{folder.local} has {free / 1e9:.1f} GB left, a checkpoint takes "
+                f"{one / 1e9:.1f}; --checkpoint weights takes a third",
+            )
+
+    def _once(self, topic: str, message: str) -> None:
+        if topic not in self._said:
+            self._said.add(topic)
+            self._say(f"warning: {message}")
+
+
+def _allowed_seconds(leg: Leg, history: History) -> float:
+    """Return how long a leg may be silent; infinity where nobody knows how long it takes."""
+    usual = history.unit_seconds()
+    stages = _stages_before(leg.trial)
+    if stages and leg.unit == 0 and leg.reported == 0:
+        # Trials that share these stages wait for the first of them; others say nothing of it.
+        same = (t for t in history.trials.values() if _stages_before(t) == stages)
+        alike = (trial.reports.get(1, {}).get("prefix_seconds") for trial in same)
+        usual += max((seconds for seconds in alike if seconds is not None), default=math.nan)
+    return math.inf if math.isnan(usual) else max(_SILENT_SECONDS, _SILENT_UNITS * usual)
+
+
+def _stages_before(trial: TrialRecord) -> list[dict[str, Any]]:
+    """Return the stages before the tasks, as the log has them."""
+    stages = (trial.run_config[name] for name in ("further_pretraining", "nli"))
+    return [stage for stage in stages if stage["kind"] != "none"]

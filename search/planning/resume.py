@@ -1,0 +1,113 @@
+"""What a log says of its search at the start, and whether a later driver may go on with it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from search.log.events import VERSION
+from search.log.history import History
+from search.planning.plan import Plan
+from search.versions import versions
+from trainable.component import domain_from_json
+from trainable.errors import InputError
+
+# A search that went on with another of these would compare what cannot be compared, or would
+# silently keep the old value.
+_SAME_OPTIONS = (
+    "encoder",
+    "budget",
+    "precision",
+    "searcher",
+    "scheduler",
+    "eta",
+    "brackets",
+    "beam",
+    "seed",
+    "warm_start",
+    "rows",
+    "text_data",
+    "nli_data",
+)
+_MOST_NAMED = 8
+
+
+def header(plan: Plan) -> dict[str, Any]:
+    """Return what a reader of the log needs to know about the search."""
+    return {
+        "version": VERSION,
+        "options": asdict(plan.options),
+        "n_trials": plan.n_trials,
+        "rungs": list(plan.rungs),
+        "units": plan.options.units,
+        "space": {param.name: param.to_json() for param in plan.space.params()},
+        "versions": versions(),
+        "data_fingerprint": plan.data_fingerprint,
+    }
+
+
+def check_resumable(plan: Plan) -> None:
+    """Refuse to go on with what was another search.
+
+    Raises:
+        InputError: The log has no whole first line or is of another version; data, space, rungs or
+            an option that every trial depends on differ; there are fewer trials than were begun.
+    """
+    history = plan.earlier
+    then = history.header
+    if not then:
+        raise InputError(
+            f"--resume: {plan.folder.uri} was stopped before it began; start anew with another "
+            f"--name"
+        )
+    _check_space(plan, then["space"], header(plan)["space"])
+    now: dict[str, Any] = header(plan)
+    before = then | {key: then["options"].get(key) for key in _SAME_OPTIONS}
+    now |= {key: now["options"][key] for key in _SAME_OPTIONS}
+    for key in ("data_fingerprint", "rungs", "units", *_SAME_OPTIONS):
+        if before[key] != now[key]:
+            raise InputError(
+                f"--resume: {key} of {plan.folder.uri} was {_short(before[key])}, now it is "
+                f"{_short(now[key])}; give the options that the search was started with, or start "
+                f"another --name"
+            )
+    if plan.n_trials < len(history.trials):
+        raise InputError(
+            f"--trials {plan.n_trials}: {plan.folder.uri} has begun {len(history.trials)} already; "
+            f"give at least as many"
+        )
+
+
+def changed_versions(earlier: History) -> list[str]:
+    """Return a note where the search began under other versions; results may differ then."""
+    then, now = earlier.header["versions"], versions()
+    changed = [f"{k} {then.get(k)}, now {now[k]}" for k in now if then.get(k) != now[k]]
+    return [f"the search began with {'; '.join(changed)}"] if changed else []
+
+
+def _check_space(plan: Plan, then: dict[str, Any], now: dict[str, Any]) -> None:
+    """Name every param that differs."""
+    lines = [f"{name} is new" for name in now if name not in then]
+    lines += [f"{name} is gone" for name in then if name not in now]
+    for name in then:
+        if name in now and then[name] != now[name]:
+            lines.append(f"{name} was {_range(then[name])}, now it is {_range(now[name])}")
+    if lines:
+        more = [f"and {len(lines) - _MOST_NAMED} more"] if len(lines) > _MOST_NAMED else []
+        listed = "".join(f"\n  {line}" for line in [*lines[:_MOST_NAMED], *more])
+        raise InputError(
+            f"--resume: the space of {plan.folder.uri} has changed:{listed}\n"
+            f"give the options that the search was started with, or let a new search learn from "
+            f"it: --name OTHER --warm-start {plan.folder.uri}"
+        )
+
+
+def _range(fields: dict[str, Any]) -> str:
+    condition = " and ".join(f"{parent} = {kind}" for parent, kind in fields["parents"])
+    return str(domain_from_json(fields)) + (f" if {condition}" if condition else "")
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

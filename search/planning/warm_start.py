@@ -1,0 +1,112 @@
+"""Trials of another search, for the searcher to learn from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from search.log.events import read_events
+from search.log.find_folder import find_folder, split
+from search.log.history import History
+from search.log.trial import TrialRecord
+from search.planning.options import SearchOptions
+from spaces.fixed_configs import RowSpace
+from spaces.space import Space
+from trainable.errors import InputError
+from trainable.model.encoder import EncoderConfig
+from trainable.tasks import TASK_METRICS
+
+Carried = tuple[dict[str, Any], ...]
+
+
+def carry_over(
+    options: SearchOptions,
+    space: Space | RowSpace,
+    data_fingerprint: str,
+    budget: int,
+    encoder: EncoderConfig,
+) -> tuple[Carried, tuple[str, ...]]:
+    """Return the trials of `--warm-start SEARCH` that the space can express, and what to say of it.
+
+    Raises:
+        InputError: There is no such search, or its scores are not comparable: other data, encoder,
+            budget, units or precision.
+    """
+    given = options.warm_start
+    # What was carried over before is in the log of the search that goes on.
+    if given in (None, "published") or options.resume or isinstance(space, RowSpace):
+        return (), ()
+    history = _history(str(given), options)
+    _check(str(given), history, options, data_fingerprint, budget, encoder)
+    carried, refused = [], Counter[str]()
+    for trial in history.trials.values():
+        if not trial.reports and trial.status != "failed":
+            continue  # nothing is known of it yet
+        reason = space.why_not(trial.config)
+        if reason is None:
+            carried.append(_fields(str(given), trial, space))
+        else:
+            refused[reason] += 1
+    notes = [f"--warm-start {given}: {len(carried)} trials carried over"]
+    for reason, n in refused.most_common(5):
+        notes.append(f"--warm-start {given}: {n} not, such as {reason}")
+    return tuple(carried), tuple(notes)
+
+
+def _history(given: str, options: SearchOptions) -> History:
+    """Return the history of a search that is named, or whose folder is given."""
+    storage, name = split(given) if "/" in given else (options.storage, given)
+    try:
+        folder = find_folder(storage, name, resume=True)
+    except InputError as error:
+        raise InputError(f"--warm-start {given!r}: {error}") from error
+    return History(read_events(folder.fetch_log()))
+
+
+def _check(
+    given: str,
+    history: History,
+    options: SearchOptions,
+    data_fingerprint: str,
+    budget: int,
+    encoder: EncoderConfig,
+) -> None:
+    if not history.trials:
+        raise InputError(f"--warm-start {given!r}: that search has no trials")
+    config = next(iter(history.trials.values())).config
+    then = {
+        "data": history.header["data_fingerprint"],
+        "encoder": config.encoder.source,
+        "revision": config.encoder.revision,
+        "budget": config.multitask.budget_tokens if config.multitask else None,
+        "units": history.header["units"],
+        "precision": history.header["options"]["precision"],
+    }
+    now = {
+        "data": data_fingerprint,
+        "encoder": encoder.source,
+        "revision": encoder.revision,
+        "budget": budget,
+        "units": options.units,
+        "precision": options.precision,
+    }
+    for key, value in then.items():
+        if value != now[key]:
+            raise InputError(
+                f"--warm-start {given!r}: its scores say nothing here: {key} was {value} there and "
+                f"is {now[key]} here; search with the same, or warm-start from another search"
+            )
+
+
+def _fields(given: str, trial: TrialRecord, space: Space) -> dict[str, Any]:
+    return {
+        "search": given,
+        "params": space.params_of(trial.config),
+        "run_config": trial.run_config,
+        # A failed one says where not to search, with reports or without.
+        "status": "failed" if trial.status == "failed" else "done",
+        "reports": {
+            unit: {key: metrics[key] for key in ("score", *TASK_METRICS) if key in metrics}
+            for unit, metrics in trial.reports.items()
+        },
+    }

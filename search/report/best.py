@@ -1,0 +1,96 @@
+"""best.json: the best configuration of a search, with what is needed to train it again."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from search.log.history import History
+from search.log.trial import TrialRecord
+from trainable.cache.files import read_json
+from trainable.errors import InputError
+from trainable.metrics import SCORE_KEYS
+from trainable.run_config import RunConfig
+
+BEST_VERSION: Final = 1
+
+
+class Best(BaseModel):
+    """Content of best.json: enough to train the configuration again.
+
+    Attributes:
+        schema_version: Version of this format.
+        search: Name of the search.
+        trial: Number of the trial.
+        units: Units that it trained for; fewer than the budget has if the search was cut short.
+        run_config: What ran.
+        select: Scores that the search saw.
+        confirm: Scores that it did not see; None if the trial did not reach its full budget.
+        data_fingerprint: Of contents and tokenizer.
+        versions: Of Python and packages, where the search began.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    schema_version: Literal[1]
+    search: str
+    trial: int
+    units: int
+    run_config: RunConfig
+    select: dict[str, float]
+    confirm: dict[str, float] | None
+    data_fingerprint: str
+    versions: dict[str, str]
+
+
+def read_best(path: Path) -> Best:
+    """Read best.json.
+
+    Raises:
+        InputError: The file is missing or not JSON, a field is unknown, missing or out of range, or
+            the format is newer.
+    """
+    values = read_json(path, "give the best.json of a search")
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: a best.json is a JSON object, not {type(values).__name__}")
+    found = values.get("schema_version")
+    if isinstance(found, int) and found > BEST_VERSION:
+        raise InputError(
+            f"{path}: schema_version is {found}, this program reads up to {BEST_VERSION}; "
+            f"install a newer version of the project"
+        )
+    config = RunConfig.from_dict(values.get("run_config"), f"{path}, run_config")
+    try:
+        return Best.model_validate({**values, "run_config": config})
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in problem["loc"])
+        raise InputError(f"{path}: field {field!r}: {problem['msg']}") from error
+
+
+def best_of(search: str, history: History, winner: TrialRecord) -> Best:
+    """Return the content of best.json.
+
+    Args:
+        search: Name of the search.
+        history: Of the search, for what its header says of data and versions.
+        winner: The best trial.
+    """
+    return Best(
+        schema_version=BEST_VERSION,
+        search=search,
+        trial=winner.number,
+        units=winner.units,
+        run_config=winner.config,
+        select=_scores(winner.last, ""),
+        confirm=_scores(winner.last, "confirm_") or None,
+        data_fingerprint=history.header["data_fingerprint"],
+        versions=history.header["versions"],
+    )
+
+
+def _scores(metrics: dict[str, float | None], prefix: str) -> dict[str, float]:
+    found = {key: metrics.get(f"{prefix}{key}") for key in SCORE_KEYS}
+    return {k: v for k, v in found.items() if v is not None and math.isfinite(v)}

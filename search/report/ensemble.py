@@ -1,0 +1,185 @@
+"""The average of several runs, and whether it is better than they are.
+
+The runs' probabilities (sentiment) and scores (paraphrase, similarity) are averaged with equal
+weights, and so are their thresholds of decision; the average is decided on like a run.
+
+The standard error of a difference is a paired bootstrap over examples: the examples of each task
+are drawn anew, with replacement, and all runs and their average are scored on the same draw. It
+says how far the difference would move on other examples; not how far with other seeds.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from search.report.seeds import heading
+from trainable.losses import decide
+from trainable.metrics import SCORE_KEYS, scores, with_overall
+from trainable.seeds import derive
+from trainable.tasks import TASKS, TaskName
+from trainable.training.corpus import Split
+from trainable.training.predictions import LABELLED, Found
+
+RESAMPLES = 1000
+_DRAWS_AT_ONCE = 100
+_NO_SPREAD = 1e-20  # a product of two variances
+Labels = dict[Split, dict[TaskName, Tensor]]
+
+
+@dataclass(frozen=True)
+class Member:
+    """A run in an ensemble, or the ensemble itself.
+
+    Attributes:
+        name: For people.
+        found: Split -> task -> (n, n_classes) probabilities or (n, 1) scores.
+        threshold: Score from which a pair is a paraphrase.
+    """
+
+    name: str
+    found: Found
+    threshold: float
+
+    def predicted(self) -> Found:
+        """Return split -> task -> (n,) predictions."""
+        return {
+            split: {task: decide(own, TASKS[task], self.threshold) for task, own in tasks.items()}
+            for split, tasks in self.found.items()
+        }
+
+
+def average(members: Sequence[Member]) -> Member:
+    """Return the ensemble of members that have the same splits and examples."""
+    found = {
+        split: {
+            task: torch.stack([member.found[split][task] for member in members]).mean(0)
+            for task in tasks
+        }
+        for split, tasks in members[0].found.items()
+    }
+    threshold = statistics.fmean(member.threshold for member in members)
+    return Member(f"average of {len(members)} runs", found, threshold)
+
+
+def compare(
+    members: Sequence[Member], labels: Labels, resamples: int = RESAMPLES
+) -> dict[str, Any]:
+    """Score the ensemble against its members.
+
+    Args:
+        members: At least two.
+        labels: *select* and *confirm* -> task -> (n,) labels.
+        resamples: Draws of the bootstrap.
+
+    Returns:
+        As ensemble.json has it: `best_member`, the best on *select*, also where scores are on
+        *confirm*; and for each split the scores of `members`, their `mean`, the `ensemble`, and
+        ensemble minus mean and minus best member, with standard errors.
+    """
+    predicted = [member.predicted() for member in [*members, average(members)]]
+    found = {s: [scores(own[s], labels[s]) for own in predicted] for s in LABELLED}
+    on_select = [own["score"] for own in found["select"][:-1]]
+    best = on_select.index(max(on_select))
+    splits = {}
+    for split in LABELLED:
+        rows = {key: torch.tensor([[own[key] for own in found[split]]]) for key in SCORE_KEYS}
+        drawn = _resampled([own[split] for own in predicted], labels[split], resamples)
+        splits[split] = {
+            "members": dict(zip((m.name for m in members), found[split][:-1], strict=True)),
+            "mean": {key: float(row[0, :-1].mean()) for key, row in rows.items()},
+            "ensemble": found[split][-1],
+            "ensemble_minus_mean": _difference(rows, drawn, list(range(len(members)))),
+            "ensemble_minus_best": _difference(rows, drawn, [best]),
+        }
+    return {"best_member": members[best].name, "resamples": resamples, "splits": splits}
+
+
+def _difference(
+    rows: dict[str, Tensor], drawn: dict[str, Tensor], others: list[int]
+) -> dict[str, dict[str, float]]:
+    """Return metric -> ensemble, the last column, minus the mean of others, and standard error."""
+    return {
+        key: {
+            "difference": float(row[0, -1] - row[0, others].mean()),
+            "standard_error": float((drawn[key][:, -1] - drawn[key][:, others].mean(1)).std()),
+        }
+        for key, row in rows.items()
+    }
+
+
+def _resampled(
+    predicted: list[dict[TaskName, Tensor]], labels: dict[TaskName, Tensor], resamples: int
+) -> dict[str, Tensor]:
+    """Return metric -> (resamples, len(predicted)) float64 scores on the same drawn examples."""
+    metrics = {}
+    for name, task in TASKS.items():
+        rows = torch.stack([own[name] for own in predicted]).double()  # (m, n)
+        generator = torch.Generator().manual_seed(derive(0, "bootstrap", name))
+        score = _accuracies if task.n_classes else _correlations
+        parts = [
+            score(rows, labels[name].double(), _draws(rows.shape[1], part, generator))
+            for part in _parts(resamples)
+        ]
+        metrics[task.metric] = torch.cat(parts)
+    return with_overall(metrics)
+
+
+def _parts(resamples: int) -> list[int]:
+    """Cut the number of draws: all at once would be much memory."""
+    return [min(_DRAWS_AT_ONCE, resamples - done) for done in range(0, resamples, _DRAWS_AT_ONCE)]
+
+
+def _draws(n: int, resamples: int, generator: torch.Generator) -> Tensor:
+    """Return how often each example was drawn, (resamples, n) float64; each row sums to n."""
+    chosen = torch.randint(n, (resamples, n), generator=generator)
+    ones = torch.ones((), dtype=torch.float64).expand(resamples, n)
+    return torch.zeros(resamples, n, dtype=torch.float64).scatter_add(1, chosen, ones)
+
+
+def _accuracies(rows: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
+    """Return (resamples, m) accuracies of m rows of (n,) predictions."""
+    return counts @ (rows == labels).double().T / len(labels)
+
+
+def _correlations(rows: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
+    """Return (resamples, m) Pearson correlations of m rows of (n,) predictions; 0 if undefined."""
+    n = len(labels)
+    x, y = rows - rows.mean(1, keepdim=True), labels - labels.mean()
+    mean_x, mean_y = counts @ x.T / n, (counts @ y / n)[:, None]  # (resamples, m or 1)
+    covariance = counts @ (x * y).T / n - mean_x * mean_y
+    variance_x = counts @ x.square().T / n - mean_x.square()
+    variance_y = (counts @ y.square() / n)[:, None] - mean_y.square()
+    product = variance_x * variance_y
+    return torch.where(product > _NO_SPREAD, covariance / product.clamp(min=_NO_SPREAD).sqrt(), 0.0)
+
+
+def table(comparison: dict[str, Any]) -> str:
+    """Return what `compare` found, for people."""
+    lines = []
+    for split, own in comparison["splits"].items():
+        rows = {f"mean of {len(own['members'])} runs": own["mean"]}
+        rows[comparison["best_member"]] = own["members"][comparison["best_member"]]
+        rows["ensemble"] = own["ensemble"]
+        width = max(map(len, [*rows, "standard error"])) + 4
+        lines += ["", heading(split, width)]
+        lines += [_line(name, row, width, "") for name, row in rows.items()]
+        for name in ("mean", "best"):
+            found = own[f"ensemble_minus_{name}"]
+            for row, key, sign in (
+                (f"ensemble - {name}", "difference", "+"),
+                ("standard error", "standard_error", ""),
+            ):
+                values = {metric: value[key] for metric, value in found.items()}
+                lines.append(_line(row, values, width, sign))
+    note = f"best: on select, {comparison['best_member']}; standard errors by paired bootstrap"
+    return "\n".join([*lines, note])
+
+
+def _line(name: str, row: dict[str, float], width: int, sign: str) -> str:
+    return f"  {name:{width - 2}}" + "".join(f"{row[key]:{sign}12.4f}" for key in SCORE_KEYS)

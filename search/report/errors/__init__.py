@@ -1,0 +1,1 @@
+"""Where the best model is right and where it is wrong."""

@@ -1,0 +1,241 @@
+"""What the papers looked at by hand: where a model is right, and where and how it is wrong.
+
+Pure functions from the examples of one task, and what a model says of them, to tables.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from search.report.errors.winner_predictions import Floats, Outcomes
+from trainable.metrics import accuracy, pearson, standard_error
+
+_WORD = re.compile(r"\w+(?:'\w+)*")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A share or a correlation, over some examples.
+
+    Attributes:
+        score: Accuracy in [0, 1], Pearson correlation in [-1, 1], or a mean; NaN where it is not
+            defined.
+        error: Its standard error; NaN where there are too few examples.
+        n: Number of examples.
+    """
+
+    score: float
+    error: float
+    n: int
+
+
+def measured(outcomes: Outcomes, chosen: NDArray[np.bool_] | None = None) -> Measured:
+    """Return the task's metric over all examples, or over the chosen ones, (n,) bool.
+
+    Over some examples a correlation may be undefined; over all it is 0 then, as in every report.
+    """
+    which = slice(None) if chosen is None else chosen
+    labels, predicted = outcomes.labels[which], outcomes.predicted[which]
+    n, n_classes = len(labels), outcomes.task.n_classes
+    part = chosen is not None and n_classes is None
+    if n == 0 or (part and (n < 4 or np.ptp(labels) == 0 or np.ptp(predicted) == 0)):
+        return Measured(float("nan"), float("nan"), n)
+    metric = pearson if n_classes is None else accuracy
+    score = metric(torch.from_numpy(predicted), torch.from_numpy(labels))
+    return Measured(score, standard_error(outcomes.task, score, n), n)
+
+
+def confusion(outcomes: Outcomes) -> NDArray[np.int64]:
+    """Return the (n_classes, n_classes) counts; rows are labels, columns are predictions."""
+    n_classes = outcomes.task.n_classes
+    assert n_classes is not None, "a confusion matrix is of classes"
+    cells = outcomes.labels.astype(np.int64) * n_classes + outcomes.predicted.astype(np.int64)
+    return np.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes)
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One class.
+
+    Attributes:
+        label: 0, 1, ...
+        recall: Accuracy over the examples of the class.
+        precision: Accuracy over the examples that were predicted to be of it.
+    """
+
+    label: int
+    recall: Measured
+    precision: Measured
+
+
+def by_class(outcomes: Outcomes) -> list[ClassRow]:
+    """Return a row for each class; for paraphrase, 0 is the non-paraphrases and 1 the others."""
+    return [
+        ClassRow(
+            label,
+            measured(outcomes, outcomes.labels == label),
+            measured(outcomes, outcomes.predicted == label),
+        )
+        for label in range(outcomes.task.n_classes or 0)
+    ]
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """The examples whose label is in [low, high), the last row's in [low, high].
+
+    Attributes:
+        low: Lowest label.
+        high: Highest label.
+        label: Mean label, NaN without examples.
+        predicted: Mean prediction.
+    """
+
+    low: float
+    high: float
+    label: float
+    predicted: Measured
+
+
+def by_label(outcomes: Outcomes, n_bins: int = 5) -> list[LabelRow]:
+    """Return what is predicted on average for labels of about the same size."""
+    edges = np.linspace(0, outcomes.task.label_max, n_bins + 1)
+    # The highest label belongs to the last bin.
+    bins = np.minimum(np.searchsorted(edges, outcomes.labels, side="right") - 1, n_bins - 1)
+    rows = []
+    for number in range(n_bins):
+        labels, predicted = outcomes.labels[bins == number], outcomes.predicted[bins == number]
+        n = len(labels)
+        mean = float(predicted.mean()) if n else float("nan")
+        error = float(predicted.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
+        label = float(labels.mean()) if n else float("nan")
+        rows.append(
+            LabelRow(
+                float(edges[number]), float(edges[number + 1]), label, Measured(mean, error, n)
+            )
+        )
+    return rows
+
+
+@dataclass(frozen=True)
+class QuantileRow:
+    """The examples for which a quantity lies in [low, high].
+
+    Attributes:
+        low: Smallest value among them.
+        high: Largest value among them.
+        mean: Mean value.
+        metric: The task's metric over them.
+    """
+
+    low: float
+    high: float
+    mean: float
+    metric: Measured
+
+
+def by_quantiles(outcomes: Outcomes, values: Floats, n_bins: int = 5) -> list[QuantileRow]:
+    """Return the metric in bins of about equally many examples.
+
+    Equal values are never parted, so that bins may differ in size, or be fewer.
+
+    Args:
+        outcomes: n examples.
+        values: (n,) of the quantity.
+        n_bins: Number of bins, at most.
+    """
+    n_smaller = np.searchsorted(np.sort(values), values, side="left")  # (n,)
+    bins = n_smaller * n_bins // max(1, len(values))
+    rows = []
+    for number in np.unique(bins):
+        own = values[bins == number]
+        metric = measured(outcomes, bins == number)
+        rows.append(QuantileRow(float(own.min()), float(own.max()), float(own.mean()), metric))
+    return rows
+
+
+def words(sentence: str) -> list[str]:
+    """Return the words in lower case; punctuation is left out."""
+    return _WORD.findall(sentence.lower())
+
+
+def word_counts(sentences: Iterable[str]) -> Counter[str]:
+    """Return how often each word occurs."""
+    counts: Counter[str] = Counter()
+    for sentence in sentences:
+        counts.update(words(sentence))
+    return counts
+
+
+def lengths(outcomes: Outcomes) -> Floats:
+    """Return the number of words of each example, of both sentences together, (n,)."""
+    return np.array([sum(len(words(s)) for s in both) for both in outcomes.sentences], float)
+
+
+def usual_counts(outcomes: Outcomes, counts: Mapping[str, int]) -> Floats:
+    """Return the geometric mean of 1 + count over the words of each example, minus 1, (n,).
+
+    An example without a word has 0, like one of unknown words.
+    """
+    return np.array([np.expm1(np.log1p(own).mean()) for own in _word_counts(outcomes, counts)])
+
+
+def smallest_counts(outcomes: Outcomes, counts: Mapping[str, int]) -> Floats:
+    """Return the count of each example's rarest word, (n,); 0 for one without a word."""
+    return np.array([own.min() for own in _word_counts(outcomes, counts)])
+
+
+def _word_counts(outcomes: Outcomes, counts: Mapping[str, int]) -> Iterator[Floats]:
+    """Yield the counts of each example's words."""
+    for both in outcomes.sentences:
+        known = [counts.get(word, 0) for sentence in both for word in words(sentence)]
+        yield np.array(known or [0], float)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Something that examples have more or less of, and the metric by it.
+
+    Attributes:
+        name: For people.
+        is_count: Whether it is a word's count in the train set, which says most as a logarithm.
+        rows: Bins, ascending.
+    """
+
+    name: str
+    is_count: bool
+    rows: list[QuantileRow]
+
+
+def quantities(outcomes: Outcomes, counts: Mapping[str, int]) -> list[Quantity]:
+    """Return the metric by length and by word frequency.
+
+    Args:
+        outcomes: n examples.
+        counts: Word -> how often it occurs in the task's train set.
+    """
+    usual, smallest = usual_counts(outcomes, counts), smallest_counts(outcomes, counts)
+    return [
+        Quantity("words of the example", False, by_quantiles(outcomes, lengths(outcomes))),
+        Quantity("count of a usual word", True, by_quantiles(outcomes, usual)),
+        Quantity("count of the rarest word", True, by_quantiles(outcomes, smallest)),
+    ]
+
+
+def worst(outcomes: Outcomes, n: int) -> list[int]:
+    """Return the numbers of the at most n worst errors, the worst first.
+
+    The further a prediction is from its label, the worse; among classes equally far, the more
+    confident the model was.
+    """
+    distance = np.abs(outcomes.predicted - outcomes.labels)
+    sureness = np.zeros(len(outcomes)) if outcomes.confidence is None else outcomes.confidence
+    order = np.lexsort((-sureness, -distance))
+    return [int(number) for number in order[:n] if distance[number] > 0]

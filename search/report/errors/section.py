@@ -1,0 +1,154 @@
+"""The part of report.md that says where the best configuration is right and where it is wrong.
+
+All of it is on *select*: errors that a person has looked at may steer the next search, and
+*confirm* must stay unseen for the final claim.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from search.log.folder import SearchFolder
+from search.log.trial import TrialRecord
+from search.report.errors import measures
+from search.report.errors.error_figures import (
+    CLASS_NAMES,
+    confusion_figure,
+    quantities_figure,
+    similarity_figure,
+)
+from search.report.errors.measures import Measured, Quantity
+from search.report.errors.winner_predictions import Outcomes, outcomes, read_predictions
+from search.report.figures import save
+from search.report.text import number, quoted, table, with_error
+from trainable.data.examples import Examples
+from trainable.errors import InputError
+from trainable.tasks import TaskName
+
+_N_WORST = 10  # errors shown of each task
+
+
+def analysis_section(folder: SearchFolder, trial: TrialRecord) -> list[str]:
+    """Return the paragraphs of the section; writes its pictures beside the report.
+
+    Where the trial left no predictions, or the data are gone, the section says so.
+    """
+    heading = "## Analysis of the best configuration"
+    try:
+        content = read_predictions(folder, trial)
+        if content is None:
+            return [heading, _none(trial)]
+        examples = trial.config.data.load()
+        found = outcomes(examples, trial.config, content)
+    except InputError as error:
+        return [heading, f"There is none: {error}."]
+    return [heading, _scores(trial, found), *_tables(examples, found, folder.local)]
+
+
+def _none(trial: TrialRecord) -> str:
+    units = trial.config.units
+    if trial.units < units:
+        return (
+            f"There is none: trial {trial.number} ended after {trial.units} of {units} units, and "
+            f"only full runs leave their predictions."
+        )
+    return f"There is none: the checkpoints of trial {trial.number} are not there any more."
+
+
+def _scores(trial: TrialRecord, found: dict[TaskName, Outcomes]) -> str:
+    intro = (
+        f"What trial {trial.number} says of *select*, which the search saw: its scores are a "
+        f"little too good, and *confirm* is kept for the final claim. Behind ± is one standard "
+        f"error: binomial for accuracies, by Fisher's z for correlations."
+    )
+    rows = []
+    for own in found.values():
+        whole = measures.measured(own)
+        metric = "accuracy" if own.task.n_classes else "Pearson correlation"
+        rows.append([own.task.title, metric, _shown(whole), whole.n])
+    return f"{intro}\n\n{table(['task', 'metric', 'score', 'examples'], rows)}"
+
+
+def _tables(examples: Examples, found: dict[TaskName, Outcomes], folder: Path) -> list[str]:
+    """Return the rest of the section, and write the pictures."""
+    matrices = {task: measures.confusion(found[task]) for task in CLASS_NAMES}
+    save(confusion_figure(matrices), folder / "confusion.png")
+    labels = measures.by_label(found["sts"])
+    save(similarity_figure(found["sts"], labels), folder / "similarity.png")
+    quantities = {task: _quantities(own, examples) for task, own in found.items()}
+    save(quantities_figure(quantities), folder / "quantities.png")
+    return [
+        "### Classes",
+        "![Confusion matrices](confusion.png)",
+        *(_classes(found[task], task) for task in CLASS_NAMES),
+        "### Similarity",
+        "![Predicted against true similarity](similarity.png)",
+        table(
+            ["true similarity", "examples", "mean label", "mean prediction"],
+            [
+                [f"{r.low:g} to {r.high:g}", r.predicted.n, number(r.label, 2), _shown(r.predicted)]
+                for r in labels
+            ],
+        ),
+        "### Length and word frequency",
+        "The examples of each task in at most five bins of about equal size: by the number of "
+        "words of the example (both sentences of a pair), by how often its words occur in the "
+        "task's train set (geometric mean of 1 + count), and by how often the rarest of them does. "
+        "Vertical bars are standard errors, horizontal ones go from the smallest to the largest "
+        "value in a bin. A correlation within a bin also depends on how much its labels differ.",
+        "![Score by length and word frequency](quantities.png)",
+        *(_quantity_table(found[task].task.title, own) for task, own in quantities.items()),
+        "### Worst errors",
+        *(_worst(own) for own in found.values()),
+    ]
+
+
+def _shown(measured: Measured) -> str:
+    return with_error(measured.score, measured.error)
+
+
+def _classes(found: Outcomes, task: TaskName) -> str:
+    rows = [
+        [
+            f"{row.label} {CLASS_NAMES[task][row.label]}",
+            row.recall.n,
+            _shown(row.recall),
+            row.precision.n,
+            _shown(row.precision),
+        ]
+        for row in measures.by_class(found)
+    ]
+    header = ["label", "examples", "accuracy on them", "predicted so", "accuracy on those"]
+    return f"{found.task.title}:\n\n{table(header, rows)}"
+
+
+def _quantities(found: Outcomes, examples: Examples) -> list[Quantity]:
+    columns = examples.splits[found.task.name]["train"].with_format("arrow")[:]
+    sides = (columns["sentence1"], columns["sentence2"])
+    counts = measures.word_counts(text for side in sides for text in side.to_pylist())
+    return measures.quantities(found, counts)
+
+
+def _quantity_table(title: str, quantities: list[Quantity]) -> str:
+    rows = [
+        [own.name, f"{row.low:,.0f} to {row.high:,.0f}", row.metric.n, _shown(row.metric)]
+        for own in quantities
+        for row in own.rows
+    ]
+    return f"{title}:\n\n{table(['by', 'from, to', 'examples', 'score'], rows)}"
+
+
+def _worst(found: Outcomes) -> str:
+    header = ["sentences" if found.task.is_pair else "sentence", "label", "predicted"]
+    header.append("confidence" if found.confidence is not None else "off by")
+    rows = []
+    for i in measures.worst(found, _N_WORST):
+        label, predicted = found.labels[i], found.predicted[i]
+        if found.confidence is not None:
+            cells = [f"{label:.0f}", f"{predicted:.0f}", f"{found.confidence[i]:.2f}"]
+        else:
+            cells = [f"{label:.1f}", f"{predicted:.1f}", f"{predicted - label:+.1f}"]
+        rows.append(["<br>".join(quoted(text) for text in found.sentences[i]), *cells])
+    if not rows:
+        return f"{found.task.title}: no errors."
+    return f"{found.task.title}:\n\n{table(header, rows)}"

@@ -1,0 +1,117 @@
+"""The examples of *select* beside what a finished trial predicted for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.log.folder import SearchFolder
+from search.log.trial import TrialRecord
+from trainable.data.examples import Examples
+from trainable.data.split import is_confirm
+from trainable.losses import decide
+from trainable.model.pairs import decision_threshold
+from trainable.run_config import RunConfig
+from trainable.tasks import TASKS, Task, TaskName
+from trainable.training.predictions import PREDICTIONS, read_probabilities
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """The examples of one task and split, and what a model says of them.
+
+    Attributes:
+        task: Which task.
+        sentences: One or two sentences for each of the n examples.
+        labels: (n,) float64 in [0, label_max].
+        predicted: (n,) float64: a class, or a number in [0, label_max].
+        confidence: (n,) float64 in [0, 1]: the probability that the model gives to the predicted
+            class. None for a task without classes.
+    """
+
+    task: Task
+    sentences: tuple[tuple[str, ...], ...]
+    labels: Floats
+    predicted: Floats
+    confidence: Floats | None
+
+    def __len__(self) -> int:
+        return len(self.sentences)
+
+
+@dataclass(frozen=True)
+class Half:
+    """The examples of *select* of one task.
+
+    Attributes:
+        ids: n ids.
+        sentences: One or two sentences for each.
+        labels: (n,) float64.
+    """
+
+    ids: tuple[str, ...]
+    sentences: tuple[tuple[str, ...], ...]
+    labels: Floats
+
+
+def select_half(examples: Examples, task: TaskName) -> Half:
+    """Return *select* in the order that predictions have."""
+    columns = examples.splits[task]["dev"].with_format("arrow")[:].to_pydict()
+    ids: list[str] = columns["id"]
+    kept = [i for i, name in enumerate(ids) if not is_confirm(task, name)]
+    sides = ("sentence1", "sentence2") if TASKS[task].is_pair else ("sentence1",)
+    return Half(
+        tuple(ids[i] for i in kept),
+        tuple(tuple(columns[side][i] for side in sides) for i in kept),
+        np.array([columns["label"][i] for i in kept], float),
+    )
+
+
+def read_predictions(folder: SearchFolder, trial: TrialRecord) -> bytes | None:
+    """Return the content of a finished trial's file of predictions, or None where there is none."""
+    checkpoint = trial.checkpoints.get(trial.units)
+    if checkpoint is None:
+        return None
+    try:
+        return folder.read(f"{checkpoint}/{PREDICTIONS}")
+    except FileNotFoundError:  # the trial did not finish, or the file was removed by hand
+        return None
+
+
+def outcomes(examples: Examples, config: RunConfig, content: bytes) -> dict[TaskName, Outcomes]:
+    """Return task -> examples of *select* with what a run predicted.
+
+    Args:
+        examples: Of the run.
+        config: The run.
+        content: Of its file of predictions.
+
+    Raises:
+        InputError: The file is not whole, or of other examples.
+    """
+    halves = {task: select_half(examples, task) for task in TASKS}
+    ids = {"select": {task: half.ids for task, half in halves.items()}}
+    found = read_probabilities(content, ids, PREDICTIONS)["select"]
+    threshold = decision_threshold(config.para.pair)
+    result: dict[TaskName, Outcomes] = {}
+    for name, half in halves.items():
+        predicted = decide(found[name], TASKS[name], threshold).double().numpy()
+        sure = _confidence(found[name].double().numpy(), predicted) if name != "sts" else None
+        result[name] = Outcomes(TASKS[name], half.sentences, half.labels, predicted, sure)
+    return result
+
+
+def _confidence(probabilities: Floats, predicted: Floats) -> Floats:
+    """Return (n,) probabilities of the predicted class.
+
+    One score for each example, as paraphrase has, is the probability of class 1.
+    """
+    if probabilities.shape[1] > 1:
+        own: Floats = np.take_along_axis(probabilities, predicted[:, None].astype(int), 1)[:, 0]
+        return own
+    score = probabilities[:, 0]
+    return np.where(predicted == 1, score, 1 - score)

@@ -1,0 +1,138 @@
+"""The part of report.md that answers the published rows: their scores, ours, and what follows."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+
+from search.log.trial import TrialRecord
+from search.planning.plan import Plan
+from search.report.text import number, table
+from spaces.published import Row, load_ledger
+from trainable.metrics import standard_error, with_overall
+from trainable.tasks import TASKS, TaskName
+
+_ENCODER = "bert-base-uncased"  # of all five papers
+# Examples of the course's files, which all five papers trained and scored on.
+_TRAIN: dict[TaskName, int] = {"sst": 8_544, "para": 141_498, "sts": 6_040}
+_DEV: dict[TaskName, int] = {"sst": 1_101, "para": 20_212, "sts": 863}
+_Z = 1.96  # a difference of more standard errors is taken for one, at the 5 % level
+_ENOUGH = 0.9  # of the published training
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a search says about one row.
+
+    Attributes:
+        row: The row.
+        n_runs: Full runs of its configuration.
+        ours: Means over them of the scores on *confirm*.
+        difference: Of the overall scores, ours minus the published one.
+        error: Standard error of the difference: examples of both dev sets, and seeds.
+        reasons: Why the two cannot be compared; empty if they can.
+    """
+
+    row: Row
+    n_runs: int
+    ours: dict[str, float]
+    difference: float
+    error: float
+    reasons: tuple[str, ...]
+
+    @property
+    def verdict(self) -> str:
+        """`reproduced`, `beaten`, `below`, or `not comparable`."""
+        if self.reasons or math.isnan(self.error):
+            return "not comparable"
+        if abs(self.difference) <= _Z * self.error:
+            return "reproduced"
+        return "beaten" if self.difference > 0 else "below"
+
+
+def ledger_section(plan: Plan, trials: list[TrialRecord]) -> list[str]:
+    """Return the paragraphs of the section; none where the search has no published rows."""
+    rows = [row for row in load_ledger() if row.id in plan.rows]
+    if not rows:
+        return []
+    found = [answer(plan, row, trials) for row in rows]
+    metrics = [task.metric for task in TASKS.values()]
+    lines = []
+    for row, own in zip(rows, found, strict=True):
+        published = with_overall({metric: row.scores[metric] for metric in metrics})
+        cells = [row.id, row.split, *(number(published[key], 3) for key in (*metrics, "score"))]
+        if own is None:
+            cells += [""] * len(metrics) + ["", "0", "", "no full run"]
+        else:
+            cells += [number(own.ours[key], 3) for key in (*metrics, "score")]
+            difference = f"{own.difference:+.3f} ± {own.error:.3f}"
+            reasons = f" ({'; '.join(own.reasons)})" if own.reasons else ""
+            cells += [str(own.n_runs), difference, own.verdict + reasons]
+        lines.append(cells)
+    titles = ["SST", "para", "STS", "overall"]
+    header = ["row", "split", *titles, *(f"our {t}" for t in titles), "runs", "difference", ""]
+    return [
+        "## Published rows",
+        "Scores of the papers, and ours on *confirm* as means over full runs. Overall is the mean "
+        "of the three. The difference is of the overall scores; its standard error counts the "
+        "examples of both dev sets (binomial, Fisher's z) and, from two runs on, the seeds. "
+        f"A difference of more than {_Z} standard errors is *beaten* or *below*, a smaller one "
+        "*reproduced*.",
+        table(header, lines),
+    ]
+
+
+def answer(plan: Plan, row: Row, trials: list[TrialRecord]) -> Answer | None:
+    """Return what the full runs of a row's configuration say; None where there are none."""
+    wanted = plan.rows[row.id].model_copy(update={"seed": 0})
+    runs = [
+        trial.last
+        for trial in trials
+        if trial.status == "done" and trial.config.model_copy(update={"seed": 0}) == wanted
+    ]
+    metrics = [task.metric for task in TASKS.values()]
+    scores = [
+        with_overall({metric: float(last[f"confirm_{metric}"] or 0.0) for metric in metrics})
+        for last in runs
+        if all(last.get(f"confirm_{metric}") is not None for metric in metrics)
+    ]
+    if not scores:
+        return None
+    ours = {key: statistics.fmean(own[key] for own in scores) for key in scores[0]}
+    published = with_overall({metric: row.scores[metric] for metric in metrics})
+    n_confirm = {task: size.n_confirm for task, size in plan.sizes.items()}
+    variance = _variance(ours, n_confirm) + _variance(published, _DEV)
+    if len(scores) > 1:
+        variance += statistics.variance(own["score"] for own in scores) / len(scores)
+    difference = ours["score"] - published["score"]
+    reasons = tuple(_reasons(plan, row))
+    return Answer(row, len(scores), ours, difference, math.sqrt(variance), reasons)
+
+
+def _variance(scores: dict[str, float], n_examples: dict[TaskName, int]) -> float:
+    """Return the variance of an overall score for so many examples of each task."""
+    errors = [
+        standard_error(task, scores[task.metric], n_examples[name]) for name, task in TASKS.items()
+    ]
+    return sum(error**2 for error in errors) / len(errors) ** 2
+
+
+def _reasons(plan: Plan, row: Row) -> list[str]:
+    """Return why a score of ours and the published one are not of the same thing."""
+    reasons = [] if row.not_comparable is None else [row.not_comparable]
+    if not plan.options.encoder.rstrip("/").endswith(_ENCODER):
+        reasons.append("another encoder")
+    if plan.options.data == "sample":
+        reasons.append("other data")
+    elif any(plan.sizes[task].n_train < _ENOUGH * n for task, n in _TRAIN.items()):
+        reasons.append("smaller train sets")
+    if row.split == "test":
+        reasons.append("published on the labels of the hidden test set")
+    config, per_example = plan.rows[row.id], {t: s.train_tokens for t, s in plan.sizes.items()}
+    published = sum(row.epochs.get(t, 0) * per_example[t] * n for t, n in _TRAIN.items())
+    if config.multitask is not None and plan.budget < _ENOUGH * published:
+        share = plan.budget / published
+        shown = "under 1%" if share < 0.01 else f"{share:.0%}"
+        reasons.append(f"{shown} of the published training")
+    return reasons

@@ -1,0 +1,36 @@
+"""What is printed at the end of a search."""
+
+from __future__ import annotations
+
+from search.log.folder import SearchFolder
+from search.log.leaderboard import leaderboard
+from search.log.trial import TrialRecord
+
+
+def summary(
+    folder: SearchFolder, units: int, trials: list[TrialRecord], winner: TrialRecord | None
+) -> str:
+    """Return the leaderboard, and what to type next.
+
+    Args:
+        folder: Of the search.
+        units: Of a full run.
+        trials: Of the search.
+        winner: The best of them, or None where no trial finished a unit.
+    """
+    lines = ["rank trial units  score   sst     para    sts     status"]
+    for rank, trial in enumerate(leaderboard(trials)[:10], start=1):
+        cells = [trial.last.get(key) for key in ("score", "sst_acc", "para_acc", "sts_corr")]
+        numbers = " ".join(f"{v:7.4f}" if v is not None else "      -" for v in cells)
+        lines.append(f"{rank:4} {trial.number:5} {trial.units:3}/{units} {numbers}  {trial.status}")
+    if winner is None:
+        return "\n".join([*lines, "", "no trial finished a unit; see the errors above"])
+    local = folder.local  # neither command reads a bucket
+    lines += [
+        "",
+        f"  tensorboard --logdir {local}",
+        f"  python search/retrain.py {local}/best.json --seeds 3",
+    ]
+    if any(trial.status in ("interrupted", "paused") for trial in trials):
+        lines.append(f"  the same command with --name {folder.name} --resume goes on")
+    return "\n".join(lines)

@@ -1,0 +1,45 @@
+"""Scores of runs that differ in their seeds only: mean, standard deviation, and a table."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from typing import Any
+
+from trainable.metrics import SCORE_KEYS
+
+Scores = Mapping[str, Mapping[str, float]]  # split -> metric -> score
+
+
+def summary_of(scores: Mapping[int, Scores]) -> dict[str, Any]:
+    """Return split -> metric -> `mean` and `stdev` over seeds (None for one seed)."""
+    summary: dict[str, Any] = {}
+    for split in next(iter(scores.values())):
+        summary[split] = {}
+        for key in SCORE_KEYS:
+            values = [own[split][key] for own in scores.values()]
+            deviation = statistics.stdev(values) if len(values) > 1 else None
+            summary[split][key] = {"mean": statistics.fmean(values), "stdev": deviation}
+    return summary
+
+
+def heading(name: str, width: int) -> str:
+    """Return the first line of a table: a name, and the metrics."""
+    return f"{name:{width}}" + "".join(f"{key:>12}" for key in SCORE_KEYS)
+
+
+def seeds_table(scores: Mapping[int, Scores], summary: Mapping[str, Any]) -> str:
+    """Return the scores of each seed, their mean and their standard deviation, for people."""
+    if not summary:
+        return "trained on train and dev: there is nothing left to score on"
+    lines = []
+    for split, metrics in summary.items():
+        lines += ["", heading(split, 12)]
+        for seed, own in scores.items():
+            row = "".join(f"{own[split][key]:12.4f}" for key in SCORE_KEYS)
+            lines.append(f"  seed {seed:<5}{row}")
+        for name in ("mean", "stdev"):
+            cells = [metrics[key][name] for key in SCORE_KEYS]
+            row = "".join(f"{'-':>12}" if cell is None else f"{cell:12.4f}" for cell in cells)
+            lines.append(f"  {name:<10}{row}")
+    return "\n".join(lines)

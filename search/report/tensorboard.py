@@ -1,0 +1,149 @@
+"""TensorBoard files: curves for each trial, and the HParams page.
+
+A trial's file is a function of its record, byte by byte, so that a later driver, on any machine,
+and `search/export.py` write the same from the log.
+
+All trials have the same keys on the HParams page: where keys differ, TensorBoard shows only some of
+the trials. A param that a trial does not have reads "n/a".
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+from torch.utils.tensorboard.summary import hparams
+
+from search.log.history import History
+from search.log.trial import TrialRecord
+from spaces.params import Param
+from trainable.cache.files import write_bytes
+from trainable.component import Value
+from trainable.metrics import SCORE_KEYS
+from trainable.training.step import STEP_METRICS
+
+TENSORBOARD = "tensorboard"  # below the folder of the search
+_CURVES = (*SCORE_KEYS, *STEP_METRICS, "train_seconds", "eval_seconds")
+_Cell = str | float | bool  # of the HParams page
+_VERSION = "brain.Event:2"  # of the format, in the first record of a file
+
+
+class TensorBoard:
+    """Files of all trials.
+
+    Args:
+        folder: Local folder of the search.
+        params: Everything that varies.
+    """
+
+    def __init__(self, folder: Path, params: tuple[Param, ...]) -> None:
+        self._folder, self._params = folder, params
+
+    def write_all(self, history: History) -> None:
+        """Write what an earlier driver had, and a kill or a lost machine may have taken.
+
+        A kill can only take from files of trials that were under way: call it before the history
+        says what became of them.
+        """
+        for trial in history.trials.values():
+            there = (self._folder / curves_name(trial)).exists()
+            if trial.id and (trial.is_open or not there):  # it has been started
+                self.write(trial)
+
+    def write(self, trial: TrialRecord) -> None:
+        """Let the file of a trial say what its record says."""
+        path, wanted = self._folder / curves_name(trial), curves(trial, self._params)
+        there = path.read_bytes() if path.exists() else b""
+        if wanted.startswith(there):  # TensorBoard reads on in a file that grows
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab") as file:
+                file.write(wanted[len(there) :])
+        else:  # of another driver, and torn, say
+            write_bytes(path, wanted)
+
+
+def curves_name(trial: TrialRecord) -> str:
+    """Return the path of a trial's file below the folder of its search."""
+    return f"{TENSORBOARD}/trial_{trial.number:04d}/events.out.tfevents.{trial.started:.0f}.search"
+
+
+def curves(trial: TrialRecord, params: tuple[Param, ...]) -> bytes:
+    """Return the content of a trial's file: its line of the HParams page, and a point per unit.
+
+    The steps of the curves are training tokens.
+
+    Args:
+        trial: What is known of it.
+        params: Everything that varies.
+    """
+    values = tuple((param.name, _shown(param, trial.params)) for param in params)
+    records = [_head(trial.number, trial.started, values)]
+    for unit, metrics in trial.reports.items():
+        known = {key: metrics[key] for key in _CURVES if metrics.get(key) is not None}
+        points = [Summary.Value(tag=key, simple_value=value) for key, value in known.items()]
+        time, step = trial.reported[unit], int(metrics["tokens"] or 0)
+        records.append(_record(Event(wall_time=time, step=step, summary=Summary(value=points))))
+    return b"".join(records)
+
+
+@lru_cache(maxsize=256)  # trials under way repeat theirs with every report
+def _head(number: int, started: float, values: tuple[tuple[str, _Cell], ...]) -> bytes:
+    """Return the first records of a trial's file: all but its curves."""
+    types = tuple((name, type(value)) for name, value in values)
+    pages = (_columns(types), _line(number, started, dict(values)))
+    records = [Event(wall_time=started, file_version=_VERSION)]
+    records += [Event(wall_time=started, summary=page) for page in pages]
+    return b"".join(map(_record, records))
+
+
+def _record(event: Event) -> bytes:
+    """Return an event as it stands in a file: length and content, each with a checksum.
+
+    Source: TensorFlow's TFRecord. TensorBoard's own writer computes the checksum in Python, which
+    took a twentieth of what a trial without work cost its driver.
+    """
+    data = _bytes(event)
+    length = struct.pack("<Q", len(data))
+    return length + _checksum(length) + data + _checksum(data)
+
+
+def _checksum(data: bytes) -> bytes:
+    crc = google_crc32c.value(data)
+    masked = (crc >> 15 | crc << 17) + 0xA282EAD8
+    return struct.pack("<I", masked & 0xFFFFFFFF)
+
+
+@lru_cache(maxsize=1)  # the same for all trials of a search, and slow
+def _columns(types: tuple[tuple[str, type], ...]) -> Any:
+    """Return the columns of the HParams page."""
+    empty = {name: of() for name, of in types}
+    return hparams(empty, dict.fromkeys(SCORE_KEYS, 0.0))[0]  # type: ignore[no-untyped-call]
+
+
+def _line(number: int, started: float, values: dict[str, _Cell]) -> Summary:
+    """Return a trial's line of the HParams page."""
+    page = hparams_pb(values, f"trial_{number:04d}", started)
+    plugin = page.value[0].metadata.plugin_data
+    plugin.content = _bytes(HParamsPluginData.FromString(plugin.content))
+    return page
+
+
+def _bytes(message: Any) -> bytes:
+    """Return the bytes of a message: the same for the same, also in another process."""
+    return bytes(message.SerializeToString(deterministic=True))
+
+
+def _shown(param: Param, params: dict[str, Value]) -> _Cell:
+    """A column needs one type: params that a trial may lack are shown as text in every trial."""
+    if param.parents:
+        value = params.get(param.name, "n/a")
+        return f"{value:.4g}" if isinstance(value, float) else str(value)
+    value = params[param.name]
+    return value if isinstance(value, bool | str) else float(value)

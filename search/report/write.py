@@ -1,0 +1,44 @@
+"""The results that follow from the event log alone: trials.csv and best.json."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from search.log.history import History
+from search.log.leaderboard import leaderboard
+from search.log.trial import TrialRecord
+from search.report.best import best_of
+from trainable.metrics import SCORE_KEYS
+
+
+def result_files(search: str, history: History) -> dict[str, str]:
+    """Return file name -> content; without a report from any trial there is no best.json.
+
+    Args:
+        search: Name of the search.
+        history: What happened in it.
+    """
+    files = {"trials.csv": trials_csv(history.trials.values(), history.header["space"])}
+    if history.best is not None:
+        best = best_of(search, history, history.best).model_dump(mode="json")
+        files["best.json"] = json.dumps(best, indent=2, allow_nan=False) + "\n"
+    return files
+
+
+def trials_csv(trials: Iterable[TrialRecord], params: Iterable[str]) -> str:
+    """Return one line per trial, best first; a param that a trial lacks is empty."""
+    output, names = io.StringIO(), list(params)
+    metrics = [*SCORE_KEYS, *(f"confirm_{key}" for key in SCORE_KEYS), "tokens"]
+    writer = csv.writer(output, lineterminator="\n")
+    writer.writerow(["trial", "status", "units", *metrics, "seconds", *names, "error"])
+    for trial in leaderboard(trials):
+        row: list[Any] = [trial.number, trial.status, trial.units]
+        row += [trial.last.get(key) for key in metrics]
+        row += [round(trial.ended - trial.started, 1)]
+        row += [trial.params.get(name) for name in names]
+        writer.writerow(["" if v is None else v for v in [*row, trial.error]])
+    return output.getvalue()

@@ -1,0 +1,1 @@
+"""Searchers: they suggest the configurations of new trials."""

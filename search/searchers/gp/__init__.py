@@ -1,0 +1,1 @@
+"""A searcher with a Gaussian process over params and rungs."""

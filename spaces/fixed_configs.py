@@ -1,0 +1,63 @@
+"""A space of named configurations: rows of the ledger, or an ablation, run as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+
+from spaces.distributions import suggest_value
+from spaces.params import Param, value_of
+from trainable.component import Choice, IntRange, Value
+from trainable.run_config import RunConfig
+
+
+@dataclass(frozen=True)
+class RowSpace:
+    """Named configurations, each with several seeds.
+
+    Attributes:
+        name: For people.
+        base: Gives data, encoder and budget of all of them.
+        rows: Name -> configuration.
+        repeats: Runs of each; their seeds are those of the configuration, that plus 1, ...
+    """
+
+    name: str
+    base: RunConfig
+    rows: dict[str, RunConfig]
+    repeats: int
+
+    def points(self) -> list[dict[str, Value]]:
+        """Return the params of every run: each row once before any is repeated."""
+        return [{"row": name, "repeat": n} for n in range(self.repeats) for name in self.rows]
+
+    def params(self) -> tuple[Param, ...]:
+        """Return the two params: which row, and which repeat."""
+        return (
+            Param("row", Choice(tuple(self.rows)), ()),
+            Param("repeat", IntRange(0, self.repeats - 1), ()),
+        )
+
+    def suggest(self, trial: optuna.trial.BaseTrial) -> RunConfig:
+        """Ask an Optuna trial for row and repeat, and return the configuration."""
+        return self.config_of(
+            {p.name: suggest_value(trial, p.name, p.domain) for p in self.params()}
+        )
+
+    def config_of(self, params: Mapping[str, Value]) -> RunConfig:
+        """Return the configuration of a row, with the seed of a repeat.
+
+        Raises:
+            KeyError: The row or the repeat is missing.
+            ValueError: There is no such row or repeat.
+        """
+        row, repeat = (value_of(params, own.name, own.domain) for own in self.params())
+        config = self.rows[str(row)]
+        return config.model_copy(update={"seed": config.seed + int(repeat)})
+
+    def __call__(self, trial: optuna.Trial) -> dict[str, Any]:
+        """The form that Ray's OptunaSearch calls: the RunConfig goes along beside the params."""
+        return {"run_config": self.suggest(trial).to_dict()}

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from search.log.events import VERSION, Event
+from search.log.history import History
+from search.log.leaderboard import actor_seconds, leaderboard
+from search.log.trial import Status, TrialRecord
+
+DRAWN = st.lists(
+    st.tuples(
+        st.integers(0, 4),
+        st.floats(-1 / 3, 1),
+        st.sampled_from(["done", "stopped", "failed", "interrupted", "running", "paused"]),
+    ),
+    max_size=8,
+)
+
+
+def event(kind: str, time: float, **fields: Any) -> Event:
+    return {"event": kind, "time": time, **fields}
+
+
+def suggested(number: int, time: float) -> Event:
+    nothing: dict[str, Any] = {"params": {}, "run_config": {}, "bracket": 0, "origin": "random"}
+    return event("suggested", time, trial=number, **nothing)
+
+
+LOG = [
+    event("search", 100.0, version=VERSION, n_trials=2, slots=2),
+    suggested(1, 110.0),
+    suggested(0, 111.0),
+    event("closed", 140.0, reason=""),
+]
+
+
+def record(number: int, units: int, score: float, status: Status = "done") -> TrialRecord:
+    trial = TrialRecord(number, {}, {}, 0.0, 0.0, status=status)
+    trial.reports = {unit: {"score": score} for unit in range(1, units + 1)}
+    return trial
+
+
+def history_of(trials: list[TrialRecord]) -> History:
+    history = History()
+    history.trials = {trial.number: trial for trial in trials}
+    return history
+
+
+def test_trials_are_read_in_the_order_of_suggestion() -> None:
+    assert list(History(LOG).trials) == [1, 0]
+
+
+def test_a_log_without_trials_has_none() -> None:
+    assert History([LOG[0], LOG[-1]]).trials == {}
+    assert History().best is None
+
+
+def test_a_trial_further_up_the_rungs_ranks_higher() -> None:
+    trials = [record(0, 1, 0.9), record(1, 3, 0.2), record(2, 3, 0.3), record(3, 0, 0.0)]
+    assert [trial.number for trial in leaderboard(trials)] == [2, 1, 0, 3]
+
+
+def test_a_failed_trial_is_never_best_however_far_it_came() -> None:
+    failed, poor = record(0, 9, 0.9, "failed"), record(1, 1, 0.1)
+    assert history_of([failed]).best is None
+    assert history_of([failed, poor]).best is poor
+    assert leaderboard([failed, poor]) == [poor, failed]
+
+
+def test_a_trial_that_was_interrupted_may_be_best() -> None:
+    trial = record(0, 1, 0.9, "interrupted")
+    assert history_of([trial]).best is trial
+
+
+@given(DRAWN)
+def test_the_best_is_the_highest_score_among_those_that_came_furthest(
+    drawn: list[tuple[int, float, Status]],
+) -> None:
+    trials = [record(n, *own) for n, own in enumerate(drawn)]
+    board = leaderboard(trials)
+    assert {trial.number for trial in board} == set(range(len(drawn)))
+    able = [t for t in trials if t.status != "failed" and t.units]
+    winner = history_of(trials).best
+    if not able:
+        assert winner is None
+        return
+    assert winner is board[0]
+    furthest = max(t.units for t in able)
+    assert winner.units == furthest
+    assert winner.score == max(t.score for t in able if t.units == furthest)
+
+
+def test_seconds_of_actors_are_slots_times_the_life_of_each_driver() -> None:
+    assert actor_seconds(LOG) == 2 * 40
+    again = [event("resumed", 1000.0, slots=3), event("paused", 1005.0, trial=0)]
+    assert actor_seconds([*LOG, *again]) == 2 * 40 + 3 * 5
+    # A driver that was killed leaves no last line.
+    assert actor_seconds([*LOG[:-1], *again]) == 2 * 11 + 3 * 5
+
+
+def test_places_count_from_when_they_are_there() -> None:
+    more = event("places", 120.0, slots=5)
+    assert actor_seconds([*LOG[:3], more, LOG[3]]) == 2 * 20 + 5 * 20
+
+
+def test_seconds_of_actors_of_an_empty_log_are_none() -> None:
+    assert actor_seconds([]) == 0

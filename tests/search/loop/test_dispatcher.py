@@ -1,0 +1,350 @@
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from search.log.events import Event
+from search.log.history import History
+from search.planning.algorithms import NoProposer
+from search.schedulers.base import RunAll
+from search.searchers.base import Proposal, RandomProposer, params_key
+from tests.search.conftest import SMOKE
+
+SEEDS = st.integers(0, 10**6)
+SHAPES = st.tuples(st.integers(1, 9), st.integers(2, 4))  # units, eta
+ENDED = ("done", "stopped", "failed")
+
+
+def flaky(seed: int, p_lost: float) -> Callable[[int, int], str]:
+    """Return a machine that loses workers at random."""
+    draw = random.Random(f"machine {seed}")
+
+    def lost(number: int, unit: int) -> str:
+        return draw.choice(["lost", "unsaved", "leaves"]) if draw.random() < p_lost else ""
+
+    return lost
+
+
+def breaking(when: dict[tuple[int, int], list[str]]) -> Callable[[int, int], str]:
+    """Return a machine that loses the worker in these units, each as often as listed."""
+    return lambda number, unit: when[number, unit].pop() if when.get((number, unit)) else ""
+
+
+def of_kind(events: list[Event], kind: str) -> list[Event]:
+    return [event for event in events if event["event"] == kind]
+
+
+@pytest.mark.slow
+@settings(max_examples=60)
+@given(
+    seed=SEEDS,
+    shape=SHAPES,
+    n_trials=st.integers(1, 12),
+    places=st.integers(1, 5),
+    chances=st.tuples(*[st.sampled_from([0.0, 0.1, 0.4])] * 3),
+)
+def test_any_search_ends_and_every_trial_with_it(
+    played: Any,
+    outcomes: Any,
+    seed: int,
+    shape: tuple[int, int],
+    n_trials: int,
+    places: int,
+    chances: tuple[float, float, float],
+) -> None:
+    (units, eta), (p_failure, p_nan, p_lost) = shape, chances
+    outcome = outcomes(seed, p_failure, p_nan)
+    search = played(
+        outcome,
+        n_trials=n_trials,
+        units=units,
+        eta=eta,
+        brackets=1 + seed % 2 if units > eta else 1,
+        lost=flaky(seed, p_lost),
+    ).play(places, seed)
+    trials = search.log.history.trials
+    assert set(trials) == set(range(n_trials))
+    assert all(trial.status in ENDED for trial in trials.values())
+    events = search.log.events
+    for trial in trials.values():
+        own = [event for event in events if event.get("trial") == trial.number]
+        assert own[0]["event"] == "suggested"
+        assert "ended" in {event["event"] for event in own[-2:]}  # only its place is paid later
+        assert len(of_kind(own, "ended")) == 1
+    assert len({params_key(trial.params) for trial in trials.values()}) == n_trials
+    no_unit_twice(events)
+    promotions_are_justified(events, eta, n_trials)
+    able = [
+        number
+        for number in trials
+        if all(isinstance(outcome(number, u), float) for u in range(1, units + 1))
+        and all(math.isfinite(outcome(number, u)) for u in range(1, units))
+    ]
+    if able and not p_lost:
+        assert any(trial.status == "done" for trial in trials.values())
+
+
+def no_unit_twice(events: list[Event]) -> None:
+    """A unit is reported again only where the run itself failed in it."""
+    units = Counter((e["trial"], e["unit"]) for e in of_kind(events, "reported"))
+    failed = {(e["trial"], e["unit"]) for e in of_kind(events, "reported") if e["failure"]}
+    assert all(n == 1 or key in failed for key, n in units.items())
+    decided = Counter((e["trial"], e["unit"]) for e in of_kind(events, "decided"))
+    assert set(decided.values()) <= {1}
+
+
+def promotions_are_justified(events: list[Event], eta: int, n_trials: int) -> None:
+    """Whoever goes on from a rung was among its best 1/eta, or nothing else was left to do."""
+    rungs: dict[tuple[int, int], dict[int, float]] = {}
+    history = History()
+    for event in events:
+        history.apply(event)
+        kind = event["event"]
+        if kind not in ("decided", "promoted"):
+            continue
+        trial, unit = history.trials[event["trial"]], event["unit"]
+        results = rungs.setdefault((trial.bracket, unit), {})
+        if kind == "decided" and math.isfinite(trial.score_at(unit)):
+            results[trial.number] = trial.score_at(unit)
+        if kind == "decided" and event["decision"] != "continue":
+            continue
+        better = sum(score > results[trial.number] for score in results.values())
+        assert event["rank"] > better
+        assert event["among"] == len(results)
+        if better >= len(results) // eta:
+            assert kind == "promoted"
+            assert len(history.trials) == n_trials
+            others = [t for t in history.trials.values() if t is not trial]
+            assert not any(t.status in ("done", "running") for t in others)
+
+
+def test_a_lone_trial_runs_to_the_end(played: Any, outcomes: Any) -> None:
+    search = played(outcomes(0), n_trials=1, units=9, eta=3).play()
+    (trial,) = search.log.history.trials.values()
+    assert (trial.status, trial.units, trial.promoted) == ("done", 9, {1, 3})
+    assert set(search.trained.values()) == {1}
+
+
+def test_the_log_tells_all_that_a_trial_goes_through(played: Any) -> None:
+    events = played(lambda n, u: 0.5, n_trials=1, units=2).play().log.events
+    first = "search suggested started reported decided saved cost paused"
+    second = "promoted started reported saved cost ended"
+    assert [event["event"] for event in events] == f"{first} {second}".split()
+    assert [event["unit"] for event in of_kind(events, "started")] == [0, 1]
+    assert events[4]["decision"] == "pause"
+
+
+def test_a_trial_whose_worker_is_lost_goes_on_from_its_checkpoint(played: Any) -> None:
+    lost = breaking({(0, 3): ["lost", "lost"]})
+    search = played(lambda n, u: 0.5, n_trials=1, units=4, lost=lost).play()
+    (trial,) = search.log.history.trials.values()
+    assert (trial.status, trial.failures) == ("done", 0)
+    assert search.trained == {(0, 1): 1, (0, 2): 1, (0, 3): 3, (0, 4): 1}
+    assert [e["error"] for e in of_kind(search.log.events, "failed")] == ["lost: no worker"] * 2
+
+
+@pytest.mark.parametrize("when", ["lost", "unsaved"])
+def test_a_trial_that_loses_every_worker_fails_after_three(played: Any, when: str) -> None:
+    search = played(lambda n, u: 0.5, n_trials=1, units=1, lost=lambda n, u: when).play()
+    (trial,) = search.log.history.trials.values()
+    assert len(of_kind(search.log.events, "failed")) == 3
+    assert (trial.status, trial.error) == ("failed", f"{when}: no worker")
+
+
+def test_what_was_decided_stays_so_where_the_worker_is_lost_before_it_saved(played: Any) -> None:
+    """Else a paused trial would pass its rung without being promoted."""
+    search = played(
+        lambda n, u: 1 - n / 10,
+        n_trials=3,
+        units=2,
+        eta=3,
+        lost=breaking({(n, 1): ["unsaved"] for n in range(3)}),
+    ).play()
+    first = search.log.history.trials[0]
+    assert first.decided == {1: "pause"}
+    assert first.promoted == {1}
+    assert [t.units for t in search.log.history.trials.values()] == [2, 1, 1]
+    assert search.trained[0, 1] == 2  # its checkpoint never came
+
+
+def test_a_checkpoint_of_a_repeated_unit_is_known_by_that_unit(played: Any) -> None:
+    search = played(lambda n, u: 0.5, n_trials=1, scheduler=lambda history: RunAll())
+    dispatcher = search.dispatcher
+    leg = dispatcher.next_leg("a")
+    dispatcher.started("a")
+    for unit in (1, 2):
+        dispatcher.reported("a", unit, {"score": 0.5})
+        dispatcher.saved("a", f"a/{unit}")
+    dispatcher.left("a", 1.0, 0.0, "the node is gone")
+    dispatcher.next_leg("b")
+    dispatcher.lost("b", "a/2", "torn")
+    dispatcher.lost("b", "a/1", "torn")
+    assert dispatcher.reported("b", 1, {"score": 0.5})
+    dispatcher.saved("b", "b/1")
+    assert leg.trial.checkpoints == {1: "b/1"}
+
+
+def test_places_are_paid_for(played: Any, outcomes: Any) -> None:
+    search = played(outcomes(0), n_trials=4)
+    assert search.dispatcher.device_seconds(3.0) == 0
+    search.play()
+    paid = [event["seconds"] for event in of_kind(search.log.events, "cost")]
+    assert min(paid) > 0
+    assert search.dispatcher.device_seconds(3.0) == pytest.approx(sum(paid))  # one core each
+    per_trial = [trial.place_seconds for trial in search.log.history.trials.values()]
+    assert sum(per_trial) == pytest.approx(sum(paid))
+
+
+def test_present_places_are_paid_for_with_the_devices_that_they_have_now(played: Any) -> None:
+    search = played(lambda n, u: 0.5, n_trials=2)
+    search.dispatcher.next_leg("a")
+    search.dispatcher.started("a")
+    begun = search.dispatcher.legs["a"].started
+    search.dispatcher.reported("a", 1, {"score": 0.5})
+    now = len(search.log.events)
+    assert search.dispatcher.device_seconds(0.5) == 0.5 * (now - begun) > 0
+
+
+def test_when_nothing_new_may_begin_the_search_still_ends_well(played: Any) -> None:
+    search = played(lambda n, u: n / 10, n_trials=8, units=4)
+    search.dispatcher.next_leg("a")
+    search.dispatcher.no_more_trials()
+    assert search.dispatcher.next_leg("b") is None
+    assert not search.dispatcher.is_finished
+    search.dispatcher.reported("a", 1, {"score": 0.0})
+    search.dispatcher.left("a", 1.0, 0.0)
+    assert search.log.history.trials[0].status == "paused"
+    search.play()
+    assert [t.status for t in search.log.history.trials.values()] == ["done"]
+
+
+class Rounds:
+    """Proposes three configurations, and three more as soon as none of them is under way."""
+
+    def __init__(self, n_rounds: int) -> None:
+        self.n_trials, self._random = 3 * n_rounds, RandomProposer(SMOKE, 0)
+
+    def propose(self, number: int, history: History) -> Proposal | None:
+        is_under_way = any(trial.is_open for trial in history.trials.values())
+        if number == self.n_trials or (number % 3 == 0 and is_under_way):
+            return None
+        return self._random.propose(number, history)
+
+
+@given(n_rounds=st.integers(1, 3), seed=SEEDS, places=st.integers(1, 5), eta=st.integers(2, 4))
+@settings(max_examples=20)
+def test_a_proposer_may_wait_for_trials_under_way_and_end_before_the_trials_do(
+    played: Any, outcomes: Any, n_rounds: int, seed: int, places: int, eta: int
+) -> None:
+    rounds, outcome = Rounds(n_rounds), outcomes(seed, 0.1, 0.1)
+    search = played(outcome, n_trials=20, eta=eta, proposer=rounds).play(places, seed)
+    trials = search.log.history.trials.values()
+    assert len(trials) == rounds.n_trials
+    assert all(trial.status in ENDED for trial in trials)
+    assert search.dispatcher.next_leg("more") is None
+    assert search.dispatcher.is_finished
+
+
+@pytest.mark.parametrize("places", [1, 4])
+def test_a_proposer_that_has_nothing_ends_a_search_after_the_given_points(
+    played: Any, places: int
+) -> None:
+    search = played(lambda n, u: 0.5, proposer=NoProposer()).play(places)
+    assert [trial.status for trial in search.log.history.trials.values()] == ["done"]
+
+
+def test_an_interrupted_search_names_what_was_under_way(played: Any) -> None:
+    search = played(lambda n, u: 0.5, n_trials=3)
+    search.dispatcher.next_leg("a")
+    search.dispatcher.next_leg("b")
+    search.dispatcher.reported("a", 1, {"score": 0.5})
+    search.dispatcher.left("b", 1.0, 0.0, "the node is gone")  # waits for another place
+    search.dispatcher.interrupt(1.0, 0.0)
+    assert [t.status for t in search.log.history.trials.values()] == ["interrupted"] * 2
+    assert search.dispatcher.legs == {}
+
+
+@pytest.mark.slow
+@settings(max_examples=20)
+@given(seed=SEEDS, shape=SHAPES, n_trials=st.integers(1, 8))
+def test_trials_that_leave_in_time_repeat_no_unit_and_change_no_decision(
+    played: Any, outcomes: Any, seed: int, shape: tuple[int, int], n_trials: int
+) -> None:
+    (units, eta), outcome = shape, outcomes(seed, 0.1, 0.1)
+    draw = random.Random(f"notices {seed}")
+
+    def lost(number: int, unit: int) -> str:
+        return "leaves" if draw.random() < 0.5 else ""
+
+    asked: dict[str, Any] = {"n_trials": n_trials, "units": units, "eta": eta}
+    calm = played(outcome, **asked).play()
+    search = played(outcome, **asked, lost=lost).play()
+    assert search.found == calm.found
+    assert search.trained == calm.trained
+    events = search.log.events
+    assert not of_kind(events, "failed")
+    assert all(trial.failures == 0 for trial in search.log.history.trials.values())
+
+
+def test_a_trial_may_leave_any_number_of_machines(played: Any, outcomes: Any) -> None:
+    notices = {(0, 1): ["leaves"] * 20}
+    asked = {"n_trials": 1, "units": 2, "scheduler": lambda history: RunAll()}
+    search = played(outcomes(0), **asked, lost=breaking(notices)).play()
+    assert search.log.history.trials[0].status == "done"
+    events = search.log.events
+    assert len(of_kind(events, "leaving")) == 20
+    assert [e["unit"] for e in of_kind(events, "started")] == [0] * 21
+    assert len(of_kind(events, "cost")) == 21
+
+
+def test_a_leg_goes_on_from_where_the_last_one_left(played: Any, outcomes: Any) -> None:
+    search = played(outcomes(0), n_trials=1, units=3, scheduler=lambda history: RunAll())
+    dispatcher = search.dispatcher
+    leg = dispatcher.next_leg("a")
+    trial = leg.trial
+    told: list[tuple[Any, ...]] = []
+    dispatcher.on_saved = lambda *saved: told.append(saved)
+    dispatcher.on_left = lambda *left: told.append(left)
+    dispatcher.reported("a", 1, {"score": 0.5})
+    dispatcher.saved("a", "a/1")
+    dispatcher.leaving("a", 1, "spot notice: terminate")
+    dispatcher.saved("a", "a/2")
+    dispatcher.left("a", 1.0, 0.0, "NodeLeaving: the trial has left")
+    assert told == [(trial, None), (trial, "a/1"), (trial,)]
+    assert (trial.status, trial.notice) == ("running", "spot notice: terminate")
+    assert (trial.checkpoints, trial.units) == ({1: "a/2"}, 1)
+    assert dispatcher.next_leg("b").unit == 1
+    dispatcher.started("b")
+    assert trial.notice == ""
+
+
+def test_an_actor_that_dies_while_it_leaves_is_no_failure(played: Any, outcomes: Any) -> None:
+    search = played(outcomes(0), n_trials=1, units=3)
+    dispatcher = search.dispatcher
+    trial = dispatcher.next_leg("a").trial
+    dispatcher.started("a")
+    dispatcher.leaving("a", 0, "spot notice: terminate")
+    dispatcher.failed("a", "RayActorError: its node was drained")  # Tune repeats it by itself
+    assert trial.failures == 0
+    dispatcher.failed("a", "RayActorError: once more")
+    assert trial.failures == 1
+
+
+def test_a_trial_that_has_just_left_when_the_search_ends_is_interrupted(
+    played: Any, outcomes: Any
+) -> None:
+    search = played(outcomes(0), n_trials=1, units=3)
+    dispatcher = search.dispatcher
+    trial = dispatcher.next_leg("a").trial
+    dispatcher.started("a")
+    dispatcher.leaving("a", 0, "spot notice: terminate")
+    dispatcher.saved("a", "a/1")
+    dispatcher.left("a", 1.0, 0.0)  # a limit was reached
+    assert (trial.status, trial.checkpoints) == ("interrupted", {0: "a/1"})

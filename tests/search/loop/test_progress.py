@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import StringIO
+from itertools import pairwise
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from search.log.history import History, Journal
+from search.loop.dispatcher import Dispatcher
+from search.loop.progress import Progress
+from search.planning.plan import Plan
+from search.schedulers.base import PromotionASHA
+from search.searchers.base import RandomProposer
+
+MakePlan = Callable[..., Plan]
+
+
+class Shown:
+    """What a person sees of a search that a test drives.
+
+    Attributes:
+        now: Seconds.
+    """
+
+    def __init__(self, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        time = SimpleNamespace(monotonic=lambda: self.now)
+        monkeypatch.setattr("search.loop.progress.time", time)
+        journal = Journal(History([{"event": "search", "time": 0.0, "version": 2, "n_trials": 9}]))
+        scheduler = PromotionASHA(journal.history, 9, 3, 9, 1, 0)
+        proposer = RandomProposer(plan.space, 0)
+        self.dispatcher = Dispatcher(
+            journal, scheduler, proposer, plan.space, [], 9, time.monotonic
+        )
+        self.out = StringIO()
+        console = Console(file=self.out, width=200)
+        self.progress = Progress(self.dispatcher, plan.options, plan.rungs, console)
+
+    def line(self) -> str:
+        """Return the status line that is due half an hour later."""
+        self.now += 1800
+        return self.lines()[-1]
+
+    def counts(self) -> str:
+        """Return that line up to the time."""
+        return self.line().rpartition(" elapsed")[0].rpartition(", ")[0]
+
+    def lines(self) -> list[str]:
+        """Return all lines so far."""
+        self.progress.look()
+        return self.out.getvalue().splitlines()
+
+    def report(self, id: str, unit: int, score: float) -> bool:
+        """Report a unit of ten minutes; returns whether the leg goes on."""
+        metrics = {"score": score, "train_seconds": 500.0, "eval_seconds": 100.0}
+        return self.dispatcher.reported(id, unit, metrics)
+
+
+@pytest.fixture
+def shown(plan_of: MakePlan, monkeypatch: pytest.MonkeyPatch) -> Shown:
+    return Shown(plan_of(space="smoke"), monkeypatch)
+
+
+def test_only_trials_that_have_a_place_are_said_to_run(shown: Shown) -> None:
+    assert shown.counts() == "starting"
+    shown.dispatcher.next_leg("a")
+    shown.dispatcher.next_leg("b")
+    assert shown.counts() == "2 waiting for a place"
+    shown.dispatcher.started("a")
+    assert shown.counts() == "1 running, 1 waiting for a place"
+    shown.dispatcher.started("b")
+    assert shown.counts() == "2 running"
+
+
+def test_paused_trials_and_the_best_one_are_shown(shown: Shown) -> None:
+    shown.dispatcher.next_leg("a")
+    shown.dispatcher.started("a")
+    assert not shown.report("a", 1, 0.25)
+    shown.dispatcher.left("a", 1.0, 0.0)
+    assert shown.counts() == "1 paused, best 0.2500 (trial 0, unit 1)"
+
+
+def test_what_is_left_falls_while_a_unit_is_under_way(shown: Shown) -> None:
+    shown.dispatcher.next_leg("a")
+    shown.dispatcher.started("a")
+    assert "left" not in shown.line()  # nobody knows yet how long a unit takes
+    shown.report("a", 1, 0.25)
+    shown.dispatcher.left("a", 1.0, 0.0)
+    shown.dispatcher.next_leg("b")
+    shown.dispatcher.started("b")
+    left = []
+    for _ in range(4):
+        shown.now += 240
+        left.append(shown.lines()[-1].rpartition(", ")[2])
+    # 9 trials of 1 + 2 / 3 + 6 / 9 units, but for the one that is over: 20 units of 10 minutes.
+    assert left == [f"about {time} left" for time in ("3:16:00", "3:12:00", "3:10:00", "3:10:00")]
+
+
+def test_what_is_left_reaches_to_the_rungs_of_trials_that_run(shown: Shown) -> None:
+    shown.dispatcher.next_leg("a")
+    shown.dispatcher.started("a")
+    shown.report("a", 1, 0.25)
+    shown.dispatcher.left("a", 1.0, 0.0)
+    shown.dispatcher.no_more_trials()
+    assert not shown.dispatcher.is_finished  # the only one goes on after all
+    shown.dispatcher.next_leg("b")
+    assert shown.line().endswith("about 20:00 left")  # from unit 1 to 3
+    shown.dispatcher.started("b")
+    shown.report("b", 2, 0.25)
+    shown.now += 240
+    assert shown.lines()[-1].endswith("about 6:00 left")
+
+
+def test_status_lines_get_rarer(shown: Shown) -> None:
+    times, written = [0.0], 0
+    for _ in range(4 * 3600):
+        shown.now += 1
+        shown.progress.look()
+        if shown.out.tell() > written:
+            times.append(shown.now)
+            written = shown.out.tell()
+    gaps = [later - time for time, later in pairwise(times)]
+    assert gaps == sorted(gaps)
+    assert (gaps[0], gaps[-1]) == (15, 300)

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from search.log.history import History
+from search.log.trial import TrialRecord
+from search.planning.algorithms import NoProposer, make_proposer, make_scheduler
+from search.planning.plan import Plan
+from search.schedulers.base import PromotionASHA, RunAll, Scheduler, StoppingASHA
+from search.searchers.base import Proposal, Proposer, RandomProposer
+from search.searchers.gp.searcher import RungGp
+from search.searchers.optuna_tpe import StockTpe
+from search.searchers.stepwise import Stepwise
+
+MakePlan = Callable[..., Plan]
+PROPOSERS = {
+    "rung-gp": RungGp,
+    "random": RandomProposer,
+    "stepwise": Stepwise,
+    "tpe": StockTpe,
+}
+
+
+def proposer_of(plan: Plan) -> Proposer:
+    return make_proposer(plan.options, plan.space, plan.n_trials, plan.rungs)
+
+
+def scheduler_of(plan: Plan, history: History) -> Scheduler:
+    return make_scheduler(plan.options, plan.n_trials, history)
+
+
+@pytest.fixture
+def with_options(plan_of: MakePlan) -> MakePlan:
+    """Return a function from options that need no other data to a plan."""
+    plan = plan_of(space="smoke")
+    return lambda **changed: replace(plan, options=replace(plan.options, **changed))
+
+
+@pytest.mark.parametrize("name", PROPOSERS)
+def test_each_searcher_proposes_what_the_space_has(with_options: MakePlan, name: str) -> None:
+    plan = with_options(searcher=name)
+    proposer = proposer_of(plan)
+    assert type(proposer) is PROPOSERS[name]
+    proposal = proposer.propose(0, History())
+    assert isinstance(proposal, Proposal)
+    assert plan.space.params_of(proposal.run_config) == proposal.params
+
+
+@pytest.mark.parametrize("name", ["rung-gp", "random", "tpe"])
+def test_equal_seeds_propose_equally_and_others_do_not(with_options: MakePlan, name: str) -> None:
+    def proposed(seed: int) -> Any:
+        found = proposer_of(with_options(searcher=name, seed=seed)).propose(0, History())
+        assert isinstance(found, Proposal)
+        return found.params
+
+    assert proposed(0) == proposed(0)
+    assert proposed(0) != proposed(1)
+
+
+def test_the_beam_is_as_wide_as_asked_for(with_options: MakePlan) -> None:
+    proposer = proposer_of(with_options(searcher="stepwise", beam=3))
+    assert isinstance(proposer, Stepwise)
+    assert proposer._beam == 3
+
+
+@pytest.mark.parametrize(("n_trials", "n_startup"), [(3, 2), (12, 4), (300, 10)])
+def test_a_third_of_the_trials_of_stock_tpe_is_random_at_most_ten(
+    with_options: MakePlan, n_trials: int, n_startup: int
+) -> None:
+    proposer = proposer_of(replace(with_options(searcher="tpe"), n_trials=n_trials))
+    assert isinstance(proposer, StockTpe)
+    sampler: Any = proposer._search._sampler
+    assert sampler._n_startup_trials == n_startup
+
+
+def test_rows_are_all_there_is(plan_of: MakePlan) -> None:
+    plan = plan_of(space="ablation", rows="gradients/*", name="rows")
+    proposer = proposer_of(plan)
+    assert isinstance(proposer, NoProposer)
+    assert proposer.propose(len(plan.points), History()) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("promotion-asha", PromotionASHA), ("asha", StoppingASHA), ("none", RunAll)],
+)
+def test_each_scheduler_is_the_one_asked_for(
+    with_options: MakePlan, name: str, kind: type[object]
+) -> None:
+    assert type(scheduler_of(with_options(scheduler=name), History())) is kind
+
+
+def test_rungs_brackets_and_results_reach_the_scheduler(with_options: MakePlan) -> None:
+    history = History()
+    scheduler = scheduler_of(with_options(units=8, eta=2, brackets=3, seed=1), history)
+    assert {scheduler.bracket(number) for number in range(50)} == {0, 1, 2}
+    other = scheduler_of(with_options(units=8, eta=2, brackets=3, seed=2), history)
+    numbers = range(50)
+    assert [scheduler.bracket(n) for n in numbers] != [other.bracket(n) for n in numbers]
+    trial = history.trials[0] = TrialRecord(0, {}, {}, 0.0, 0.0, bracket=1)
+    trial.reports = {unit: {"score": 0.5} for unit in range(1, 5)}
+    assert [scheduler.decide(trial, unit) is None for unit in range(1, 5)] == [
+        True,
+        False,
+        True,
+        False,
+    ]

@@ -1,0 +1,339 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import search.planning.first_trials
+from search.log.history import History, Journal
+from search.log.trial import TrialRecord
+from search.loop.dispatcher import Dispatcher
+from search.plan_text import describe
+from search.planning.algorithms import make_proposer, make_scheduler
+from search.planning.first_trials import (
+    check_corpora,
+    nli_data,
+    published,
+    row_space,
+    text_data,
+    warm_points,
+)
+from search.planning.options import SearchOptions
+from search.planning.plan import Plan, _merged
+from search.planning.resume import header
+from search.report.published_rows import answer
+from spaces.catalogue import base_config, make_space
+from spaces.fixed_configs import RowSpace
+from spaces.published import load_ledger
+from spaces.space import Space
+from trainable.component import Value
+from trainable.data.nli import HubNli, NliSource, SampleNli, SickNli
+from trainable.data.sources import SampleData
+from trainable.data.text import OwnText, SickText, TextFiles, TextSource
+from trainable.errors import InputError
+from trainable.model.encoder import EncoderConfig
+from trainable.run_config import RunConfig
+from trainable.stages.language_modelling import MaskedLanguageModelling
+from trainable.stages.multitask import Multitask
+from trainable.stages.nli_training import LinearNli
+from trainable.training.inputs import Workbench
+
+MakePlan = Callable[..., Plan]
+COSINES = "one-size/para-cosine-*"
+BASE = base_config(EncoderConfig(), SampleData(), 5, Multitask(budget_tokens=1234, units=3))
+PRETRAINED = RunConfig(encoder=EncoderConfig(source="a/b"), multitask=Multitask())
+
+
+def options(**given: object) -> SearchOptions:
+    return replace(SearchOptions(space="published"), **given)  # type: ignore[arg-type]
+
+
+def suggestions(plan: Plan, n: int) -> list[tuple[dict[str, Value], RunConfig]]:
+    """Return params and configurations of the first trials that a search hands out."""
+    journal = Journal(History())
+    journal.write("search", slots=n, **header(plan))
+    dispatcher = Dispatcher(
+        journal,
+        make_scheduler(plan.options, plan.n_trials, journal.history),
+        make_proposer(plan.options, plan.space, plan.n_trials, plan.rungs),
+        plan.space,
+        list(plan.points),
+        plan.options.units,
+    )
+    legs = [dispatcher.next_leg(f"id{number}") for number in range(n)]
+    return [(leg.trial.params, leg.trial.config) for leg in legs if leg is not None]
+
+
+# Where text and examples come from.
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, (OwnText(),)),
+        ({"data": "hub"}, None),  # what each paper read
+        ({"data": "cs224n", "text_data": "own"}, (OwnText(),)),
+        ({"text_data": "hub"}, None),
+    ],
+)
+def test_text_is_what_the_options_say(
+    given: dict[str, str], expected: tuple[TextSource, ...] | None
+) -> None:
+    assert text_data(options(**given)) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, SampleNli()),
+        ({"data": "cs224n"}, None),
+        ({"nli_data": "hub"}, None),
+        ({"data": "hub", "nli_data": "sample"}, SampleNli()),
+    ],
+)
+def test_examples_are_what_the_options_say(
+    given: dict[str, str], expected: NliSource | None
+) -> None:
+    assert nli_data(options(**given)) == expected
+
+
+def test_folders_and_files_are_made_absolute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trials run in other folders."""
+    (tmp_path / "sick").mkdir()
+    monkeypatch.chdir(tmp_path)
+    own = str(tmp_path / "sick")
+    assert text_data(options(text_data="sick:sick")) == (SickText(dir=own),)
+    assert nli_data(options(nli_data="sick:sick")) == SickNli(dir=own)
+    files = TextFiles(paths=(str(tmp_path / "a.txt"), str(tmp_path / "b.txt")))
+    assert text_data(options(text_data="a.txt,b.txt")) == (files,)
+
+
+# Published rows.
+
+
+def test_published_rows_come_in_their_order_with_what_is_the_search_s() -> None:
+    found = published(options(rows="one-size/*,mtbert/round-robin"), BASE)
+    ids = [row.id for row in load_ledger()]
+    assert list(found) == [i for i in ids if i.startswith("one-size/") or i == "mtbert/round-robin"]
+    for config in found.values():
+        assert (config.seed, config.encoder.source) == (5, "tiny")
+        assert config.multitask is not None
+        assert (config.multitask.budget_tokens, config.multitask.units) == (1234, 3)
+
+
+def test_stages_of_rows_read_what_the_search_is_given() -> None:
+    name = "college/mlm+nli-contrastive+additive"
+    sample = published(options(rows=name), BASE)[name]
+    assert isinstance(sample.further_pretraining, MaskedLanguageModelling)
+    assert sample.further_pretraining.sources == (OwnText(),)
+    assert getattr(sample.nli, "source", None) == SampleNli()
+    real = published(options(rows=name, data="hub"), BASE)[name]
+    assert isinstance(real.further_pretraining, MaskedLanguageModelling)
+    assert real.further_pretraining.sources != (OwnText(),)
+    assert isinstance(getattr(real.nli, "source", None), HubNli)
+
+
+@pytest.fixture
+def _one_cannot_be_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = tuple(
+        replace(row, why_not="It needs a thing.") if row.id == "one-size/final" else row
+        for row in load_ledger()
+    )
+    monkeypatch.setattr(search.planning.first_trials, "load_ledger", lambda: ledger)
+
+
+@pytest.mark.usefixtures("_one_cannot_be_run")
+@pytest.mark.parametrize("rows", ["one-size/final", "one-size/final,one-size/baseline"])
+def test_a_row_that_is_named_and_cannot_be_run_is_refused_with_its_reason(rows: str) -> None:
+    with pytest.raises(InputError, match=r"one-size/final: It needs a thing\."):
+        published(options(rows=rows), BASE)
+
+
+@pytest.mark.usefixtures("_one_cannot_be_run")
+@pytest.mark.parametrize("rows", ["one-size/*", None])
+def test_a_pattern_means_those_that_can_be_run(rows: str | None) -> None:
+    found = published(options(rows=rows), BASE)
+    assert "one-size/final" not in found
+    assert "one-size/baseline" in found
+
+
+# Spaces of rows.
+
+
+def test_a_plan_of_rows_runs_each_as_often_as_it_is_to_be_repeated(plan_of: MakePlan) -> None:
+    plan = plan_of(space="published", rows=COSINES, repeats=2, seed=3)
+    assert isinstance(plan.space, RowSpace)
+    names = [row.id for row in load_ledger() if "para-cosine" in row.id]
+    assert list(plan.rows) == names
+    assert plan.n_trials == 2 * len(names) == 8
+    expected = [{"row": name, "repeat": n} for n in (0, 1) for name in names]
+    assert list(plan.points) == [(point, point["row"]) for point in expected]
+    found = suggestions(plan, 9)
+    assert [params for params, _ in found] == expected
+    for params, config in found:
+        row = plan.rows[str(params["row"])]
+        assert config == row.model_copy(update={"seed": 3 + int(params["repeat"])})
+    lines = describe(plan).splitlines()
+    assert [line for line in lines if line.startswith("  row ")] == [f"  row {n}" for n in names]
+    assert any(line.startswith("trials     8") for line in lines)
+
+
+def test_an_ablation_runs_the_base_and_what_differs_from_it(plan_of: MakePlan) -> None:
+    plan = plan_of(space="ablation", rows="base,gradients/*,stage/nli.*")
+    assert next(iter(plan.rows)) == "base"
+    assert plan.rows["base"] == plan.space.base
+    assert {name.split("/")[0] for name in plan.rows} == {"base", "gradients", "stage"}
+    assert {"gradients/cagrad", "stage/nli.linear"} <= plan.rows.keys()
+    assert plan.n_trials == len(plan.rows)
+    everything = plan_of(space="ablation")
+    assert list(plan.rows) == [name for name in everything.rows if name in plan.rows]
+    assert len(everything.rows) > 50
+
+
+def test_an_ablation_on_real_data_reads_no_made_up_examples() -> None:
+    asked = options(space="ablation", data="cs224n", data_dir="x", rows="stage/nli.*")
+    for config in row_space(asked, PRETRAINED).rows.values():
+        assert getattr(config.nli, "source", None) == HubNli()
+    sample = row_space(options(space="ablation", rows="stage/nli.linear"), BASE)
+    assert isinstance(sample.rows["stage/nli.linear"].nli, LinearNli)
+    assert getattr(sample.rows["stage/nli.linear"].nli, "source", None) == SampleNli()
+
+
+# Warm starts.
+
+
+def test_a_warm_start_begins_with_the_rows_and_then_the_base(plan_of: MakePlan) -> None:
+    plan = plan_of(space="full", warm_start="published", rows=COSINES, trials=9)
+    assert isinstance(plan.space, Space)
+    assert plan.n_trials == 9
+    assert [name.split("/")[1][:11] for name in plan.rows] == ["para-cosine"] * 4
+    assert len(plan.points) == 5
+    assert plan.points[-1] == (plan.space.params_of(plan.space.base), "default")
+    expected = [*plan.rows.values(), plan.space.base]
+    *begin, (_, proposed) = suggestions(plan, 6)
+    assert begin == [(p, c) for (p, _), c in zip(plan.points, expected, strict=True)]
+    assert [origin for _, origin in plan.points[:-1]] == list(plan.rows)
+    assert proposed not in expected, "from here on it is the proposer's turn"
+
+
+@pytest.mark.parametrize(
+    ("space", "rows"),
+    [("full", "bertpp/D,bertpp/D-test"), ("stages", "mtbert/pretrain-mt-st*")],
+)
+def test_rows_of_one_configuration_are_one_trial_that_answers_both(
+    plan_of: MakePlan, trial_of: Callable[..., TrialRecord], space: str, rows: str
+) -> None:
+    plan = plan_of(space=space, warm_start="published", rows=rows)
+    first, second = plan.rows
+    assert [origin for _, origin in plan.points] == [f"{first}, {second}", "default"]
+    (params, config), other = suggestions(plan, 2)
+    assert params != other[0]
+    trial = trial_of(plan, 0, {9: 0.7})
+    trial.params, trial.run_config = params, config.to_dict()
+    known = {row.id: row for row in load_ledger()}
+    answers = [answer(plan, known[name], [trial]) for name in (first, second)]
+    assert [found.n_runs for found in answers if found is not None] == [1, 1]
+
+
+def test_a_row_that_is_the_default_is_one_trial(plan_of: MakePlan) -> None:
+    space = plan_of(space="smoke").space
+    default = space.params_of(space.base)  # type: ignore[union-attr]
+    other = {**default, "sts.pair": "other"}
+    again = dict(reversed(default.items()))
+    assert _merged([(default, "a/b"), (other, "a/c"), (again, "default")]) == [
+        (default, "a/b, default"),
+        (other, "a/c"),
+    ]
+
+
+def test_without_a_warm_start_a_search_begins_with_the_base(plan_of: MakePlan) -> None:
+    for name in ("full", "stages", "heads", "smoke"):
+        plan = plan_of(space=name)
+        assert plan.rows == {}
+        assert isinstance(plan.space, Space)
+        assert plan.points == ((plan.space.params_of(plan.space.base), "default"),)
+
+
+def test_rows_with_stages_start_a_search_over_stages(plan_of: MakePlan) -> None:
+    rows = "college/mlm+nli-contrastive+additive,leave/NLI+GSbd+FL-ConcatB"
+    plan = plan_of(space="stages", warm_start="published", rows=rows)
+    assert len(plan.rows) == 2
+    assert isinstance(plan.space, Space)
+    for (point, _), config in zip(plan.points, plan.rows.values(), strict=False):
+        assert plan.space.params_of(config) == point
+
+
+def test_rows_that_a_space_cannot_express_are_named_with_the_reason_and_the_rest() -> None:
+    asked = options(
+        space="full", warm_start="published", rows="one-size/baseline,mtbert/pos,leave/baseline"
+    )
+    space = make_space("full", PRETRAINED, (OwnText(),), SampleNli())
+    with pytest.raises(InputError) as caught:
+        warm_points(asked, space, PRETRAINED)
+    first, *lines, hint = str(caught.value).splitlines()
+    assert "--space full cannot express 2 of 3 rows" in first
+    assert {line.split(":")[0].strip() for line in lines} == {"mtbert/pos", "leave/baseline"}
+    assert "features.pos_tags is True" in str(lines)
+    assert hint == "choose others: --rows 'one-size/baseline'"
+
+
+def test_where_no_row_can_be_expressed_another_space_is_named() -> None:
+    asked = options(space="smoke", warm_start="published", rows="mtbert/pos")
+    with pytest.raises(InputError, match="run them with --space published"):
+        warm_points(asked, make_space("smoke", PRETRAINED), PRETRAINED)
+
+
+# What is checked before the start.
+
+
+@pytest.fixture
+def missing() -> tuple[TextFiles, SickNli]:
+    return TextFiles(paths=("/nowhere/a.txt",)), SickNli(dir="/nowhere")
+
+
+def test_text_and_examples_are_read_before_the_start(
+    workbench: Workbench, missing: tuple[TextFiles, SickNli]
+) -> None:
+    text, nli = missing
+    tokenizer = workbench.pretrained.tokenizer
+    rows = {
+        "text": RunConfig(further_pretraining=MaskedLanguageModelling(sources=(text,))),
+        "nli": RunConfig(nli=LinearNli(source=nli)),
+        "auxiliary": RunConfig.model_validate(
+            {"multitask": {"auxiliary": {"kind": "nli", "source": nli}}}
+        ),
+    }
+    for name, config in rows.items():
+        with pytest.raises(InputError, match="/nowhere"):
+            check_corpora(RowSpace("published", BASE, {name: config}, 1), {name: config}, tokenizer)
+    for changes in ({"text": (text,)}, {"nli": nli}):
+        space = replace(make_space("stages", BASE, (OwnText(),), SampleNli()), **changes)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match="/nowhere"):
+            check_corpora(space, {}, tokenizer)
+
+
+def test_what_no_trial_needs_is_not_read(
+    workbench: Workbench, missing: tuple[TextFiles, SickNli]
+) -> None:
+    text, nli = missing
+    space = make_space("full", BASE, (text,), nli)
+    check_corpora(space, {"row": RunConfig()}, workbench.pretrained.tokenizer)
+
+
+@pytest.mark.parametrize("feature", ["pos_tags", "synonym_copies"])
+def test_what_a_feature_needs_is_looked_for_before_the_start(
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch, feature: str
+) -> None:
+    def refuse() -> None:
+        raise InputError(f"nothing there for {feature}")
+
+    load = {"pos_tags": "load_tagger", "synonym_copies": "load_wordnet"}[feature]
+    monkeypatch.setattr(search.planning.first_trials, load, refuse)
+    config = RunConfig.model_validate({"features": {feature: 1 if feature[0] == "s" else True}})
+    rows = {"row": config}
+    with pytest.raises(InputError, match=feature):
+        check_corpora(RowSpace("published", BASE, rows, 1), rows, workbench.pretrained.tokenizer)

@@ -1,0 +1,56 @@
+"""A plan as people read it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from search.commands.run import main
+from search.plan_text import describe
+from search.planning.plan import Plan
+from spaces.catalogue import SPACE_NAMES
+
+MakePlan = Callable[..., Plan]
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--budget", "90000", "--storage", str(tmp_path / "runs"), "--name", "first"]
+    assert main([*options, "--dry-run"]) == 0
+    output = capsys.readouterr()
+    assert output.err == ""
+    assert str(tmp_path / "runs" / "first") in output.out
+    assert re.findall(r"rung (\d): unit (\d) of 9, ([\d,]+) tokens", output.out) == [
+        ("0", "1", "10,000"),
+        ("1", "3", "30,000"),
+        ("2", "9", "90,000"),
+    ]
+    assert re.search(r"checkpoint \d+ MB; two of a running trial, one of a paused one", output.out)
+    assert "multitask.optimization.lr: 0.001 .. 0.01 (log)" in output.out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_description_keeps_brackets_of_a_path(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--storage", str(tmp_path / "[bold]runs"), "--dry-run"]) == 0
+    assert "[bold]runs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("space", SPACE_NAMES)
+def test_the_description_names_every_param_with_its_range_and_condition(
+    plan_of: MakePlan, space: str
+) -> None:
+    plan = plan_of(space=space)
+    lines = describe(plan).splitlines()
+    assert len(plan.space.params()) >= 3
+    for param in plan.space.params():
+        line = next(line for line in lines if line.startswith(f"  {param.name}: "))
+        assert str(param.domain) in line
+        if param.parents:
+            parent, kind = param.parents[-1]
+            assert line.endswith(f"if {parent} = {kind}")

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import json
+import math
+import random
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.log.events import EventLog, new_event
+from search.log.folder import EVENTS
+from search.log.history import History
+from search.log.trial import TrialRecord
+from search.planning.plan import Plan
+from search.planning.resume import header
+from search.planning.warm_start import carry_over
+from search.searchers.gp.results_by_rung import RungResults
+from trainable.errors import InputError
+from trainable.model.encoder import EncoderConfig
+from trainable.run_config import RunConfig
+
+MakePlan = Callable[..., Plan]
+MakeTrial = Callable[..., TrialRecord]
+
+
+def logged(plan: Plan, trials: list[TrialRecord], **changed: Any) -> None:
+    """Write the log of a search as its driver would have."""
+    log = EventLog(plan.folder.local / EVENTS)
+    log.append(new_event("search", **{**header(plan), **changed}))
+    for trial in trials:
+        chosen = {"params": trial.params, "run_config": trial.run_config}
+        log.append(new_event("suggested", trial=trial.number, bracket=0, origin="random", **chosen))
+        for unit, metrics in trial.reports.items():
+            own = {"unit": unit, "metrics": metrics, "failure": ""}
+            log.append(new_event("reported", trial=trial.number, **own))
+        log.append(new_event("ended", trial=trial.number, status=trial.status, error=trial.error))
+    log.close()
+
+
+@pytest.fixture
+def heads(plan_of: MakePlan, trial_of: MakeTrial) -> Plan:
+    """A search over heads, with trials in several states in its log."""
+    plan = plan_of(space="heads", name="heads")
+    trials = [
+        trial_of(plan, 0, {1: 0.3, 3: 0.4, 9: 0.5}),
+        trial_of(plan, 1, {1: 0.2}, "stopped"),
+        trial_of(plan, 2, {1: -1 / 3}, "failed", "RunFailed: the loss is nan"),
+        trial_of(plan, 3, {}, "interrupted"),
+        trial_of(plan, 4, {}, "failed", "OutOfMemoryError"),
+    ]
+    logged(plan, trials)
+    return plan
+
+
+def carried(plan: Plan, given: str, **changed: Any) -> Any:
+    """Carry over into the search of a plan."""
+    options = replace(plan.options, warm_start=given)
+    now: dict[str, Any] = {
+        "data_fingerprint": plan.data_fingerprint,
+        "budget": plan.budget,
+        "encoder": EncoderConfig(source=plan.space.base.encoder.source),
+    }
+    options = replace(options, **{k: v for k, v in changed.items() if k not in now})
+    return carry_over(options, plan.space, **{k: changed.get(k, v) for k, v in now.items()})
+
+
+@pytest.mark.parametrize("by", ["name", "folder", "uri"])
+def test_trials_with_a_score_or_an_error_are_carried_over_with_it(
+    heads: Plan, plan_of: MakePlan, by: str
+) -> None:
+    folder = heads.folder
+    given = {"name": "heads", "folder": str(folder.local), "uri": f"file://{folder.local}"}[by]
+    trials, notes = carried(plan_of(space="heads", name="second"), given)
+    assert notes == (f"--warm-start {given}: 4 trials carried over",)
+    there = History(json.loads(line) for line in (folder.local / EVENTS).read_text().splitlines())
+    assert [fields["status"] for fields in trials] == ["done", "done", "failed", "failed"]
+    for fields, number in zip(trials, (0, 1, 2, 4), strict=True):
+        trial = there.trials[number]
+        assert fields["search"] == given
+        assert fields["params"] == trial.params
+        assert fields["run_config"] == trial.run_config
+        assert fields["reports"] == {
+            unit: {key: metrics[key] for key in ("score", "sst_acc", "para_acc", "sts_corr")}
+            for unit, metrics in trial.reports.items()
+        }
+
+
+def test_what_is_carried_over_is_for_the_searcher(heads: Plan, plan_of: MakePlan) -> None:
+    trials, _ = carried(plan_of(space="heads", name="second"), "heads")
+    events = [json.loads(json.dumps(new_event("imported", **fields))) for fields in trials]
+    history = History(events)
+    assert history.trials == {}
+    assert [trial.score for trial in history.imported] == [0.5, 0.2, -1 / 3, -math.inf]
+
+
+def test_failed_ones_count_as_bad_here_too(heads: Plan, plan_of: MakePlan) -> None:
+    plan = plan_of(space="heads", name="second")
+    history = History(new_event("imported", **fields) for fields in carried(plan, "heads")[0])
+    results = RungResults(plan.rungs, plan.space.params())
+    results.read(history)
+    assert results.at(9, 9, 9, random.Random(0)) == [0]
+    assert results.failed == [2, 3]  # trial 1 was stopped before
+    assert results.under_way == []
+
+
+def test_a_log_that_does_not_say_how_imported_trials_ended_has_done_ones_only() -> None:
+    event = new_event("imported", params={}, run_config={}, reports={"1": {"score": 0.5}})
+    assert [trial.status for trial in History([event]).imported] == ["done"]
+
+
+def test_a_larger_space_takes_all_and_has_params_that_were_fixed(
+    heads: Plan, plan_of: MakePlan
+) -> None:
+    plan = plan_of(space="full", name="second")
+    trials, _ = carried(plan, "heads")
+    assert len(trials) == 4
+    in_heads, _ = carried(plan_of(space="heads", name="third"), "heads")
+    for more, fewer in zip(trials, in_heads, strict=True):
+        assert more["params"].items() > fewer["params"].items()
+        assert plan.space.params_of(RunConfig.from_dict(more["run_config"], "")) == more["params"]
+
+
+def test_what_a_space_cannot_express_is_named_and_left_out(
+    plan_of: MakePlan, trial_of: MakeTrial, heads: Plan
+) -> None:
+    trials, notes = carried(plan_of(space="smoke", name="second"), "heads")
+    assert len(trials) < 4
+    assert notes[0] == f"--warm-start heads: {len(trials)} trials carried over"
+    reasons = [
+        re.fullmatch(r"--warm-start heads: (\d) not, such as .+ is .+", n) for n in notes[1:]
+    ]
+    assert sum(int(reason[1]) for reason in reasons if reason) == 4 - len(trials)
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"data_fingerprint": "other"}, "data was "),
+        ({"budget": 77}, "budget was 90000 there and is 77 here"),
+        ({"units": 27}, "units was 9 there and is 27 here"),
+        ({"precision": "bf16"}, "precision was fp32 there and is bf16 here"),
+        ({"encoder": EncoderConfig(source="a/b")}, "encoder was tiny there and is a/b here"),
+    ],
+)
+def test_scores_that_say_nothing_here_are_refused(
+    heads: Plan, plan_of: MakePlan, changed: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(InputError, match="its scores say nothing here") as caught:
+        carried(plan_of(space="heads", name="second"), "heads", **changed)
+    assert named in str(caught.value)
+    assert "--warm-start 'heads'" in str(caught.value)
+
+
+def test_a_search_without_trials_is_refused(plan_of: MakePlan) -> None:
+    plan = plan_of(space="smoke", name="empty")
+    logged(plan, [])
+    with pytest.raises(InputError, match="'empty': that search has no trials"):
+        carried(plan, "empty")
+
+
+def test_a_search_that_is_not_there_is_refused_by_name(plan_of: MakePlan, tmp_path: Path) -> None:
+    plan = plan_of(space="smoke")
+    for given in ("nothing", str(tmp_path / "nothing"), f"file://{tmp_path}/nothing"):
+        with pytest.raises(InputError, match="no search 'nothing'") as caught:
+            carried(plan, given)
+        assert f"--warm-start {given!r}" in str(caught.value)
+        assert "--resume" not in str(caught.value)
+
+
+def test_nothing_is_carried_over_unasked_or_twice(heads: Plan, plan_of: MakePlan) -> None:
+    plan = plan_of(space="heads", name="second")
+    assert carried(plan, "published") == ((), ())
+    assert carried(plan, "heads", resume=True) == ((), ())
+    assert carried(plan, "heads")[0] != ()

@@ -1,0 +1,289 @@
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from search.log.folder import SearchFolder
+from search.log.leaderboard import TrialRecord
+from search.report.errors.section import analysis_section
+from search.report.errors.winner_predictions import (
+    Outcomes,
+    outcomes,
+    read_predictions,
+    select_half,
+)
+from trainable.data.examples import Examples
+from trainable.data.sample import generate_sample
+from trainable.model.pairs import ParaCosine
+from trainable.run_config import RunConfig
+from trainable.task_config import ParaTask
+from trainable.tasks import TASK_NAMES, TASKS, TaskName
+from trainable.training.inputs import Workbench
+from trainable.training.loop import Run
+from trainable.training.predictions import LABELLED, PREDICTIONS, Found, write_probabilities
+
+PNG = b"\x89PNG\r\n\x1a\n"
+CONFIG = RunConfig(para=ParaTask(pair=ParaCosine(threshold=0.7)))
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that is over, and what it said."""
+
+    run: Run
+    found: Found
+
+    @property
+    def labels(self) -> dict[TaskName, Tensor]:
+        splits = self.run.workbench.corpus.splits["select"]
+        return {task: splits[task].labels for task in TASK_NAMES}
+
+
+@pytest.fixture(scope="module")
+def examples() -> Examples:
+    return generate_sample(0)
+
+
+@pytest.fixture(scope="module")
+def finished(workbench: Workbench) -> Finished:
+    """A run whose probabilities are the labels under noise: as if it had learned something."""
+    generator = torch.Generator().manual_seed(0)
+
+    def near(values: Tensor) -> Tensor:
+        return values + 0.8 * torch.randn(values.shape, generator=generator)
+
+    found: Found = {}
+    for split in LABELLED:
+        labels = {task: rows.labels for task, rows in workbench.corpus.splits[split].items()}
+        hot = torch.nn.functional.one_hot(labels["sst"].long(), 5).float()
+        found[split] = {
+            "sst": near(2 * hot).softmax(1),
+            "para": near(2 * labels["para"][:, None] - 1).sigmoid(),
+            "sts": near(labels["sts"][:, None] / 5).clamp(0, 1),
+        }
+    return Finished(Run(CONFIG, workbench), found)
+
+
+@pytest.fixture(scope="module")
+def found(
+    finished: Finished, examples: Examples, tmp_path_factory: pytest.TempPathFactory
+) -> dict[TaskName, Outcomes]:
+    path = tmp_path_factory.mktemp("found") / "file"
+    write_probabilities(finished.run, path, finished.found)
+    return outcomes(examples, finished.run.config, path.read_bytes())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> SearchFolder:
+    made = SearchFolder("search", str(tmp_path), tmp_path / "search")
+    made.make()
+    return made
+
+
+def trial(config: RunConfig = CONFIG, units: int = CONFIG.units) -> TrialRecord:
+    record = TrialRecord(3, {}, config.to_dict(), 0.0, 1.0)
+    record.reports = {unit: {"score": 0.5} for unit in range(1, units + 1)}
+    record.checkpoints = {units: f"trial_id3/checkpoint_{9:06d}"}
+    return record
+
+
+def checkpoint(folder: Path, number: int) -> Path:
+    path = folder / "trial_id3" / f"checkpoint_{number:06d}"
+    path.mkdir(parents=True)
+    return path / PREDICTIONS
+
+
+@dataclass(frozen=True)
+class Written:
+    """A section, and the folder with its pictures."""
+
+    folder: Path
+    text: str
+
+
+@pytest.fixture(scope="module")
+def written(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Written:
+    path = tmp_path_factory.mktemp("written")
+    folder = SearchFolder("search", str(path), path / "search")
+    folder.make()
+    write_probabilities(finished.run, checkpoint(folder.local, 9), finished.found)
+    return Written(folder.local, "\n\n".join(analysis_section(folder, trial())))
+
+
+@pytest.fixture
+def section(written: Written) -> str:
+    return written.text
+
+
+def rows(section: str, after: str) -> list[list[str]]:
+    """Return the cells of the first table behind a text."""
+    lines = section.split(after, 1)[1].split("\n\n")
+    table = next(part for part in lines if part.startswith("|"))
+    found = [re.split(r"(?<!\\) \| ", line[2:-2]) for line in table.splitlines()]
+    assert len({len(row) for row in found}) == 1
+    return found[2:]
+
+
+def test_select_is_read_in_the_order_of_the_predictions(
+    workbench: Workbench, examples: Examples
+) -> None:
+    for task in TASK_NAMES:
+        half = select_half(examples, task)
+        own = workbench.corpus.splits["select"][task]
+        assert half.ids == own.ids
+        assert half.labels == pytest.approx(own.labels.numpy())
+        assert {len(both) for both in half.sentences} == {1 + TASKS[task].is_pair}
+        # The tokens of the first sentence are as many as the workbench has.
+        for i in (0, 1, len(half.ids) - 1):
+            tokens = workbench.pretrained.tokenizer.encode(
+                half.sentences[i][0], add_special_tokens=False
+            )
+            assert len(tokens.ids) == int(own.lengths[0, i])
+
+
+def test_outcomes_are_what_the_run_decides(
+    finished: Finished, found: dict[TaskName, Outcomes]
+) -> None:
+    decided = finished.run.decide(finished.found["select"])
+    for task in TASK_NAMES:
+        assert found[task].predicted == pytest.approx(decided[task].numpy())
+        assert found[task].labels == pytest.approx(finished.labels[task].numpy())
+    assert found["sts"].confidence is None
+
+
+def test_confidence_is_the_probability_of_what_is_predicted(
+    finished: Finished, found: dict[TaskName, Outcomes]
+) -> None:
+    expected = finished.found["select"]["sst"].max(1).values.numpy()
+    assert found["sst"].confidence == pytest.approx(expected)
+    score = finished.found["select"]["para"][:, 0].numpy()
+    # The threshold is 0.7, so "no" may be less than half sure.
+    assert found["para"].confidence == pytest.approx(np.where(score >= 0.7, score, 1 - score))
+    assert found["para"].confidence.min() < 0.5
+
+
+def test_scores_are_those_of_the_run(finished: Finished, section: str) -> None:
+    decided = finished.run.decide(finished.found["select"])
+    n = {task: len(labels) for task, labels in finished.labels.items()}
+    expected = {
+        task: float((decided[task] == finished.labels[task]).float().mean())
+        for task in ("sst", "para")
+    }
+    expected["sts"] = float(np.corrcoef(decided["sts"], finished.labels["sts"])[0, 1])
+    found = rows(section, "## Analysis of the best configuration")
+    assert [row[0] for row in found] == [TASKS[task].title for task in TASK_NAMES]
+    for task, row in zip(TASK_NAMES, found, strict=True):
+        error = (
+            (1 - expected[task] ** 2) / np.sqrt(n[task] - 3)
+            if task == "sts"
+            else np.sqrt(expected[task] * (1 - expected[task]) / n[task])
+        )
+        assert row[2:] == [f"{expected[task]:.3f} ± {error:.3f}", str(n[task])]
+
+
+@pytest.mark.parametrize("task", ["sst", "para"])
+def test_classes_are_counted(finished: Finished, section: str, task: TaskName) -> None:
+    decided = finished.run.decide(finished.found["select"])[task].int().tolist()
+    labels = finished.labels[task].int().tolist()
+    counts = Counter(zip(labels, decided, strict=True))
+    for label, row in enumerate(rows(section, f"\n{TASKS[task].title}:")):
+        n, said = labels.count(label), decided.count(label)
+        hits = counts[label, label]
+        assert row[0].startswith(f"{label} ")
+        assert row[1::2] == [str(n), str(said)]
+        assert row[2].startswith(f"{hits / n:.3f} ±")
+        assert row[4].startswith(f"{hits / said:.3f} ±")
+
+
+def test_the_worst_errors_are_shown_with_their_sentences(
+    finished: Finished, examples: Examples, section: str
+) -> None:
+    worst = section.split("### Worst errors")[1]
+    sentences = {task: select_half(examples, task).sentences for task in TASK_NAMES}
+    decided = finished.run.decide(finished.found["select"])
+    for task in TASK_NAMES:
+        shown = rows(worst, f"{TASKS[task].title}:")
+        assert len(shown) == 10
+        off = (decided[task] - finished.labels[task]).abs().sort(descending=True).values[:10]
+        for row, distance in zip(shown, off.tolist(), strict=True):
+            assert tuple(row[0].split("<br>")) in sentences[task]
+            assert abs(float(row[1]) - float(row[2])) == pytest.approx(distance, abs=0.11)
+
+
+def test_pictures_are_there_and_linked(written: Written) -> None:
+    links = re.findall(r"!\[[^]]+\]\(([^)]+)\)", written.text)
+    assert links == ["confusion.png", "similarity.png", "quantities.png"]
+    assert {path.name for path in written.folder.glob("*.png")} == set(links)
+    for link in links:
+        assert (written.folder / link).read_bytes().startswith(PNG)
+
+
+def test_bins_hold_all_examples(finished: Finished, section: str) -> None:
+    part = section.split("### Length and word frequency")[1].split("### Worst errors")[0]
+    for task in TASK_NAMES:
+        found = rows(part, f"\n{TASKS[task].title}:")
+        names = {row[0] for row in found}
+        assert len(names) == 3
+        for name in names:
+            n = sum(int(row[2]) for row in found if row[0] == name)
+            assert n == len(finished.labels[task])
+    assert sum(int(row[1]) for row in rows(section, "### Similarity")) == len(
+        finished.labels["sts"]
+    )
+
+
+def test_the_checkpoint_of_the_last_unit_counts(folder: SearchFolder) -> None:
+    for number in (8, 10, 9):
+        checkpoint(folder.local, number).write_bytes(b"%d" % number)
+    record = trial()
+    record.checkpoints = {8: "trial_id3/checkpoint_000010", 9: "trial_id3/checkpoint_000008"}
+    assert read_predictions(folder, record) == b"8"
+
+
+def test_predictions_are_read_from_a_remote_storage(tmp_path: Path) -> None:
+    storage = tmp_path / "storage"
+    folder = SearchFolder("search", f"file://{storage}", tmp_path / "local")
+    folder.make()
+    assert folder.is_copied
+    assert read_predictions(folder, trial()) is None
+    checkpoint(storage / "search", 9).write_bytes(b"9")
+    assert read_predictions(folder, trial()) == b"9"
+
+
+def refused(folder: SearchFolder, record: TrialRecord) -> str:
+    heading, sentence = analysis_section(folder, record)
+    assert heading == "## Analysis of the best configuration"
+    assert sentence.startswith("There is none: ")
+    assert not list(folder.local.glob("*.png"))
+    return sentence
+
+
+def test_a_trial_that_was_stopped_has_no_analysis(folder: SearchFolder) -> None:
+    assert "trial 3 ended after 2 of 9 units" in refused(folder, trial(units=2))
+
+
+def test_a_trial_whose_checkpoints_are_gone_has_no_analysis(folder: SearchFolder) -> None:
+    assert "the checkpoints of trial 3 are not there" in refused(folder, trial())
+
+
+def test_a_torn_file_has_no_analysis(folder: SearchFolder) -> None:
+    checkpoint(folder.local, 9).write_bytes(b"torn")
+    assert "not a whole file" in refused(folder, trial())
+
+
+def test_data_that_have_changed_have_no_analysis(finished: Finished, folder: SearchFolder) -> None:
+    corpus = finished.run.workbench.corpus
+    sst = corpus.splits["select"]["sst"]
+    turned = replace(sst, ids=sst.ids[::-1])
+    splits = {**corpus.splits, "select": {**corpus.splits["select"], "sst": turned}}
+    changed = replace(corpus, splits=splits)
+    other = Run(CONFIG, replace(finished.run.workbench, corpus=changed))
+    write_probabilities(other, checkpoint(folder.local, 9), finished.found)
+    assert "the data have changed" in refused(folder, trial())

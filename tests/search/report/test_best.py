@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.closing import write_results
+from search.commands.retrain import main as retrain
+from search.log.history import History
+from search.log.trial import TrialRecord
+from search.planning.plan import Plan
+from search.planning.resume import header
+from search.report.best import BEST_VERSION, Best, read_best
+from search.report.write import result_files, trials_csv
+from trainable.errors import InputError
+from trainable.metrics import SCORE_KEYS
+
+MakePlan = Callable[..., Plan]
+MakeTrial = Callable[..., TrialRecord]
+
+
+@pytest.fixture
+def plan(plan_of: MakePlan) -> Plan:
+    return plan_of(space="heads")
+
+
+@pytest.fixture
+def trials(plan: Plan, trial_of: MakeTrial) -> list[TrialRecord]:
+    full = {1: 0.3, 3: 0.4}
+    return [
+        trial_of(plan, 0, {**full, 9: 0.5}),
+        trial_of(plan, 1, {1: 0.2}, "stopped"),
+        trial_of(plan, 2, {**full, 9: 0.6}),
+        trial_of(plan, 3, {1: -1 / 3}, "failed", "RunFailed: the loss of sst is nan"),
+        trial_of(plan, 4, {1: 0.3}, "interrupted"),
+        trial_of(plan, 5, {}, "interrupted"),
+    ]
+
+
+def history_of(plan: Plan, trials: list[TrialRecord]) -> History:
+    history = History()
+    history.header = {"event": "search", "time": 0.0, **header(plan)}
+    history.trials = {trial.number: trial for trial in trials}
+    return history
+
+
+@pytest.fixture
+def best_json(plan: Plan, trials: list[TrialRecord]) -> Path:
+    write_results(plan, history_of(plan, trials), 600.0)
+    return plan.folder.local / "best.json"
+
+
+def test_best_json_is_read_back_as_it_was_written(
+    plan: Plan, trials: list[TrialRecord], best_json: Path
+) -> None:
+    best = read_best(best_json)
+    assert (best.search, best.trial, best.units) == ("search", 2, 9)
+    assert best.run_config == trials[2].config
+    assert best.select == dict.fromkeys(SCORE_KEYS, 0.6)
+    assert best.confirm == pytest.approx(dict.fromkeys(SCORE_KEYS, 0.59))
+    assert best.data_fingerprint == plan.data_fingerprint
+    assert {"ray", "torch", "optuna", "python"} <= set(best.versions)
+    assert json.loads(best_json.read_text()) == best.model_dump(mode="json")
+
+
+def test_the_best_trial_is_returned(plan: Plan, trials: list[TrialRecord]) -> None:
+    assert write_results(plan, history_of(plan, trials), 600.0) is trials[2]
+
+
+def test_confirm_scores_are_null_before_the_full_run(plan: Plan, trials: list[TrialRecord]) -> None:
+    write_results(plan, history_of(plan, [trials[1], trials[4]]), 600.0)
+    best = read_best(plan.folder.local / "best.json")
+    assert (best.trial, best.units, best.confirm) == (4, 1, None)
+
+
+@pytest.mark.parametrize("numbers", [[], [5], [3], [3, 5]])
+def test_without_a_finished_unit_there_is_no_best_and_the_rest_is_written(
+    plan: Plan, trials: list[TrialRecord], numbers: list[int]
+) -> None:
+    assert write_results(plan, history_of(plan, [trials[n] for n in numbers]), 600.0) is None
+    names = {path.name for path in plan.folder.local.iterdir()}
+    assert names == {"trials.csv", "report.md"}
+
+
+def test_nothing_half_written_stays(plan: Plan, best_json: Path) -> None:
+    names = {path.name for path in plan.folder.local.iterdir()}
+    assert names == {
+        "best.json",
+        "trials.csv",
+        "report.md",
+        "best_so_far.png",
+        "learning_curves.png",
+    }
+
+
+def test_results_are_written_again_over_the_old(
+    plan: Plan, trials: list[TrialRecord], best_json: Path
+) -> None:
+    write_results(plan, history_of(plan, trials[:2]), 600.0)
+    assert read_best(best_json).trial == 0
+
+
+def test_they_are_those_that_follow_from_the_log_alone(
+    plan: Plan, trials: list[TrialRecord], best_json: Path
+) -> None:
+    for name, text in result_files("search", history_of(plan, trials)).items():
+        assert (best_json.parent / name).read_text() == text
+
+
+def test_the_table_has_every_trial_and_param(plan: Plan, trials: list[TrialRecord]) -> None:
+    names = [param.name for param in plan.space.params()]
+    rows = list(csv.DictReader(io.StringIO(trials_csv(trials, names))))
+    assert [row["trial"] for row in rows] == ["2", "0", "4", "1", "5", "3"]
+    expected = ["trial", "status", "units", *SCORE_KEYS, *(f"confirm_{k}" for k in SCORE_KEYS)]
+    assert list(rows[0]) == [*expected, "tokens", "seconds", *names, "error"]
+    for row in rows:
+        trial = trials[int(row["trial"])]
+        assert row["status"] == trial.status
+        assert row["seconds"] == "30.0"
+        assert row["score"] == ("" if not trial.reports else str(trial.score))
+        assert {name: row[name] for name in names} == {
+            name: str(trial.params.get(name, "")) for name in names
+        }
+        assert row["error"] == (trial.error or "")
+
+
+def changed(best_json: Path, **changes: Any) -> Path:
+    """Set or, with None, remove fields; `__` goes down into the RunConfig."""
+    values = json.loads(best_json.read_text())
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        place = values
+        for part in parents:
+            place = place[int(part)] if part.isdigit() else place[part]
+        if value is None:
+            del place[last]
+        else:
+            place[last] = value
+    best_json.write_text(json.dumps(values))
+    return best_json
+
+
+LR = "run_config__multitask__optimization__lr"
+REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "unknown field": ({"favourite": 1}, ["'favourite'"]),
+    "missing field": ({"data_fingerprint": None}, ["'data_fingerprint'", "required"]),
+    "wrong type": ({"units": "many"}, ["'units'"]),
+    "no run_config": ({"run_config": None}, ["run_config"]),
+    "unknown field of the RunConfig": (
+        {"run_config__encodr": {}},
+        ["'encodr'", "did you mean 'encoder'"],
+    ),
+    "missing field of the RunConfig": ({LR: None}, ["'multitask.optimization.lr' is missing"]),
+    "out of range": ({LR: -1.0}, ["lr", "greater than 0", "-1.0"]),
+    "unknown kind": (
+        {"run_config__sst__pooling": {"kind": "atention"}},
+        ["sst.pooling", "atention"],
+    ),
+    "newer format": (
+        {"schema_version": BEST_VERSION + 1, "something_new": 1},
+        [f"schema_version is {BEST_VERSION + 1}", "newer version of the project"],
+    ),
+    "newer RunConfig": (
+        {"run_config__schema_version": 99},
+        ["schema_version is 99", "newer version of the project"],
+    ),
+    "older RunConfig": (
+        {"run_config__schema_version": 1},
+        ["schema_version is 1", "older version of the project"],
+    ),
+    "older than the first format": ({"schema_version": 0}, ["schema_version"]),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_best_json_that_is_not_right_is_refused_by_field(best_json: Path, case: str) -> None:
+    changes, fragments = REFUSED[case]
+    with pytest.raises(InputError) as caught:
+        read_best(changed(best_json, **changes))
+    message = str(caught.value)
+    assert message.startswith(str(best_json))
+    for fragment in fragments:
+        assert fragment in message
+
+
+@pytest.mark.parametrize(
+    ("text", "fragment"),
+    [("", "not valid JSON"), ("[1]", "a JSON object, not list"), ("null", "not NoneType")],
+)
+def test_a_file_that_is_no_best_json_is_refused(best_json: Path, text: str, fragment: str) -> None:
+    best_json.write_text(text)
+    with pytest.raises(InputError, match=fragment):
+        read_best(best_json)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.99])
+def test_a_torn_best_json_is_refused(best_json: Path, share: float) -> None:
+    text = best_json.read_text().rstrip()
+    best_json.write_text(text[: int(share * len(text))])
+    with pytest.raises(InputError, match="not valid JSON"):
+        read_best(best_json)
+
+
+def test_bytes_that_are_no_text_are_refused(best_json: Path) -> None:
+    best_json.write_bytes(b"\xff\xfe\x00{")
+    with pytest.raises(InputError, match="not valid JSON"):
+        read_best(best_json)
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_retraining_refuses_it_too_and_leaves_nothing(
+    best_json: Path, case: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed(best_json, **REFUSED[case][0])
+    before = sorted(best_json.parent.iterdir())
+    assert retrain([str(best_json)]) == 2
+    assert sorted(best_json.parent.iterdir()) == before
+    assert capsys.readouterr().err.startswith(f"error: {best_json}")
+
+
+def test_retraining_names_a_missing_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert retrain([str(tmp_path / "best.json")]) == 2
+    assert "no such file" in capsys.readouterr().err
+
+
+def test_retraining_refuses_data_or_encoder_that_went_away_and_leaves_nothing(
+    best_json: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed(best_json, run_config__encoder__source="/nowhere")
+    assert retrain([str(best_json)]) == 2
+    assert "unknown encoder '/nowhere'" in capsys.readouterr().err
+    assert not (best_json.parent / "retrain").exists()
+
+
+def test_retraining_refuses_a_number_of_seeds_below_one(
+    best_json: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert retrain([str(best_json), "--seeds", "0"]) == 2
+    assert "--seeds 0" in capsys.readouterr().err
+
+
+def test_retraining_refuses_a_folder_that_cannot_be_made(
+    best_json: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = best_json / "below a file"
+    assert retrain([str(best_json), "--out", str(out)]) == 2
+    assert str(out) in capsys.readouterr().err
+
+
+def test_retraining_refuses_to_write_over_an_earlier_one(
+    best_json: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = best_json.parent / "retrain"
+    folder.mkdir()
+    (folder / "retrain.json").write_text("{}")
+    assert retrain([str(best_json)]) == 2
+    assert "choose another --out" in capsys.readouterr().err
+
+
+def test_the_format_is_closed() -> None:
+    """A new field must raise BEST_VERSION: older programs refuse what they do not know."""
+    assert BEST_VERSION == 1
+    assert set(Best.model_fields) == {
+        "schema_version",
+        "search",
+        "trial",
+        "units",
+        "run_config",
+        "select",
+        "confirm",
+        "data_fingerprint",
+        "versions",
+    }

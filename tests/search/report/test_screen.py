@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from search.log.trial import TrialRecord
+from search.planning.plan import Plan
+from search.report.screen import summary
+
+MakePlan = Callable[..., Plan]
+MakeTrial = Callable[..., TrialRecord]
+
+
+@pytest.fixture
+def plan(plan_of: MakePlan) -> Plan:
+    return plan_of(space="smoke")
+
+
+def test_the_ten_best_are_shown_in_their_order_with_what_to_type_next(
+    plan: Plan, trial_of: MakeTrial
+) -> None:
+    trials = [trial_of(plan, n, {1: 0.1, 9: n / 100}) for n in range(12)]
+    text = summary(plan.folder, 9, trials, trials[11])
+    _, *rows, empty, board, retrain = text.splitlines()
+    assert [row.split()[:4] for row in rows] == [
+        [str(rank), str(12 - rank), "9/9", f"{(12 - rank) / 100:.4f}"] for rank in range(1, 11)
+    ]
+    assert empty == ""
+    assert board == f"  tensorboard --logdir {plan.folder.local}"
+    assert retrain == f"  python search/retrain.py {plan.folder.local}/best.json --seeds 3"
+
+
+def test_a_search_that_could_go_on_says_how(plan: Plan, trial_of: MakeTrial) -> None:
+    for status in ("interrupted", "paused"):
+        trial = trial_of(plan, 0, {1: 0.1}, status)
+        assert summary(plan.folder, 9, [trial], trial).endswith("--name search --resume goes on")
+
+
+def test_without_a_finished_unit_there_is_nothing_to_retrain(
+    plan: Plan, trial_of: MakeTrial
+) -> None:
+    text = summary(plan.folder, 9, [trial_of(plan, 0, {}, "failed", "no memory")], None)
+    assert text.splitlines()[1].split() == ["1", "0", "0/9", *"----", "failed"]
+    assert text.endswith("no trial finished a unit; see the errors above")

@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import contextlib
+import io
+import pickle
+import random
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
+    EventAccumulator,
+)
+from tensorboard.plugins.hparams import plugin_data_pb2  # type: ignore[import-untyped]
+from tensorboard.summary.writer.record_writer import (  # type: ignore[import-untyped]
+    RecordWriter,
+)
+
+from search.log.history import History, Journal
+from search.log.leaderboard import TrialRecord
+from search.planning.plan import Plan
+from search.planning.resume import header
+from search.report.tensorboard import TensorBoard, curves, curves_name
+from tests.chaos.simulation import Killed, Tape, run
+from tests.chaos.stub import Faults
+from trainable.metrics import SCORE_KEYS
+
+MakePlan = Callable[..., Plan]
+MakeTrial = Callable[..., TrialRecord]
+LOSSES = ("sst_loss", "para_loss", "sts_loss")
+
+
+def read(folder: Path, trial: int) -> EventAccumulator:
+    files = EventAccumulator(str(folder / "tensorboard" / f"trial_{trial:04d}"))
+    return files.Reload()
+
+
+def curve(files: EventAccumulator, key: str) -> list[tuple[int, float]]:
+    return [(point.step, point.value) for point in files.Scalars(key)]
+
+
+def hparams(files: EventAccumulator) -> dict[str, Any]:
+    """Return the values of a trial's line of the HParams page."""
+    tags = files.summary_metadata
+    content = tags["_hparams_/session_start_info"].plugin_data.content
+    start = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info
+    return {key: getattr(value, value.WhichOneof("kind")) for key, value in start.hparams.items()}
+
+
+@pytest.fixture
+def written(plan_of: MakePlan, trial_of: MakeTrial) -> tuple[Plan, list[TrialRecord]]:
+    """Files of six trials over a space with params that only some trials have."""
+    plan = plan_of(space="heads")
+    trials = [trial_of(plan, n, {1: 0.1 + n / 10, 2: 0.2 + n / 10}) for n in range(6)]
+    board = TensorBoard(plan.folder.local, plan.space.params())
+    for n_reports in range(3):  # as a driver does: at the start, and after each unit
+        for trial in trials:
+            board.write(replace(trial, reports=dict(list(trial.reports.items())[:n_reports])))
+    return plan, trials
+
+
+def test_every_trial_has_its_curves_over_tokens(
+    written: tuple[Plan, list[TrialRecord]],
+) -> None:
+    plan, trials = written
+    for trial in trials:
+        files = read(plan.folder.local, trial.number)
+        for key in SCORE_KEYS:
+            expected = [(1000, trial.reports[1][key]), (2000, trial.reports[2][key])]
+            assert [step for step, _ in curve(files, key)] == [1000, 2000]
+            for (_, value), (_, wanted) in zip(curve(files, key), expected, strict=True):
+                assert value == pytest.approx(wanted)
+
+
+def test_numbers_that_are_not_known_leave_no_point(
+    written: tuple[Plan, list[TrialRecord]],
+) -> None:
+    plan, _ = written
+    tags = read(plan.folder.local, 0).Tags()["scalars"]
+    assert set(SCORE_KEYS) <= set(tags)
+    assert not set(LOSSES) & set(tags)
+
+
+def test_all_trials_have_the_same_keys_on_the_hparams_page(
+    written: tuple[Plan, list[TrialRecord]],
+) -> None:
+    plan, trials = written
+    names = {param.name for param in plan.space.params()}
+    assert len(names) > 10
+    inactive = 0
+    for trial in trials:
+        values = hparams(read(plan.folder.local, trial.number))
+        assert set(values) == names
+        for name, value in values.items():
+            if name in trial.params:
+                assert value != "n/a"
+            else:
+                inactive += 1
+                assert value == "n/a"
+    assert inactive > 0
+
+
+def test_a_key_has_one_type_in_all_trials(written: tuple[Plan, list[TrialRecord]]) -> None:
+    plan, trials = written
+    lines = [hparams(read(plan.folder.local, trial.number)) for trial in trials]
+    for name in lines[0]:
+        assert len({type(line[name]) for line in lines}) == 1
+
+
+def test_params_are_shown_with_their_values(plan_of: MakePlan, trial_of: MakeTrial) -> None:
+    plan = plan_of(space="full")
+    trial = trial_of(plan, 0, {})
+    board = TensorBoard(plan.folder.local, plan.space.params())
+    board.write(trial)
+    values = hparams(read(plan.folder.local, 0))
+    lr = trial.params["multitask.optimization.lr"]
+    assert values["multitask.optimization.lr"] == pytest.approx(lr)
+    assert values["para.pair"] == trial.params["para.pair"]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    found = folder.rglob("*tfevents*")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
+@pytest.mark.parametrize("there", ["nothing", "a part", "something else", "more"])
+def test_a_file_follows_from_the_record_whatever_there_was(
+    written: tuple[Plan, list[TrialRecord]], there: str
+) -> None:
+    plan, (trial, *_) = written
+    path, folder = plan.folder.local / curves_name(trial), plan.folder.local
+    before = files(folder)
+    whole = path.read_bytes()
+    if there == "nothing":
+        path.unlink()
+        path.parent.rmdir()
+    else:
+        left = {"a part": whole[:-9], "something else": b"x" + whole, "more": whole + b"x"}
+        path.write_bytes(left[there])
+    TensorBoard(folder, plan.space.params()).write(trial)
+    assert files(folder) == before
+    assert {path.name for path in path.parent.iterdir()} == {path.name}
+
+
+def test_a_file_that_tensorboard_reads_only_grows(plan_of: MakePlan, trial_of: MakeTrial) -> None:
+    plan = plan_of(space="smoke")
+    trial = trial_of(plan, 0, {1: 0.1, 2: 0.2})
+    board, path = TensorBoard(plan.folder.local, plan.space.params()), Path(curves_name(trial))
+    board.write(replace(trial, reports={1: trial.reports[1]}))
+    begun = (plan.folder.local / path).stat().st_ino
+    board.write(trial)
+    assert (plan.folder.local / path).stat().st_ino == begun
+
+
+def test_equal_records_give_equal_bytes_in_another_process(
+    written: tuple[Plan, list[TrialRecord]],
+) -> None:
+    plan, trials = written
+    given = pickle.dumps([(trial, plan.space.params()) for trial in trials])
+    code = (
+        "import pickle, sys; from search.report.tensorboard import curves;"
+        "[sys.stdout.buffer.write(curves(*own)) for own in pickle.load(sys.stdin.buffer)]"
+    )
+    made = subprocess.run(
+        [sys.executable, "-c", code], input=given, capture_output=True, check=True
+    )
+    assert made.stdout == b"".join(curves(trial, plan.space.params()) for trial in trials)
+
+
+def test_a_file_is_what_tensorboards_own_writer_makes_of_its_events(
+    written: tuple[Plan, list[TrialRecord]],
+) -> None:
+    plan, trials = written
+    for trial in trials:
+        content, copy = curves(trial, plan.space.params()), io.BytesIO()
+        writer = RecordWriter(copy)
+        for event in events(content):
+            writer.write(event)
+        assert copy.getvalue() == content
+
+
+def events(content: bytes) -> list[bytes]:
+    """Return the events of a file, whatever their checksums say."""
+    found, start = [], 0
+    while start < len(content):
+        (length,) = struct.unpack_from("<Q", content, start)
+        found.append(content[start + 12 : start + 12 + length])
+        start += 16 + length
+    return found
+
+
+def shown(folder: Path, trial: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    files = read(folder, trial)
+    return hparams(files), {key: curve(files, key) for key in files.Tags()["scalars"]}
+
+
+def test_a_search_that_goes_on_on_another_machine_shows_what_an_uninterrupted_one_does(
+    plan_of: MakePlan, tmp_path: Path
+) -> None:
+    plan = plan_of(space="smoke", trials=6, searcher="random")
+    faults, folders = Faults(folder=""), [tmp_path / name for name in ("whole", "lost", "other")]
+    tapes = [Tape([], None), Tape([], 25), Tape([], None)]
+    for folder, tape in zip(folders, tapes, strict=True):
+        if folder.name == "other":  # all that is left of the one before is its log
+            tape.events += tapes[1].events
+        journal = Journal(History(tape.events), tape)  # type: ignore[arg-type]
+        if tape.events:
+            journal.write("resumed", slots=1, options={}, n_trials=plan.n_trials)
+        else:
+            journal.write("search", slots=1, **header(plan))
+        board = TensorBoard(folder, plan.space.params())
+        with contextlib.suppress(Killed):
+            run(plan, journal, faults, 1, random.Random(0), board)
+    assert len(files(folders[0])) == len(files(folders[2])) == 6 > len(files(folders[1])) > 1
+    for number in range(6):
+        assert shown(folders[0], number) == shown(folders[2], number)

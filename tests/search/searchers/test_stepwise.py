@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from search.log.history import History
+from search.log.trial import Status, TrialRecord
+from search.searchers.base import Params, Proposal, params_key
+from search.searchers.stepwise import Stepwise
+from spaces.catalogue import base_config, make_space
+from trainable.component import Choice
+from trainable.data.sources import SampleData
+from trainable.model.encoder import EncoderConfig
+from trainable.stages.multitask import Multitask
+
+BASE = base_config(EncoderConfig(), SampleData(), 0, Multitask())
+SPACES = {name: make_space(name, BASE) for name in ("smoke", "heads", "full")}
+# 3 x 3 x 2 x 2 configurations, none of whose params depends on another.
+FREE = replace(SPACES["full"], vary=("para.pair", "sts.pair", "*.loss"))
+CHOICES = {p.name: p.domain.values for p in FREE.params() if isinstance(p.domain, Choice)}
+SEEDS = st.integers(0, 2**31 - 1)
+Score = Callable[[Params], float]
+
+
+def run(
+    history: History, proposal: Proposal, score: float | None, status: Status = "done"
+) -> TrialRecord:
+    number = len(history.trials)
+    trial = TrialRecord(number, proposal.params, {}, 0.0, 0.0, status=status)
+    trial.origin = proposal.origin
+    if score is not None:
+        trial.reports[1] = {"score": score}
+    history.trials[number] = trial
+    return trial
+
+
+def play(proposer: Stepwise, score: Score, most: int = 200) -> History:
+    """Run one proposal after the other to the end."""
+    history = History()
+    while isinstance(proposal := proposer.propose(len(history.trials), history), Proposal):
+        run(history, proposal, score(proposal.params))
+        if len(history.trials) == most:
+            return history
+    assert proposal is None
+    return history
+
+
+def additive(seed: int) -> Score:
+    """Every value of every param has a worth of its own."""
+    draw = random.Random(seed)
+    worth = {(n, v): draw.random() for n, values in CHOICES.items() for v in values}
+    return lambda params: sum(worth[pair] for pair in params.items())
+
+
+@settings(max_examples=5)
+@given(seed=SEEDS, beam=st.integers(1, 3))
+def test_it_finds_the_best_of_a_sum(seed: int, beam: int) -> None:
+    score = additive(seed)
+    history = play(Stepwise(FREE, seed, beam), score)
+    best = max(trial.score for trial in history.trials.values())
+    expected = {n: max(vs, key=lambda v, n=n: score({n: v})) for n, vs in CHOICES.items()}
+    assert best == pytest.approx(score(expected))
+    keys = [params_key(trial.params) for trial in history.trials.values()]
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_round_tries_every_single_change_of_the_base() -> None:
+    space = SPACES["heads"]
+    base = space.params_of(BASE)
+    history = play(Stepwise(space, 0), lambda params: float(params == base))
+    tried = [trial.params for trial in history.trials.values()]
+    assert tried[0] == base
+    changed = []
+    for params in tried[1:]:
+        (name,) = [name for name in base.keys() & params.keys() if params[name] != base[name]]
+        changed.append((name, params[name]))
+    domains = {param.name: param.domain for param in space.params()}
+    reachable = {name: own for name in base if isinstance(own := domains[name], Choice)}
+    expected = {(n, v) for n, own in reachable.items() for v in own.values if v != base[n]}
+    assert set(changed) == expected
+    assert len(changed) == len(expected)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_proposals_are_inside_the_space_and_numbers_stay(name: str) -> None:
+    space = SPACES[name]
+    proposer, history = Stepwise(space, 0), History()
+    lr = SPACES["smoke"].params_of(BASE)["multitask.optimization.lr"]
+    for _ in range(12):
+        proposal = proposer.propose(len(history.trials), history)
+        if proposal is None:
+            break
+        assert isinstance(proposal, Proposal)
+        assert space.params_of(proposal.run_config) == proposal.params
+        assert space.why_not(proposal.run_config) is None
+        assert proposal.params.get("multitask.optimization.lr", lr) == lr
+        run(history, proposal, random.Random(len(history.trials)).random())
+    assert len(history.trials) > 4
+
+
+@pytest.mark.parametrize("status", ["running", "interrupted"])
+def test_it_waits_for_the_last_of_a_round(status: Status) -> None:
+    score, proposer, history = additive(3), Stepwise(FREE, 0), History()
+    first = proposer.propose(0, history)
+    assert isinstance(first, Proposal)
+    assert first.origin == "stepwise round 0: base"
+    base = run(history, first, None, status)
+    assert proposer.propose(1, history) is None
+    base.reports[1], base.status = {"score": score(base.params)}, "done"
+    one_round = []
+    while isinstance(proposal := proposer.propose(len(history.trials), history), Proposal):
+        assert proposal.origin.startswith("stepwise round 1: ")
+        one_round.append(run(history, proposal, score(proposal.params), status))
+    assert proposal is None
+    assert len(one_round) == sum(len(values) - 1 for values in CHOICES.values())
+    ends: list[Status] = ["done", "failed", "stopped"]
+    for k, trial in enumerate(one_round[:-1]):
+        trial.status = ends[k % 3]
+        assert proposer.propose(len(history.trials), history) is None
+    one_round[-1].status = "done"
+    assert proposer.propose(len(history.trials), history) is not None
+
+
+@settings(max_examples=3)
+@given(seed=SEEDS)
+def test_a_restart_changes_nothing(seed: int) -> None:
+    score, proposer, history = additive(seed), Stepwise(FREE, seed), History()
+    while True:
+        number = len(history.trials)
+        proposal = proposer.propose(number, history)
+        if number % 4 == seed % 4:
+            assert proposal == Stepwise(FREE, seed).propose(number, history)
+        if not isinstance(proposal, Proposal):
+            break
+        run(history, proposal, score(proposal.params))
+
+
+def test_the_seed_changes_the_order_only() -> None:
+    orders = []
+    for seed in (0, 1):
+        history = play(Stepwise(FREE, seed, beam=1), additive(5))
+        orders.append([params_key(trial.params) for trial in history.trials.values()])
+    assert orders[0] != orders[1]
+    assert sorted(orders[0]) == sorted(orders[1])
+
+
+def test_it_ends_when_no_extension_is_better() -> None:
+    history = play(Stepwise(FREE, 0), lambda params: 0.5)
+    assert len(history.trials) == 1 + sum(len(values) - 1 for values in CHOICES.values())
+
+
+def test_it_ends_when_everything_fails() -> None:
+    proposer, history = Stepwise(FREE, 0), History()
+    while isinstance(proposal := proposer.propose(len(history.trials), history), Proposal):
+        run(history, proposal, float(len(history.trials)), "failed")
+    assert proposal is None
+    assert len(history.trials) == 1 + sum(len(values) - 1 for values in CHOICES.values())
+
+
+def test_a_failed_extension_is_not_extended() -> None:
+    proposer, history = Stepwise(FREE, 0, beam=1), History()
+    while isinstance(proposal := proposer.propose(len(history.trials), history), Proposal):
+        fails = proposal.params["para.pair"] == "joint"
+        score = 2.0 * fails + (proposal.params["sts.loss"] == "mse")
+        run(history, proposal, score, "failed" if fails else "done")
+    later = [t for t in history.trials.values() if "round 2" in t.origin]
+    assert later
+    assert all(trial.params["sts.loss"] == "mse" for trial in later)
+
+
+def test_a_wider_beam_finds_what_needs_a_detour() -> None:
+    start = FREE.params_of(BASE)
+
+    def score(params: Params) -> float:
+        pairs = (params["para.pair"], params["sts.pair"], params["para.loss"])
+        worth = {
+            (start["para.pair"], start["sts.pair"], start["para.loss"]): 1.0,
+            ("joint", start["sts.pair"], start["para.loss"]): 2.0,
+            (start["para.pair"], "cosine", start["para.loss"]): 1.5,
+            ("cosine", "cosine", start["para.loss"]): 3.0,
+        }
+        return worth.get(pairs, 0.0)
+
+    best = {
+        beam: max(t.score for t in play(Stepwise(FREE, 0, beam), score).trials.values())
+        for beam in (1, 2)
+    }
+    assert best == {1: 2.0, 2: 3.0}
+
+
+def test_what_was_left_behind_does_not_come_back() -> None:
+    """Of two siblings in a beam each is an extension of the other."""
+    names = ("para.pair", "sts.pair", "para.loss", "sts.loss")
+    worth = {
+        ("siamese", "siamese", "bce", "bce"): 1.0,  # the base
+        ("joint", "siamese", "bce", "bce"): 2.0,
+        ("cosine", "siamese", "bce", "bce"): 1.9,
+        ("joint", "cosine", "bce", "bce"): 2.5,
+        ("cosine", "joint", "bce", "bce"): 1.2,
+        ("cosine", "joint", "mse", "bce"): 4.0,
+    }
+    start = FREE.params_of(BASE)
+    assert tuple(start[name] for name in names) in worth
+    history = play(
+        Stepwise(FREE, 0, beam=2),
+        lambda params: worth.get(tuple(str(params[name]) for name in names), 0.0),
+    )
+    assert max(trial.score for trial in history.trials.values()) == 4.0
+
+
+def test_what_went_further_counts_more_and_a_late_promotion_changes_the_round() -> None:
+    proposer, history = Stepwise(FREE, 0, beam=1), History()
+    first = proposer.propose(0, history)
+    assert isinstance(first, Proposal)
+    run(history, first, 0.1)
+    while isinstance(proposal := proposer.propose(len(history.trials), history), Proposal):
+        if "round 2" in proposal.origin:
+            break
+        low = proposal.params["para.pair"] == "joint"
+        trial = run(history, proposal, 0.2 if low else 0.9, "done" if low else "paused")
+        if low:
+            trial.reports[3] = {"score": 0.2}
+    assert isinstance(proposal, Proposal)
+    assert proposal.params["para.pair"] == "joint"  # 0.2 after three units beats 0.9 after one
+    late = next(t for t in history.trials.values() if t.params["sts.pair"] == "cosine")
+    late.reports[3], late.status = {"score": 0.3}, "done"
+    again = proposer.propose(len(history.trials), history)
+    assert isinstance(again, Proposal)
+    assert again.params["sts.pair"] == "cosine"
+
+
+def test_a_trial_that_ran_for_another_reason_is_not_run_again() -> None:
+    history, proposer = History(), Stepwise(FREE, 0, beam=1)
+    row: Params = {**FREE.params_of(BASE), "para.pair": "joint"}
+    history.trials[0] = TrialRecord(0, row, {}, 0.0, 0.0, origin="a row", status="done")
+    history.trials[0].reports[1] = {"score": 5.0}
+    while isinstance(proposal := proposer.propose(len(history.trials), history), Proposal):
+        assert proposal.params != row
+        if "round 2" in proposal.origin:
+            break
+        run(history, proposal, 0.0)
+    assert isinstance(proposal, Proposal)
+    assert proposal.params["para.pair"] == "joint"  # it is the best of round 1 all the same

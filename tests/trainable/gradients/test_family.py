@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import math
+from typing import Any, get_args
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from trainable.component import Component
+from trainable.gradients.family import (
+    CAGrad,
+    DynamicWeightAverage,
+    Gradients,
+    GradVac,
+    LossImprovement,
+    PCGrad,
+    PlainGradients,
+    ScalarGradients,
+    WeightedGradients,
+)
+from trainable.tasks import TASK_NAMES, TRAIN_NAMES, TrainName
+
+TASKS_OF_A_RUN = st.sampled_from(
+    [names for n in range(1, 5) for names in itertools.combinations(TRAIN_NAMES, n)]
+)
+
+
+def members(family: Any) -> list[Any]:
+    """Return one component of each kind, such that all of it shows within a few steps."""
+    special = {"dwa": {"window": 2}, "gradvac": {"beta": 0.5}}
+    return [
+        kind(**special.get(kind.model_fields["kind"].default, {}))
+        for kind in get_args(get_args(family)[0])
+    ]
+
+
+ALL = [*members(Gradients), LossImprovement(standardised=True)]
+SCALAR = members(ScalarGradients)
+
+
+def kind_of(config: Component) -> str:
+    return "-".join(str(value) for value in config.model_dump().values())
+
+
+class TwoLayers(nn.Module):
+    """A shared layer and a head for each task, as small as a multitask network can be."""
+
+    def __init__(self, tasks: tuple[TrainName, ...]) -> None:
+        super().__init__()
+        self.shared = nn.Linear(5, 4)
+        self.heads = nn.ModuleDict({task: nn.Linear(4, 1) for task in tasks})
+
+    def loss(self, task: TrainName, inputs: Tensor) -> Tensor:
+        number = TRAIN_NAMES.index(task)
+        hidden: Tensor = torch.tanh(self.shared(inputs))
+        loss: Tensor = self.heads[task](hidden).squeeze(1) - inputs[:, number] * (-2) ** number
+        return loss.square().mean()
+
+
+class Training:
+    """A training loop over a tiny network: the protocol of a combination, and nothing else."""
+
+    def __init__(self, config: Any, tasks: tuple[TrainName, ...]) -> None:
+        self.tasks = tasks
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.model = TwoLayers(tasks)
+        self.combination = config.build(tasks)
+        self.generator = torch.Generator().manual_seed(0)
+        parameters = [*self.model.parameters(), *self.combination.module.parameters()]
+        self.optimizer = torch.optim.AdamW(parameters, lr=0.05, fused=True)
+
+    def step(self, number: int, tasks: tuple[TrainName, ...]) -> None:
+        inputs = torch.randn(6, 5, generator=torch.Generator().manual_seed(number))
+        self.optimizer.zero_grad(set_to_none=True)
+        losses = {task: self.model.loss(task, inputs) for task in tasks}
+        if self.combination.needs_gram:
+            self._backward_apart(losses)
+        else:
+            self.combination.total(losses).backward()
+        self.optimizer.step()
+
+    def _backward_apart(self, losses: dict[TrainName, Tensor]) -> None:
+        parameters = list(self.model.shared.parameters())
+        rows = []
+        for task, loss in losses.items():
+            self.combination.total({task: loss}).backward(retain_graph=True)
+            rows.append([p.grad for p in parameters])
+            for p in parameters:
+                p.grad = None
+        flat = torch.stack([torch.cat([g.flatten() for g in row]) for row in rows])
+        heads = [list(self.model.heads[task].parameters()) for task in losses]
+        own = torch.stack([sum(p.grad.square().sum() for p in head) for head in heads]).double()
+        weights = self.combination.weights(
+            tuple(losses), (flat @ flat.T).double(), own, self.generator
+        )
+        for parameter, gradients in zip(parameters, zip(*rows, strict=True), strict=True):
+            parameter.grad = sum(
+                w * g for w, g in zip(weights.shared.tolist(), gradients, strict=True)
+            )
+        for head, factor in zip(heads, weights.own.tolist(), strict=True):
+            for parameter in head:
+                parameter.grad = parameter.grad * factor
+
+    def save(self) -> Any:
+        return {
+            "json": json.dumps(self.combination.state(), allow_nan=False),
+            "tensors": copy.deepcopy(
+                [part.state_dict() for part in self._stateful()] + [self.generator.get_state()]
+            ),
+        }
+
+    def load(self, saved: Any) -> None:
+        self.combination.load(json.loads(saved["json"]))
+        *parts, generator = saved["tensors"]
+        for part, state in zip(self._stateful(), parts, strict=True):
+            part.load_state_dict(state)
+        self.generator.set_state(generator)
+
+    def _stateful(self) -> list[Any]:
+        return [self.model, self.combination.module, self.optimizer]
+
+    def values(self) -> list[list[float]]:
+        modules = (self.model, self.combination.module)
+        return [p.flatten().tolist() for module in modules for p in module.parameters()]
+
+
+def test_families_have_every_method() -> None:
+    assert {config.kind for config in ALL} == {
+        *("plain", "weighted", "loss_improvement", "uncertainty", "dwa"),
+        *("pcgrad", "pcgrad_tseng", "gradvac", "mgda", "cagrad"),
+        *("imtl_g", "aligned_mtl", "nash_mtl"),
+    }
+    assert {config.kind for config in SCALAR} == {"plain", "weighted", "uncertainty", "dwa"}
+
+
+@pytest.mark.parametrize("n_tasks", [1, 2, 3, 4])
+@pytest.mark.parametrize("config", ALL, ids=kind_of)
+def test_updates_are_finite_and_train_every_parameter(config: Any, n_tasks: int) -> None:
+    tasks = TRAIN_NAMES[:n_tasks]
+    training = Training(config, tasks)
+    before = training.values()
+    for number in range(5):
+        training.step(number, tasks)
+    after = training.values()
+    assert all(math.isfinite(x) for row in after for x in row)
+    assert all(old != new for old, new in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("config", ALL, ids=kind_of)
+def test_a_run_goes_on_from_its_state_bit_for_bit(config: Any) -> None:
+    whole, first, second = (Training(config, TRAIN_NAMES) for _ in range(3))
+    for number in range(9):
+        whole.step(number, TRAIN_NAMES)
+    for number in range(5):
+        first.step(number, TRAIN_NAMES)
+    second.load(first.save())
+    for number in range(5, 9):
+        second.step(number, TRAIN_NAMES)
+    assert second.values() == whole.values()
+
+
+@pytest.mark.parametrize("config", SCALAR, ids=kind_of)
+def test_scalar_gradients_work_with_one_task_a_step(config: Any) -> None:
+    whole, first, second = (Training(config, TASK_NAMES) for _ in range(3))
+    assert not whole.combination.needs_gram
+    for number in range(12):
+        whole.step(number, (TASK_NAMES[number % 3],))
+    for number in range(7):
+        first.step(number, (TASK_NAMES[number % 3],))
+    second.load(first.save())
+    for number in range(7, 12):
+        second.step(number, (TASK_NAMES[number % 3],))
+    assert second.values() == whole.values()
+    assert all(math.isfinite(x) for row in whole.values() for x in row)
+
+
+@pytest.mark.parametrize("config", ALL, ids=kind_of)
+def test_every_method_differs_from_the_sum(config: Any) -> None:
+    if config == WeightedGradients():
+        config = WeightedGradients(log_para=1.0)
+    plain, other = Training(PlainGradients(), TASK_NAMES), Training(config, TASK_NAMES)
+    for number in range(8):
+        plain.step(number, TASK_NAMES)
+        other.step(number, TASK_NAMES)
+    same = plain.values()[:2] == other.values()[:2]  # the shared layer's
+    assert same == (config.kind == "plain")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (CAGrad(c=0.1), CAGrad(c=0.9)),
+        (GradVac(beta=0.01), GradVac(beta=0.5)),
+        (DynamicWeightAverage(window=2), DynamicWeightAverage(window=3)),
+        (
+            DynamicWeightAverage(window=2, temperature=0.1),
+            DynamicWeightAverage(window=2, temperature=5.0),
+        ),
+        (LossImprovement(), LossImprovement(standardised=True)),
+        (WeightedGradients(log_sts=-1.0), WeightedGradients(log_sts=1.0)),
+    ],
+    ids=kind_of,
+)
+def test_every_hyperparameter_reaches_the_update(one: Any, other: Any) -> None:
+    trainings = [Training(config, TASK_NAMES) for config in (one, other)]
+    for number, training in itertools.product(range(8), trainings):
+        training.step(number, TASK_NAMES)
+    assert trainings[0].values() != trainings[1].values()
+
+
+def factors(config: Any, tasks: tuple[TrainName, ...]) -> dict[TrainName, float]:
+    """Return the factor of each task's loss."""
+    combination = config.build(tasks)
+    return {task: float(combination.total({task: torch.tensor(1.0)})) for task in tasks}
+
+
+@given(TASKS_OF_A_RUN)
+def test_plain_gradients_weigh_all_losses_alike(tasks: tuple[TrainName, ...]) -> None:
+    assert set(factors(PlainGradients(), tasks).values()) == {1.0}
+
+
+@given(st.floats(-10, 10), st.floats(-10, 10), TASKS_OF_A_RUN)
+def test_weighted_gradients_have_the_stated_ratios_and_sum_to_the_number_of_tasks(
+    log_para: float, log_sts: float, tasks: tuple[TrainName, ...]
+) -> None:
+    found = factors(WeightedGradients(log_para=log_para, log_sts=log_sts), tasks)
+    assert sum(found.values()) == pytest.approx(len(tasks))
+    logs = {"sst": 0.0, "para": log_para, "sts": log_sts, "nli": log_sts}
+    for one, other in itertools.combinations(tasks, 2):
+        ratio = math.log(found[one] / found[other])
+        assert ratio == pytest.approx(logs[one] - logs[other], abs=1e-4)
+
+
+def test_a_task_has_its_own_weight_whichever_tasks_are_in_the_step() -> None:
+    combination = WeightedGradients(log_para=1.0, log_sts=-1.0).build(TASK_NAMES)
+    losses = {task: torch.tensor(2.0) for task in TASK_NAMES}
+    apart = sum(combination.total({task: loss}) for task, loss in losses.items())
+    torch.testing.assert_close(combination.total(losses), apart)
+
+
+def test_surgery_keeps_gradients_apart_and_losses_as_they_are() -> None:
+    combination = PCGrad().build(TASK_NAMES)
+    assert combination.needs_gram
+    assert combination.total({"para": torch.tensor(3.0)}) == 3
+    gram = torch.eye(3, dtype=torch.float64)
+    weights = combination.weights(TASK_NAMES, gram, gram.diagonal(), torch.Generator())
+    assert weights.shared.tolist() == weights.own.tolist() == [1, 1, 1]

@@ -1,0 +1,386 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, get_args
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.optim import lr_scheduler
+
+from trainable.model.bert import BertShape, MinBert
+from trainable.model.dropout import Dropout
+from trainable.optim.adamw import (
+    NoClipping,
+    NormClipping,
+    Optimization,
+    TaskRates,
+    build_adamw,
+    set_learning_rates,
+)
+from trainable.optim.schedules import ConstantSchedule, CosineSchedule, LinearSchedule, StepSchedule
+from trainable.optim.schedules import Schedule as ScheduleFamily
+from trainable.run_config import RunConfig
+from trainable.stages.language_modelling import MaskedLanguageModelling
+from trainable.stages.multitask import Multitask
+from trainable.tasks import TASK_NAMES, TRAIN_NAMES, TrainName
+from trainable.training.inputs import Workbench
+from trainable.training.loop import Run
+
+SHAPE = BertShape(30, 12, 3, 3, 20, 40)
+FRACTIONS = st.floats(0, 1)
+# Among subnormal numbers the next one below is not close by, and neither is its factor.
+WARMUPS = st.floats(0, 1, exclude_max=True, allow_subnormal=False)
+SCHEDULES: tuple[Any, ...] = tuple(model() for model in get_args(get_args(ScheduleFamily)[0]))
+RATES = TaskRates(sst=0.5, para=1.0, sts=4.0)
+
+
+def encoder() -> MinBert:
+    dropout = Dropout(0.0, torch.Generator())
+    return MinBert(SHAPE, dropout, dropout)
+
+
+def head() -> nn.Module:
+    return nn.Sequential(nn.Linear(12, 8), nn.LayerNorm(8), nn.Linear(8, 1))
+
+
+class Parts:
+    """What a model has for the optimizer: encoders, tasks, and what else is shared."""
+
+    def __init__(self, *encoders: str) -> None:
+        self.encoders = nn.ModuleDict({name: encoder() for name in encoders})
+        self.tasks = nn.ModuleDict({task: head() for task in TASK_NAMES})
+        self.others = nn.ModuleList([nn.Linear(12, 12), nn.ParameterList([torch.zeros(3)])])
+
+    def parameters(self) -> list[nn.Parameter]:
+        return list(nn.ModuleList([self.encoders, self.tasks, self.others]).parameters())
+
+    def build(self, **settings: Any) -> torch.optim.AdamW:
+        return Optimization(**settings).build(self.encoders, self.tasks, self.others)
+
+
+SHARINGS = pytest.mark.parametrize(
+    "parts", [Parts("shared"), Parts(*TASK_NAMES)], ids=["shared", "per_task"]
+)
+
+
+def group_of(optimizer: torch.optim.Optimizer, parameter: Tensor) -> dict[str, Any]:
+    groups = [g for g in optimizer.param_groups if any(p is parameter for p in g["params"])]
+    assert len(groups) == 1
+    return groups[0]
+
+
+def values(optimizer: torch.optim.Optimizer, module: nn.Module, key: str) -> set[Any]:
+    return {group_of(optimizer, parameter)[key] for parameter in module.parameters()}
+
+
+# Groups
+
+
+def test_adamw_divides_each_group_into_matrices_and_vectors() -> None:
+    own, other = head(), nn.Linear(3, 3, bias=False)
+    given = [
+        {"params": list(own.parameters()), "peak_lr": 2.0},
+        {"params": list(other.parameters()), "peak_lr": 3.0},
+        {"params": [], "peak_lr": 4.0},
+    ]
+    groups = build_adamw(given, 0.5, amsgrad=True).param_groups
+    found = [(len(g["params"]), g["peak_lr"], g["weight_decay"]) for g in groups]
+    assert found == [(2, 2.0, 0.5), (4, 2.0, 0.0), (1, 3.0, 0.5)]
+    for group in groups:
+        assert {parameter.ndim for parameter in group["params"]} <= (
+            {2} if group["weight_decay"] else {1}
+        )
+        assert group["fused"]
+        assert group["amsgrad"]
+
+
+@SHARINGS
+def test_every_parameter_is_in_exactly_one_group(parts: Parts) -> None:
+    optimizer = parts.build()
+    grouped = [id(p) for group in optimizer.param_groups for p in group["params"]]
+    assert len(grouped) == len(set(grouped))
+    assert set(grouped) == {id(p) for p in parts.parameters()}
+
+
+@SHARINGS
+def test_learning_rates_fall_by_layer_and_heads_have_their_own(parts: Parts) -> None:
+    optimizer = parts.build(lr=1e-4, head_lr=1e-2, layer_decay=0.5)
+    expected = {"embeddings": 1e-4 / 8, "layers.0": 1e-4 / 4, "layers.1": 1e-4 / 2}
+    expected |= {"layers.2": 1e-4, "pooler": 1e-4}
+    for own in parts.encoders.values():
+        seen = set()
+        for name, parameter in own.named_parameters():
+            part = next(part for part in expected if name.startswith(f"{part}."))
+            seen.add(part)
+            assert group_of(optimizer, parameter)["peak_lr"] == pytest.approx(expected[part])
+        assert seen == set(expected)
+    assert values(optimizer, parts.tasks, "peak_lr") == {1e-2}
+    assert values(optimizer, parts.others, "peak_lr") == {1e-2}
+
+
+@SHARINGS
+def test_vectors_do_not_decay(parts: Parts) -> None:
+    optimizer = parts.build(weight_decay=0.07)
+    for module in (parts.encoders, parts.tasks, parts.others):
+        for name, parameter in module.named_parameters():
+            is_matrix = name.endswith("weight") and "norm" not in name and parameter.ndim == 2
+            expected = 0.07 if is_matrix else 0.0
+            assert group_of(optimizer, parameter)["weight_decay"] == expected, name
+
+
+# Learning rates by task
+
+
+def rates(parts: Parts, tasks: tuple[TrainName, ...]) -> Callable[[nn.Module], float]:
+    """Return a function from a module to the one learning rate of all its parameters."""
+    optimization = Optimization(
+        lr=1e-4, head_lr=1e-2, layer_decay=1.0, warmup=0.0, task_lr=RATES, schedule=LinearSchedule()
+    )
+    optimizer = optimization.build(parts.encoders, parts.tasks, parts.others)
+    set_learning_rates(optimizer, optimization, 0.75, tasks)  # the schedule is at 1 / 4
+
+    def rate(module: nn.Module) -> float:
+        (lr,) = {round(lr * 4, 12) for lr in values(optimizer, module, "lr")}
+        return lr
+
+    return rate
+
+
+@pytest.mark.parametrize(
+    ("tasks", "mean"),
+    [
+        (("sst",), 0.5),
+        (("sts",), 4.0),
+        (("nli",), 4.0),
+        (("sst", "para"), 0.75),
+        (("sst", "para", "sts", "nli"), 2.375),
+    ],
+)
+def test_what_tasks_share_learns_at_their_mean_factor(
+    tasks: tuple[TrainName, ...], mean: float
+) -> None:
+    parts = Parts("shared")
+    of = rates(parts, tasks)
+    assert of(parts.encoders) == pytest.approx(1e-4 * mean)
+    assert of(parts.others) == pytest.approx(1e-2 * mean)
+    for task, factor in {"sst": 0.5, "para": 1.0, "sts": 4.0}.items():
+        assert of(parts.tasks[task]) == pytest.approx(1e-2 * factor)
+
+
+def test_encoders_of_one_task_learn_at_its_factor() -> None:
+    parts = Parts(*TASK_NAMES)
+    of = rates(parts, ("sst", "para", "sts"))
+    for task, factor in {"sst": 0.5, "para": 1.0, "sts": 4.0}.items():
+        assert of(parts.encoders[task]) == pytest.approx(1e-4 * factor)
+
+
+@SHARINGS
+def test_factors_of_one_change_nothing(parts: Parts) -> None:
+    optimization = Optimization()
+    optimizer = optimization.build(parts.encoders, parts.tasks, parts.others)
+    for progress in (0.01, 0.4):
+        set_learning_rates(optimizer, optimization, progress, TRAIN_NAMES)
+        factor = optimization.learning_rate_factor(progress)
+        for group in optimizer.param_groups:
+            assert group["lr"] == pytest.approx(group["peak_lr"] * factor)
+
+
+# Schedules
+
+BY_KIND = pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: schedule.kind)
+
+
+def test_all_schedules_are_tested() -> None:
+    assert {schedule.kind for schedule in SCHEDULES} >= {"linear", "constant", "cosine", "step"}
+
+
+@BY_KIND
+@given(FRACTIONS, WARMUPS)
+def test_factor_lies_between_zero_and_one(schedule: Any, progress: float, warmup: float) -> None:
+    assert 0 <= Optimization(warmup=warmup, schedule=schedule).learning_rate_factor(progress) <= 1
+
+
+@BY_KIND
+@given(WARMUPS)
+def test_factor_reaches_one_at_the_end_of_the_warmup_without_a_jump(
+    schedule: Any, warmup: float
+) -> None:
+    factor = Optimization(warmup=warmup, schedule=schedule).learning_rate_factor
+    assert factor(warmup) == 1
+    if warmup > 0:
+        assert factor(math.nextafter(warmup, 0)) == pytest.approx(1)
+        assert factor(0) == 0
+
+
+@BY_KIND
+@given(st.floats(0, 0.9), FRACTIONS, FRACTIONS)
+def test_factor_rises_in_the_warmup_and_never_after(
+    schedule: Any, warmup: float, a: float, b: float
+) -> None:
+    factor = Optimization(warmup=warmup, schedule=schedule).learning_rate_factor
+    early, late = sorted((a, b))
+    if late <= warmup:
+        assert factor(early) <= factor(late)
+    if early >= warmup:
+        assert factor(early) >= factor(late)
+
+
+@given(FRACTIONS, st.floats(0, 0.9))
+def test_stages_before_the_tasks_have_the_linear_schedule(progress: float, warmup: float) -> None:
+    stage = MaskedLanguageModelling(warmup=warmup)
+    optimization = Optimization(warmup=warmup, schedule=LinearSchedule())
+    expected = optimization.learning_rate_factor(progress)
+    assert stage.learning_rate_factor(progress) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("schedule", [LinearSchedule(), CosineSchedule()])
+@given(warmup=st.floats(0, 0.9))
+def test_linear_and_cosine_are_half_way_in_the_middle_and_end_at_zero(
+    schedule: Any, warmup: float
+) -> None:
+    factor = Optimization(warmup=warmup, schedule=schedule).learning_rate_factor
+    assert factor((1 + warmup) / 2) == pytest.approx(0.5)
+    assert factor(1) == pytest.approx(0, abs=1e-15)
+
+
+def factors_of_torch(
+    n_steps: int, build: Callable[[torch.optim.Optimizer], lr_scheduler.LRScheduler]
+) -> list[float]:
+    """Return the learning rates of n steps under a schedule of torch, from a peak of 1."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    schedule = build(optimizer)
+    found = []
+    for _ in range(n_steps):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return found
+
+
+@given(st.integers(1, 8), st.integers(1, 20), st.floats(0.05, 1))
+def test_step_schedule_is_that_of_torch(n_periods: int, length: int, gamma: float) -> None:
+    n = n_periods * length
+    expected = factors_of_torch(n, lambda own: lr_scheduler.StepLR(own, length, gamma))
+    schedule = StepSchedule(every=1 / n_periods, gamma=gamma)
+    factor = Optimization(warmup=0, schedule=schedule).learning_rate_factor
+    assert [factor((k + 0.5) / n) for k in range(n)] == pytest.approx(expected)
+
+
+@given(st.integers(1, 60))
+def test_cosine_and_linear_schedules_are_those_of_torch(n: int) -> None:
+    references: list[tuple[Any, Callable[[torch.optim.Optimizer], lr_scheduler.LRScheduler]]] = [
+        (CosineSchedule(), lambda own: lr_scheduler.CosineAnnealingLR(own, n)),
+        (LinearSchedule(), lambda own: lr_scheduler.LinearLR(own, 1.0, 0.0, n)),
+    ]
+    for schedule, build in references:
+        factor = Optimization(warmup=0, schedule=schedule).learning_rate_factor
+        expected = factors_of_torch(n, build)
+        assert [factor(k / n) for k in range(n)] == pytest.approx(expected, abs=1e-9)
+
+
+def test_constant_schedule_stays_at_one() -> None:
+    factor = Optimization(warmup=0.1, schedule=ConstantSchedule()).learning_rate_factor
+    assert [factor(p) for p in (0.05, 0.1, 0.5, 1.0)] == [0.5, 1, 1, 1]
+
+
+# AdamW
+
+
+@pytest.mark.parametrize("amsgrad", [False, True])
+def test_steps_are_those_of_torch(amsgrad: bool) -> None:
+    """One torch optimizer for each parameter, not fused, with the rate written out."""
+    parts, generator = Parts("shared"), torch.Generator().manual_seed(0)
+    optimization = Optimization(lr=1e-2, head_lr=3e-2, weight_decay=0.1, amsgrad=amsgrad)
+    optimizer = optimization.build(parts.encoders, parts.tasks, parts.others)
+    named = {
+        "embeddings.position.weight": (1e-2 * 0.95**3, 0.1),
+        "layers.1.feed_in.weight": (1e-2 * 0.95, 0.1),
+        "layers.2.feed_norm.bias": (1e-2, 0.0),
+    }
+    own = dict(parts.encoders["shared"].named_parameters())
+    followed = [(own[name], *numbers) for name, numbers in named.items()]
+    followed.append((next(parts.others.parameters()), 3e-2, 0.1))
+    before = [parameter.detach().clone() for parameter, *_ in followed]
+    copies = [nn.Parameter(tensor.clone()) for tensor in before]
+    references = [
+        torch.optim.AdamW([copy], lr=0.0, weight_decay=decay, amsgrad=amsgrad, fused=False)
+        for copy, (_, _, decay) in zip(copies, followed, strict=True)
+    ]
+    for k in range(8):
+        set_learning_rates(optimizer, optimization, k / 8, ("sst",))
+        for parameter in parts.parameters():
+            # Ever smaller: the largest second moment is then not the current one.
+            parameter.grad = torch.randn(parameter.shape, generator=generator) * 0.3**k
+        for (parameter, peak, _), copy, reference in zip(followed, copies, references, strict=True):
+            copy.grad = parameter.grad
+            reference.param_groups[0]["lr"] = peak * optimization.learning_rate_factor(k / 8)
+            reference.step()
+        optimizer.step()
+    for (parameter, *_), copy, start in zip(followed, copies, before, strict=True):
+        torch.testing.assert_close(parameter, copy)
+        assert (parameter - start).abs().max() > 1e-3
+
+
+def adamw(w: Tensor, gradients: list[Tensor], rates: list[float], weight_decay: float) -> Tensor:
+    """Loshchilov and Hutter 2019 (arXiv:1711.05101), algorithm 2, written out."""
+    w, m, v = w.double(), torch.zeros(()), torch.zeros(())
+    for t, (g, lr) in enumerate(zip(gradients, rates, strict=True), 1):
+        g = g.double()
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        step = (m / (1 - 0.9**t)) / ((v / (1 - 0.999**t)).sqrt() + 1e-8)
+        w = w - lr * (step + weight_decay * w)
+    return w.float()
+
+
+def test_a_run_takes_the_steps_of_adamw_at_the_rates_of_the_schedule(workbench: Workbench) -> None:
+    optimization = Optimization(lr=1e-3, layer_decay=0.5, weight_decay=0.1, warmup=0.3)
+    stage = Multitask(optimization=optimization, budget_tokens=1500, units=1)
+    run = Run(RunConfig(multitask=stage), workbench)
+    training = run.training
+    assert training is not None
+    named = dict(run.model.encoders["shared"].named_parameters())
+    parameters = {
+        "layers.0.feed_in.weight": (named["layers.0.feed_in.weight"], 5e-4, 0.1),
+        "layers.1.feed_norm.bias": (named["layers.1.feed_norm.bias"], 1e-3, 0.0),
+        "embeddings.word.weight": (named["embeddings.word.weight"], 2.5e-4, 0.1),
+    }
+    before = {name: p.detach().clone() for name, (p, *_) in parameters.items()}
+    gradients: dict[str, list[Tensor]] = {name: [] for name in parameters}
+    tokens = [0]
+    while training.tokens < 1500:
+        training.step()
+        tokens.append(training.tokens)
+        for name, (parameter, *_) in parameters.items():
+            assert parameter.grad is not None
+            gradients[name].append(parameter.grad.clone())
+    assert training.steps >= 3
+    middles = [(a + b) / 2 / 1500 for a, b in pairwise(tokens)]
+    factors = [optimization.learning_rate_factor(min(1.0, middle)) for middle in middles]
+    for name, (parameter, peak, decay) in parameters.items():
+        rates = [peak * factor for factor in factors]
+        expected = adamw(before[name], gradients[name], rates, decay)
+        assert (expected - before[name]).abs().max() > 1e-5
+        torch.testing.assert_close(parameter.detach(), expected, atol=1e-6, rtol=1e-5)
+
+
+# Clipping
+
+
+def clipped(max_norm: float) -> Tensor:
+    parameter = nn.Parameter(torch.zeros(3))
+    parameter.grad = torch.tensor([0.3, -40.0, 1e4])
+    nn.utils.clip_grad_norm_([parameter], max_norm)
+    return parameter.grad
+
+
+def test_no_clipping_leaves_a_gradient_as_it_is() -> None:
+    assert torch.equal(clipped(NoClipping().max_norm), torch.tensor([0.3, -40.0, 1e4]))
+
+
+def test_norm_clipping_shortens_a_gradient_to_the_norm() -> None:
+    assert clipped(NormClipping(max_norm=2.0).max_norm).norm().item() == pytest.approx(2.0)

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import logging
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from trainable.metrics import (
+    SCORE_KEYS,
+    WORST_SCORE,
+    accuracy,
+    pearson,
+    scores,
+    standard_error,
+    with_overall,
+)
+from trainable.tasks import TASKS, TaskName
+
+PAIRS = st.lists(st.tuples(st.floats(0, 5, width=32), st.floats(0, 5, width=32)), min_size=2)
+
+
+@given(PAIRS)
+def test_pearson_is_that_of_numpy(pairs: list[tuple[float, float]]) -> None:
+    predicted, labels = torch.tensor(pairs).T
+    assume(predicted.std() > 1e-3)
+    assume(labels.std() > 1e-3)
+    expected = np.corrcoef(predicted.double().numpy(), labels.double().numpy())[0, 1]
+    assert pearson(predicted, labels) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, 1 / 3, 4.9])
+@pytest.mark.parametrize("n", [1, 2, 7, 305])
+def test_pearson_of_a_constant_is_zero_with_a_warning(
+    constant: float, n: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    same, different = torch.full((n,), constant), torch.linspace(0, 5, n)
+    with caplog.at_level(logging.WARNING):
+        assert pearson(same, different) == 0
+        assert pearson(different, same) == 0
+    assert len(caplog.records) == 2
+
+
+def test_pearson_of_rounding_errors_around_a_constant_is_zero() -> None:
+    labels = torch.linspace(0, 5, 100)
+    assert pearson(2.5 + 1e-7 * labels, labels) == 0
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+def test_pearson_of_what_is_no_number_is_no_number(broken: float) -> None:
+    assert math.isnan(pearson(torch.tensor([0.0, broken, 1.0]), torch.tensor([0.0, 1.0, 2.0])))
+
+
+def test_accuracy_is_the_share_of_hits() -> None:
+    assert accuracy(torch.tensor([0.0, 1, 2, 3]), torch.tensor([0.0, 1, 3, 3])) == 0.75
+
+
+def dev(
+    sst: float, para: float, sts: float
+) -> tuple[dict[TaskName, Tensor], dict[TaskName, Tensor]]:
+    """Return predictions and labels with accuracies sst and para, and sts of -1 or 1."""
+    labels: dict[TaskName, Tensor] = {
+        "sst": torch.zeros(10),
+        "para": torch.zeros(10),
+        "sts": torch.arange(10.0),
+    }
+    predicted: dict[TaskName, Tensor] = {
+        "sst": (torch.arange(10) >= 10 * sst).float(),
+        "para": (torch.arange(10) >= 10 * para).float(),
+        "sts": sts * torch.arange(10.0),
+    }
+    return predicted, labels
+
+
+def test_scores_are_the_means_that_the_course_uses() -> None:
+    metrics = scores(*dev(0.5, 0.8, 1.0))
+    assert set(metrics) == set(SCORE_KEYS)
+    assert metrics["sst_acc"] == 0.5
+    assert metrics["para_acc"] == 0.8
+    assert metrics["sts_corr"] == pytest.approx(1)
+    assert metrics["score"] == pytest.approx((0.5 + 0.8 + 1) / 3)
+    assert metrics["score_2024"] == pytest.approx((0.5 + 0.8 + 1) / 3)
+
+
+def test_worst_score_is_the_worst() -> None:
+    metrics = scores(*dev(0.0, 0.0, -1.0))
+    assert metrics["score"] == pytest.approx(WORST_SCORE)
+    assert metrics["score_2024"] == pytest.approx(0)
+
+
+@given(st.integers(1, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_the_error_of_an_accuracy_is_that_of_a_mean_of_hits(hits_and_n: tuple[int, int]) -> None:
+    hits, n = hits_and_n
+    outcomes = np.array([1.0] * hits + [0.0] * (n - hits))
+    for task in ("sst", "para"):
+        found = standard_error(TASKS[task], hits / n, n)
+        assert found == pytest.approx(outcomes.std() / math.sqrt(n))
+
+
+@pytest.mark.parametrize("r", [-0.9, 0.0, 0.3, 0.87])
+def test_the_error_of_a_correlation_is_its_spread_over_samples(r: float) -> None:
+    n = 200
+    generator = np.random.default_rng(0)
+    x, noise = generator.normal(size=(2, 1000, n))
+    y = r * x + math.sqrt(1 - r**2) * noise
+    drawn = [np.corrcoef(a, b)[0, 1] for a, b in zip(x, y, strict=True)]
+    assert standard_error(TASKS["sts"], r, n) == pytest.approx(np.std(drawn), rel=0.1)
+
+
+def test_too_few_examples_have_no_error() -> None:
+    assert math.isnan(standard_error(TASKS["sst"], 0.0, 0))
+    assert math.isnan(standard_error(TASKS["sts"], 1.0, 3))
+
+
+def test_overall_scores_of_many_runs_are_those_of_each() -> None:
+    rows = torch.rand(3, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    metrics = dict(zip(("sst_acc", "para_acc", "sts_corr"), rows, strict=True))
+    together = with_overall(metrics)
+    assert set(together) == set(SCORE_KEYS)
+    for i in range(7):
+        alone = with_overall({key: float(row[i]) for key, row in metrics.items()})
+        for key in SCORE_KEYS:
+            assert float(together[key][i]) == pytest.approx(alone[key])

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoTokenizer, BertModel
+
+from trainable.batch_orders.family import LockStep
+from trainable.data.features import InputFeatures
+from trainable.model.encoder import EncoderConfig, load_pretrained
+from trainable.model.pairs import DensePairLayer
+from trainable.run_config import RunConfig
+from trainable.stages.multitask import Multitask
+from trainable.tasks import TASK_NAMES
+from trainable.training.hugging_face import write_encoder, write_heads
+from trainable.training.inputs import Workbench, open_workbench
+from trainable.training.loop import Run
+from trainable.training.multitask_bert import build_model
+
+SENTENCES = ["a film", "the plot is not very good , but the cast is wonderful", "good"]
+
+
+def trained(workbench: Workbench, encoder: EncoderConfig) -> Run:
+    """Return a run that has trained, so that its encoder is not the one that it began with."""
+    stage = Multitask(batch_order=LockStep(batch_size=8), budget_tokens=1500, units=1)
+    config = RunConfig(encoder=encoder, pair_layer=DensePairLayer(), multitask=stage)
+    run = Run(config, workbench)
+    run.train_unit()
+    run.model.eval()
+    return run
+
+
+@pytest.fixture(scope="module")
+def run(workbench: Workbench) -> Run:
+    return trained(workbench, EncoderConfig(dropout=0.2))
+
+
+@pytest.fixture(scope="module")
+def folder(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("encoder") / "encoder"
+    write_encoder(run, path)
+    return path
+
+
+def test_transformers_gives_the_hidden_states_of_our_encoder(run: Run, folder: Path) -> None:
+    loaded: Any = BertModel.from_pretrained(folder, output_loading_info=True)
+    model, report = loaded
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    model.eval()
+    corpus = run.workbench.corpus
+    batch = corpus.batch("select", {"sst": torch.arange(8)}, {"sst": None})
+    with torch.inference_mode():
+        ours = run.model.encoder_of("sst")(batch.packed)
+        for row in range(8):
+            first, last = batch.packed.cu_seqlens[row : row + 2].tolist()
+            theirs = model(batch.packed.tokens[None, first:last]).last_hidden_state[0]
+            torch.testing.assert_close(ours[first:last], theirs, atol=1e-5, rtol=1e-4)
+
+
+def test_our_own_loader_gives_the_same_weights(run: Run, folder: Path) -> None:
+    loaded = load_pretrained(EncoderConfig(source=str(folder)), ())
+    assert loaded.shape == run.workbench.pretrained.shape
+    now = run.model.encoder_of("sst").state_dict()
+    assert loaded.parameters.keys() == now.keys()
+    for name, tensor in loaded.parameters.items():
+        assert torch.equal(tensor, now[name]), name
+    began = run.workbench.pretrained.parameters
+    assert not torch.equal(
+        loaded.parameters["layers.0.feed_in.weight"], began["layers.0.feed_in.weight"]
+    )
+
+
+def test_the_tokenizer_is_that_of_the_run_in_both_libraries(run: Run, folder: Path) -> None:
+    ours = run.workbench.pretrained.tokenizer
+    again = load_pretrained(EncoderConfig(source=str(folder)), ()).tokenizer
+    theirs = AutoTokenizer.from_pretrained(folder)
+    cls, sep = ours.token_to_id("[CLS]"), ours.token_to_id("[SEP]")
+    for sentence in SENTENCES:
+        expected = ours.encode(sentence, add_special_tokens=False).ids
+        assert again.encode(sentence, add_special_tokens=False).ids == expected
+        assert theirs(sentence, add_special_tokens=False)["input_ids"] == expected
+        assert theirs(sentence)["input_ids"] == [cls, *expected, sep]
+    lines = (folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    assert {token: number for number, token in enumerate(lines)} == ours.get_vocab()
+
+
+def test_config_says_what_ran(run: Run, folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    assert config["hidden_dropout_prob"] == 0.2
+    assert config["hidden_size"] == 64
+    assert config["model_type"] == "bert"
+
+
+@pytest.mark.slow
+def test_a_run_can_start_from_what_another_wrote(folder: Path) -> None:
+    encoder = EncoderConfig(source=str(folder))
+    config = RunConfig(
+        encoder=encoder, multitask=Multitask(budget_tokens=500, units=1, batch_order=LockStep())
+    )
+    bench = open_workbench(config, torch.device("cpu"))
+    assert Run(config, bench).train_unit()["sst_loss"] > 0
+
+
+def test_heads_are_written_whole_with_the_config(run: Run, tmp_path: Path) -> None:
+    write_heads(run, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"heads.safetensors", "run_config.json"}
+    text = (tmp_path / "run_config.json").read_text()
+    config = RunConfig.from_dict(json.loads(text), "run_config.json")
+    assert config == run.config
+    fresh = build_model(config, run.workbench.pretrained, torch.device("cpu"), torch.Generator())
+    rest = fresh.load_state_dict(load_file(tmp_path / "heads.safetensors"), strict=False)
+    assert not rest.unexpected_keys
+    assert all(name.startswith("encoders.") for name in rest.missing_keys)
+    found = fresh.state_dict()
+    outside = {n: t for n, t in run.model.state_dict().items() if not n.startswith("encoders.")}
+    assert any(name.startswith("pair_layer.") for name in outside)
+    for name, tensor in outside.items():
+        assert torch.equal(found[name], tensor), name
+
+
+def test_encoder_and_heads_together_predict_as_the_run(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    write_heads(run, tmp_path)
+    other = Run(run.config, run.workbench)
+    encoder = load_pretrained(EncoderConfig(source=str(folder)), ()).parameters
+    other.model.load_encoder(encoder)
+    other.model.load_state_dict(load_file(tmp_path / "heads.safetensors"), strict=False)
+    for task, predicted in other.predict("select").items():
+        assert torch.equal(predicted, run.predict("select")[task]), task
+
+
+def test_an_encoder_for_each_task_is_written_for_each_task(
+    workbench: Workbench, tmp_path: Path
+) -> None:
+    run = trained(workbench, EncoderConfig(sharing="per_task"))
+    write_encoder(run, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == set(TASK_NAMES)
+    seen = []
+    for task in TASK_NAMES:
+        loaded = load_pretrained(EncoderConfig(source=str(tmp_path / task)), ())
+        for name, tensor in run.model.encoder_of(task).state_dict().items():
+            assert torch.equal(tensor, loaded.parameters[name]), name
+        seen.append(loaded.parameters["layers.0.feed_in.weight"])
+        report: Any = BertModel.from_pretrained(tmp_path / task, output_loading_info=True)[1]
+        assert not report["missing_keys"]
+    assert not torch.equal(seen[0], seen[1])
+    assert not torch.equal(seen[1], seen[2])
+
+
+def test_a_table_of_tags_is_written_with_the_heads(workbench: Workbench, tmp_path: Path) -> None:
+    """No other program has one: the encoder's folder is BERT as everybody knows it."""
+    config = RunConfig(features=InputFeatures(pos_tags=True), multitask=None)
+    run = Run(config, workbench)
+    table = run.model.encoder_of("sst").embeddings.tag
+    assert table is not None
+    table.weight.data.fill_(0.5)
+    write_encoder(run, tmp_path / "encoder")
+    report: Any = BertModel.from_pretrained(tmp_path / "encoder", output_loading_info=True)[1]
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    write_heads(run, tmp_path)
+    other = Run(config, workbench)
+    other.model.load_state_dict(load_file(tmp_path / "heads.safetensors"), strict=False)
+    found = other.model.encoder_of("sst").embeddings.tag
+    assert found is not None
+    assert torch.equal(found.weight, table.weight)

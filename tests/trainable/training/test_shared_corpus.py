@@ -1,0 +1,142 @@
+"""The corpus that comes out of the cache is the one that went in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import torch
+
+import trainable.training.shared_corpus
+from trainable.cache.files import CACHE_VARIABLE
+from trainable.data.examples import Examples, collect, to_schema
+from trainable.data.nli import SampleNli, triplets
+from trainable.data.pos_tags import PosTagger
+from trainable.data.prepare import Featured, prepare
+from trainable.data.sources import SampleData
+from trainable.data.text import joined
+from trainable.data.tokenize import train_wordpiece
+from trainable.tasks import TASK_NAMES
+from trainable.training.inputs import Workbench
+from trainable.training.shared_corpus import build_corpus, open_corpus, train_sentences, with_nli
+
+
+class OneTagger:
+    """Gives every word the same tag, and counts the sentences."""
+
+    def __init__(self) -> None:
+        self.n_sentences = 0
+
+    def tag(self, tokens: list[str]) -> list[tuple[str, str]]:
+        self.n_sentences += 1
+        return [(token, "NN") for token in tokens]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_full", [False, True])
+def test_every_part_comes_back(
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch, is_full: bool
+) -> None:
+    tokenizer = workbench.pretrained.tokenizer
+    nli = SampleNli() if is_full else None
+    featured = Featured(SampleData().load(), PosTagger(OneTagger(), "one") if is_full else None)
+    expected = build_corpus(prepare(featured, tokenizer), tokenizer)
+    if nli is not None:
+        expected = with_nli(expected, triplets(nli, tokenizer))
+    open_corpus(featured, tokenizer, nli)
+    monkeypatch.setattr(
+        trainable.training.shared_corpus, "prepare", None
+    )  # all comes from the file
+    corpus = open_corpus(featured, tokenizer, nli)
+    assert corpus.fingerprint == expected.fingerprint
+    assert corpus.notes == expected.notes
+    assert torch.equal(corpus.tokens, expected.tokens)
+    assert (corpus.tags is None) == (expected.tags is None) == (not is_full)
+    if corpus.tags is not None and expected.tags is not None:
+        assert torch.equal(corpus.tags, expected.tags)
+    assert corpus.splits.keys() == expected.splits.keys()
+    for split, tasks in expected.splits.items():
+        assert corpus.splits[split].keys() == tasks.keys()
+        for task, rows in tasks.items():
+            found = corpus.splits[split][task]
+            assert found.ids == rows.ids
+            assert torch.equal(found.starts, rows.starts)
+            assert torch.equal(found.lengths, rows.lengths)
+            assert (found.labels is None) == (rows.labels is None)
+            if found.labels is not None and rows.labels is not None:
+                assert torch.equal(found.labels, rows.labels)
+
+
+@pytest.mark.slow
+def test_what_is_asked_for_besides_decides_what_is_shared(workbench: Workbench) -> None:
+    tokenizer, examples = workbench.pretrained.tokenizer, SampleData().load()
+    plain = open_corpus(Featured(examples, None), tokenizer, None)
+    tagged = open_corpus(Featured(examples, PosTagger(OneTagger(), "one")), tokenizer, None)
+    extended = open_corpus(Featured(examples, None), tokenizer, SampleNli())
+    assert plain.tags is None
+    assert tagged.tags is not None
+    assert "nli" not in plain.splits["train"]
+    assert "nli" in extended.splits["train"]
+
+
+def examples_of(texts: list[str]) -> Examples:
+    table = pa.table(
+        {
+            "id": [str(number) for number in range(len(texts))],
+            "sentence1": texts,
+            "sentence2": texts[::-1],
+            "label": [1.0] * len(texts),
+        }
+    )
+    splits = {
+        task: {split: to_schema(table, task, split, "test")[0] for split in ("train", "dev")}
+        for task in TASK_NAMES
+    }
+    return collect(splits, ("a note",))
+
+
+def test_a_second_start_neither_tokenises_nor_tags_again() -> None:
+    texts = [f"the cat sat {number} times ." for number in range(20)]
+    tokenizer, tagger = train_wordpiece(texts, 200), OneTagger()
+    featured = Featured(examples_of([*texts, "cat " * 200]), PosTagger(tagger, "one"))
+    first = open_corpus(featured, tokenizer, None)
+    # Three tasks of 1 + 2 + 2 sentences, in two splits.
+    assert tagger.n_sentences == 5 * 2 * 21
+    again = open_corpus(featured, tokenizer, None)
+    assert first.tags is not None
+    assert again.tags is not None
+    assert again.tags.equal(first.tags)
+    assert again.notes[:2] == ("a note", "sst-train: 1 sentence cut to 126 tokens")
+    # Examples of inference are put behind what is there.
+    extended = open_corpus(featured, tokenizer, SampleNli())
+    assert extended.tags is not None
+    assert extended.tags[: len(first.tags)].equal(first.tags)
+    assert not extended.tags[len(first.tags) :].any()
+    assert tagger.n_sentences == 5 * 2 * 21
+    # What another tagger or another tokenizer says is something else.
+    open_corpus(replace(featured, tagger=PosTagger(tagger, "other")), tokenizer, None)
+    assert tagger.n_sentences == 2 * 5 * 2 * 21
+    smaller = train_wordpiece(texts, tokenizer.get_vocab_size() - 1)
+    assert not open_corpus(featured, smaller, None).tokens.equal(first.tokens)
+    assert tagger.n_sentences == 3 * 5 * 2 * 21
+
+
+def test_train_sentences_are_a_view_of_the_tokens() -> None:
+    texts = [f"the cat sat {number} times ." for number in range(20)]
+    tokenizer = train_wordpiece(texts, 200)
+    data = prepare(Featured(examples_of(texts), None), tokenizer)
+    corpus = build_corpus(data, tokenizer)
+    columns = [(own.sentence1, own.sentence2) for own in data.train.values()]
+    expected = joined(own for pair in columns for own in pair if own is not None)
+    for given in (corpus, with_nli(corpus, triplets(SampleNli(), tokenizer))):
+        found = train_sentences(given)
+        assert found.tokens.equal(expected.tokens)
+        assert found.offsets.equal(expected.offsets)
+        assert found.tokens.data_ptr() == given.tokens[2:].data_ptr()

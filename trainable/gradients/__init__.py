@@ -1,0 +1,1 @@
+"""Gradient combinations: how the tasks' losses or gradients become one update."""

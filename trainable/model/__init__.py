@@ -1,0 +1,1 @@
+"""BERT and what stands on it: poolings, pair encodings, heads, projections."""

@@ -1,0 +1,199 @@
+"""Which pretrained encoder a run starts from: `tiny`, a Hugging Face folder, or a Hub id."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HFValidationError
+from pydantic import Field
+from tokenizers import Tokenizer
+
+from trainable.component import Choice, Component, FloatRange
+from trainable.data.tokenize import MAX_SENTENCE_TOKENS, load_tokenizer, train_wordpiece
+from trainable.errors import InputError
+from trainable.model.bert import BertShape, MinBert
+from trainable.model.dropout import Dropout
+from trainable.model.weights import Parameters, read_shape, shared_weights
+
+TINY = "tiny"
+LONGEST_SEQUENCE = 2 * MAX_SENTENCE_TOKENS + 3  # [CLS] s1 [SEP] s2 [SEP]
+_TINY_VOCABULARY = 800
+
+
+class EncoderConfig(Component):
+    """The encoder.
+
+    Attributes:
+        source: `tiny` (2 layers, 64 wide, from scratch), a folder, or a Hub id.
+        revision: Commit of the Hub id; None for `tiny` and folders.
+        dropout: Hidden dropout of the encoder.
+        attention_dropout: Dropout of attention weights. 0 is fastest and, for short sentences,
+            no worse (MosaicBERT, arXiv:2312.17482, removes it too).
+        sharing: `shared`: one encoder for all tasks; `per_task`: each task trains its own, at three
+            times the memory ("ensembling" in "Finetuning a multitask BERT", section 4).
+    """
+
+    source: str = TINY
+    revision: str | None = None
+    dropout: Annotated[float, Field(ge=0, lt=1), FloatRange(0.0, 0.3)] = 0.1
+    attention_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    sharing: Annotated[Literal["shared", "per_task"], Choice(("shared", "per_task"))] = "shared"
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """What all runs over one encoder share; never written to.
+
+    Attributes:
+        shape: Sizes.
+        tokenizer: WordPiece tokenizer.
+        parameters: Name -> float32 tensor on the CPU, one for all processes of a node.
+    """
+
+    shape: BertShape
+    tokenizer: Tokenizer
+    parameters: Parameters
+
+
+def load_pretrained(config: EncoderConfig, sentences: Iterable[str]) -> Pretrained:
+    """Load an encoder and its tokenizer.
+
+    Args:
+        config: Which encoder.
+        sentences: Training text; read only by `tiny`, which has its WordPiece trained on it.
+
+    Raises:
+        InputError: The source cannot be had, or is no BERT; the cache cannot be written to.
+    """
+    if config.source == TINY:
+        return _tiny(train_wordpiece(sentences, _TINY_VOCABULARY))
+    folder = find_folder(config.source, config.revision)
+    shape = read_shape(folder)
+    tokenizer = load_tokenizer(folder)
+    if tokenizer.get_vocab_size() > shape.vocab_size:
+        raise InputError(
+            f"encoder {config.source!r}: the tokenizer has {tokenizer.get_vocab_size()} tokens, "
+            f"the embeddings {shape.vocab_size}; tokenizer and weights are of different models"
+        )
+    if shape.max_position_embeddings < LONGEST_SEQUENCE:
+        raise InputError(
+            f"encoder {config.source!r}: it has {shape.max_position_embeddings} positions, a pair "
+            f"of sentences may need {LONGEST_SEQUENCE}; choose another encoder"
+        )
+    return Pretrained(shape, tokenizer, shared_weights(folder, shape))
+
+
+def pinned(config: EncoderConfig) -> EncoderConfig:
+    """Return the encoder with a folder made absolute, or with the commit that a Hub id stands for.
+
+    What is written to files and sent to other machines must mean the same there and next year.
+
+    Raises:
+        InputError: The encoder cannot be had.
+    """
+    if config.source == TINY:
+        return config
+    folder = find_folder(config.source, config.revision)
+    if Path(config.source).expanduser().is_dir():
+        return config.model_copy(update={"source": str(folder.absolute())})
+    # The Hub's cache names a snapshot's folder by its commit.
+    return config.model_copy(update={"revision": folder.name})
+
+
+def find_folder(source: str, revision: str | None) -> Path:
+    """Return the local folder of an encoder, downloading a Hub id if need be."""
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return folder
+    looks_like_path = source.startswith((".", "/", "~")) or source.count("/") != 1
+    if looks_like_path:
+        raise InputError(
+            f"unknown encoder {source!r}: no such folder; allowed are 'tiny', a folder with "
+            f"config.json and model.safetensors, or a Hub id such as google-bert/bert-base-uncased"
+        )
+    try:
+        path = snapshot_download(
+            source,
+            revision=revision,
+            allow_patterns=["config.json", "model.safetensors", "tokenizer.json", "vocab.txt"],
+        )
+    except (HFValidationError, OSError) as error:
+        raise InputError(
+            f"encoder {source!r} cannot be had from the Hugging Face Hub "
+            f"({type(error).__name__}); check the id and the network, or give a local folder"
+        ) from error
+    return Path(path)
+
+
+def build_encoder(
+    pretrained: Pretrained,
+    dropout: float,
+    device: torch.device,
+    generator: torch.Generator,
+    *,
+    attention_dropout: float = 0.0,
+    n_tags: int = 0,
+) -> MinBert:
+    """Build an encoder to be trained; the pretrained tensors are copied, never shared.
+
+    Args:
+        pretrained: Sizes and weights.
+        dropout: Hidden dropout.
+        device: Where it lives.
+        generator: On `device`; draws dropout's bits.
+        attention_dropout: Dropout of attention weights.
+        n_tags: Rows of the tag table, which begins at zero since no pretrained encoder has one; 0
+            for an encoder without it.
+    """
+    with torch.device("meta"):
+        encoder = MinBert(
+            pretrained.shape,
+            Dropout(dropout, generator),
+            Dropout(attention_dropout, generator),
+            n_tags,
+        )
+    copies = {name: t.to(device, copy=True) for name, t in pretrained.parameters.items()}
+    if encoder.embeddings.tag is not None:
+        weight = encoder.embeddings.tag.weight
+        copies["embeddings.tag.weight"] = torch.zeros_like(weight, device=device)
+    encoder.load_state_dict(copies, assign=True)
+    return encoder.requires_grad_()
+
+
+def _tiny(tokenizer: Tokenizer) -> Pretrained:
+    """A BERT from scratch that trains in seconds on a CPU, the same on every machine."""
+    shape = BertShape(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=128,
+        max_position_embeddings=LONGEST_SEQUENCE,
+    )
+    generator = torch.Generator().manual_seed(0)
+    return Pretrained(shape, tokenizer, _random_parameters(shape, generator))
+
+
+def _random_parameters(shape: BertShape, generator: torch.Generator) -> Parameters:
+    """BERT's initialisation, except that a narrow model needs larger numbers than 0.02.
+
+    Source: Devlin et al. 2019 use a normal of 0.02 at width 768. We use 0.6 / sqrt(width), which
+    is 0.02 there too and keeps the signal of a 64-wide model alive.
+    """
+    scale = 0.6 / math.sqrt(shape.hidden_size)
+    no_dropout = Dropout(0.0, generator)
+    parameters = {}
+    for name, tensor in MinBert(shape, no_dropout, no_dropout).state_dict().items():
+        if "norm" in name:
+            parameters[name] = torch.ones_like(tensor) if "weight" in name else tensor.zero_()
+        elif name.endswith("bias"):
+            parameters[name] = torch.zeros_like(tensor)
+        else:
+            parameters[name] = torch.randn(tensor.shape, generator=generator) * scale
+    return parameters

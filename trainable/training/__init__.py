@@ -1,0 +1,1 @@
+"""One run: its inputs, model, training step and loop, checkpoints and predictions."""

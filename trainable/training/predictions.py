@@ -1,0 +1,119 @@
+"""What a run says of whole splits: as tensors for programs, and in the course's format.
+
+Tensors are in one safetensors file: `SPLIT.TASK` is what `Run.probabilities` gives, in the order of
+the split, and `SPLIT.TASK.ids` the SHA-256 of the ids in that order, so that no reader takes them
+for those of other examples.
+
+Source of the submission format: the CS224N default project's starter code: a header, then lines
+`id , prediction `. Its header for similarity has a spelling mistake, which graders' scripts may
+expect; it is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torch import Tensor
+
+from trainable.cache.files import write_tensors, write_text
+from trainable.errors import InputError
+from trainable.tasks import TaskName, TrainName
+from trainable.training.corpus import Rows, Split
+from trainable.training.loop import Run
+
+PREDICTIONS = "predictions.safetensors"
+LABELLED: tuple[Split, ...] = ("select", "confirm")
+Found = dict[Split, dict[TaskName, Tensor]]  # split -> task -> one row for each example
+
+_HEADERS: dict[TaskName, str] = {
+    "sst": "id \t Predicted_Sentiment \n",
+    "para": "id \t Predicted_Is_Paraphrase \n",
+    "sts": "id \t Predicted_Similiary \n",
+}
+
+
+def write_probabilities(run: Run, path: Path, found: Found | None = None) -> None:
+    """Write probabilities and scores to a safetensors file.
+
+    Args:
+        run: The run.
+        path: The file.
+        found: Split -> what `run.probabilities` gave. Default: that of *select* and *confirm*.
+    """
+    splits = run.workbench.corpus.splits
+    tensors = {}
+    for split, own in (found or {s: run.probabilities(s) for s in LABELLED}).items():
+        for task, rows in own.items():
+            tensors[f"{split}.{task}"] = rows.contiguous()
+            tensors[f"{split}.{task}.ids"] = _digest(splits[split][task].ids)
+    write_tensors(path, tensors)
+
+
+def read_probabilities(
+    content: bytes, ids: Mapping[Split, Mapping[TaskName, Iterable[str]]], origin: str
+) -> Found:
+    """Read what `write_probabilities` wrote.
+
+    Args:
+        content: Of the file.
+        ids: Split -> task -> the ids that the predictions must be of, in their order. Splits and
+            tasks that are not asked for are left out.
+        origin: Name of the file, for messages.
+
+    Returns:
+        Split -> task -> (n, n_classes) or (n, 1) float32.
+
+    Raises:
+        InputError: The content is torn, or of other examples.
+    """
+    try:
+        tensors = load(content)
+        found: Found = {}
+        for split, tasks in ids.items():
+            found[split] = {}
+            for task, own in tasks.items():
+                if not torch.equal(tensors[f"{split}.{task}.ids"], _digest(own)):
+                    raise InputError(
+                        f"{origin}: its {task} predictions are not of these {split} examples; the "
+                        f"data have changed since it was written"
+                    )
+                found[split][task] = tensors[f"{split}.{task}"]
+    except (SafetensorError, KeyError) as error:
+        raise InputError(f"{origin}: not a whole file of predictions ({error})") from error
+    return found
+
+
+def write_submission(
+    predicted: Found, splits: dict[Split, dict[TrainName, Rows]], folder: Path
+) -> None:
+    """Write `{sst,para,sts}-{dev,test}-output.csv`; test only where there are test examples.
+
+    Args:
+        predicted: Split -> task -> (n,) predictions; dev is *select* and *confirm*.
+        splits: The examples.
+        folder: An existing folder.
+    """
+    for name, sources in {"dev": LABELLED, "test": ("test",)}.items():
+        for task, header in _HEADERS.items():
+            if any(task not in predicted[source] for source in sources):
+                continue
+            ids = [i for source in sources for i in splits[source][task].ids]
+            values = torch.cat([predicted[source][task] for source in sources]).tolist()
+            lines = [
+                f"{i} , {int(v) if task == 'sst' else v} \n"
+                for i, v in zip(ids, values, strict=True)
+            ]
+            write_text(folder / f"{task}-{name}-output.csv", header + "".join(lines))
+
+
+def _digest(ids: Iterable[str]) -> Tensor:
+    """Return the SHA-256 of the ids, (32,) uint8."""
+    digest = hashlib.sha256()
+    for name in ids:
+        digest.update(f"{len(name)}:{name}".encode())  # lengths: ("ab", "c") is not ("a", "bc")
+    return torch.tensor(list(digest.digest()), dtype=torch.uint8)

@@ -1,0 +1,37 @@
+"""Train a run outside a search, with a bar that shows what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from trainable.training.loop import Run
+
+Metrics = dict[str, float]
+
+
+def train(run: Run, console: Console, title: str, on_unit: Callable[[Metrics], None]) -> None:
+    """Train a run to the end of its budget.
+
+    Args:
+        run: A run, begun or not.
+        console: Where the bar is drawn; nothing moves if it is no terminal.
+        title: Stands before the bar.
+        on_unit: Called with the losses of each finished unit.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bar:
+        row = bar.add_task(title, total=1.0)
+
+        def show(what: str, share: float) -> None:
+            bar.update(row, description=f"{title}: {what}", completed=min(1.0, share))
+
+        while not run.done:
+            on_unit(run.train_unit(show))

@@ -1,0 +1,160 @@
+"""The corpus of a run: laid out by the first process of a node, mapped into memory by all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+import trainable.data
+import trainable.training.corpus
+from trainable.cache.mapped import code_digest, mapped
+from trainable.data.nli import NliSource, Triplets, triplets
+from trainable.data.prepare import Featured, PreparedData, prepare
+from trainable.data.sentences import N_SPECIAL_TOKENS, Sentences
+from trainable.errors import InputError
+from trainable.tasks import TrainName
+from trainable.training.corpus import SPLITS, Corpus, Rows, Split
+
+_TEXT = "text"  # tensor of what is no tensor, as JSON in UTF-8
+
+
+def open_corpus(featured: Featured, tokenizer: Tokenizer, nli: NliSource | None) -> Corpus:
+    """Map the corpus, on the CPU; the first process of a node prepares it, the others wait.
+
+    Args:
+        featured: The examples.
+        tokenizer: The encoder's.
+        nli: Examples of inference for `train`; None for those of the tasks alone.
+
+    Raises:
+        InputError: The data cannot be used; the cache cannot be written to.
+    """
+    folder = Path(trainable.data.__file__).parent
+    identity = {
+        "data": featured.fingerprint(tokenizer),
+        "notes": featured.examples.notes,  # of rows that are not in the data
+        "nli": None if nli is None else [nli.kind, nli.fingerprint()],
+        "tokenizers": tokenizers.__version__,
+        "code": code_digest(
+            Path(__file__), Path(trainable.training.corpus.__file__), *folder.glob("*.py")
+        ),
+    }
+
+    def compute() -> dict[str, Tensor]:
+        if nli is None:
+            return _to_tensors(build_corpus(prepare(featured, tokenizer), tokenizer))
+        sides = triplets(nli, tokenizer)
+        return _to_tensors(with_nli(open_corpus(featured, tokenizer, None), sides))
+
+    return _from_tensors(mapped("corpus", identity, compute))
+
+
+def build_corpus(data: PreparedData, tokenizer: Tokenizer) -> Corpus:
+    """Lay all sentences end to end, on the CPU: those of `train` first, task by task.
+
+    Args:
+        data: Prepared data.
+        tokenizer: Gives the ids of [CLS] and [SEP].
+
+    Raises:
+        InputError: It has none.
+    """
+    special = [tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]")]
+    if None in special:
+        raise InputError("the tokenizer has no [CLS] or no [SEP]; give a BERT tokenizer")
+    parts = (data.train, data.select, data.confirm, data.test)
+    splits: dict[Split, dict[TrainName, Rows]] = {split: {} for split in SPLITS}
+    tokens, tags = [torch.tensor(special, dtype=torch.int32)], [torch.zeros(2, dtype=torch.uint8)]
+    end = N_SPECIAL_TOKENS
+    for split, tasks in zip(SPLITS, parts, strict=True):
+        for task, part in tasks.items():
+            columns = [own for own in (part.sentence1, part.sentence2) if own is not None]
+            splits[split][task] = Rows(*_spans(columns, end), part.labels, part.ids)
+            tokens += [column.tokens for column in columns]
+            tags += [_tags(column) for column in columns]
+            end += sum(len(column.tokens) for column in columns)
+    all_tags = torch.cat(tags)
+    return Corpus(
+        tokens=torch.cat(tokens),
+        tags=all_tags if all_tags.any() else None,
+        splits=splits,
+        fingerprint=data.fingerprint,
+        notes=data.notes,
+    )
+
+
+def with_nli(corpus: Corpus, sides: Triplets) -> Corpus:
+    """Return a corpus, on the CPU, in which `train` holds examples of inference, too.
+
+    Args:
+        corpus: On the CPU.
+        sides: Premises, their entailments and their contradictions, n each.
+    """
+    starts, lengths = _spans(sides, len(corpus.tokens))
+    joined = corpus.with_train({"nli": Rows(starts, lengths, None, ())})
+    tokens = torch.cat([corpus.tokens, *(side.tokens for side in sides)])
+    if corpus.tags is None:
+        return replace(joined, tokens=tokens)
+    return replace(joined, tokens=tokens, tags=torch.cat([corpus.tags, *map(_tags, sides)]))
+
+
+def train_sentences(corpus: Corpus) -> Sentences:
+    """Return the tasks' train sentences: a view of the tokens that `build_corpus` laid out."""
+    train = [corpus.splits["train"][task] for task in corpus.splits["select"]]
+    lengths = torch.cat([rows.lengths.flatten() for rows in train])
+    offsets = torch.nn.functional.pad(lengths.cumsum(0), (1, 0))
+    return Sentences(corpus.tokens[N_SPECIAL_TOKENS:][: int(offsets[-1])], offsets)
+
+
+def _spans(columns: Sequence[Sentences], start: int) -> tuple[Tensor, Tensor]:
+    """Return starts and lengths, (n_columns, n) each, of columns that are laid end to end."""
+    starts = []
+    for column in columns:
+        starts.append(start + column.offsets[:-1])
+        start += len(column.tokens)
+    return torch.stack(starts), torch.stack([column.lengths for column in columns])
+
+
+def _tags(sentences: Sentences) -> Tensor:
+    """Return the tags, 0 where nothing was tagged."""
+    if sentences.tags is not None:
+        return sentences.tags
+    return torch.zeros(len(sentences.tokens), dtype=torch.uint8)
+
+
+def _to_tensors(corpus: Corpus) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor | None] = {"tokens": corpus.tokens, "tags": corpus.tags}
+    ids: dict[str, tuple[str, ...]] = {}
+    for split, tasks in corpus.splits.items():
+        for task, rows in tasks.items():
+            name = f"{split}.{task}"
+            tensors[f"{name}.starts"] = rows.starts
+            tensors[f"{name}.lengths"] = rows.lengths
+            tensors[f"{name}.labels"] = rows.labels
+            ids[name] = rows.ids
+    text = {"fingerprint": corpus.fingerprint, "notes": corpus.notes, "ids": ids}
+    tensors[_TEXT] = torch.frombuffer(bytearray(json.dumps(text).encode()), dtype=torch.uint8)
+    return {name: tensor for name, tensor in tensors.items() if tensor is not None}
+
+
+def _from_tensors(tensors: dict[str, Tensor]) -> Corpus:
+    text: dict[str, Any] = json.loads(tensors[_TEXT].numpy().tobytes())
+    splits: dict[Split, dict[Any, Rows]] = {split: {} for split in SPLITS}
+    for name, ids in text["ids"].items():
+        split, task = name.split(".", 1)
+        splits[split][task] = Rows(
+            tensors[f"{name}.starts"],
+            tensors[f"{name}.lengths"],
+            tensors.get(f"{name}.labels"),
+            tuple(ids),
+        )
+    notes = tuple(text["notes"])
+    return Corpus(tensors["tokens"], tensors.get("tags"), splits, text["fingerprint"], notes)
