@@ -7,7 +7,7 @@ fields of the components.
 from __future__ import annotations
 
 from spaces.space import Space
-from trainable.batch_orders.family import LockStep
+from trainable.batch_orders.all_tasks import LockStep
 from trainable.component import Domain, FloatRange
 from trainable.data.nli import HubNli, NliSource
 from trainable.data.sources import DataSource

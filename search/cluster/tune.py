@@ -16,9 +16,9 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from search.cluster.connect import Resources
 from search.cluster.nodes import Nodes
 from search.cluster.ray_internals import drain_node, forget_ended
+from search.cluster.slots import Resources
 from search.loop.dispatcher import Dispatcher
 from search.loop.limits import Limits
 from search.planning.plan import Plan

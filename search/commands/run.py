@@ -18,9 +18,8 @@ from ray import tune
 from ray.tune import TuneError
 from rich.console import Console
 
-from search.closing import write_results
-from search.cluster.connect import Resources, connect, resources, servable
-from search.cluster.nodes import Nodes
+from search.cluster.connect import connect
+from search.cluster.nodes import Nodes, wait_for_nodes
 from search.cluster.preflight.checks import Preflight
 from search.cluster.ray_internals import (
     NoTuneProgress,
@@ -28,6 +27,7 @@ from search.cluster.ray_internals import (
     registered,
     withhold_credentials,
 )
+from search.cluster.slots import Resources, resources, servable
 from search.cluster.tune import (
     METRIC,
     MODE,
@@ -47,16 +47,15 @@ from search.loop.dispatcher import Dispatcher
 from search.loop.limits import Limits
 from search.loop.progress import Progress
 from search.loop.watchdog import Watchdog
-from search.plan_text import describe
 from search.planning.algorithms import make_proposer, make_scheduler
+from search.planning.make_plan import make_plan
 from search.planning.options import clock, parse
-from search.planning.plan import Plan, make_plan
-from search.planning.resume import changed_versions, check_resumable, header
+from search.planning.plan import Plan, describe
+from search.planning.resume import changed_versions, check_resumable, header, versions
 from search.report.screen import summary
 from search.report.tensorboard import TensorBoard
+from search.report.write import write_results
 from search.searchers.optuna_tpe import STOCK_WARNING
-from search.versions import versions
-from search.waiting import wait_for_nodes
 from trainable.errors import InputError
 from trainable.worker.ray_trainable import MultitaskTrainable
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from search.log.history import History
 from search.planning.options import SearchOptions
-from search.schedulers.base import PromotionASHA, RunAll, Scheduler, StoppingASHA
-from search.searchers.base import Proposer, RandomProposer
+from search.schedulers.base import Scheduler
+from search.schedulers.promotion_asha import PromotionASHA
+from search.schedulers.run_all import RunAll
+from search.schedulers.stopping_asha import StoppingASHA
+from search.searchers.base import Proposer
 from search.searchers.gp.searcher import RungGp
 from search.searchers.optuna_tpe import StockTpe
+from search.searchers.random_search import RandomProposer
 from search.searchers.stepwise import Stepwise
 from spaces.fixed_configs import RowSpace
 from spaces.space import Space

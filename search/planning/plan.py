@@ -2,50 +2,20 @@
 
 from __future__ import annotations
 
-import re
-import time
-from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from search.log.events import read_events
-from search.log.find_folder import find_folder
 from search.log.folder import SearchFolder
 from search.log.history import History
-from search.planning.first_trials import (
-    ROW_SPACES,
-    check_corpora,
-    check_row_options,
-    nli_data,
-    row_space,
-    text_data,
-    warm_points,
-)
-from search.planning.options import SearchOptions, budget_tokens
-from search.planning.warm_start import carry_over
-from search.ranges import check_numbers
-from search.schedulers.rungs import rungs
-from search.searchers.base import params_key
-from spaces.catalogue import base_config, make_space
+from search.planning.options import SearchOptions
 from spaces.fixed_configs import RowSpace
 from spaces.space import Space
-from trainable.batch_orders.family import BATCH_SIZES
 from trainable.component import Value
-from trainable.data.features import PLAIN
-from trainable.data.prepare import add_features
-from trainable.data.sources import Cs224nData, DataSource, HubData, SampleData
-from trainable.errors import InputError
-from trainable.model.encoder import EncoderConfig, Pretrained, load_pretrained, pinned
 from trainable.run_config import RunConfig
-from trainable.stages.multitask import Multitask
-from trainable.tasks import TASK_NAMES, TaskName
+from trainable.tasks import TaskName
 from trainable.training.checkpoint import size_in_bytes
-from trainable.training.corpus import Rows
-from trainable.training.shared_corpus import open_corpus
 
 Point = tuple[dict[str, Value], str]
-_LONGEST_STEP = len(TASK_NAMES) * max(BATCH_SIZES)  # examples
 
 
 @dataclass(frozen=True)
@@ -108,131 +78,31 @@ class Plan:
         return size_in_bytes(self.n_parameters, optimizer=self.options.checkpoint == "full")
 
 
-def make_plan(options: SearchOptions) -> Plan:
-    """Resolve and check options.
-
-    Raises:
-        InputError: Anything that would make the search fail later.
-    """
-    check_numbers(options)
-    check_row_options(options)
-    name = options.name or _default_name(options)
-    folder = find_folder(options.storage, name, resume=options.resume)
-    earlier, log_bytes = _earlier(folder) if options.resume else (History(), 0)
-    source = _data_source(options)
-    examples = source.load()
-    encoder = pinned(EncoderConfig(source=options.encoder))
-    pretrained = load_pretrained(encoder, examples.train_sentences())
-    data = open_corpus(add_features(examples, PLAIN), pretrained.tokenizer, None)
-    train = {task: data.splits["train"][task] for task in TASK_NAMES}
-    budget = _budget(options, train.values())
-    stage = Multitask(budget_tokens=budget, units=options.units, precision=options.precision)
-    base = base_config(encoder, source, options.seed, stage)
-    space, rows, points = _start(options, base)
-    n_trials = _n_trials(options, space, points, earlier)
-    check_corpora(space, rows, pretrained.tokenizer)
-    carried, notes = carry_over(options, space, data.fingerprint, budget, encoder)
-    if not options.dry_run:  # last, so that a refused search leaves nothing behind
-        folder.make()
-    return Plan(
-        options=options,
-        space=space,
-        n_trials=n_trials,
-        points=tuple(points),
-        carried=carried,
-        rows=rows,
-        folder=folder,
-        earlier=earlier,
-        log_bytes=log_bytes,
-        rungs=(options.units,)
-        if options.scheduler == "none"
-        else rungs(options.units, options.eta),
-        budget=budget,
-        n_parameters=_n_parameters(pretrained),
-        notes=(*data.notes, *notes),
-        data_fingerprint=data.fingerprint,
-        sizes={
-            task: TaskSize(len(own), own.n_tokens / len(own), len(data.splits["confirm"][task]))
-            for task, own in train.items()
-        },
-    )
-
-
-def _earlier(folder: SearchFolder) -> tuple[History, int]:
-    """Return what the log says, and its size before it was read: it may grow meanwhile."""
-    log = folder.fetch_log()
-    size = folder.log_bytes
-    return History(read_events(log)), size
-
-
-def _start(
-    options: SearchOptions, base: RunConfig
-) -> tuple[Space | RowSpace, dict[str, RunConfig], list[Point]]:
-    """Return the space, the rows among its first proposals, and those proposals."""
-    if options.space in ROW_SPACES:
-        chosen = row_space(options, base)
-        return chosen, chosen.rows, [(point, str(point["row"])) for point in chosen.points()]
-    space = make_space(options.space, base, text_data(options), nli_data(options))
-    rows, points = warm_points(options, space, base)
-    # A search should say what it gains over the defaults.
-    named = [*zip(points, rows, strict=True), (space.params_of(space.base), "default")]
-    return space, rows, _merged(named)
-
-
-def _merged(points: list[Point]) -> list[Point]:
-    """Return each point once, with all of its names: rows may differ in what was published only."""
-    merged: dict[int, Point] = {}
-    for params, name in points:
-        key = params_key(params)
-        before = merged.get(key)
-        merged[key] = (params, name if before is None else f"{before[1]}, {name}")
-    return list(merged.values())
-
-
-def _n_trials(
-    options: SearchOptions, space: Space | RowSpace, points: list[Point], earlier: History
-) -> int:
-    if isinstance(space, RowSpace):
-        return len(points)
-    n_trials = options.trials or earlier.n_trials or 12
-    if n_trials < len(points) and options.warm_start == "published":
-        raise InputError(
-            f"--trials {n_trials}: --warm-start published begins with {len(points)} "
-            f"configurations, the defaults among them; give at least --trials {len(points)}, or "
-            f"fewer --rows"
+def describe(plan: Plan) -> str:
+    """Return the plan as text for people."""
+    options, budget = plan.options, plan.budget
+    rung_lines = [
+        f"  rung {k}: unit {unit} of {options.units}, "
+        f"{round(budget * unit / options.units):,} tokens"
+        for k, unit in enumerate(plan.rungs)
+    ]
+    lines = [
+        f"search     {plan.folder.uri}",
+        f"data       {options.data}, fingerprint {plan.data_fingerprint}",
+        *(f"           {note}" for note in plan.notes),
+        f"encoder    {options.encoder}, {plan.n_parameters:,} parameters, {options.precision}",
+        f"trials     {plan.n_trials}, searcher {options.searcher}, scheduler {options.scheduler} "
+        f"(eta {options.eta})",
+        f"budget     {budget:,} tokens a run",
+        *rung_lines,
+        f"checkpoint {plan.checkpoint_bytes / 1e6:,.0f} MB; two of a running trial, one of a "
+        f"paused one",
+        f"space      {options.space}, {len(plan.space.params())} params",
+    ]
+    lines += [f"  row {name}" for name in plan.rows]
+    for param in plan.space.params() if isinstance(plan.space, Space) else ():
+        condition = " and ".join(f"{parent} = {kind}" for parent, kind in param.parents[-1:])
+        lines.append(
+            f"  {param.name}: {param.domain}" + (f"   if {condition}" if condition else "")
         )
-    return n_trials
-
-
-def _default_name(options: SearchOptions) -> str:
-    encoder = re.sub(r"[^A-Za-z0-9.-]+", "-", Path(options.encoder).name)
-    return f"{options.data}-{encoder}-{time.strftime('%Y%m%d-%H%M%S')}"
-
-
-def _data_source(options: SearchOptions) -> DataSource:
-    if options.data == "cs224n":
-        if options.data_dir is None:
-            raise InputError("--data cs224n: say where the course's files are with --data-dir DIR")
-        # Absolute, since trials run in other folders.
-        return Cs224nData(dir=str(Path(options.data_dir).expanduser().absolute()))
-    if options.data_dir is not None:
-        raise InputError(f"--data-dir: has no meaning with --data {options.data}; drop it")
-    return SampleData() if options.data == "sample" else HubData()
-
-
-def _budget(options: SearchOptions, train: Collection[Rows]) -> int:
-    """Return the tokens of a full run, given where the train sets lie."""
-    text = options.budget or ("5ep" if options.data == "sample" else "3ep")
-    n_tokens, n_examples = sum(own.n_tokens for own in train), sum(len(own) for own in train)
-    budget = budget_tokens(text, n_tokens)
-    longest_step = round(_LONGEST_STEP * n_tokens / n_examples)
-    if budget < options.units * longest_step:
-        raise InputError(
-            f"--budget {text}: {budget:,} tokens are less than one step for each of --units "
-            f"{options.units}; give at least {options.units * longest_step:,} tokens or fewer units"
-        )
-    return budget
-
-
-def _n_parameters(pretrained: Pretrained) -> int:
-    return sum(tensor.numel() for tensor in pretrained.parameters.values())
+    return "\n".join(lines)

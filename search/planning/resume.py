@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import platform
 from dataclasses import asdict
+from importlib.metadata import version
 from typing import Any
 
 from search.log.events import VERSION
 from search.log.history import History
 from search.planning.plan import Plan
-from search.versions import versions
 from trainable.component import domain_from_json
 from trainable.errors import InputError
 
@@ -111,3 +112,11 @@ def _range(fields: dict[str, Any]) -> str:
 def _short(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+_PACKAGES = ("ray", "optuna", "torch", "transformers", "datasets", "tokenizers")
+
+
+def versions() -> dict[str, str]:
+    """Return name -> version of Python and of the packages that compute or search."""
+    return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}

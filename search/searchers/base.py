@@ -148,29 +148,3 @@ def draw_params(params: Iterable[Param], generator: random.Random) -> Params:
 def exists(param: Param, drawn: Params) -> bool:
     """Whether a param exists under what has been drawn for its parents."""
     return all(drawn.get(parent) == kind for parent, kind in param.parents)
-
-
-class RandomProposer:
-    """Random search.
-
-    Source: Bergstra & Bengio 2012, Random Search for Hyper-Parameter Optimization.
-
-    Args:
-        space: What varies.
-        seed: Of all draws.
-    """
-
-    def __init__(self, space: Space, seed: int) -> None:
-        self._space = space
-        self._seed = seed
-        self._params = space.params()
-        self._tried = Tried()
-
-    def propose(self, number: int, history: History) -> Proposal | None:
-        """Return params drawn at random that no trial had."""
-        self._tried.read(history)
-        return fresh(self._space, lambda attempt: self._draw(number, attempt), self._tried)
-
-    def _draw(self, number: int, attempt: int) -> tuple[Params, str]:
-        generator = random.Random(derive(self._seed, "random", number, attempt))
-        return draw_params(self._params, generator), "random"

@@ -34,7 +34,8 @@ from torch import Tensor
 
 from spaces.ablation import ablation
 from spaces.published import load_ledger, select
-from trainable.batch_orders.family import RoundRobin, SetRoundRobin
+from trainable.batch_orders.in_turn import RoundRobin
+from trainable.batch_orders.visits import SetRoundRobin
 from trainable.cache.files import write_json, write_tensors
 from trainable.data.nli import SickNli
 from trainable.data.sources import Cs224nData

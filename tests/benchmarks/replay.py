@@ -10,8 +10,9 @@ from itertools import count
 
 from search.log.history import History, Journal
 from search.loop.dispatcher import Dispatcher
+from search.planning.make_plan import make_plan
 from search.planning.options import SearchOptions
-from search.planning.plan import Plan, make_plan
+from search.planning.plan import Plan
 from search.planning.resume import header
 from search.schedulers.rungs import units_per_trial
 from tests.benchmarks.curve import UNITS, CurveOf

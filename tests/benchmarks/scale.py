@@ -47,8 +47,9 @@ from search.log.events import EventLog, read_events
 from search.log.folder import EVENTS
 from search.log.history import History, Journal
 from search.loop.dispatcher import Dispatcher
+from search.planning.make_plan import make_plan
 from search.planning.options import SearchOptions
-from search.planning.plan import Plan, make_plan
+from search.planning.plan import Plan
 from search.planning.resume import header
 from search.report.tensorboard import TensorBoard
 from tests.chaos import stub

@@ -44,8 +44,8 @@ from search.log.events import read_events
 from search.log.folder import EVENTS
 from search.log.history import History
 from search.planning.algorithms import make_proposer
+from search.planning.make_plan import make_plan
 from search.planning.options import SearchOptions
-from search.planning.plan import make_plan
 from search.report.figures import save
 from tests.benchmarks.scaling_driver import PARTS, Measured, drive
 from tests.benchmarks.scaling_model import Costs, most_workers, simulate

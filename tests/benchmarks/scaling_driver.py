@@ -23,8 +23,8 @@ from search.loop.dispatcher import Dispatcher
 from search.loop.limits import Limits
 from search.loop.progress import Progress
 from search.loop.watchdog import Watchdog
+from search.planning.make_plan import make_plan
 from search.planning.options import SearchOptions
-from search.planning.plan import make_plan
 from search.report.tensorboard import TensorBoard
 from tests.benchmarks import scaling_driver
 from tests.chaos import stub

@@ -50,7 +50,7 @@ from tests.benchmarks.contestants import (
     Texts,
     Work,
 )
-from trainable.batch_orders.family import LockStep
+from trainable.batch_orders.all_tasks import LockStep
 from trainable.data.sources import Cs224nData
 from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig

@@ -19,8 +19,9 @@ from typing import Any
 import search.log.mirror
 from search.log.events import Event, read_events
 from search.log.folder import EVENTS
+from search.planning.make_plan import make_plan
 from search.planning.options import parse
-from search.planning.plan import Plan, make_plan
+from search.planning.plan import Plan
 from tests.chaos.stub import Faults, units
 
 _STEP_SECONDS = 0.005

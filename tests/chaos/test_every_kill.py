@@ -9,8 +9,9 @@ import pytest
 
 from search.log.events import Event
 from search.log.history import History
+from search.planning.make_plan import make_plan
 from search.planning.options import SearchOptions
-from search.planning.plan import Plan, make_plan
+from search.planning.plan import Plan
 from tests.chaos.simulation import simulate
 from tests.chaos.stub import Faults
 from tests.chaos.verify import differences, figures, replay

@@ -27,8 +27,8 @@ from search.commands.run import main, run_search
 from search.log.events import Event, read_events
 from search.log.folder import EVENTS
 from search.log.history import History
+from search.planning.make_plan import make_plan
 from search.planning.options import SearchOptions
-from search.planning.plan import make_plan
 from search.report.best import read_best
 from spaces.space import Space
 from tests.chaos.clusters import Nodes

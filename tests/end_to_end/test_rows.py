@@ -16,8 +16,9 @@ from search.log.events import read_events
 from search.log.folder import EVENTS
 from search.log.history import History
 from search.log.trial import TrialRecord
+from search.planning.make_plan import make_plan
 from search.planning.options import parse
-from search.planning.plan import Plan, make_plan
+from search.planning.plan import Plan
 from search.report.best import read_best
 from spaces.space import Space
 from trainable.metrics import SCORE_KEYS

@@ -18,10 +18,13 @@ from search.log.events import VERSION, Event
 from search.log.history import History, Journal
 from search.log.trial import Status, TrialRecord
 from search.loop.dispatcher import Dispatcher
+from search.planning.make_plan import make_plan
 from search.planning.options import SearchOptions
-from search.planning.plan import Plan, make_plan
-from search.schedulers.base import PromotionASHA, Scheduler
-from search.searchers.base import Proposer, RandomProposer
+from search.planning.plan import Plan
+from search.schedulers.base import Scheduler
+from search.schedulers.promotion_asha import PromotionASHA
+from search.searchers.base import Proposer
+from search.searchers.random_search import RandomProposer
 from spaces.catalogue import base_config, make_space
 from trainable.data.sources import SampleData
 from trainable.metrics import SCORE_KEYS

@@ -10,7 +10,8 @@ from spaces.ablation import ablation
 from spaces.catalogue import base_config
 from spaces.component_table import families
 from spaces.params import rebuild
-from trainable.batch_orders.family import LockStep, RoundRobin
+from trainable.batch_orders.all_tasks import LockStep
+from trainable.batch_orders.in_turn import RoundRobin
 from trainable.component import Domain, Value
 from trainable.data.nli import SickNli
 from trainable.data.sources import SampleData

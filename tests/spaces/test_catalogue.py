@@ -5,7 +5,8 @@ import pytest
 
 from spaces.catalogue import SPACE_NAMES, base_config, make_space
 from spaces.params import all_params
-from trainable.batch_orders.family import LockStep, RoundRobin
+from trainable.batch_orders.all_tasks import LockStep
+from trainable.batch_orders.in_turn import RoundRobin
 from trainable.data.nli import HubNli, SampleNli, SickNli
 from trainable.data.sources import Cs224nData, SampleData
 from trainable.data.text import OwnText, TextFiles

@@ -8,7 +8,7 @@ import pytest
 
 from spaces.component_table import BEGIN, END, families, table, update
 from spaces.params import all_params
-from trainable.batch_orders.family import LockStep
+from trainable.batch_orders.all_tasks import LockStep
 from trainable.run_config import RunConfig
 
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spaces.params import Param, all_params, field_domain, field_family, rebuild
-from trainable.batch_orders.family import Proportional, RoundRobin
+from trainable.batch_orders.by_size import Proportional
+from trainable.batch_orders.in_turn import RoundRobin
 from trainable.component import Choice, Domain, FloatRange, IntRange, Value
 from trainable.data.nli import HubNli
 from trainable.data.text import TextFiles

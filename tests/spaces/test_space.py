@@ -14,7 +14,8 @@ from optuna.trial import Trial
 from spaces.catalogue import SPACE_NAMES, make_space
 from spaces.params import all_params
 from spaces.space import Space
-from trainable.batch_orders.family import LockStep, RoundRobin
+from trainable.batch_orders.all_tasks import LockStep
+from trainable.batch_orders.in_turn import RoundRobin
 from trainable.component import Choice, Domain, FloatRange, Value
 from trainable.data.features import InputFeatures
 from trainable.data.nli import HubNli

@@ -5,56 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
-from trainable.batch_orders.base import BatchOrder, State, Step, unscaled
+from trainable.batch_orders.base import BatchOrder, BatchSize, State, Step, unscaled
+from trainable.component import Choice, Component
+from trainable.gradients.family import ScalarGradients
+from trainable.gradients.loss_weights import PlainGradients
 from trainable.tasks import TrainName
-
-
-class SizeSampling(BatchOrder):
-    """One task a step, drawn with probability proportional to (train set size) ** alpha.
-
-    Args:
-        sizes: Task -> number of training examples.
-        batch_size: Examples a step.
-        alpha: Exponent at the start.
-        annealing: How much of alpha is gone at the end.
-        seed: Seed of the draws.
-    """
-
-    def __init__(
-        self,
-        sizes: dict[TrainName, int],
-        batch_size: int,
-        alpha: float,
-        annealing: float,
-        seed: int,
-    ) -> None:
-        self.tasks = tuple(sizes)
-        self.sizes = torch.tensor(list(sizes.values()), dtype=torch.float64)
-        self.batch_size = batch_size
-        self.alpha, self.annealing = alpha, annealing
-        self.generator = torch.Generator().manual_seed(seed)
-
-    def probabilities(self, progress: float) -> Tensor:
-        """Return (n_tasks,) float64 that sum to 1."""
-        weights = self.sizes ** (self.alpha - self.annealing * progress)
-        return weights / weights.sum()
-
-    def next(self, progress: float) -> Step:
-        """See `BatchOrder`."""
-        drawn = torch.multinomial(self.probabilities(progress), 1, generator=self.generator)
-        return unscaled({self.tasks[int(drawn)]: self.batch_size})
-
-    def state(self) -> State:
-        """See `BatchOrder`."""
-        return {"generator": self.generator.get_state().tolist()}
-
-    def load(self, state: State) -> None:
-        """See `BatchOrder`."""
-        self.generator.set_state(torch.tensor(state["generator"], dtype=torch.uint8))
 
 
 @dataclass
@@ -145,3 +105,27 @@ class ImprovementSampling(BatchOrder):
         """See `BatchOrder`."""
         self.generator.set_state(torch.tensor(state["generator"], dtype=torch.uint8))
         self.tracks = {task: LossTrack(**state["tracks"][task]) for task in self.tasks}
+
+
+class Stochastic(Component):
+    """One task a step, drawn from the softmax of the tasks' last loss improvements.
+
+    Source: "BERT Goes to College", section 3.6, equations 4, 5 and 7. Deviations: an improvement
+    is between two batches of the task itself, since the losses of tasks that do not train are not
+    computed; it fades while the task waits, so that none waits for ever; and it can be
+    standardised, since a squared error outweighs a cross entropy by its scale.
+
+    Attributes:
+        batch_size: Examples of a step.
+        standardised: Whether improvements are divided by their usual size; as published, no.
+        gradients: Scaling of the one gradient of a step.
+    """
+
+    kind: Literal["stochastic"] = "stochastic"
+    batch_size: BatchSize = 16
+    standardised: Annotated[bool, Choice((False, True))] = False
+    gradients: ScalarGradients = PlainGradients()
+
+    def build(self, sizes: dict[TrainName, int], seed: int) -> BatchOrder:
+        """Return the order over tasks with these train set sizes."""
+        return ImprovementSampling(tuple(sizes), self.batch_size, self.standardised, seed)

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from trainable.batch_orders.family import BatchOrderConfig, Proportional
+from trainable.batch_orders.by_size import Proportional
+from trainable.batch_orders.family import BatchOrderConfig
 from trainable.component import Choice, Component, FloatRange
 from trainable.data.nli import NliSource, SampleNli
 from trainable.optim.adamw import Optimization

@@ -16,7 +16,7 @@ from search.cluster.preflight import node_report
 from search.cluster.preflight.node_report import Answer, look
 from search.cluster.preflight.problems import SHARE, Problem
 from search.planning.options import SearchOptions
-from search.versions import versions
+from search.planning.resume import versions
 from trainable.model.encoder import TINY
 
 _DRIVER_ONLY = "optuna"  # proposes, which no trial does

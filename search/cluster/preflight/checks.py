@@ -17,11 +17,11 @@ from typing import Any
 import pyarrow
 import ray
 
-from search.cluster.connect import Resources, alive_nodes, places
 from search.cluster.local_ray import is_private
 from search.cluster.preflight.ask import answers, packages, paths, put, questions, unseen
 from search.cluster.preflight.node_report import Answer, look
 from search.cluster.preflight.problems import SHARE, SILENT, Problem, compare, text
+from search.cluster.slots import Resources, alive_nodes, places
 from search.log.folder import SearchFolder
 from search.planning.options import SearchOptions
 from trainable.errors import InputError

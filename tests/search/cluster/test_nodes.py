@@ -9,11 +9,11 @@ import pytest
 import ray
 
 from search.cluster import nodes as module
-from search.cluster.connect import Resources
 from search.cluster.nodes import Nodes
 from search.cluster.preflight import checks as preflight
 from search.cluster.preflight.checks import Preflight
 from search.cluster.preflight.node_report import look
+from search.cluster.slots import Resources
 from search.loop.limits import Limits
 from search.planning.plan import Plan
 

@@ -15,8 +15,8 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from search.cluster import tune as bridge
-from search.cluster.connect import Resources
 from search.cluster.ray_internals import KEPT_BY_TUNE
+from search.cluster.slots import Resources
 from search.cluster.tune import LimitStopper, TuneCallback, TuneScheduler, TuneSearcher, error_of
 from search.log.checkpoints import Checkpoints
 from search.log.mirror import Mirror

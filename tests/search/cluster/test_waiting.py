@@ -10,11 +10,11 @@ import ray
 import yaml
 from ray.autoscaler._private.util import prepare_config
 
-from search import waiting
-from search.cluster.connect import HEAD, Resources, resources
+from search.cluster import nodes as waiting
 from search.cluster.local_ray import PRIVATE
+from search.cluster.nodes import wait_for_nodes
+from search.cluster.slots import HEAD, Resources, resources
 from search.planning.options import SearchOptions
-from search.waiting import wait_for_nodes
 
 Node = dict[str, float]
 NO_CPU: Node = {HEAD: 1.0}

@@ -11,7 +11,7 @@ import pytest
 
 import search.commands.run
 import search.log.events
-from search.cluster.connect import Resources
+from search.cluster.slots import Resources
 from search.commands.run import _open_journal
 from search.log.events import read_events
 from search.log.find_folder import find_folder

@@ -17,8 +17,8 @@ from search.commands.export import main
 from search.log.events import VERSION, EventLog, new_event
 from search.log.folder import EVENTS, SearchFolder
 from search.log.history import History, Journal
+from search.planning.resume import versions
 from search.report.best import read_best
-from search.versions import versions
 from trainable.metrics import SCORE_KEYS
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask

@@ -17,7 +17,8 @@ from search.commands.run import main
 from search.log.events import VERSION, EventLog, new_event
 from search.log.folder import EVENTS
 from search.log.lock import only_driver
-from search.planning.plan import Plan, make_plan
+from search.planning.make_plan import make_plan
+from search.planning.plan import Plan
 from trainable.errors import InputError
 
 MakePlan = Callable[..., Plan]

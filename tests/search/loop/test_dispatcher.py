@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from search.log.events import Event
 from search.log.history import History
 from search.planning.algorithms import NoProposer
-from search.schedulers.base import RunAll
-from search.searchers.base import Proposal, RandomProposer, params_key
+from search.schedulers.run_all import RunAll
+from search.searchers.base import Proposal, params_key
+from search.searchers.random_search import RandomProposer
 from tests.search.conftest import SMOKE
 
 SEEDS = st.integers(0, 10**6)

@@ -14,7 +14,7 @@ from search.log.history import History
 from search.log.trial import Status, TrialRecord
 from search.loop.limits import Limits, expected_gain
 from search.planning.plan import Plan
-from search.schedulers.base import RunAll
+from search.schedulers.run_all import RunAll
 
 MakePlan = Callable[..., Plan]
 SCORES = st.lists(st.floats(-1 / 3, 1), min_size=8, max_size=24)

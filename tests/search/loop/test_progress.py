@@ -12,8 +12,8 @@ from search.log.history import History, Journal
 from search.loop.dispatcher import Dispatcher
 from search.loop.progress import Progress
 from search.planning.plan import Plan
-from search.schedulers.base import PromotionASHA
-from search.searchers.base import RandomProposer
+from search.schedulers.promotion_asha import PromotionASHA
+from search.searchers.random_search import RandomProposer
 
 MakePlan = Callable[..., Plan]
 

@@ -13,8 +13,8 @@ from search.loop.dispatcher import Dispatcher
 from search.loop.limits import Limits
 from search.loop.watchdog import Watchdog
 from search.planning.plan import Plan
-from search.schedulers.base import RunAll
-from search.searchers.base import RandomProposer
+from search.schedulers.run_all import RunAll
+from search.searchers.random_search import RandomProposer
 
 MakePlan = Callable[..., Plan]
 GIB = 2**30

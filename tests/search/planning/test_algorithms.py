@@ -10,10 +10,14 @@ from search.log.history import History
 from search.log.trial import TrialRecord
 from search.planning.algorithms import NoProposer, make_proposer, make_scheduler
 from search.planning.plan import Plan
-from search.schedulers.base import PromotionASHA, RunAll, Scheduler, StoppingASHA
-from search.searchers.base import Proposal, Proposer, RandomProposer
+from search.schedulers.base import Scheduler
+from search.schedulers.promotion_asha import PromotionASHA
+from search.schedulers.run_all import RunAll
+from search.schedulers.stopping_asha import StoppingASHA
+from search.searchers.base import Proposal, Proposer
 from search.searchers.gp.searcher import RungGp
 from search.searchers.optuna_tpe import StockTpe
+from search.searchers.random_search import RandomProposer
 from search.searchers.stepwise import Stepwise
 
 MakePlan = Callable[..., Plan]

@@ -10,7 +10,6 @@ import search.planning.first_trials
 from search.log.history import History, Journal
 from search.log.trial import TrialRecord
 from search.loop.dispatcher import Dispatcher
-from search.plan_text import describe
 from search.planning.algorithms import make_proposer, make_scheduler
 from search.planning.first_trials import (
     check_corpora,
@@ -20,8 +19,9 @@ from search.planning.first_trials import (
     text_data,
     warm_points,
 )
+from search.planning.make_plan import _merged
 from search.planning.options import SearchOptions
-from search.planning.plan import Plan, _merged
+from search.planning.plan import Plan, describe
 from search.planning.resume import header
 from search.report.published_rows import answer
 from spaces.catalogue import base_config, make_space

@@ -8,8 +8,9 @@ import pytest
 
 from search.log.events import VERSION, EventLog, new_event
 from search.log.folder import EVENTS
+from search.planning.make_plan import make_plan
 from search.planning.options import SearchOptions
-from search.planning.plan import Plan, make_plan
+from search.planning.plan import Plan
 from trainable.training import checkpoint
 from trainable.training.inputs import Workbench
 from trainable.training.loop import Run

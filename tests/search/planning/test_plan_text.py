@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from search.commands.run import main
-from search.plan_text import describe
-from search.planning.plan import Plan
+from search.planning.plan import Plan, describe
 from spaces.catalogue import SPACE_NAMES
 
 MakePlan = Callable[..., Plan]

@@ -14,7 +14,8 @@ from search.log.events import VERSION, Event
 from search.log.history import History
 from search.planning.plan import Plan
 from search.planning.resume import changed_versions, check_resumable, header
-from search.schedulers.base import RunAll, StoppingASHA
+from search.schedulers.run_all import RunAll
+from search.schedulers.stopping_asha import StoppingASHA
 from search.searchers.optuna_tpe import StockTpe
 from tests.search.conftest import SMOKE
 from trainable.errors import InputError

@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 
-from search.closing import write_results
 from search.commands.retrain import main as retrain
 from search.log.history import History
 from search.log.trial import TrialRecord
 from search.planning.plan import Plan
 from search.planning.resume import header
 from search.report.best import BEST_VERSION, Best, read_best
-from search.report.write import result_files, trials_csv
+from search.report.write import result_files, trials_csv, write_results
 from trainable.errors import InputError
 from trainable.metrics import SCORE_KEYS
 

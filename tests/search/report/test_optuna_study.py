@@ -19,8 +19,8 @@ from search.commands.export import main
 from search.log.events import VERSION, EventLog, read_events
 from search.log.folder import EVENTS
 from search.log.history import History, Journal
+from search.planning.resume import versions
 from search.report.optuna_study import frozen_trials, shown, write_study
-from search.versions import versions
 from spaces.catalogue import base_config, make_space
 from spaces.distributions import to_optuna
 from spaces.fixed_configs import RowSpace

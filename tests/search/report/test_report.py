@@ -8,7 +8,6 @@ import optuna
 import pytest
 from matplotlib.figure import Figure
 
-from search.closing import write_results
 from search.log.history import History
 from search.log.trial import TrialRecord
 from search.planning.plan import Plan
@@ -16,6 +15,7 @@ from search.planning.resume import header
 from search.report import report
 from search.report.figures import learning_curves_figure
 from search.report.report import param_importances, write_report
+from search.report.write import write_results
 from trainable.tasks import TASKS
 
 MakePlan = Callable[..., Plan]

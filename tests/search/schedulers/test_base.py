@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 
 from search.log.history import History
 from search.log.trial import TrialRecord
-from search.schedulers.base import Decision, PromotionASHA, RunAll, StoppingASHA
+from search.schedulers.base import Decision
+from search.schedulers.promotion_asha import PromotionASHA
+from search.schedulers.run_all import RunAll
 from search.schedulers.rungs import rungs
+from search.schedulers.stopping_asha import StoppingASHA
 
 SEEDS = st.integers(0, 10**6)
 SHAPES = st.sampled_from([(4, 2, 1), (9, 3, 1), (9, 3, 2), (10, 3, 3), (8, 2, 3)])

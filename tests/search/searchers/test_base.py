@@ -12,15 +12,8 @@ from hypothesis import strategies as st
 
 from search.log.history import History
 from search.log.trial import TrialRecord
-from search.searchers.base import (
-    Params,
-    Proposal,
-    RandomProposer,
-    Tried,
-    draw_params,
-    fresh,
-    params_key,
-)
+from search.searchers.base import Params, Proposal, Tried, draw_params, fresh, params_key
+from search.searchers.random_search import RandomProposer
 from spaces.catalogue import base_config, make_space
 from trainable.data.sources import SampleData
 from trainable.model.encoder import EncoderConfig

@@ -17,8 +17,8 @@ from ray.tune.search.optuna import OptunaSearch
 
 from search.log.history import History
 from search.log.trial import Status, TrialRecord
-from search.schedulers.base import StoppingASHA
 from search.schedulers.rungs import rungs
+from search.schedulers.stopping_asha import StoppingASHA
 from search.searchers.optuna_tpe import StockTpe
 from spaces.catalogue import base_config, make_space
 from trainable.data.sources import SampleData

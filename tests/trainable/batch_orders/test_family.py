@@ -13,18 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from trainable.batch_orders.all_tasks import LockStep, ProportionalBatches
 from trainable.batch_orders.base import BatchOrder, Step
-from trainable.batch_orders.by_improvement import ImprovementSampling, SizeSampling
-from trainable.batch_orders.family import (
-    BatchOrderConfig,
-    LockStep,
-    ProportionalBatches,
-    RandomShuffleDropout,
-    RoundRobin,
-    Sequential,
-    SetRoundRobin,
-    Stochastic,
-)
+from trainable.batch_orders.by_improvement import ImprovementSampling, Stochastic
+from trainable.batch_orders.by_size import SizeSampling
+from trainable.batch_orders.family import BatchOrderConfig
+from trainable.batch_orders.in_turn import RoundRobin
+from trainable.batch_orders.sequential import Sequential
+from trainable.batch_orders.visits import RandomShuffleDropout, SetRoundRobin
 from trainable.component import Choice
 from trainable.seeds import ExampleOrder
 from trainable.tasks import TRAIN_NAMES, TrainName

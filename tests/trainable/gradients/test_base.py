@@ -9,13 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from trainable.gradients.base import (
-    DynamicAverage,
-    FixedFactors,
-    ImprovementSoftmax,
-    LearnedUncertainty,
-    Losses,
-)
+from trainable.gradients.base import Losses
+from trainable.gradients.loss_history import DynamicAverage, ImprovementSoftmax
+from trainable.gradients.loss_weights import FixedFactors, LearnedUncertainty
 from trainable.tasks import TASK_NAMES, TrainName
 
 # Losses of three tasks at some steps.

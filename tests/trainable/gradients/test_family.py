@@ -13,17 +13,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from trainable.component import Component
-from trainable.gradients.family import (
-    CAGrad,
-    DynamicWeightAverage,
-    Gradients,
-    GradVac,
-    LossImprovement,
-    PCGrad,
-    PlainGradients,
-    ScalarGradients,
-    WeightedGradients,
-)
+from trainable.gradients.cagrad import CAGrad
+from trainable.gradients.family import Gradients, ScalarGradients
+from trainable.gradients.gradvac import GradVac
+from trainable.gradients.loss_history import DynamicWeightAverage, LossImprovement
+from trainable.gradients.loss_weights import PlainGradients, WeightedGradients
+from trainable.gradients.pcgrad import PCGrad
 from trainable.tasks import TASK_NAMES, TRAIN_NAMES, TrainName
 
 TASKS_OF_A_RUN = st.sampled_from(

@@ -10,17 +10,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from trainable.gradients.gram import (
-    aligned_mtl_weights,
-    cagrad_weights,
-    cosines,
-    gradvac_weights,
-    imtl_g_weights,
-    mgda_weights,
-    nash_mtl_weights,
-    pcgrad_tseng_weights,
-    pcgrad_weights,
-)
+from trainable.gradients.aligned_mtl import aligned_mtl_weights
+from trainable.gradients.cagrad import cagrad_weights
+from trainable.gradients.gradvac import gradvac_weights
+from trainable.gradients.gram import cosines
+from trainable.gradients.imtl_g import imtl_g_weights
+from trainable.gradients.mgda import mgda_weights
+from trainable.gradients.nash_mtl import nash_mtl_weights
+from trainable.gradients.pcgrad import pcgrad_tseng_weights, pcgrad_weights
 
 Matrix = tuple[int, int, int]  # tasks, width, seed
 ANY = st.tuples(st.integers(1, 5), st.integers(1, 8), st.integers(0, 2**31))  # also dependent rows

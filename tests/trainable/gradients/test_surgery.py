@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainable.gradients.gram import gradvac_weights
-from trainable.surgery import GramMethod, TsengProjection, Vaccine
+from trainable.gradients.base import GramMethod
+from trainable.gradients.gradvac import Vaccine, gradvac_weights
+from trainable.gradients.pcgrad import TsengProjection
 from trainable.tasks import TASK_NAMES, TrainName
 
 

@@ -9,16 +9,14 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from trainable.batch_orders.family import BatchOrderConfig, LockStep, ProportionalBatches
+from trainable.batch_orders.all_tasks import LockStep, ProportionalBatches
+from trainable.batch_orders.family import BatchOrderConfig
 from trainable.component import Component
 from trainable.errors import InputError
-from trainable.gradients.family import (
-    DynamicWeightAverage,
-    GradVac,
-    LossImprovement,
-    PCGrad,
-    UncertaintyGradients,
-)
+from trainable.gradients.gradvac import GradVac
+from trainable.gradients.loss_history import DynamicWeightAverage, LossImprovement
+from trainable.gradients.loss_weights import UncertaintyGradients
+from trainable.gradients.pcgrad import PCGrad
 from trainable.model.encoder import EncoderConfig
 from trainable.model.pairs import DensePairLayer
 from trainable.model.pooling import AttentionPooling, WeightedPooling

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoTokenizer, BertModel
 
-from trainable.batch_orders.family import LockStep
+from trainable.batch_orders.all_tasks import LockStep
 from trainable.data.features import InputFeatures
 from trainable.model.encoder import EncoderConfig, load_pretrained
 from trainable.model.pairs import DensePairLayer

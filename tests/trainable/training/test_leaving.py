@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainable.batch_orders.family import LockStep
+from trainable.batch_orders.all_tasks import LockStep
 from trainable.cache.files import CACHE_VARIABLE
 from trainable.errors import InputError
-from trainable.gradients.family import PCGrad
+from trainable.gradients.pcgrad import PCGrad
 from trainable.optim.adamw import Optimization
 from trainable.run_config import RunConfig
 from trainable.stages.head_tuning import CachedHeadTuning

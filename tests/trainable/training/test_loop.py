@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from trainable.batch_orders.family import LockStep, RoundRobin
-from trainable.gradients.family import PCGrad, PlainGradients, WeightedGradients
+from trainable.batch_orders.all_tasks import LockStep
+from trainable.batch_orders.in_turn import RoundRobin
+from trainable.gradients.loss_weights import PlainGradients, WeightedGradients
+from trainable.gradients.pcgrad import PCGrad
 from trainable.losses import loss_value
 from trainable.metrics import SCORE_KEYS
 from trainable.model.bert import MinBert

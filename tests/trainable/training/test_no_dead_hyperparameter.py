@@ -19,7 +19,7 @@ import trainable.data.prepare
 import trainable.stages.nli_training
 from spaces.params import Param, all_params, rebuild
 from spaces.stage_data import with_stage_budgets
-from trainable.batch_orders.family import LockStep
+from trainable.batch_orders.all_tasks import LockStep
 from trainable.component import Choice, Domain, Value
 from trainable.data.features import InputFeatures
 from trainable.data.nli import pairs, triplets

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainable.batch_orders.family import LockStep
+from trainable.batch_orders.all_tasks import LockStep
 from trainable.cache.files import CACHE_VARIABLE, cache_folder
 from trainable.model.encoder import EncoderConfig
 from trainable.model.weights import Parameters

@@ -12,22 +12,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainable.batch_orders.family import (
-    BatchOrderConfig,
-    LockStep,
-    ProportionalBatches,
-    RoundRobin,
-    Stochastic,
-)
-from trainable.gradients.base import LearnedUncertainty
-from trainable.gradients.family import (
-    MGDA,
-    Gradients,
-    PCGrad,
-    PCGradTseng,
+from trainable.batch_orders.all_tasks import LockStep, ProportionalBatches
+from trainable.batch_orders.by_improvement import Stochastic
+from trainable.batch_orders.family import BatchOrderConfig
+from trainable.batch_orders.in_turn import RoundRobin
+from trainable.gradients.family import Gradients
+from trainable.gradients.loss_weights import (
+    LearnedUncertainty,
     PlainGradients,
     UncertaintyGradients,
 )
+from trainable.gradients.mgda import MGDA
+from trainable.gradients.pcgrad import PCGrad, PCGradTseng
 from trainable.losses import loss_value
 from trainable.model.encoder import EncoderConfig
 from trainable.model.pairs import DensePairLayer

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainable.batch_orders.family import LockStep
+from trainable.batch_orders.all_tasks import LockStep
 from trainable.model.encoder import EncoderConfig
 from trainable.model.heads import MlpHead
 from trainable.model.pairs import (

@@ -18,10 +18,11 @@ import torch
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 from safetensors.torch import load_file
 
-from trainable.batch_orders.family import LockStep, RoundRobin
+from trainable.batch_orders.all_tasks import LockStep
+from trainable.batch_orders.in_turn import RoundRobin
 from trainable.data.sources import Cs224nData, SampleData
 from trainable.errors import InputError
-from trainable.gradients.family import PCGrad
+from trainable.gradients.pcgrad import PCGrad
 from trainable.metrics import SCORE_KEYS, WORST_SCORE
 from trainable.model.encoder import EncoderConfig
 from trainable.model.heads import MlpHead

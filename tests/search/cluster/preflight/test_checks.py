@@ -21,11 +21,11 @@ from ray.tune.execution.placement_groups import resource_dict_to_pg_factory
 from ray.util.placement_group import placement_group_table
 
 from search.cluster import connect as our_cluster
-from search.cluster.connect import Resources, places, resources
 from search.cluster.preflight import checks as preflight
 from search.cluster.preflight.checks import Preflight
 from search.cluster.preflight.node_report import Answer, look
 from search.cluster.preflight.problems import compare, text
+from search.cluster.slots import Resources, places, resources
 from search.planning.options import SearchOptions
 from search.planning.plan import Plan
 from tests.chaos.counting import wait_until

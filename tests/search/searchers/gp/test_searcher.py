@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 import search.searchers.gp.searcher
 from search.log.history import History, Journal
 from search.log.trial import Metrics
-from search.searchers.base import Params, Proposal, RandomProposer, draw_params, params_key
+from search.searchers.base import Params, Proposal, draw_params, params_key
 from search.searchers.gp.searcher import RungGp
+from search.searchers.random_search import RandomProposer
 from spaces.catalogue import base_config, make_space
 from tests.search.proposed import check
 from trainable.component import FloatRange

@@ -1,0 +1,187 @@
+"""ASHA as its paper has it: trials pause at rungs, and the best of each rung are promoted."""
+
+from __future__ import annotations
+
+import math
+import random
+from bisect import bisect_left, bisect_right, insort
+from dataclasses import dataclass, field
+
+from search.log.history import History
+from search.log.trial import TrialRecord
+from search.schedulers.base import Decision
+from search.schedulers.rungs import rungs
+
+_Key = tuple[float, int]  # minus the score, trial number: the smallest is the best
+
+
+@dataclass
+class _Rung:
+    """Results of one bracket after one unit.
+
+    Attributes:
+        results: Keys of all results, best first.
+        waiting: Keys of paused trials, best first.
+        n_promoted: Trials that went on from here.
+    """
+
+    results: list[_Key] = field(default_factory=list)
+    waiting: list[_Key] = field(default_factory=list)
+    n_promoted: int = 0
+
+    def rank(self, key: _Key) -> int:
+        return bisect_left(self.results, key) + 1
+
+
+class PromotionASHA:
+    """ASHA in its published form: every trial pauses at a rung, and the best 1/eta are promoted.
+
+    A place that gets free goes to the best promotable trial of the highest rung, and to a new trial
+    if there is none. A trial that would be promoted at once keeps its place.
+
+    Source: Li et al. 2020 (arXiv:1810.05934), Algorithm 2, `get_job`. Deviations: brackets are
+    drawn for each trial, with Hyperband's shares (Li et al. 2018, Algorithm 1); at the end the best
+    paused trial is promoted until one has run to its full budget, which a search of few trials
+    would else not have; from then on a trial that cannot be among the best 1/eta even if all
+    results still to come are worse is stopped, so that its checkpoint need not be kept.
+
+    Args:
+        history: Of the search; read again whenever something is decided.
+        units: Units of a full run.
+        eta: One in eta trials passes a rung.
+        n_trials: Trials that the search will have.
+        brackets: Number of brackets; the first rung of bracket b is at unit eta^b.
+        seed: Of the draw of brackets.
+    """
+
+    def __init__(
+        self, history: History, units: int, eta: int, n_trials: int, brackets: int, seed: int
+    ) -> None:
+        self._history, self._eta, self.n_trials = history, eta, n_trials
+        self._seed = seed
+        levels = rungs(units, eta)[:-1]  # a full run is not compared any more
+        self._rungs = [{unit: _Rung() for unit in levels[b:]} for b in range(brackets)]
+        n_levels = len(levels)
+        self._shares = [eta ** (n_levels - b) / (n_levels - b + 1) for b in range(brackets)]
+        for trial in history.trials.values():
+            for unit, rung in self._rungs[trial.bracket].items():
+                if unit in trial.decided:
+                    self._refill(rung, trial, unit)
+
+    def _refill(self, rung: _Rung, trial: TrialRecord, unit: int) -> None:
+        key = _key(trial, unit)
+        if not math.isfinite(key[0]):
+            return
+        insort(rung.results, key)
+        if trial.decided[unit] == "continue" or unit in trial.promoted:
+            rung.n_promoted += 1
+        # Stopped ones are paused again where the search goes on with more trials.
+        elif trial.status == "paused" or (trial.is_open and trial.decided[unit] == "pause"):
+            insort(rung.waiting, key)
+
+    def bracket(self, number: int) -> int:
+        """Return the bracket of a new trial: the same whenever it is asked for."""
+        draw = random.Random(f"{self._seed} bracket {number}")
+        return draw.choices(range(len(self._rungs)), self._shares)[0]
+
+    def decide(self, trial: TrialRecord, unit: int) -> Decision | None:
+        """Enter a result into its rung; go on only if this trial is the next to be promoted."""
+        rung = self._rungs[trial.bracket].get(unit)
+        if rung is None:
+            return None
+        key = _key(trial, unit)
+        if not math.isfinite(key[0]):
+            return Decision("stop", len(rung.results) + 1, len(rung.results) + 1)
+        insort(rung.results, key)
+        insort(rung.waiting, key)
+        rank, among = rung.rank(key), len(rung.results)
+        best = self._best_promotable(with_running=True)
+        if best is not None and best[2] == key:
+            self._promote(rung, key)
+            return Decision("continue", rank, among)
+        if self._one_is_done() and rank > self._most_results(trial.bracket)[unit] // self._eta:
+            rung.waiting.remove(key)
+            return Decision("stop", rank, among)
+        return Decision("pause", rank, among)
+
+    def next_promotion(self, *, draining: bool) -> tuple[TrialRecord, int, Decision] | None:
+        """Return the best promotable trial of the highest rung; take it as promoted."""
+        found = self._best_promotable(with_running=False)
+        if found is None and draining:
+            found = self._last_resort()
+        if found is None:
+            return None
+        unit, rung, key = found
+        decision = Decision("continue", rung.rank(key), len(rung.results))
+        self._promote(rung, key)
+        return self._history.trials[key[1]], unit, decision
+
+    def hopeless(self) -> list[TrialRecord]:
+        """Return paused trials that can never be promoted any more, each of them once."""
+        found: list[TrialRecord] = []
+        if not self._one_is_done():
+            return found  # the best of those that wait may have to go on at the end
+        for bracket, levels in enumerate(self._rungs):
+            most = self._most_results(bracket)
+            for unit, rung in levels.items():
+                while rung.waiting and rung.rank(rung.waiting[-1]) > most[unit] // self._eta:
+                    if not self._is_paused(rung.waiting[-1]):
+                        break
+                    found.append(self._history.trials[rung.waiting.pop()[1]])
+        return found
+
+    def _best_promotable(self, *, with_running: bool) -> tuple[int, _Rung, _Key] | None:
+        """Return the best trial of the highest rung that may go on.
+
+        Args:
+            with_running: Also those that were decided to pause and are still saving a checkpoint:
+                they hold a place, and must not get another.
+        """
+        for unit, rung in self._highest_first():
+            for key in rung.waiting:
+                if rung.rank(key) > len(rung.results) // self._eta:
+                    break  # those behind it have less of a chance
+                if with_running or self._is_paused(key):
+                    return unit, rung, key
+        return None
+
+    def _is_paused(self, key: _Key) -> bool:
+        return self._history.trials[key[1]].status == "paused"
+
+    def _last_resort(self) -> tuple[int, _Rung, _Key] | None:
+        if self._one_is_done():
+            return None
+        waiting = [(u, r, r.waiting[0]) for u, r in self._highest_first() if r.waiting]
+        return waiting[0] if waiting else None
+
+    def _one_is_done(self) -> bool:
+        return any(trial.status == "done" for trial in self._history.trials.values())
+
+    def _highest_first(self) -> list[tuple[int, _Rung]]:
+        levels = [pair for bracket in self._rungs for pair in bracket.items()]
+        return sorted(levels, key=lambda pair: -pair[0])
+
+    def _most_results(self, bracket: int) -> dict[int, int]:
+        """Return how many results each rung of a bracket will have at most, at the end.
+
+        More than 1/eta of a rung may go on: each was among the best when it did, and some are
+        overtaken later. In the worst case all that is still to come arrives in ascending order.
+        """
+        arrived = sum(len(next(iter(b.values())).results) for b in self._rungs if b)
+        first = next(iter(self._rungs[bracket].values()), _Rung())
+        most, found = len(first.results) + max(0, self.n_trials - arrived), {}
+        for unit, rung in self._rungs[bracket].items():
+            found[unit] = most
+            able = rung.results[: most // self._eta]
+            to_come = most - len(rung.results) if most >= self._eta else 0
+            most = rung.n_promoted + to_come
+            most += bisect_right(rung.waiting, able[-1]) if able else 0
+        return found
+
+    def _promote(self, rung: _Rung, key: _Key) -> None:
+        rung.waiting.remove(key)
+        rung.n_promoted += 1
+
+
+def _key(trial: TrialRecord, unit: int) -> _Key:
+    return (-trial.score_at(unit), trial.number)

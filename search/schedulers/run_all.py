@@ -1,0 +1,23 @@
+"""No early stopping: every trial runs to its full budget."""
+
+from __future__ import annotations
+
+from search.log.trial import TrialRecord
+
+
+class RunAll:
+    """Runs every trial to its full budget."""
+
+    def bracket(self, number: int) -> int:
+        """Return 0: there is one bracket."""
+        return 0
+
+    def decide(self, trial: TrialRecord, unit: int) -> None:
+        """Return None: there are no rungs."""
+
+    def next_promotion(self, *, draining: bool) -> None:
+        """Return None: nothing is ever promoted."""
+
+    def hopeless(self) -> list[TrialRecord]:
+        """Return nothing: no trial is ever paused."""
+        return []

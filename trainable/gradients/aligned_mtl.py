@@ -1,0 +1,42 @@
+"""Aligned-MTL."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from trainable.component import Component
+from trainable.gradients.base import Combination, GramMethod
+from trainable.gradients.gram import solve
+from trainable.tasks import TrainName
+
+
+def aligned_mtl_weights(gram: Tensor) -> Tensor:
+    """Weights of the mean of the gradients after their principal components got equal lengths.
+
+    Source: Senushkin et al. 2023 (CVPR, Independent component alignment), algorithm 1 with equal
+    preferences 1/m: w = sqrt(s_min) G^-1/2 1/m on the components that are not zero, s_min the
+    smallest of their eigenvalues. The authors' code sums instead. Deviation: an eigenvalue below
+    m times float32's epsilon, relative to the largest, is zero, since gradients are float32.
+    """
+
+    def aligned(norms: Tensor, cosine: Tensor) -> Tensor:
+        values, vectors = torch.linalg.eigh(norms * norms[:, None] * cosine)  # ascending
+        kept = values > values[-1] * len(values) * torch.finfo(torch.float32).eps
+        values, vectors = values[kept], vectors[:, kept]
+        balance: Tensor = (vectors * (values[0] / values).sqrt()) @ vectors.T
+        return balance.mean(1)
+
+    return solve(gram, aligned)
+
+
+class AlignedMTL(Component):
+    """Principal components of the gradients made equally long (Senushkin et al. 2023)."""
+
+    kind: Literal["aligned_mtl"] = "aligned_mtl"
+
+    def build(self, tasks: tuple[TrainName, ...]) -> Combination:
+        """Return the combination for these tasks."""
+        return GramMethod(lambda gram, _: aligned_mtl_weights(gram))

@@ -1,0 +1,42 @@
+"""IMTL-G."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from trainable.component import Component
+from trainable.gradients.base import Combination, GramMethod
+from trainable.gradients.gram import solve
+from trainable.tasks import TrainName
+
+
+def imtl_g_weights(gram: Tensor) -> Tensor:
+    """Weights of the update with equal projections on all gradients; they sum to 1.
+
+    Source: Liu et al. 2021 (Towards impartial multi-task learning, ICLR), IMTL-G, in the form that
+    Quinton and Rey 2024 (arXiv:2406.16232) give it: G^-1 of the lengths, scaled to sum to 1. As
+    published, weights may be negative, and then even the common projection. Where the sum to
+    scale is zero, all weights are.
+    """
+
+    def impartial(norms: Tensor, cosine: Tensor) -> Tensor:
+        weights: Tensor = torch.linalg.solve(cosine, torch.ones_like(norms)) / norms
+        total = weights.sum()
+        if total.abs() <= 1e-12 * weights.abs().sum():
+            return torch.zeros_like(norms)
+        return weights / total
+
+    return solve(gram, impartial)
+
+
+class IMTLG(Component):
+    """Equal projections on all gradients, IMTL-G (Liu et al. 2021)."""
+
+    kind: Literal["imtl_g"] = "imtl_g"
+
+    def build(self, tasks: tuple[TrainName, ...]) -> Combination:
+        """Return the combination for these tasks."""
+        return GramMethod(lambda gram, _: imtl_g_weights(gram))
