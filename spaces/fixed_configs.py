@@ -1,4 +1,4 @@
-"""A space of named configurations: rows of the ledger, or an ablation, run as they are."""
+"""A space of named configurations: rows of the published, or an ablation, run as they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger: every row of the papers' tables, with its scores and the configuration behind it.
+"""The published: every row of the papers' tables, with its scores and the configuration behind it.
 
 One file per paper lies in `published/`:
 
@@ -198,7 +198,7 @@ class _Paper(BaseModel):
 
 
 @cache
-def load_ledger() -> tuple[Row, ...]:
+def load_published() -> tuple[Row, ...]:
     """Return all rows, paper by paper in the order of the tables."""
     rows: list[Row] = []
     folder = files("spaces") / "published"
@@ -271,7 +271,7 @@ def select(rows: Sequence[Row], patterns: str | Iterable[str]) -> tuple[Row, ...
     """Return the rows whose ids match a pattern, in their order.
 
     Args:
-        rows: The ledger.
+        rows: The published.
         patterns: Patterns as in the shell, `one-size/*`; one string may hold several, with commas.
 
     Raises:

@@ -25,7 +25,7 @@ from trainable.component import Choice, Domain, IntRange, Value
 from trainable.data.sample import generate_sample
 from trainable.run_config import RunConfig
 from trainable.training.corpus import Rows
-from trainable.training.inputs import Workbench, open_workbench
+from trainable.training.inputs import RunInputs, open_inputs
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -94,7 +94,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session", autouse=True)
 def sample_once() -> Iterator[None]:
-    """Generate the sample of a seed once: that takes half a second, and a workbench needs it.
+    """Generate the sample of a seed once: that takes half a second, and inputs needs it.
 
     What is shared is frozen. The generator's own tests call it by its name, and get it anew.
     """
@@ -128,16 +128,16 @@ def minilm() -> Path:
 
 
 @pytest.fixture(scope="session")
-def workbench() -> Workbench:
+def inputs() -> RunInputs:
     """Sample data and the tiny encoder, on the CPU. Runs never write to it; tests must not."""
-    return open_workbench(RunConfig(), torch.device("cpu"))
+    return open_inputs(RunConfig(), torch.device("cpu"))
 
 
 @pytest.fixture(scope="session")
-def cut_workbench(workbench: Workbench) -> Callable[..., Workbench]:
-    """Return a function from train set sizes, as `sst=8`, to a workbench with only so many.
+def cut_inputs(inputs: RunInputs) -> Callable[..., RunInputs]:
+    """Return a function from train set sizes, as `sst=8`, to inputs with only so many.
 
-    It takes another workbench than the usual one, too; what is not named stays whole. `scored`
+    It takes other inputs than the usual one, too; what is not named stays whole. `scored`
     leaves so many examples in each set that is not trained on: a tiny run is scored for longer
     than it trains.
     """
@@ -146,7 +146,7 @@ def cut_workbench(workbench: Workbench) -> Callable[..., Workbench]:
         labels = None if rows.labels is None else rows.labels[:size]
         return Rows(rows.starts[:, :size], rows.lengths[:, :size], labels, rows.ids[:size])
 
-    def cut(whole: Workbench = workbench, scored: int | None = None, **sizes: int) -> Workbench:
+    def cut(whole: RunInputs = inputs, scored: int | None = None, **sizes: int) -> RunInputs:
         splits = {
             split: {
                 task: cut_rows(rows, sizes.get(task) if split == "train" else scored)

@@ -17,7 +17,7 @@ from trainable.errors import InputError
 from trainable.metrics import SCORE_KEYS
 from trainable.run_config import RunConfig
 from trainable.stages.pretraining_loop import StageFailed
-from trainable.training.inputs import open_workbench
+from trainable.training.inputs import open_inputs
 from trainable.training.loop import Run, RunFailed
 from trainable.training.progress_bar import train
 
@@ -71,10 +71,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _train(config: RunConfig, console: Console) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    bench = open_workbench(config, device)
-    for note in bench.corpus.notes:
+    inputs = open_inputs(config, device)
+    for note in inputs.corpus.notes:
         console.print(note, markup=False)
-    run = Run(config, bench)
+    run = Run(config, inputs)
 
     def show(losses: dict[str, float]) -> None:
         scores = run.evaluate("select")

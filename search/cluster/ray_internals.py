@@ -234,10 +234,10 @@ def quieten_tune() -> None:
 
 
 def _is_worth_saying(record: logging.LogRecord) -> bool:
-    """Return False for what is no error to us, since to Tune every leg is a trial of its own.
+    """Return False for what is no error to us, since to Tune every job is a trial of its own.
 
-    A trial that leaves its machine in time ends a leg with an error that the search expects, and
-    says so itself. At the end Tune names such legs as incomplete, whatever became of their trials.
+    A trial that leaves its machine in time ends a job with an error that the search expects, and
+    says so itself. At the end Tune names such jobs as incomplete, whatever became of their trials.
     """
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, NodeLeaving):

@@ -1,6 +1,6 @@
 """What Ray Tune calls: a searcher, a scheduler, a callback and a stopper around one dispatcher.
 
-To Tune every leg is a trial that ends. It never pauses, restores or repeats a search for us: what
+To Tune every job is a trial that ends. It never pauses, restores or repeats a search for us: what
 it would keep for that is incomplete (ray-project/ray#30838) and may be torn; the event log is not.
 """
 
@@ -28,9 +28,9 @@ METRIC, MODE = "score", "max"
 
 
 class TuneSearcher(Searcher):
-    """Hands legs to Tune as its trials.
+    """Hands jobs to Tune as its trials.
 
-    Tune's own limit of concurrent trials is not used: it counts proposals, we count places.
+    Tune's own limit of concurrent trials is not used: it counts suggestions, we count places.
 
     Args:
         dispatcher: The search.
@@ -44,20 +44,20 @@ class TuneSearcher(Searcher):
         self._dispatcher, self._plan, self._nodes, self._limits = dispatcher, plan, nodes, limits
 
     def suggest(self, trial_id: str) -> Any:
-        """Return the config of a leg; None: not now; FINISHED: never again."""
+        """Return the config of a job; None: not now; FINISHED: never again."""
         dispatcher = self._dispatcher
         self._limits.look()  # a resumed search may be beyond a limit before it has begun anything
         if self._limits.reached is not None:
             return Searcher.FINISHED
-        if len(dispatcher.legs) >= self._nodes.room:
+        if len(dispatcher.jobs) >= self._nodes.room:
             return None
-        leg = dispatcher.next_leg(trial_id)
-        if leg is None:
+        job = dispatcher.next_job(trial_id)
+        if job is None:
             return Searcher.FINISHED if dispatcher.is_finished else None
-        newest_first = sorted(leg.trial.checkpoints.items(), reverse=True)
+        newest_first = sorted(job.trial.checkpoints.items(), reverse=True)
         return {
-            "trial": leg.trial.number,
-            "run_config": json.dumps(leg.trial.run_config),  # Tune goes through what is nested
+            "trial": job.trial.number,
+            "run_config": json.dumps(job.trial.run_config),  # Tune goes through what is nested
             "storage": self._plan.folder.storage,
             "checkpoints": [f"{self._plan.folder.name}/{path}" for _, path in newest_first],
             "save": self._plan.options.checkpoint,
@@ -70,7 +70,7 @@ class TuneSearcher(Searcher):
 
 
 class TuneScheduler(FIFOScheduler):
-    """Ends a leg where the dispatcher says so.
+    """Ends a job where the dispatcher says so.
 
     Args:
         dispatcher: The search.
@@ -83,20 +83,20 @@ class TuneScheduler(FIFOScheduler):
         self._drained: set[str] = set()  # Ray's ids of nodes
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """Return the oldest leg that waits for a place.
+        """Return the oldest job that waits for a place.
 
         Tune's own goes through all trials that ever were, at every event: at 10,000 trials that was
         the largest part of what a trial cost.
         """
         forget_ended(tune_controller)
         live = {trial.trial_id: trial for trial in tune_controller.get_live_trials()}
-        legs = (live.get(id) for id in self._dispatcher.legs)
-        return next((trial for trial in legs if trial and trial.status == Trial.PENDING), None)
+        jobs = (live.get(id) for id in self._dispatcher.jobs)
+        return next((trial for trial in jobs if trial and trial.status == Trial.PENDING), None)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Write the report down and decide."""
-        leg = self._dispatcher.legs[trial.trial_id]
-        leg.node = str(result.get("node_ip", ""))
+        job = self._dispatcher.jobs[trial.trial_id]
+        job.node = str(result.get("node_ip", ""))
         for path, error in result["lost"]:
             self._dispatcher.lost(trial.trial_id, path.partition("/")[2], error)
         if reason := result["leaving"]:
@@ -129,7 +129,7 @@ class Watcher(Protocol):
 
 
 class TuneCallback(Callback):
-    """Tells the dispatcher what becomes of legs, and lets watchers look at the search.
+    """Tells the dispatcher what becomes of jobs, and lets watchers look at the search.
 
     Args:
         dispatcher: The search.
@@ -145,7 +145,7 @@ class TuneCallback(Callback):
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """A leg starts, or starts again after its worker was lost."""
+        """A job starts, or starts again after its worker was lost."""
         self._dispatcher.started(trial.trial_id)
 
     def on_checkpoint(
@@ -156,15 +156,15 @@ class TuneCallback(Callback):
         checkpoint: Checkpoint,
         **info: Any,
     ) -> None:
-        """A leg saved a checkpoint."""
-        if not self._dispatcher.legs[trial.trial_id].failure:  # what a failed run left is of no use
+        """A job saved a checkpoint."""
+        if not self._dispatcher.jobs[trial.trial_id].failure:  # what a failed run left is of no use
             path = Path(checkpoint.path)
             self._dispatcher.saved(trial.trial_id, f"{path.parent.name}/{path.name}")
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """A leg ended."""
+        """A job ended."""
         self._dispatcher.left(trial.trial_id, self._share.cpus, self._share.gpus)
 
     def on_trial_error(

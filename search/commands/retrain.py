@@ -33,7 +33,7 @@ from trainable.model.pairs import decision_threshold
 from trainable.run_config import RunConfig
 from trainable.tasks import TASK_NAMES
 from trainable.training.hugging_face import write_encoder, write_heads
-from trainable.training.inputs import Source, Workbench, open_workbench
+from trainable.training.inputs import RunInputs, Source, open_inputs
 from trainable.training.loop import Run, RunFailed
 from trainable.training.predictions import (
     LABELLED,
@@ -74,41 +74,41 @@ def _retrain_all(options: RetrainOptions, console: Console) -> None:
         raise InputError(f"--out {out} cannot be made ({error}); give another folder") from error
     members: list[Member] = []
     for path, best in bests.items():
-        bench = benches[Source.of(best.run_config)]
-        if bench.corpus.fingerprint != best.data_fingerprint:
+        inputs = benches[Source.of(best.run_config)]
+        if inputs.corpus.fingerprint != best.data_fingerprint:
             console.print("note: the data are not those of the search; its scores do not compare")
         if options.train_on == "train+dev":
-            bench = replace(bench, corpus=bench.corpus.with_dev_in_train())
+            inputs = replace(inputs, corpus=inputs.corpus.with_dev_in_train())
         title = f"{path}, " if options.others else ""
-        members += _retrain(best, bench, options, folders[path], title, console)
+        members += _retrain(best, inputs, options, folders[path], title, console)
     if options.ensemble:
-        bench = benches[Source.of(bests[options.best].run_config)]
-        _write_ensemble(members, bench, options, out, console)
+        inputs = benches[Source.of(bests[options.best].run_config)]
+        _write_ensemble(members, inputs, options, out, console)
     console.print(f"encoders, heads and predictions are in {out}", markup=False)
 
 
-def _open(bests: dict[Path, Best], console: Console) -> dict[Source, Workbench]:
+def _open(bests: dict[Path, Best], console: Console) -> dict[Source, RunInputs]:
     """Open what the runs need, each only once."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    benches: dict[Source, Workbench] = {}
+    benches: dict[Source, RunInputs] = {}
     for best in bests.values():
         source = Source.of(best.run_config)
         if source not in benches:
-            benches[source] = open_workbench(best.run_config, device)
-    found = {bench.corpus.fingerprint for bench in benches.values()}
+            benches[source] = open_inputs(best.run_config, device)
+    found = {inputs.corpus.fingerprint for inputs in benches.values()}
     if len(found) > 1:
         raise InputError(
             f"--ensemble: the data have changed since the searches, and differ now "
             f"({', '.join(sorted(found))}); give back the files that the searches read"
         )
-    for note in dict.fromkeys(note for bench in benches.values() for note in bench.corpus.notes):
+    for note in dict.fromkeys(note for inputs in benches.values() for note in inputs.corpus.notes):
         console.print(note, markup=False)
     return benches
 
 
 def _retrain(
     best: Best,
-    bench: Workbench,
+    inputs: RunInputs,
     options: RetrainOptions,
     out: Path,
     title: str,
@@ -121,9 +121,9 @@ def _retrain(
     members = []
     for seed in range(1, options.seeds + 1):
         config = best.run_config.model_copy(update={"seed": seed})
-        member = _one_seed(config, bench, out / f"seed_{seed}", title, console)
+        member = _one_seed(config, inputs, out / f"seed_{seed}", title, console)
         members.append(member)
-        found[seed] = _scores(member, bench) if options.train_on == "train" else {}
+        found[seed] = _scores(member, inputs) if options.train_on == "train" else {}
         summary = summary_of(found)
         # After each seed: an interruption later loses nothing of it.
         write_json(out / "retrain.json", {**values, "seeds": found, "summary": summary})
@@ -132,10 +132,10 @@ def _retrain(
 
 
 def _one_seed(
-    config: RunConfig, bench: Workbench, folder: Path, title: str, console: Console
+    config: RunConfig, inputs: RunInputs, folder: Path, title: str, console: Console
 ) -> Member:
     """Train one run and write its files."""
-    run = Run(config, bench)
+    run = Run(config, inputs)
     train(run, console, f"{title}seed {config.seed}", lambda losses: None)
     (folder / "predictions").mkdir(parents=True, exist_ok=True)
     write_encoder(run, folder / "encoder")
@@ -143,36 +143,36 @@ def _one_seed(
     found = {split: run.probabilities(split) for split in (*LABELLED, "test")}
     write_probabilities(run, folder / PREDICTIONS, found)
     member = Member(f"{title}seed {config.seed}", found, decision_threshold(config.para.pair))
-    write_submission(member.predicted(), bench.corpus.splits, folder / "predictions")
+    write_submission(member.predicted(), inputs.corpus.splits, folder / "predictions")
     return member
 
 
-def _labels(bench: Workbench) -> Labels:
+def _labels(inputs: RunInputs) -> Labels:
     """Return split -> task -> labels of the two halves of dev."""
     labels: Labels = {split: {} for split in LABELLED}
     for split in LABELLED:
         for task in TASK_NAMES:
-            own = bench.corpus.splits[split][task].labels
+            own = inputs.corpus.splits[split][task].labels
             assert own is not None, "dev is labelled"
             labels[split][task] = own
     return labels
 
 
-def _scores(member: Member, bench: Workbench) -> dict[str, Any]:
+def _scores(member: Member, inputs: RunInputs) -> dict[str, Any]:
     """Return split -> scores."""
-    predicted, labels = member.predicted(), _labels(bench)
+    predicted, labels = member.predicted(), _labels(inputs)
     return {split: scores(predicted[split], labels[split]) for split in LABELLED}
 
 
 def _write_ensemble(
-    members: list[Member], bench: Workbench, options: RetrainOptions, out: Path, console: Console
+    members: list[Member], inputs: RunInputs, options: RetrainOptions, out: Path, console: Console
 ) -> None:
     """Write the average's predictions, and score it where labels are left."""
     folder = out / "ensemble" / "predictions"
     folder.mkdir(parents=True, exist_ok=True)
-    write_submission(average(members).predicted(), bench.corpus.splits, folder)
+    write_submission(average(members).predicted(), inputs.corpus.splits, folder)
     if options.train_on == "train":
-        comparison = compare(members, _labels(bench))
+        comparison = compare(members, _labels(inputs))
         write_json(out / "ensemble.json", comparison)
         console.print(table(comparison), markup=False)
 

@@ -47,7 +47,7 @@ from search.loop.dispatcher import Dispatcher
 from search.loop.limits import Limits
 from search.loop.progress import Progress
 from search.loop.watchdog import Watchdog
-from search.planning.algorithms import make_proposer, make_scheduler
+from search.planning.algorithms import make_scheduler, make_searcher
 from search.planning.make_plan import make_plan
 from search.planning.options import clock, parse
 from search.planning.plan import Plan, describe
@@ -131,7 +131,7 @@ def run_search(plan: Plan, console: Console) -> int:
             say(note)
         if options.searcher == "tpe":
             say(STOCK_WARNING)
-        limits, is_answering = _run_legs(plan, share, preflight, console)
+        limits, is_answering = _run_jobs(plan, share, preflight, console)
     finally:
         ray.shutdown()
         _end_in_order_on_sigterm()
@@ -176,10 +176,10 @@ def _open_journal(plan: Plan, share: Resources) -> tuple[Journal, EventLog]:
     return Journal(History(events), log), log
 
 
-def _run_legs(
+def _run_jobs(
     plan: Plan, share: Resources, preflight: Preflight, console: Console
 ) -> tuple[Limits, bool]:
-    """Let Ray Tune run legs until nothing is left to do or a limit is reached.
+    """Let Ray Tune run jobs until nothing is left to do or a limit is reached.
 
     Returns:
         The limits, and whether the storage still answers.
@@ -187,8 +187,8 @@ def _run_legs(
     journal, log = _open_journal(plan, share)
     options, points = plan.options, list(plan.points)
     scheduler = make_scheduler(options, plan.n_trials, journal.history)
-    proposer = make_proposer(options, plan.space, plan.n_trials, plan.rungs)
-    dispatcher = Dispatcher(journal, scheduler, proposer, plan.space, points, options.units)
+    searcher = make_searcher(options, plan.space, plan.n_trials, plan.rungs)
+    dispatcher = Dispatcher(journal, scheduler, searcher, plan.space, points, options.units)
 
     mirror = Mirror(plan.folder)
     checkpoints = Checkpoints(journal, plan.folder, mirror)
@@ -245,7 +245,7 @@ def _tune(
     callback: TuneCallback,
     stopper: LimitStopper,
 ) -> None:
-    """Let Ray Tune ask the searcher for legs, and run them, until one of these ends it."""
+    """Let Ray Tune ask the searcher for jobs, and run them, until one of these ends it."""
     os.environ.update(_ENVIRONMENT)
     # Read once, and no limit therefore: the searcher knows how many the nodes have room for.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.n_trials)

@@ -13,7 +13,7 @@ it needs neither Ray nor Optuna. All events carry `event` and `time` (seconds si
     imported   search, params, run_config, reports, status (`done`, `failed`; older logs have done
                ones only, and do not say so): a trial of another search, for the searcher; all of
                them appear together with the first line
-    suggested  trial (number), params, run_config, bracket, origin: who proposed it (`random`,
+    suggested  trial (number), params, run_config, bracket, origin: who suggested it (`random`,
                `rung-gp`, ..., or names of rows and `default`, joined by commas)
     started    trial, id (Ray's), unit: it got a place, after that many units of training
     reported   trial, unit, metrics (NaN and infinity become null), failure (empty, or why)

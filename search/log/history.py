@@ -90,7 +90,7 @@ class History:
     def best(self) -> TrialRecord | None:
         """The first of the leaderboard; None where no trial reported a score."""
         ranked = [t for t in self.trials.values() if t.status != "failed" and t.reports]
-        return max(ranked, key=lambda trial: trial.standing, default=None)
+        return max(ranked, key=lambda trial: trial.rank_key, default=None)
 
     def unit_seconds(self) -> float:
         """Return the median seconds of a unit's training and evaluation; NaN before the first.

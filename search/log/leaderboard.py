@@ -23,4 +23,4 @@ def actor_seconds(events: Sequence[Event]) -> float:
 
 def leaderboard(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
     """Return trials, best first: by units finished, then by score; failed trials last."""
-    return sorted(trials, key=lambda trial: trial.standing, reverse=True)
+    return sorted(trials, key=lambda trial: trial.rank_key, reverse=True)

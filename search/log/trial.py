@@ -28,7 +28,7 @@ class TrialRecord:
         started: Seconds since 1970.
         ended: Seconds since 1970, of its last event.
         bracket: Which of the scheduler's brackets it belongs to.
-        origin: Who proposed it: names of rows, `default`, `random`, `rung-gp`, ...
+        origin: Who suggested it: names of rows, `default`, `random`, `rung-gp`, ...
         id: Ray's, of the last time it got a place; empty before the first.
         reports: Unit -> metrics, None for what is not known.
         reported: Unit -> when, in seconds since 1970.
@@ -66,7 +66,7 @@ class TrialRecord:
     failures: int = 0
     last_failure: str = ""
     notice: str = ""
-    place_seconds: float = 0.0
+    slot_seconds: float = 0.0
     device_seconds: float = 0.0
     placed: float | None = None
     is_closed: bool = False
@@ -105,7 +105,7 @@ class TrialRecord:
         return self.status in ("done", "stopped", "failed")
 
     @property
-    def standing(self) -> tuple[bool, int, float]:
+    def rank_key(self) -> tuple[bool, int, float]:
         """What the leaderboard is sorted by.
 
         Scores after different budgets are not comparable, so a trial that went further ranks
@@ -129,7 +129,7 @@ class TrialRecord:
             seconds: That it was held.
             devices: Its GPUs, or the cores of one without a GPU.
         """
-        self.place_seconds += seconds
+        self.slot_seconds += seconds
         self.device_seconds += seconds * devices
         self.placed = None
 

@@ -1,9 +1,9 @@
 """What runs next, and what becomes of it: the search without Ray.
 
-A trial runs in *legs*: each leg holds a place and trains from a checkpoint, or from the start,
+A trial runs in *jobs*: each job holds a place and trains from a checkpoint, or from the start,
 until the scheduler ends it. A trial that was paused and is promoted, one that a killed driver left
 open, one whose worker was lost and one that left a machine in time all go on in the same way: by
-another leg from the last checkpoint.
+another job from the last checkpoint.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from collections.abc import Callable
 
 from search.log.history import History, Journal
 from search.log.trial import TrialRecord
-from search.loop.job import Leg
+from search.loop.job import Job
 from search.schedulers.base import Decision, Scheduler
-from search.searchers.base import Proposal, Proposer
+from search.searchers.base import Searcher, Suggestion
 from spaces.fixed_configs import RowSpace
 from spaces.space import Space
 from trainable.component import Value
@@ -27,29 +27,29 @@ _MAX_FAILURES = 3  # of the machine, in a row
 
 
 class Dispatcher:
-    """Hands out legs, hears what they report, and writes all of it down.
+    """Hands out jobs, hears what they report, and writes all of it down.
 
     Ray Tune calls it through search/cluster/tune.py; tests and benchmarks do it in a plain loop.
-    The whole search is this, where each `id` is a leg, and legs run at the same time:
+    The whole search is this, where each `id` is a job, and jobs run at the same time:
 
         settle()                              decide what an earlier driver left undecided
         repeat, at every event of Tune:
-            Tune asks for a trial:            next_leg(id): of a trial that waits for another leg,
+            Tune asks for a trial:            next_job(id): of a trial that waits for another job,
                                               else of scheduler.next_promotion(), else of a new
-                                              trial: a given point, then proposer.propose()
-            there is no leg to hand out:      stop if is_finished, else wait for the next event
-            the leg gets its place:           started(id), and trains from the last checkpoint
+                                              trial: a given point, then searcher.suggest()
+            there is no job to hand out:      stop if is_finished, else wait for the next event
+            the job gets its place:           started(id), and trains from the last checkpoint
             it finishes a unit:               reported(id), and at a rung scheduler.decide()
             it has notice to leave its node:  leaving(id), instead of a report
             its checkpoint is there:          saved(id)
             it ends as was decided:           left(id): paused, stopped, done or failed
-            it ends with a node, or leaves:   left(id, error): waits for another leg
+            it ends with a node, or leaves:   left(id, error): waits for another job
         interrupt()                           close what a limit or Ctrl-C left under way
 
     Attributes:
         errors: Of attempts that failed before this driver heard of a checkpoint. Those under way
             when the first one failed count as one with it: they may have shared a node.
-        freed: When a leg gave up its place last, in seconds of the clock; minus infinity before.
+        freed: When a job gave up its place last, in seconds of the clock; minus infinity before.
         on_started: Called with a trial's record when it got a place, once that is in the log.
         on_reported: Called with its record when it finished a unit, once the scheduler has decided.
         on_saved: Called with its record when it saved a checkpoint, and with the path of the one
@@ -60,9 +60,9 @@ class Dispatcher:
     Args:
         journal: History and log.
         scheduler: Who goes on.
-        proposer: Who proposes new trials.
+        searcher: Who suggests new trials.
         space: Turns params into a RunConfig.
-        points: Params of the first trials, and who proposed them.
+        points: Params of the first trials, and who suggested them.
         units: Units of a full run.
         clock: Seconds; the simulator has its own.
     """
@@ -71,16 +71,16 @@ class Dispatcher:
         self,
         journal: Journal,
         scheduler: Scheduler,
-        proposer: Proposer,
+        searcher: Searcher,
         space: Space | RowSpace,
         points: list[tuple[dict[str, Value], str]],
         units: int,
         clock: Clock = time.monotonic,
     ) -> None:
-        self.journal, self.scheduler, self.proposer = journal, scheduler, proposer
+        self.journal, self.scheduler, self.searcher = journal, scheduler, searcher
         self.history: History = journal.history
         self._space, self._points, self._units, self._clock = space, points, units, clock
-        self.legs: dict[str, Leg] = {}
+        self.jobs: dict[str, Job] = {}
         self.n_trials = self.history.n_trials
         if self.history.limited:
             self.no_more_trials()
@@ -98,38 +98,38 @@ class Dispatcher:
     def settle(self) -> None:
         """Decide what an earlier driver heard of and had no time to decide.
 
-        Call it once, before the first leg.
+        Call it once, before the first job.
         """
         for trial in list(self._queue):
             unit = trial.units
             lost_for_good = trial.last_failure if trial.failures >= _MAX_FAILURES else ""
-            leg = Leg(trial, unit, 0.0, 0.0, failure=trial.error or lost_for_good)
+            job = Job(trial, unit, 0.0, 0.0, failure=trial.error or lost_for_good)
             if unit in trial.decided and unit not in trial.promoted:
-                leg.verdict = Decision(trial.decided[unit], 0, 0)
-            elif unit and unit not in trial.decided and not leg.failure:
-                leg.verdict = self._decide(trial, unit)
+                job.verdict = Decision(trial.decided[unit], 0, 0)
+            elif unit and unit not in trial.decided and not job.failure:
+                job.verdict = self._decide(trial, unit)
             # A finished run without its last checkpoint trains the last unit again.
-            over = leg.failure or (unit >= self._units and unit in trial.checkpoints)
-            if over or not leg.goes_on:
+            over = job.failure or (unit >= self._units and unit in trial.checkpoints)
+            if over or not job.goes_on:
                 self._queue.remove(trial)
-                self._close(leg)
+                self._close(job)
         for trial in self.history.trials.values():
             if trial.status == "stopped" and not trial.is_closed:
                 self._end(trial, "stopped", None)
 
-    def next_leg(self, id: str) -> Leg | None:
-        """Hand out a leg under Ray's id, or None where there is nothing to do at the moment."""
+    def next_job(self, id: str) -> Job | None:
+        """Hand out a job under Ray's id, or None where there is nothing to do at the moment."""
         trial = self._next_trial()
         if trial is None:
             return None
         now = self._clock()
-        self.legs[id] = Leg(trial, max(trial.checkpoints, default=0), now, now)
-        return self.legs[id]
+        self.jobs[id] = Job(trial, max(trial.checkpoints, default=0), now, now)
+        return self.jobs[id]
 
     @property
     def is_finished(self) -> bool:
         """Whether nothing runs, is new or can be promoted any more; closes what is paused."""
-        if self.legs or self._queue or len(self.history.trials) < self.n_trials:
+        if self.jobs or self._queue or len(self.history.trials) < self.n_trials:
             return False
         promoted = self._drain()
         if promoted is not None:
@@ -153,35 +153,35 @@ class Dispatcher:
     def _next_trial(self) -> TrialRecord | None:
         if self._queue:
             return self._queue.popleft()
-        for hopeless in self.scheduler.hopeless():
-            self._stop(hopeless, "cannot be promoted any more")
+        for unpromotable in self.scheduler.unpromotable():
+            self._stop(unpromotable, "cannot be promoted any more")
         promotion = self.scheduler.next_promotion(draining=False)
         if promotion is not None:
             return self._promoted(*promotion)
         number = len(self.history.trials)
         if number >= self.n_trials:
             return None
-        proposal = self._proposal(number)
-        if proposal is None:
-            if not self.legs:  # else the end of one may bring the proposer something new
+        suggestion = self._suggestion(number)
+        if suggestion is None:
+            if not self.jobs:  # else the end of one may bring the searcher something new
                 self.no_more_trials()
             return None
         self.journal.write(
             "suggested",
             trial=number,
-            params=proposal.params,
-            run_config=proposal.run_config.to_dict(),
+            params=suggestion.params,
+            run_config=suggestion.run_config.to_dict(),
             bracket=self.scheduler.bracket(number),
-            origin=proposal.origin,
+            origin=suggestion.origin,
         )
         return self.history.trials[number]
 
-    def _proposal(self, number: int) -> Proposal | None:
+    def _suggestion(self, number: int) -> Suggestion | None:
         if number >= len(self._points):
-            return self.proposer.propose(number, self.history)
+            return self.searcher.suggest(number, self.history)
         params, origin = self._points[number]
         config = self._space.config_of(params)
-        return Proposal(params, origin, config)
+        return Suggestion(params, origin, config)
 
     def _promoted(self, trial: TrialRecord, unit: int, decision: Decision) -> TrialRecord:
         rank, among = decision.rank, decision.among
@@ -189,21 +189,21 @@ class Dispatcher:
         return trial
 
     def started(self, id: str) -> None:
-        """A leg got its place, for the first time or after its worker was lost."""
-        leg = self.legs[id]
-        leg.heard = self._clock()
-        leg.started = leg.heard if leg.started is None else leg.started
-        self.journal.write("started", trial=leg.trial.number, id=id, unit=leg.unit)
-        self.on_started(leg.trial)
+        """A job got its place, for the first time or after its worker was lost."""
+        job = self.jobs[id]
+        job.heard = self._clock()
+        job.started = job.heard if job.started is None else job.started
+        self.journal.write("started", trial=job.trial.number, id=id, unit=job.unit)
+        self.on_started(job.trial)
 
     def reported(self, id: str, unit: int, metrics: dict[str, float], failure: str = "") -> bool:
-        """Write a report down and decide; returns whether the leg goes on.
+        """Write a report down and decide; returns whether the job goes on.
 
         A unit that was reported before (its checkpoint came too late) changes nothing.
         """
-        leg = self.legs[id]
-        leg.heard = self._clock()
-        trial, leg.failure, leg.reported = leg.trial, failure, unit
+        job = self.jobs[id]
+        job.heard = self._clock()
+        trial, job.failure, job.reported = job.trial, failure, unit
         if unit in trial.reports and not failure:
             return unit < self._units
         self.journal.write(
@@ -211,9 +211,9 @@ class Dispatcher:
         )
         is_over = bool(failure) or unit >= self._units
         if not is_over:
-            leg.verdict = self._decide(trial, unit)
+            job.verdict = self._decide(trial, unit)
         self.on_reported(trial)
-        return leg.goes_on and not is_over
+        return job.goes_on and not is_over
 
     def _decide(self, trial: TrialRecord, unit: int) -> Decision | None:
         decision = self.scheduler.decide(trial, unit) if unit < self._units else None
@@ -229,79 +229,79 @@ class Dispatcher:
         return decision
 
     def leaving(self, id: str, unit: int, reason: str) -> None:
-        """A leg had notice that its machine is taken away, and stopped between two steps.
+        """A job had notice that its machine is taken away, and stopped between two steps.
 
         That is in the middle of the unit after `unit`, so there is nothing to decide. Its
-        checkpoint and an error follow; then the trial gets another leg.
+        checkpoint and an error follow; then the trial gets another job.
         """
-        leg = self.legs[id]
-        leg.heard, leg.reported, leg.is_leaving = self._clock(), unit, True
-        self.journal.write("leaving", trial=leg.trial.number, unit=unit, reason=reason)
+        job = self.jobs[id]
+        job.heard, job.reported, job.is_leaving = self._clock(), unit, True
+        self.journal.write("leaving", trial=job.trial.number, unit=unit, reason=reason)
 
     def saved(self, id: str, path: str) -> None:
-        """A checkpoint is there, of the unit that the leg reported last."""
-        leg = self.legs[id]
-        leg.heard, leg.unit = self._clock(), leg.reported
+        """A checkpoint is there, of the unit that the job reported last."""
+        job = self.jobs[id]
+        job.heard, job.unit = self._clock(), job.reported
         self._has_saved = True
         self.errors.clear()
-        replaced = leg.trial.checkpoints.get(leg.unit)
-        self.journal.write("saved", trial=leg.trial.number, unit=leg.unit, path=path)
-        self.on_saved(leg.trial, replaced if replaced != path else None)
+        replaced = job.trial.checkpoints.get(job.unit)
+        self.journal.write("saved", trial=job.trial.number, unit=job.unit, path=path)
+        self.on_saved(job.trial, replaced if replaced != path else None)
 
     def failed(self, id: str, error: str) -> None:
         """An attempt failed and will be repeated."""
-        leg = self.legs[id]
-        leg.heard = self._clock()
-        if leg.is_leaving:
-            leg.is_leaving = False
+        job = self.jobs[id]
+        job.heard = self._clock()
+        if job.is_leaving:
+            job.is_leaving = False
         else:
-            self._note_failure(leg, error)
+            self._note_failure(job, error)
 
-    def _note_failure(self, leg: Leg, error: str) -> None:
-        self.journal.write("failed", trial=leg.trial.number, error=error)
+    def _note_failure(self, job: Job, error: str) -> None:
+        self.journal.write("failed", trial=job.trial.number, error=error)
         if self._has_saved:
             return
-        if not self.errors or leg.asked >= self._first_failure:
+        if not self.errors or job.asked >= self._first_failure:
             self.errors.append(error)
         self._first_failure = min(self._first_failure, self._clock())
 
     def left(self, id: str, cpus: float, gpus: float, error: str | None = None) -> None:
-        """A leg gave up its place: at a rung, at the end of the run, or with an error."""
-        leg = self.legs.pop(id)
-        self._pay(leg, cpus, gpus)
-        if error is not None and self._gets_another_leg(leg, error):
-            self._queue.append(leg.trial)
+        """A job gave up its place: at a rung, at the end of the run, or with an error."""
+        job = self.jobs.pop(id)
+        self._pay(job, cpus, gpus)
+        if error is not None and self._gets_another_job(job, error):
+            self._queue.append(job.trial)
         else:
-            self._close(leg)
-        self.on_left(leg.trial)
+            self._close(job)
+        self.on_left(job.trial)
 
-    def _gets_another_leg(self, leg: Leg, error: str) -> bool:
-        """Write an error down; returns whether the trial goes on with another leg.
+    def _gets_another_job(self, job: Job, error: str) -> bool:
+        """Write an error down; returns whether the trial goes on with another job.
 
-        An error of the machine, such as a lost node, must not cost the trial: it gets another leg,
+        An error of the machine, such as a lost node, must not cost the trial: it gets another job,
         unless it fails again and again without a report. What was decided before it stays so.
         """
-        if leg.is_leaving:
+        if job.is_leaving:
             return True
-        if leg.failure:
+        if job.failure:
             return False
-        self._note_failure(leg, error)
-        if leg.goes_on and leg.trial.failures >= _MAX_FAILURES:
-            leg.failure = error
-        return leg.goes_on and not leg.failure
+        self._note_failure(job, error)
+        if job.goes_on and job.trial.failures >= _MAX_FAILURES:
+            job.failure = error
+        return job.goes_on and not job.failure
 
     def lost(self, id: str, path: str, error: str) -> None:
         """A checkpoint could not be read."""
-        trial = self.legs[id].trial
+        trial = self.jobs[id].trial
         unit = next((u for u, known in trial.checkpoints.items() if known == path), 0)
         self.journal.write("lost", trial=trial.number, unit=unit, path=path, error=error)
 
     def interrupt(self, cpus: float, gpus: float) -> None:
-        """Close every leg that is under way; a later driver goes on with these trials."""
-        for id in list(self.legs):
-            leg = self.legs.pop(id)
-            self._pay(leg, cpus, gpus)
-            self._end(leg.trial, "interrupted", None)
+        """Close every job that is under way; a later driver goes on with these trials."""
+        for id in list(self.jobs):
+            job = self.jobs.pop(id)
+            self._pay(job, cpus, gpus)
+            self._end(job.trial, "interrupted", None)
         for trial in self._queue:
             if trial.status == "running":
                 self._end(trial, "interrupted", None)
@@ -310,36 +310,36 @@ class Dispatcher:
         """Return the seconds times devices that all places were held for, over all drivers.
 
         Args:
-            devices: Of a place of the present legs.
+            devices: Of a place of the present jobs.
         """
         now = self._clock()
-        running = sum(now - leg.started for leg in self.legs.values() if leg.started is not None)
+        running = sum(now - job.started for job in self.jobs.values() if job.started is not None)
         past = sum(trial.device_seconds for trial in self.history.trials.values())
         return running * devices + past
 
-    def _pay(self, leg: Leg, cpus: float, gpus: float) -> None:
-        if leg.started is not None:
+    def _pay(self, job: Job, cpus: float, gpus: float) -> None:
+        if job.started is not None:
             self.freed = self._clock()
-            seconds = self.freed - leg.started
+            seconds = self.freed - job.started
             self.journal.write(
                 "cost",
-                trial=leg.trial.number,
+                trial=job.trial.number,
                 seconds=seconds,
                 cpus=cpus,
                 gpus=gpus,
-                node=leg.node,
+                node=job.node,
             )
 
-    def _close(self, leg: Leg) -> None:
-        """Write down how a leg ended."""
-        trial = leg.trial
-        if leg.failure:
-            self._end(trial, "failed", leg.failure)
+    def _close(self, job: Job) -> None:
+        """Write down how a job ended."""
+        trial = job.trial
+        if job.failure:
+            self._end(trial, "failed", job.failure)
         elif trial.units >= self._units:
             self._end(trial, "done", None)
-        elif leg.verdict is None or leg.verdict.action == "continue":
+        elif job.verdict is None or job.verdict.action == "continue":
             self._end(trial, "interrupted", None)
-        elif leg.verdict.action == "pause":
+        elif job.verdict.action == "pause":
             self.journal.write("paused", trial=trial.number, unit=trial.units)
             self.on_closed(trial)
         else:

@@ -9,12 +9,12 @@ from search.schedulers.base import Decision
 
 
 @dataclass
-class Leg:
+class Job:
     """A stretch of a trial on one place.
 
     Attributes:
         trial: What trains.
-        unit: Units that it had when the leg began.
+        unit: Units that it had when the job began.
         asked: When it was handed out, in seconds of the clock.
         started: When it got its place; None while it waits for one.
         heard: When it was last heard of.

@@ -112,7 +112,7 @@ def expected_gain(history: History, seed: int) -> float | None:
     The scores of the newer half of all full runs, blurred by a Gaussian kernel, stand for those to
     come: an estimate that knows nothing of the space, and grows with their spread.
 
-    Source: expected improvement (Mockus 1978) over the distribution of what the searcher proposes
+    Source: expected improvement (Mockus 1978) over the distribution of what the searcher suggests
     of late, instead of over a model of the space; bandwidth by Scott's rule.
 
     Returns:

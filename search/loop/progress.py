@@ -90,8 +90,8 @@ class Progress:
 
     def _line(self, now: float) -> str:
         trials = list(self._dispatcher.history.trials.values())
-        legs = self._dispatcher.legs.values()
-        placed = {leg.trial.number for leg in legs if leg.started is not None}
+        jobs = self._dispatcher.jobs.values()
+        placed = {job.trial.number for job in jobs if job.started is not None}
         counts = Counter(
             _WAITING if trial.status == "running" and trial.number not in placed else trial.status
             for trial in trials
@@ -109,19 +109,19 @@ class Progress:
 
     def _seconds_left(self, trials: list[TrialRecord], now: float) -> float | None:
         """Units still to come, times the usual seconds of a unit; None before the first unit."""
-        legs = self._dispatcher.legs.values()
+        jobs = self._dispatcher.jobs.values()
         seconds = self._dispatcher.history.unit_seconds()
-        if math.isnan(seconds) or not legs:
+        if math.isnan(seconds) or not jobs:
             return None
         per_trial = units_per_trial(self._rungs, self._options.eta)
         to_come = per_trial * self._dispatcher.n_trials
         to_come -= sum(trial.units for trial in trials)
-        spent = [min(now - leg.heard, seconds) if leg.started is not None else 0.0 for leg in legs]
+        spent = [min(now - job.heard, seconds) if job.started is not None else 0.0 for job in jobs]
         all_places = to_come * seconds - sum(spent)
         # Whatever comes, a trial that runs goes on to its next rung.
-        to_rung = [self._units_to_rung(leg.trial.units) * seconds for leg in legs]
+        to_rung = [self._units_to_rung(job.trial.units) * seconds for job in jobs]
         longest = max(rest - own for rest, own in zip(to_rung, spent, strict=True))
-        left: float = max(all_places / len(legs), longest, seconds / 2)
+        left: float = max(all_places / len(jobs), longest, seconds / 2)
         limit = self._options.time_limit_seconds
         return left if limit is None else min(left, max(0.0, limit - (now - self._started)))
 

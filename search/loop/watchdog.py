@@ -12,7 +12,7 @@ from search.log.history import History
 from search.log.mirror import Mirror
 from search.log.trial import TrialRecord
 from search.loop.dispatcher import Dispatcher
-from search.loop.job import Leg
+from search.loop.job import Job
 from search.loop.limits import Limits
 from search.planning.options import SearchOptions
 
@@ -65,12 +65,12 @@ class Watchdog:
         self._look_at_disk()
 
     def _look_at_places(self, now: float) -> None:
-        legs = list(self._dispatcher.legs.values())
-        waiting = [leg for leg in legs if leg.started is None]
-        if not waiting or any(leg.started is not None for leg in legs):
+        jobs = list(self._dispatcher.jobs.values())
+        waiting = [job for job in jobs if job.started is None]
+        if not waiting or any(job.started is not None for job in jobs):
             self._said.discard("place")
             return
-        waited = now - max(self._dispatcher.freed, min(leg.asked for leg in waiting))
+        waited = now - max(self._dispatcher.freed, min(job.asked for job in waiting))
         if waited > _PLACE_SECONDS:
             cpus, gpus = self._options.cpus_per_trial, self._options.gpus_per_trial
             wanted = "its share of the CPUs" if cpus is None else f"{cpus:g} CPUs"
@@ -86,17 +86,17 @@ class Watchdog:
                 self._limits.fail(f"no node is left that could serve a trial ({wanted})")
 
     def _look_at_silence(self, now: float) -> None:
-        running = [leg for leg in self._dispatcher.legs.values() if leg.started is not None]
-        late = [leg for leg in running if now - leg.heard > _SILENT_SECONDS]
+        running = [job for job in self._dispatcher.jobs.values() if job.started is not None]
+        late = [job for job in running if now - job.heard > _SILENT_SECONDS]
         if not late:
             return
-        allowed = [_allowed_seconds(leg, self._dispatcher.history) for leg in late]
-        for leg, seconds in zip(late, allowed, strict=True):
+        allowed = [_allowed_seconds(job, self._dispatcher.history) for job in late]
+        for job, seconds in zip(late, allowed, strict=True):
             if math.isinf(seconds):
-                self._once("first unit", self._long_start(leg, now))
-            elif now - leg.heard > seconds:
-                self._once(f"silent {leg.trial.number} {leg.unit}", self._silence(leg, now))
-        silence = [now - leg.heard for leg in late]
+                self._once("first unit", self._long_start(job, now))
+            elif now - job.heard > seconds:
+                self._once(f"silent {job.trial.number} {job.unit}", self._silence(job, now))
+        silence = [now - job.heard for job in late]
         if len(late) == len(running) and all(
             own > _PATIENCE * seconds for own, seconds in zip(silence, allowed, strict=True)
         ):
@@ -105,21 +105,21 @@ class Watchdog:
                 f"takes {self._dispatcher.history.unit_seconds() / 60:.1f}"
             )
 
-    def _long_start(self, leg: Leg, now: float) -> str:
+    def _long_start(self, job: Job, now: float) -> str:
         """Say that nobody knows yet whether it is stuck."""
         return (
-            f"trial {leg.trial.number} has had its place for {(now - leg.heard) / 60:.0f} minutes "
+            f"trial {job.trial.number} has had its place for {(now - job.heard) / 60:.0f} minutes "
             f"without a report, and how long its first unit takes is not known yet; further "
             f"pretraining, or a large encoder on CPU cores, may take hours; see whether its "
             f"process computes (`top`, `nvidia-smi`); a smaller --budget or more --units of a new "
             f"search report earlier"
         )
 
-    def _silence(self, leg: Leg, now: float) -> str:
-        where = f" on node {leg.node}" if leg.node else ""
+    def _silence(self, job: Job, now: float) -> str:
+        where = f" on node {job.node}" if job.node else ""
         return (
-            f"trial {leg.trial.number}{where} has reported nothing for "
-            f"{(now - leg.heard) / 60:.0f} minutes, after unit {leg.trial.units}; see what its "
+            f"trial {job.trial.number}{where} has reported nothing for "
+            f"{(now - job.heard) / 60:.0f} minutes, after unit {job.trial.units}; see what its "
             f"process does there; if you kill it, the trial goes on from its last checkpoint"
         )
 
@@ -146,7 +146,7 @@ class Watchdog:
         if folder.is_copied:  # then checkpoints are not written to the disk of this machine
             return
         free = shutil.disk_usage(folder.local).free
-        needed = one * max(1, len(self._dispatcher.legs))
+        needed = one * max(1, len(self._dispatcher.jobs))
         if free < needed:
             self._limits.fail(
                 f"{folder.local} has {free / 1e9:.1f} GB left, the next checkpoints "
@@ -165,11 +165,11 @@ class Watchdog:
             self._say(f"warning: {message}")
 
 
-def _allowed_seconds(leg: Leg, history: History) -> float:
-    """Return how long a leg may be silent; infinity where nobody knows how long it takes."""
+def _allowed_seconds(job: Job, history: History) -> float:
+    """Return how long a job may be silent; infinity where nobody knows how long it takes."""
     usual = history.unit_seconds()
-    stages = _stages_before(leg.trial)
-    if stages and leg.unit == 0 and leg.reported == 0:
+    stages = _stages_before(job.trial)
+    if stages and job.unit == 0 and job.reported == 0:
         # Trials that share these stages wait for the first of them; others say nothing of it.
         same = (t for t in history.trials.values() if _stages_before(t) == stages)
         alike = (trial.reports.get(1, {}).get("prefix_seconds") for trial in same)

@@ -1,4 +1,4 @@
-"""Which scheduler and which proposer the options ask for."""
+"""Which scheduler and which searcher the options ask for."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from search.schedulers.base import Scheduler
 from search.schedulers.promotion_asha import PromotionASHA
 from search.schedulers.run_all import RunAll
 from search.schedulers.stopping_asha import StoppingASHA
-from search.searchers.base import Proposer
+from search.searchers.base import Searcher
 from search.searchers.gp.searcher import RungGp
-from search.searchers.optuna_tpe import StockTpe
-from search.searchers.random_search import RandomProposer
+from search.searchers.optuna_tpe import OptunaTpe
+from search.searchers.random_search import RandomSearch
 from search.searchers.stepwise import Stepwise
 from spaces.fixed_configs import RowSpace
 from spaces.space import Space
 
 
-class NoProposer:
-    """Proposes nothing: all trials are given points."""
+class NoSearch:
+    """Suggests nothing: all trials are given points."""
 
-    def propose(self, number: int, history: History) -> None:
-        """Return None: there is nothing to propose but the given points."""
+    def suggest(self, number: int, history: History) -> None:
+        """Return None: there is nothing to suggest but the given points."""
 
 
 def make_scheduler(options: SearchOptions, n_trials: int, history: History) -> Scheduler:
@@ -35,24 +35,24 @@ def make_scheduler(options: SearchOptions, n_trials: int, history: History) -> S
     )
 
 
-def make_proposer(
+def make_searcher(
     options: SearchOptions, space: Space | RowSpace, n_trials: int, rungs: tuple[int, ...]
-) -> Proposer:
-    """Return the proposer of a search.
+) -> Searcher:
+    """Return the searcher of a search.
 
     Args:
-        options: Which proposer, its seed and its beam.
+        options: Which searcher, its seed and its beam.
         space: What varies, or which rows are run.
         n_trials: Of the search.
         rungs: Units after which a scheduler decides, ascending; the last one ends the run.
     """
     if isinstance(space, RowSpace):
-        return NoProposer()
+        return NoSearch()
     if options.searcher == "random":
-        return RandomProposer(space, options.seed)
+        return RandomSearch(space, options.seed)
     if options.searcher == "stepwise":
         return Stepwise(space, options.seed, options.beam)
     if options.searcher == "tpe":
         # A third of the trials at random first, at most Optuna's usual ten.
-        return StockTpe(space, options.seed, max(2, min(10, n_trials // 3)))
+        return OptunaTpe(space, options.seed, max(2, min(10, n_trials // 3)))
     return RungGp(space, options.seed, rungs)

@@ -1,4 +1,4 @@
-"""Rows as the start of a search: which configurations it runs, or proposes first."""
+"""Rows as the start of a search: which configurations it runs, or suggests first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from search.planning.options import SearchOptions
 from spaces.ablation import ablation
 from spaces.fixed_configs import RowSpace
-from spaces.published import load_ledger, select
+from spaces.published import load_published, select
 from spaces.space import Space
 from trainable.component import Value
 from trainable.data.nli import HubNli, NliSource, SampleNli, SickNli
@@ -97,7 +97,7 @@ def published(options: SearchOptions, base: RunConfig) -> dict[str, RunConfig]:
     Raises:
         InputError: A pattern fits no row; a row that it names in full cannot be run.
     """
-    rows = select(load_ledger(), options.rows or "*")
+    rows = select(load_published(), options.rows or "*")
     refused = [row for row in rows if row.why_not]
     named = (options.rows or "").split(",")
     if any(row.id in named for row in refused) or len(refused) == len(rows):

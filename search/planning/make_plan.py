@@ -103,7 +103,7 @@ def _earlier(folder: SearchFolder) -> tuple[History, int]:
 def _start(
     options: SearchOptions, base: RunConfig
 ) -> tuple[Space | RowSpace, dict[str, RunConfig], list[Point]]:
-    """Return the space, the rows among its first proposals, and those proposals."""
+    """Return the space, the rows among its first suggestions, and those suggestions."""
     if options.space in ROW_SPACES:
         chosen = row_space(options, base)
         return chosen, chosen.rows, [(point, str(point["row"])) for point in chosen.points()]

@@ -8,7 +8,7 @@ search replaces it. A trial of the study is
     FAIL      failed, or ended without a score
     RUNNING   under way where the log ends
 
-and what Optuna has no field for is in its user attributes: the scores of the tasks, who proposed
+and what Optuna has no field for is in its user attributes: the scores of the tasks, who suggested
 it, what it cost, why it failed.
 
 Optuna writes a trial at a time and asks the database again for each of its params. Into a file of
@@ -185,7 +185,7 @@ def _attributes(trial: TrialRecord) -> dict[str, Any]:
         "origin": trial.origin,
         "bracket": trial.bracket,
         "units": trial.units,
-        "place_seconds": round(trial.place_seconds, 3),
+        "place_seconds": round(trial.slot_seconds, 3),
         "error": trial.error,
         **{key: trial.last.get(key) for key in keys},
     }

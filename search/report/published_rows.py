@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from search.log.trial import TrialRecord
 from search.planning.plan import Plan
 from search.report.text import number, table
-from spaces.published import Row, load_ledger
+from spaces.published import Row, load_published
 from trainable.metrics import standard_error, with_overall
 from trainable.tasks import TASKS, TaskName
 
@@ -51,9 +51,9 @@ class Answer:
         return "beaten" if self.difference > 0 else "below"
 
 
-def ledger_section(plan: Plan, trials: list[TrialRecord]) -> list[str]:
+def published_section(plan: Plan, trials: list[TrialRecord]) -> list[str]:
     """Return the paragraphs of the section; none where the search has no published rows."""
-    rows = [row for row in load_ledger() if row.id in plan.rows]
+    rows = [row for row in load_published() if row.id in plan.rows]
     if not rows:
         return []
     found = [answer(plan, row, trials) for row in rows]

@@ -13,7 +13,7 @@ from search.log.leaderboard import leaderboard
 from search.log.trial import TrialRecord
 from search.planning.plan import Plan
 from search.report.best import best_of
-from search.report.published_rows import ledger_section
+from search.report.published_rows import published_section
 from search.report.report import write_report
 from trainable.cache.files import write_text
 from trainable.metrics import SCORE_KEYS
@@ -59,6 +59,6 @@ def write_results(plan: Plan, history: History, actor_seconds: float) -> TrialRe
     for name, text in result_files(plan.folder.name, history).items():
         write_text(plan.folder.local / name, text)
     trials, winner = list(history.trials.values()), history.best
-    write_report(plan, trials, winner, actor_seconds, ledger_section(plan, trials))
+    write_report(plan, trials, winner, actor_seconds, published_section(plan, trials))
     plan.folder.publish()
     return winner

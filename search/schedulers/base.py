@@ -43,5 +43,5 @@ class Scheduler(Protocol):
             draining: Nothing runs and nothing new will come.
         """
 
-    def hopeless(self) -> list[TrialRecord]:
+    def unpromotable(self) -> list[TrialRecord]:
         """Return paused trials that can never be promoted any more, each of them once."""

@@ -116,7 +116,7 @@ class PromotionASHA:
         self._promote(rung, key)
         return self._history.trials[key[1]], unit, decision
 
-    def hopeless(self) -> list[TrialRecord]:
+    def unpromotable(self) -> list[TrialRecord]:
         """Return paused trials that can never be promoted any more, each of them once."""
         found: list[TrialRecord] = []
         if not self._one_is_done():

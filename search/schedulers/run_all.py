@@ -18,6 +18,6 @@ class RunAll:
     def next_promotion(self, *, draining: bool) -> None:
         """Return None: nothing is ever promoted."""
 
-    def hopeless(self) -> list[TrialRecord]:
+    def unpromotable(self) -> list[TrialRecord]:
         """Return nothing: no trial is ever paused."""
         return []

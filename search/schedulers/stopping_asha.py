@@ -66,6 +66,6 @@ class StoppingASHA:
     def next_promotion(self, *, draining: bool) -> None:
         """Return None: nothing is ever promoted."""
 
-    def hopeless(self) -> list[TrialRecord]:
+    def unpromotable(self) -> list[TrialRecord]:
         """Return nothing: no trial is ever paused."""
         return []

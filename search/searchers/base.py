@@ -1,6 +1,6 @@
-"""Who proposes configurations: what a proposer is, the random one, and how none comes twice.
+"""Who suggests configurations: what a searcher is, the random one, and how none comes twice.
 
-A proposer is a pure function of its seed, the number of the trial, and the history. Ray is not
+A searcher is a pure function of its seed, the number of the trial, and the history. Ray is not
 here: a driver, a replay of recorded curves and a test ask alike.
 """
 
@@ -26,7 +26,7 @@ _ATTEMPTS = 300
 
 
 @dataclass(frozen=True)
-class Proposal:
+class Suggestion:
     """One configuration to try.
 
     Attributes:
@@ -40,14 +40,14 @@ class Proposal:
     run_config: RunConfig
 
 
-class Proposer(Protocol):
-    """Proposes configurations, one at a time.
+class Searcher(Protocol):
+    """Suggests configurations, one at a time.
 
-    Equal seeds, numbers and histories give equal proposals, also from a proposer made anew. Of each
-    proposal that is tried, the history has to know before the next is asked for.
+    Equal seeds, numbers and histories give equal suggestions, also from a searcher made anew. The
+    history has to know of each suggestion that is tried before the next is asked for.
     """
 
-    def propose(self, number: int, history: History) -> Proposal | None:
+    def suggest(self, number: int, history: History) -> Suggestion | None:
         """Return the configuration of the trial with this number.
 
         Args:
@@ -55,7 +55,7 @@ class Proposer(Protocol):
             history: Everything that happened so far.
 
         Returns:
-            A proposal, or None where there is nothing to propose at present. It is asked again
+            A suggestion, or None where there is nothing to suggest at present. It is asked again
             when a trial that is under way has reported or ended; where no trial is under way, None
             means that no more trials begin.
         """
@@ -66,7 +66,7 @@ class Tried:
     """Which params have been tried, by which trial.
 
     Reads only what came to the history since the last time: in a search of 10,000 trials every
-    proposal asks.
+    suggestion asks.
     """
 
     def __init__(self) -> None:
@@ -100,7 +100,9 @@ def params_key(params: Params) -> int:
     return hash(frozenset(params.items()))
 
 
-def fresh(space: Space, draw: Callable[[int], tuple[Params, str]], tried: Tried) -> Proposal | None:
+def fresh(
+    space: Space, draw: Callable[[int], tuple[Params, str]], tried: Tried
+) -> Suggestion | None:
     """Draw until something new comes.
 
     Args:
@@ -116,17 +118,17 @@ def fresh(space: Space, draw: Callable[[int], tuple[Params, str]], tried: Tried)
     for attempt in range(_ATTEMPTS):
         params, origin = draw(attempt)
         if params not in tried:
-            return Proposal(params, origin, space.config_of(params))
+            return Suggestion(params, origin, space.config_of(params))
     return None
 
 
 def is_random(seed: int, number: int, share: float) -> bool:
-    """Whether a model leaves the proposal of this number to chance.
+    """Whether a model leaves the suggestion of this number to chance.
 
     Args:
-        seed: Of the proposer.
+        seed: Of the searcher.
         number: The trial's.
-        share: Of random proposals, in [0, 1].
+        share: Of random suggestions, in [0, 1].
     """
     return derive(seed, "share", number) < share * 2**63
 

@@ -15,7 +15,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from search.log.history import History
 from search.log.trial import TrialRecord
-from search.searchers.base import Proposal
+from search.searchers.base import Suggestion
 from spaces.distributions import to_optuna
 from spaces.space import Space
 from trainable.run_config import RunConfig
@@ -26,8 +26,8 @@ STOCK_WARNING = (
 )
 
 
-class StockTpe:
-    """Proposes through OptunaSearch, and tells it of trials what Tune would tell it.
+class OptunaTpe:
+    """Suggests through OptunaSearch, and tells it of trials what Tune would tell it.
 
     After a restart it is told of ended trials what Optuna would have kept of them. Its draws begin
     anew then: a search that goes on is not the same as one that was not interrupted.
@@ -66,14 +66,14 @@ class StockTpe:
         self._told: dict[int, int] = {}  # number -> last unit that Optuna knows of; open trials
         self._n_seen = 0
 
-    def propose(self, number: int, history: History) -> Proposal:
+    def suggest(self, number: int, history: History) -> Suggestion:
         """Return what OptunaSearch suggests next."""
         self._tell(history)
         params: Any = self._search.suggest(str(number))
         self._told[number], self._n_seen = 0, number + 1
         # Beside the params stands what the space returned.
         run_config = RunConfig.from_dict(params.pop("run_config"), "tpe")
-        return Proposal(params, "tpe", run_config)
+        return Suggestion(params, "tpe", run_config)
 
     def _tell(self, history: History) -> None:
         """Pass on what happened since, as Tune's controller does."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 
 from search.log.history import History
-from search.searchers.base import Params, Proposal, Tried, draw_params, fresh
+from search.searchers.base import Params, Suggestion, Tried, draw_params, fresh
 from spaces.space import Space
 from trainable.seeds import derive
 
 
-class RandomProposer:
+class RandomSearch:
     """Random search.
 
     Source: Bergstra & Bengio 2012, Random Search for Hyper-Parameter Optimization.
@@ -26,7 +26,7 @@ class RandomProposer:
         self._params = space.params()
         self._tried = Tried()
 
-    def propose(self, number: int, history: History) -> Proposal | None:
+    def suggest(self, number: int, history: History) -> Suggestion | None:
         """Return params drawn at random that no trial had."""
         self._tried.read(history)
         return fresh(self._space, lambda attempt: self._draw(number, attempt), self._tried)

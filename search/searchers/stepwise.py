@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from search.log.history import History
 from search.log.trial import TrialRecord
-from search.searchers.base import Params, Proposal, Tried, params_key
+from search.searchers.base import Params, Suggestion, Tried, params_key
 from spaces.params import rebuild
 from spaces.space import Space
 from trainable.component import Choice, Domain, Value
@@ -45,8 +45,8 @@ class Stepwise:
     together, tuned by hand. Here an extension is another value of one param that is a choice; what
     exists only under the new value is at its default. Params with a range stay as in the base.
 
-    Rounds are found again in the history at every proposal. A trial counts with the last score that
-    it reported, below all that went further. So does a paused one as soon as nothing of its round
+    Rounds are found again in the history at every suggestion. A trial counts with the last score
+    that it reported, below all that went further. So does a paused one as soon as nothing of its round
     is under way: the scheduler has to promote first. If it is promoted later all the same, the
     rounds are those that follow from its new score.
 
@@ -64,7 +64,7 @@ class Stepwise:
         self._tried = Tried()
         self._extensions: dict[int, list[_Candidate]] = {}
 
-    def propose(self, number: int, history: History) -> Proposal | None:
+    def suggest(self, number: int, history: History) -> Suggestion | None:
         """Return the next extension of the round; None until the round ends, and at the end."""
         self._tried.read(history)
         start = self._space.params_of(self._space.base)
@@ -78,13 +78,13 @@ class Stepwise:
                 trial = self._tried.trial_of(own.key)
                 if trial is None:
                     origin = f"stepwise round {n_rounds}: {own.change}"
-                    return Proposal(own.params, origin, self._config(own.params))
+                    return Suggestion(own.params, origin, self._config(own.params))
                 trials[own.key] = trial
             if any(trial.is_open for trial in trials.values()):
                 return None
-            candidates.sort(key=lambda own: trials[own.key].standing, reverse=True)
+            candidates.sort(key=lambda own: trials[own.key].rank_key, reverse=True)
             top = trials[candidates[0].key]
-            if best is not None and (top.status == "failed" or top.standing <= best.standing):
+            if best is not None and (top.status == "failed" or top.rank_key <= best.rank_key):
                 return None
             best = top
             n_rounds += 1

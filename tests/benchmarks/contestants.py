@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from trainable.run_config import RunConfig
 from trainable.tasks import TASK_NAMES, TASKS, TaskName
-from trainable.training.inputs import Workbench
+from trainable.training.inputs import RunInputs
 from trainable.training.loop import Run
 from trainable.training.multitask_bert import pair_encodings
 
@@ -40,8 +40,8 @@ class Contestant(Protocol):
 class Ours:
     """A. It draws the examples by itself: the same ones, by the same seeds."""
 
-    def __init__(self, config: RunConfig, bench: Workbench) -> None:
-        self.run = Run(config, bench)
+    def __init__(self, config: RunConfig, inputs: RunInputs) -> None:
+        self.run = Run(config, inputs)
         self.run.model.train()
         assert self.run.training is not None
         self.training = self.run.training
@@ -55,7 +55,7 @@ class Ours:
     def losses(self, drawn: Drawn) -> dict[TaskName, Tensor]:
         """Return the losses of these examples."""
         numbers = {task: torch.tensor(own) for task, own in drawn.items()}
-        batch = self.run.workbench.corpus.batch("train", numbers, pair_encodings(self.run.config))
+        batch = self.run.inputs.corpus.batch("train", numbers, pair_encodings(self.run.config))
         return self.training._losses(batch)  # type: ignore[return-value]
 
 

@@ -28,7 +28,7 @@ from trainable.run_config import RunConfig
 from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.tasks import TASK_NAMES, TASKS, TaskName
 from trainable.training.corpus import Corpus, Rows
-from trainable.training.inputs import Workbench, open_workbench
+from trainable.training.inputs import RunInputs, open_inputs
 from trainable.training.loop import Run
 from trainable.training.multitask_bert import MultitaskBert
 from trainable.training.tune_heads import sentence_vectors, train_head
@@ -82,13 +82,13 @@ def _with_split(corpus: Corpus, split: dict[TaskName, Rows]) -> Corpus:
     return replace(corpus, splits={**corpus.splits, "part": dict(split)})
 
 
-def _cut(bench: Workbench, n: int) -> Workbench:
-    """Return a workbench with the first n training examples of each task."""
-    corpus = bench.corpus
+def _cut(inputs: RunInputs, n: int) -> RunInputs:
+    """Return inputs with the first n training examples of each task."""
+    corpus = inputs.corpus
     rows = {
         t: _chosen(own, torch.arange(min(n, len(own)))) for t, own in corpus.splits["train"].items()
     }
-    return replace(bench, corpus=corpus.with_train(rows))
+    return replace(inputs, corpus=corpus.with_train(rows))
 
 
 def main() -> None:
@@ -97,13 +97,13 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     data = SampleData() if options.data_dir is None else Cs224nData(dir=options.data_dir)
     config = RunConfig(data=data, encoder=EncoderConfig(source=options.encoder), multitask=None)
-    bench = _cut(open_workbench(config, torch.device("cpu")), options.examples)
+    inputs = _cut(open_inputs(config, torch.device("cpu")), options.examples)
     stage = CachedHeadTuning(epochs=1)
     scores = {}
     print(f"{'task':6}{'encode once':>14}{'cached epoch':>14}{'uncached epoch':>16}{'ratio':>8}")
-    runs = {way: Run(config, bench) for way in ("cached", "uncached")}
+    runs = {way: Run(config, inputs) for way in ("cached", "uncached")}
     for task in TASK_NAMES:
-        model, corpus = runs["cached"].model, bench.corpus
+        model, corpus = runs["cached"].model, inputs.corpus
         started = time.perf_counter()
         vectors = sentence_vectors(config, task, model, corpus)
         encoded = time.perf_counter() - started

@@ -31,7 +31,7 @@ import trainable.worker.ray_trainable  # noqa: F401  what an actor imports
 from trainable.data.sources import Cs224nData, DataSource, SampleData
 from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
-from trainable.training.inputs import open_workbench
+from trainable.training.inputs import open_inputs
 from trainable.training.loop import Run
 
 _STEPS = ("libraries", "encoder and data", "a run")
@@ -73,9 +73,9 @@ def be_actor(config: RunConfig) -> _Sizes:
 
     try:
         measure()
-        bench = open_workbench(config, torch.device("cpu"))
+        inputs = open_inputs(config, torch.device("cpu"))
         measure()
-        run = Run(config, bench)
+        run = Run(config, inputs)
         measure()
         del run
     except BaseException:

@@ -33,7 +33,7 @@ import tyro
 from torch import Tensor
 
 from spaces.ablation import ablation
-from spaces.published import load_ledger, select
+from spaces.published import load_published, select
 from trainable.batch_orders.in_turn import RoundRobin
 from trainable.batch_orders.visits import SetRoundRobin
 from trainable.cache.files import write_json, write_tensors
@@ -47,7 +47,7 @@ from trainable.run_config import RunConfig
 from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.stages.multitask import Multitask
 from trainable.tasks import TASKS
-from trainable.training.inputs import Source, Workbench, open_workbench
+from trainable.training.inputs import RunInputs, Source, open_inputs
 from trainable.training.loop import Run
 
 _REFERENCE = "one-size/para-cross-cls-1layer"
@@ -98,7 +98,7 @@ def configurations(options: Options) -> dict[str, RunConfig]:
         multitask=stage,
     )
     text, nli = (OwnText(),), SickNli(dir=str(Path(options.nli_dir).absolute()))
-    rows = {row.id: row.config(base, text, nli) for row in select(load_ledger(), "one-size/*")}
+    rows = {row.id: row.config(base, text, nli) for row in select(load_published(), "one-size/*")}
     found = {name: _adapted(config, options) for name, config in rows.items()}
     for name, config in ablation(found[_REFERENCE], text, nli):
         if any(fnmatchcase(name, pattern) for pattern in _COMPONENTS):
@@ -131,22 +131,22 @@ def _equal_budget(config: RunConfig, options: Options) -> RunConfig:
     return config.model_copy(update=changes)
 
 
-_bench: tuple[Source, Workbench] | None = None  # a process keeps its last
+_inputs: tuple[Source, RunInputs] | None = None  # a process keeps its last
 
 
 def run_one(config: RunConfig, path: Path) -> dict[str, float]:
     """Train one run and write its predictions and scores."""
-    global _bench
+    global _inputs
     torch.set_num_threads(1)
     source = Source.of(config)
-    if _bench is None or _bench[0] != source:
-        _bench = (source, open_workbench(config, torch.device("cpu")))
-    run = Run(config, _bench[1])
+    if _inputs is None or _inputs[0] != source:
+        _inputs = (source, open_inputs(config, torch.device("cpu")))
+    run = Run(config, _inputs[1])
     metrics: dict[str, float] = {}
     while not run.done:
         metrics = run.train_unit()
     found = run.decide(run.probabilities("select"))
-    labels = {task: _bench[1].corpus.splits["select"][task].labels for task in TASKS}
+    labels = {task: _inputs[1].corpus.splits["select"][task].labels for task in TASKS}
     write_tensors(path.with_suffix(".safetensors"), {str(t): own for t, own in found.items()})
     known = {task: own for task, own in labels.items() if own is not None}
     kept = {key: value for key, value in metrics.items() if math.isfinite(value)}
@@ -221,7 +221,7 @@ def _reference_of(name: str, rows: dict[str, RunConfig]) -> str:
 
 def _labels(rows: dict[str, RunConfig]) -> dict[Any, Tensor]:
     config = next(iter(rows.values()))
-    splits = open_workbench(config, torch.device("cpu")).corpus.splits["select"]
+    splits = open_inputs(config, torch.device("cpu")).corpus.splits["select"]
     return {task: rows.labels for task, rows in splits.items() if rows.labels is not None}
 
 

@@ -57,7 +57,7 @@ from trainable.run_config import RunConfig
 from trainable.seeds import derive
 from trainable.stages.multitask import Multitask
 from trainable.tasks import TASK_METRICS
-from trainable.training.inputs import Workbench, open_workbench
+from trainable.training.inputs import RunInputs, open_inputs
 from trainable.training.loop import Run, RunFailed
 
 _SEEDS = (0, 1)  # of the two runs of a configuration
@@ -110,7 +110,7 @@ class Task(NamedTuple):
     params: Params
 
 
-_bench: Workbench | None = None  # all runs share encoder and data
+_inputs: RunInputs | None = None  # all runs share encoder and data
 
 
 def space_of(options: Options) -> Space:
@@ -138,12 +138,12 @@ def file_of(out: Path, task: Task) -> Path:
 
 def run_one(config: RunConfig, score_at: tuple[int, ...], path: Path) -> None:
     """Train one run to its end, and write `{scores, worth, tasks}`, or `{failure}`, to `path`."""
-    global _bench
+    global _inputs
     torch.set_num_threads(1)
-    if _bench is None:
+    if _inputs is None:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        _bench = open_workbench(config, device)
-    run = Run(config, _bench)
+        _inputs = open_inputs(config, device)
+    run = Run(config, _inputs)
     found: list[dict[str, float] | None] = []
     try:
         while not run.done:

@@ -88,7 +88,7 @@ def n_trials(plan: Plan, budget: int) -> int:
 
 def _run(dispatcher: Dispatcher, curve_of: CurveOf, draw: random.Random, budget: int) -> Replay:
     history, curves, ids = dispatcher.history, {}, count()
-    places: list[tuple[float, str, int]] = []  # when a unit ends, leg, unit
+    places: list[tuple[float, str, int]] = []  # when a unit ends, job, unit
     final: list[float] = []
     now = 0.0
 
@@ -97,18 +97,18 @@ def _run(dispatcher: Dispatcher, curve_of: CurveOf, draw: random.Random, budget:
 
     while len(final) < budget:
         while len(places) < _PLACES:
-            id = f"leg {next(ids)}"
-            leg = dispatcher.next_leg(id)
-            if leg is not None:
+            id = f"job {next(ids)}"
+            job = dispatcher.next_job(id)
+            if job is not None:
                 dispatcher.started(id)
-                train(id, leg.unit + 1)
+                train(id, job.unit + 1)
             elif places or dispatcher.is_finished:
                 break
-        if not places:  # the searcher has nothing more to propose
+        if not places:  # the searcher has nothing more to suggest
             final += final[-1:] * (budget - len(final))
             break
         now, id, unit = heapq.heappop(places)
-        trial = dispatcher.legs[id].trial
+        trial = dispatcher.jobs[id].trial
         if trial.number not in curves:
             curves[trial.number] = curve_of(trial.params)
         goes_on = dispatcher.reported(id, unit, curves[trial.number].report(unit))

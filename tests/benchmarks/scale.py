@@ -17,8 +17,8 @@ while the search runs:
     user           CPU time of the driver with all of its threads, Ray's among them
     memory         resident memory of the driver, and what each trial since the last line added
     log            bytes of the event log for each trial
-    resume         seconds from the log to the first leg of a driver that goes on: log and history
-                   read, searcher and scheduler made, the first leg handed out
+    resume         seconds from the log to the first job of a driver that goes on: log and history
+                   read, searcher and scheduler made, the first job handed out
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Options:
     """What varies."""
 
     searcher: str = "rung-gp"
-    """Who proposes."""
+    """Who suggests."""
 
     out: Path | None = None
     """Also write the figures as JSON."""
@@ -183,13 +183,13 @@ def _minus(one: _Times, other: _Times) -> _Times:
 
 
 def seconds_to_resume(plan: Plan, log: Path) -> float:
-    """Return the seconds from a log to the first leg of a driver that goes on."""
+    """Return the seconds from a log to the first job of a driver that goes on."""
     started = time.perf_counter()
     journal = Journal(History(read_events(log)))
     journal.write("resumed", slots=1, options={}, n_trials=plan.n_trials)
     dispatcher = make_dispatcher(plan, journal)
     dispatcher.settle()
-    dispatcher.next_leg("first")
+    dispatcher.next_job("first")
     return time.perf_counter() - started
 
 

@@ -3,7 +3,7 @@
     python tests/benchmarks/scaling.py [--workers 1 2 4 8] [--trials 64] [--seconds 0.5] [--out DIR]
 
 The same number of short trials, each of two units, on 1, 2, 4 and 8 workers. Driver, Ray Tune,
-dispatcher, proposals (of the default searcher, over the space `full`), checkpoints, TensorBoard
+dispatcher, suggestions (of the default searcher, over the space `full`), checkpoints, TensorBoard
 files and event log (with its fsync) are real. Each worker is a Ray node of its own on this machine
 (a raylet), with one pretended GPU; a unit is a sleep. Times begin when all workers have started,
 which takes longer than so few trials.
@@ -43,7 +43,7 @@ from matplotlib.figure import Figure
 from search.log.events import read_events
 from search.log.folder import EVENTS
 from search.log.history import History
-from search.planning.algorithms import make_proposer
+from search.planning.algorithms import make_searcher
 from search.planning.make_plan import make_plan
 from search.planning.options import SearchOptions
 from search.report.figures import save
@@ -54,7 +54,7 @@ from tests.chaos.simulation import simulate as play
 from tests.chaos.stub import Faults, units
 
 _UNITS = 2
-_LATER_TRIALS = 1000  # where the price of a proposal is measured a second time
+_LATER_TRIALS = 1000  # where the price of a suggestion is measured a second time
 _LARGER = (64, 512)
 _UNIT_SECONDS = (5.0, 30.0, 60.0, 300.0)
 # Arrow deletes a checkpoint in S3 by seven requests, one after the other (counted at a stand-in for
@@ -141,8 +141,8 @@ def search_options(trials: int, folder: Path, **more: object) -> SearchOptions:
     return replace(common, **more)  # type: ignore[arg-type]
 
 
-def proposal_seconds(trials: int) -> float:
-    """Return the CPU seconds of a proposal after so many trials, as a mean over a fifth more.
+def suggestion_seconds(trials: int) -> float:
+    """Return the CPU seconds of a suggestion after so many trials, as a mean over a fifth more.
 
     In these the default learns its hyperparameters once.
     """
@@ -151,15 +151,15 @@ def proposal_seconds(trials: int) -> float:
         history = History(play(at_random, Faults(folder), n_places=8))
         more = trials // 5
         plan = make_plan(search_options(trials + more, Path(folder), name="next"))
-        proposer = make_proposer(plan.options, plan.space, plan.n_trials, plan.rungs)
+        searcher = make_searcher(plan.options, plan.space, plan.n_trials, plan.rungs)
         started = time.process_time()
         for number in range(trials, trials + more):
-            proposer.propose(number, history)
+            searcher.suggest(number, history)
         return (time.process_time() - started) / more
 
 
 def costs_of(lines: list[Line], unit_seconds: float) -> Costs:
-    """Return what a leg costs; see the text above."""
+    """Return what a job costs; see the text above."""
     first, last = lines[0], lines[-1]
     own = first.workers * first.seconds / first.trials  # of one worker for each trial
     latency = own - _UNITS * unit_seconds - first.driver
@@ -193,18 +193,18 @@ def bounds(line: Line, later: float) -> dict[str, float]:
 
     Args:
         line: The search with most workers.
-        later: Seconds of a proposal after `_LATER_TRIALS`.
+        later: Seconds of a suggestion after `_LATER_TRIALS`.
     """
-    proposals, local = line.busy("proposals"), line.busy("checkpoints")
+    suggestions, local = line.busy("suggestions"), line.busy("checkpoints")
     remote = _DELETE_SECONDS * line.measured.calls.get("checkpoints", 0) / line.trials
-    much = line.driver - proposals + max(later, proposals)
+    much = line.driver - suggestions + max(later, suggestions)
     return {
         "driver": line.driver,
         f"driver, {_LATER_TRIALS} trials": much,
         f"driver, {_LATER_TRIALS} trials, S3": much - local + remote,
         "  Ray Tune": line.busy("tune") + line.busy("waiting"),
-        "  proposals": proposals,
-        f"  proposals, {_LATER_TRIALS} trials": later,
+        "  suggestions": suggestions,
+        f"  suggestions, {_LATER_TRIALS} trials": later,
         "  event log": line.busy("log"),
         "  TensorBoard files": line.busy("tensorboard"),
         "  checkpoints, local": local,
@@ -229,9 +229,9 @@ def print_larger(costs: Costs) -> None:
     print("\nsimulated  unit, s  trials/min  efficiency  driver busy")
     for workers in _LARGER:
         for seconds in _UNIT_SECONDS:
-            legs = 20 * workers
-            found = simulate(costs, workers, seconds, legs)
-            rate, ideal = 60 * legs / found.seconds, 60 * workers / (_UNITS * seconds)
+            jobs = 20 * workers
+            found = simulate(costs, workers, seconds, jobs)
+            rate, ideal = 60 * jobs / found.seconds, 60 * workers / (_UNITS * seconds)
             print(
                 f"{workers:9} {seconds:8g} {rate:11.1f} {rate / ideal:11.1%} "
                 f"{found.driver_share:12.1%}"
@@ -269,7 +269,7 @@ def main(options: Options) -> None:
             own.mkdir()
             lines.append(measure(options, workers, own, nodes.address))
             print(f"{workers} workers: {lines[-1].per_minute:.1f} trials a minute", flush=True)
-    costs, later = costs_of(lines, options.seconds), proposal_seconds(_LATER_TRIALS)
+    costs, later = costs_of(lines, options.seconds), suggestion_seconds(_LATER_TRIALS)
     print_measured(lines, options, costs)
     found = bounds(lines[-1], later)
     print_bounds(found, costs, lines[-1])

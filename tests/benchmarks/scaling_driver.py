@@ -31,8 +31,8 @@ from tests.chaos import stub
 
 # Part -> what belongs to it; the rest of the main thread's time is Ray Tune's own.
 _PARTS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
-    "proposals": [(Dispatcher, ("_proposal",))],
-    "dispatcher": [(Dispatcher, ("next_leg", "started", "reported", "saved", "left"))],
+    "suggestions": [(Dispatcher, ("_suggestion",))],
+    "dispatcher": [(Dispatcher, ("next_job", "started", "reported", "saved", "left"))],
     "log": [(EventLog, ("append",))],
     "checkpoints": [(Checkpoints, ("_delete",))],
     "tensorboard": [(TensorBoard, ("write",))],

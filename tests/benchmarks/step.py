@@ -57,7 +57,7 @@ from trainable.run_config import RunConfig
 from trainable.seeds import ExampleOrder, derive
 from trainable.stages.multitask import Multitask
 from trainable.tasks import TASK_NAMES
-from trainable.training.inputs import Workbench, open_workbench
+from trainable.training.inputs import RunInputs, open_inputs
 
 Precision = Literal["fp32", "bf16"]
 Timed = dict[str, tuple[Work, float]]  # contestant -> its work and seconds in one step
@@ -172,7 +172,7 @@ def _device_name(device: str) -> str:
 
 
 def load_texts(data: Cs224nData) -> Texts:
-    """Return the train splits as text, in the order of the workbench's corpus."""
+    """Return the train splits as text, in the order of the inputs's corpus."""
     texts: Texts = {}
     for task, splits in data.load().splits.items():
         train = splits["train"]
@@ -181,9 +181,9 @@ def load_texts(data: Cs224nData) -> Texts:
     return texts
 
 
-def draw(config: RunConfig, bench: Workbench, batch: int, n_steps: int) -> list[Drawn]:
+def draw(config: RunConfig, inputs: RunInputs, batch: int, n_steps: int) -> list[Drawn]:
     """Return the examples that the run of this config draws in its first steps."""
-    sizes = {task: len(bench.corpus.splits["train"][task]) for task in TASK_NAMES}
+    sizes = {task: len(inputs.corpus.splits["train"][task]) for task in TASK_NAMES}
     orders = {t: ExampleOrder(n, derive(config.seed, t)) for t, n in sizes.items()}
     return [{t: o.take(batch).tolist() for t, o in orders.items()} for _ in range(n_steps)]
 
@@ -196,7 +196,7 @@ def main(options: Options) -> None:
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     data = Cs224nData(dir=str(options.data_dir))
     encoder = EncoderConfig(source=options.encoder)
-    bench = open_workbench(RunConfig(data=data, encoder=encoder), torch.device(options.device))
+    inputs = open_inputs(RunConfig(data=data, encoder=encoder), torch.device(options.device))
     texts = load_texts(data)
     machine = {
         "device": _device_name(options.device),
@@ -213,18 +213,18 @@ def main(options: Options) -> None:
             stage = Multitask(batch_order=order, precision=precision, budget_tokens=10**8)
             return RunConfig(seed=options.seed, data=data, encoder=encoder, multitask=stage)
 
-        plan = draw(config("fp32"), bench, batch, options.warmup + options.steps)
+        plan = draw(config("fp32"), inputs, batch, options.warmup + options.steps)
 
         def padded(config: RunConfig, siamese: bool, plan: list[Drawn] = plan) -> Padded:
             contestant = Padded(config, texts, options.device, siamese)
             contestant.prepare([] if siamese else plan)
             return contestant
 
-        check_same_work(Ours(config("fp32"), bench), padded(config("fp32"), False), plan[:2])
+        check_same_work(Ours(config("fp32"), inputs), padded(config("fp32"), False), plan[:2])
         for precision in options.precision:
             own = config(precision)
             contestants: dict[str, Contestant] = {
-                "A": Ours(own, bench),
+                "A": Ours(own, inputs),
                 "B": padded(own, False),
                 "C": padded(own, True),
             }

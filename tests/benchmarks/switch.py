@@ -49,7 +49,7 @@ from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
 from trainable.training import checkpoint
-from trainable.training.inputs import open_workbench
+from trainable.training.inputs import open_inputs
 from trainable.training.loop import Run
 from trainable.worker.ray_trainable import MultitaskTrainable
 
@@ -124,7 +124,7 @@ def save_halves(configs: list[RunConfig], folder: str) -> list[str]:
     """Train the first unit of two runs and save them; returns a path for each configuration."""
     kept = []
     for config in configs[:2]:
-        run = Run(config, open_workbench(config, torch.device("cuda" if _GPUS else "cpu")))
+        run = Run(config, open_inputs(config, torch.device("cuda" if _GPUS else "cpu")))
         run.train_unit()
         own = Path(folder) / f"half_{config.seed}"
         own.mkdir()

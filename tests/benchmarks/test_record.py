@@ -14,7 +14,7 @@ from tests.benchmarks.neighbours import neighbour
 from tests.benchmarks.recorded import read_table
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
-from trainable.training.inputs import Workbench
+from trainable.training.inputs import RunInputs
 from trainable.training.loop import Run
 
 CONFIG = RunConfig(multitask=Multitask(budget_tokens=900, units=2))
@@ -77,10 +77,10 @@ def test_a_run_that_is_not_scored_at_its_end_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_is_trained_to_its_end(tmp_path: Path, workbench: Workbench) -> None:
+def test_a_run_is_trained_to_its_end(tmp_path: Path, inputs: RunInputs) -> None:
     path = tmp_path / "trial.json"
     record.run_one(CONFIG, (2,), path)
-    run = Run(CONFIG, workbench)
+    run = Run(CONFIG, inputs)
     while not run.done:
         run.train_unit()
     last = run.score("select", run.probabilities("select"))

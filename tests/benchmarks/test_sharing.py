@@ -54,7 +54,7 @@ def events(*more: Event) -> list[Event]:
         about: Event = {"trial": trial, "run_config": {}, "params": {}, "origin": "random"}
         found += [
             about | {"event": "suggested", "bracket": 0},
-            {"event": "started", "trial": trial, "id": f"leg{trial}", "unit": 0},
+            {"event": "started", "trial": trial, "id": f"job{trial}", "unit": 0},
             {"event": "reported", "trial": trial, "unit": 1, "metrics": numbers, "failure": ""},
         ]
     found += [{"event": "ended", "trial": 0, "status": "done", "error": None}, *more]

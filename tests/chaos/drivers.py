@@ -130,7 +130,7 @@ class Search:
         """Start a driver and kill it at a random moment; returns False where it finished before.
 
         Three quarters of the moments lie so many events after its start, so that they do not
-        depend on how fast the machine is; the others so many seconds, mostly before its first leg.
+        depend on how fast the machine is; the others so many seconds, mostly before its first job.
         """
         is_new, before = not self.log.exists(), self.n_events()
         driver = self.start()

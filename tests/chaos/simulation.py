@@ -13,7 +13,7 @@ from search.log.events import Event
 from search.log.history import History, Journal
 from search.log.mirror import Mirror
 from search.loop.dispatcher import Dispatcher
-from search.planning.algorithms import make_proposer, make_scheduler
+from search.planning.algorithms import make_scheduler, make_searcher
 from search.planning.plan import Plan
 from search.planning.resume import header
 from search.report.tensorboard import TensorBoard
@@ -47,7 +47,7 @@ class Tape:
 
 @dataclass
 class _Place:
-    """What a place trains: a leg, and the unit that it is at.
+    """What a place trains: a job, and the unit that it is at.
 
     A report is there, and decided on, before its checkpoint is: other places do things in between.
     """
@@ -102,7 +102,7 @@ def run(
     board: TensorBoard | None = None,
     look: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run legs until the search is finished.
+    """Run jobs until the search is finished.
 
     Args:
         plan: The search.
@@ -111,7 +111,7 @@ def run(
         n_places: Trials at a time.
         draw: Which place reports next.
         board: Where to write curves, if anywhere.
-        look: Called after every leg that is handed out.
+        look: Called after every job that is handed out.
     """
     dispatcher = make_dispatcher(plan, journal)
     checkpoints = Checkpoints(journal, plan.folder, Mirror(plan.folder))
@@ -123,10 +123,10 @@ def run(
     places: list[_Place] = []
     while True:
         while len(places) < n_places:
-            id = f"leg {next(_ids)}"
-            leg = dispatcher.next_leg(id)
-            if leg is not None:
-                places.append(_Place(id, max(leg.trial.checkpoints, default=0)))
+            id = f"job {next(_ids)}"
+            job = dispatcher.next_job(id)
+            if job is not None:
+                places.append(_Place(id, max(job.trial.checkpoints, default=0)))
                 dispatcher.started(id)
                 look()
             elif places or dispatcher.is_finished:
@@ -134,17 +134,17 @@ def run(
         if not places:
             return
         place = draw.choice(places)
-        leg = dispatcher.legs[place.id]
+        job = dispatcher.jobs[place.id]
         if not place.is_saving:
             place.unit += 1
             place.is_saving = True
-            report: dict[str, Any] = report_of(faults, leg.trial.run_config, place.unit)
+            report: dict[str, Any] = report_of(faults, job.trial.run_config, place.unit)
             failure = report.pop("failure")
             place.goes_on = dispatcher.reported(place.id, place.unit, report, failure)
             continue
         place.is_saving = False
-        if not leg.failure:
-            dispatcher.saved(place.id, f"trial_{leg.trial.number}/{place.id} {place.unit}")
+        if not job.failure:
+            dispatcher.saved(place.id, f"trial_{job.trial.number}/{place.id} {place.unit}")
         if not place.goes_on:
             places.remove(place)
             dispatcher.left(place.id, 1.0, 0.0)
@@ -155,7 +155,7 @@ def make_dispatcher(plan: Plan, journal: Journal) -> Dispatcher:
     return Dispatcher(
         journal,
         make_scheduler(plan.options, plan.n_trials, journal.history),
-        make_proposer(plan.options, plan.space, plan.n_trials, plan.rungs),
+        make_searcher(plan.options, plan.space, plan.n_trials, plan.rungs),
         plan.space,
         list(plan.points),
         plan.options.units,

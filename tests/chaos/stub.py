@@ -1,7 +1,7 @@
 """A trainable that trains nothing: the contract of `MultitaskTrainable` in milliseconds.
 
 What it reports is a function of its configuration and of the unit, so that two searches that
-propose the same get the same results, however often one of them is interrupted. What it does is
+suggest the same get the same results, however often one of them is interrupted. What it does is
 appended to a file, which knows better than the event log what was done twice.
 """
 

@@ -18,7 +18,7 @@ from tests.chaos.verify import differences, figures, replay
 
 pytestmark = pytest.mark.slow
 
-N_TRIALS = 18  # of which a model proposes some
+N_TRIALS = 18  # of which a model suggests some
 FAULTS = Faults(folder="", failing=0.25, unknown=0.25)
 KINDS = [
     ("rung-gp", "promotion-asha", 1),
@@ -95,7 +95,7 @@ def test_the_replay_notices_a_decision_that_is_not_the_schedulers(plan: Plan) ->
 def test_the_replay_notices_a_stop_that_is_missing_or_comes_too_early(plan: Plan) -> None:
     found = (simulate(plan, FAULTS, n_places=3, seed=seed) for seed in range(20))
     if plan.options.scheduler != "promotion-asha":
-        assert not any(hopeless(events) for events in found)
+        assert not any(unpromotable(events) for events in found)
         return
     events, stops = next((own, before) for own in found if (before := missed(own)))
     ends = [e for e in events if e["event"] == "ended"]
@@ -113,7 +113,7 @@ def test_the_replay_notices_a_stop_that_is_missing_or_comes_too_early(plan: Plan
     assert any("stopped" in line for line in replay([*events[: paused + 1], early], plan))
 
 
-def hopeless(events: list[Event]) -> list[Event]:
+def unpromotable(events: list[Event]) -> list[Event]:
     """Return the stops of trials that could not be promoted any more."""
     return [e for e in events if e["event"] == "stopped" and e["reason"].startswith("cannot")]
 
@@ -121,4 +121,4 @@ def hopeless(events: list[Event]) -> list[Event]:
 def missed(events: list[Event]) -> list[Event]:
     """Return those of them without which something would begin too early."""
     last = max(k for k, e in enumerate(events) if e["event"] in ("suggested", "promoted"))
-    return hopeless(events[:last])
+    return unpromotable(events[:last])

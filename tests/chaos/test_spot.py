@@ -25,7 +25,7 @@ from tests.chaos.clusters import Nodes
 from tests.chaos.metadata import Metadata
 from tests.chaos.verify import orphans
 from trainable.metrics import SCORE_KEYS
-from trainable.training.inputs import open_workbench
+from trainable.training.inputs import open_inputs
 from trainable.training.loop import Run
 from trainable.training.step import STEP_METRICS
 from trainable.worker.spot_notice import ADDRESS_VARIABLE
@@ -126,7 +126,7 @@ def it_left_once_and_nothing_failed(events: list[Event]) -> None:
 
 def it_is_as_if_it_had_stayed(trial: TrialRecord) -> None:
     """Compare, bit for bit, with the same run in this process."""
-    run = Run(trial.config, open_workbench(trial.config, torch.device("cpu")))
+    run = Run(trial.config, open_inputs(trial.config, torch.device("cpu")))
     for unit in (1, 2):
         expected = run.train_unit() | run.evaluate("select")
         for key in (*SCORE_KEYS, *STEP_METRICS):

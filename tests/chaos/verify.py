@@ -11,10 +11,10 @@ from typing import Any
 
 from search.log.events import Event
 from search.log.history import History
-from search.planning.algorithms import make_proposer, make_scheduler
+from search.planning.algorithms import make_scheduler, make_searcher
 from search.planning.plan import Plan
 from search.schedulers.base import Decision
-from search.searchers.base import Proposal
+from search.searchers.base import Suggestion
 
 _ENDED = ("done", "stopped", "failed")
 # Of machines and drivers, not of the search: they may differ between two searches alike.
@@ -31,7 +31,7 @@ class Figures:
         trials: That it began.
         lost: Trials that did not end, or failed for no fault of their own.
         suggested_twice: Trials of which the log has two suggestions, or params that two have.
-        overlapping: Legs of a trial that began while it held another place.
+        overlapping: Jobs of a trial that began while it held another place.
         units: Units that were trained, all together.
         repeated: Those of them that were trained again.
         most_repeated: Of one trial, after one of its starts.
@@ -169,7 +169,7 @@ def replay(events: Sequence[Event], plan: Plan) -> list[str]:
     Everything comes in the order of the log, so that this holds for any number of places.
 
     Returns:
-        What they decide differently; of proposals, what the log should have held.
+        What they decide differently; of suggestions, what the log should have held.
     """
     judge, wrong = _Judge(plan), []
     for event in events:
@@ -189,8 +189,8 @@ class _Judge:
     def __init__(self, plan: Plan) -> None:
         self.history = History()
         self._scheduler = make_scheduler(plan.options, plan.n_trials, self.history)
-        self._proposer = make_proposer(plan.options, plan.space, plan.n_trials, plan.rungs)
-        self._points, self._hopeless = plan.points, set[int]()
+        self._searcher = make_searcher(plan.options, plan.space, plan.n_trials, plan.rungs)
+        self._points, self._unpromotable = plan.points, set[int]()
 
     def look(self, event: Event) -> tuple[dict[str, Any] | None, str]:
         """Return fields that the event must have, None if it must not be; and what is missing."""
@@ -209,10 +209,10 @@ class _Judge:
         return {}, ""
 
     def _missed(self, event: Event, *, with_promotion: bool) -> str:
-        """Before anything begins, the hopeless are stopped, and who may go on does."""
-        self._hopeless |= {trial.number for trial in self._scheduler.hopeless()}
-        if self._hopeless:
-            return f"trials {self._hopeless} should have been stopped before {_short(event)}"
+        """Before anything begins, the unpromotable are stopped, and who may go on does."""
+        self._unpromotable |= {trial.number for trial in self._scheduler.unpromotable()}
+        if self._unpromotable:
+            return f"trials {self._unpromotable} should have been stopped before {_short(event)}"
         if with_promotion and self._scheduler.next_promotion(draining=False) is not None:
             return f"trial {event['trial']} was begun although another could be promoted"
         return ""
@@ -223,9 +223,9 @@ class _Judge:
         if number < len(self._points):
             params, origin = self._points[number]
             return {**expected, "params": params, "origin": origin}
-        proposal = self._proposer.propose(number, self.history)
-        assert isinstance(proposal, Proposal)
-        return {**expected, "params": proposal.params, "origin": proposal.origin}
+        suggestion = self._searcher.suggest(number, self.history)
+        assert isinstance(suggestion, Suggestion)
+        return {**expected, "params": suggestion.params, "origin": suggestion.origin}
 
     def _promoted(self) -> dict[str, Any] | None:
         promotion = self._scheduler.next_promotion(draining=False)
@@ -244,10 +244,10 @@ class _Judge:
         if reason == "nothing can be promoted any more":
             done = self._scheduler.next_promotion(draining=True) is None
             return {} if done and trial.status == "paused" else None
-        self._hopeless |= {trial.number for trial in self._scheduler.hopeless()}
-        if trial.number not in self._hopeless:
+        self._unpromotable |= {trial.number for trial in self._scheduler.unpromotable()}
+        if trial.number not in self._unpromotable:
             return None
-        self._hopeless.remove(trial.number)
+        self._unpromotable.remove(trial.number)
         return {}
 
 

@@ -39,17 +39,17 @@ from trainable.model.pooling import ClsPooling
 from trainable.run_config import RunConfig
 from trainable.task_config import SingleTask
 from trainable.training.hugging_face import write_encoder
-from trainable.training.inputs import Workbench
+from trainable.training.inputs import RunInputs
 from trainable.training.loop import Run
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def broken_pooler(workbench: Workbench, tmp_path: Path) -> Path:
+def broken_pooler(inputs: RunInputs, tmp_path: Path) -> Path:
     """An encoder that gives NaN to those trials only that use its pooler."""
     folder = tmp_path / "encoder"
-    write_encoder(Run(RunConfig(), workbench), folder)
+    write_encoder(Run(RunConfig(), inputs), folder)
     tensors = load_file(folder / "model.safetensors")
     tensors["pooler.dense.weight"] = torch.full_like(tensors["pooler.dense.weight"], math.nan)
     save_file(tensors, folder / "model.safetensors")
@@ -245,7 +245,7 @@ def test_a_search_that_was_interrupted_goes_on_where_it_stopped(
 
 
 def assert_begun_where_saved(events: list[Event]) -> None:
-    """Every leg of a trial began with the unit of its last checkpoint; none where it had none."""
+    """Every job of a trial began with the unit of its last checkpoint; none where it had none."""
     saved: dict[int, int] = {}
     for event in events:
         if event["event"] == "saved":

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 BUDGET = ["--budget", "6000", "--units", "1", "--address", "local", "--quiet"]
 ROWS = ["--space", "published", "--rows", "one-size/para-cosine-*", "--repeats", "2"]
 WARM = ["--warm-start", "published", "--rows", "one-size/para-cosine-*-0.5", "--trials", "4"]
-WARM += ["--max-concurrent", "1"]  # so that trials start in the order of the proposals
+WARM += ["--max-concurrent", "1"]  # so that trials start in the order of the suggestions
 
 
 @dataclass(frozen=True)

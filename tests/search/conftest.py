@@ -23,8 +23,8 @@ from search.planning.options import SearchOptions
 from search.planning.plan import Plan
 from search.schedulers.base import Scheduler
 from search.schedulers.promotion_asha import PromotionASHA
-from search.searchers.base import Proposer
-from search.searchers.random_search import RandomProposer
+from search.searchers.base import Searcher
+from search.searchers.random_search import RandomSearch
 from spaces.catalogue import base_config, make_space
 from trainable.data.sources import SampleData
 from trainable.metrics import SCORE_KEYS
@@ -124,7 +124,7 @@ Outcome = Callable[[int, int], float | str]
 
 
 class Played:
-    """A search whose legs take no time: the real dispatcher, scheduler, proposer and journal.
+    """A search whose jobs take no time: the real dispatcher, scheduler, searcher and journal.
 
     Attributes:
         log: All events.
@@ -135,7 +135,7 @@ class Played:
         earlier: Events of an earlier driver.
         n_trials: Trials of the search; more than the earlier driver had extend it.
         scheduler: Made from a history; PromotionASHA without it.
-        proposer: RandomProposer without it.
+        searcher: RandomProposer without it.
         lost: Whether the worker is lost in this unit, asked anew for each attempt: `lost` before it
             reports, `unsaved` after that and before the checkpoint is there, or empty. `leaves`: it
             has notice of that, and leaves in the middle of the unit.
@@ -151,7 +151,7 @@ class Played:
         eta: int = 2,
         brackets: int = 1,
         scheduler: Callable[[History], Scheduler] | None = None,
-        proposer: Proposer | None = None,
+        searcher: Searcher | None = None,
         lost: Callable[[int, int], str] = lambda number, unit: "",
     ) -> None:
         self.outcome, self.lost, self.units = outcome, lost, units
@@ -168,14 +168,14 @@ class Played:
         self.dispatcher = Dispatcher(
             self.journal,
             asha if scheduler is None else scheduler(self.history),
-            proposer or RandomProposer(SMOKE, 0),
+            searcher or RandomSearch(SMOKE, 0),
             SMOKE,
             [(SMOKE.params_of(SMOKE.base), "default")],
             units,
             clock=lambda: float(len(self.log.events)),
         )
         self._at: dict[str, int] = {}
-        self._n_legs = 0
+        self._n_jobs = 0
 
     def play(self, places: int = 1, order: int = 0) -> Played:
         """Run to the end on so many places, in an order drawn at random from this seed."""
@@ -191,15 +191,15 @@ class Played:
         raise AssertionError("the search does not end")
 
     def _begin(self) -> None:
-        self._n_legs += 1
-        id = f"leg{len(self.log.events)}-{self._n_legs}"
-        leg = self.dispatcher.next_leg(id)
-        if leg is not None:
-            self._at[id] = leg.unit
+        self._n_jobs += 1
+        id = f"job{len(self.log.events)}-{self._n_jobs}"
+        job = self.dispatcher.next_job(id)
+        if job is not None:
+            self._at[id] = job.unit
             self.dispatcher.started(id)
 
     def _unit(self, id: str) -> None:
-        number, unit = self.dispatcher.legs[id].trial.number, self._at[id] + 1
+        number, unit = self.dispatcher.jobs[id].trial.number, self._at[id] + 1
         lost = self.lost(number, unit)
         if lost == "leaves":
             self._leave(id, unit - 1)

@@ -1,4 +1,4 @@
-"""The ledger against the papers' tables, and every row of it as a run."""
+"""The published against the papers' tables, and every row of it as a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch import nn
 
 import trainable.data.prepare
 from spaces.params import rebuild
-from spaces.published import Row, load_ledger, merged, read_paper, select
+from spaces.published import Row, load_published, merged, read_paper, select
 from trainable.component import Choice, Domain, Value
 from trainable.data.nli import HubNli, SampleNli
 from trainable.data.pos_tags import PosTagger
@@ -31,11 +31,11 @@ from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.stages.language_modelling import MaskedLanguageModelling
 from trainable.stages.multitask import Multitask
 from trainable.stages.nli_training import ContrastiveNli
-from trainable.training.inputs import Source, Workbench, open_workbench
+from trainable.training.inputs import RunInputs, Source, open_inputs
 from trainable.training.loop import Run
 
-ROWS = {row.id: row for row in load_ledger()}
-RUNNABLE = tuple(row.id for row in load_ledger() if not row.why_not)
+ROWS = {row.id: row for row in load_published()}
+RUNNABLE = tuple(row.id for row in load_published() if not row.why_not)
 
 # A search over the course's files, and one of a few steps on the sample.
 SEARCH = RunConfig(
@@ -52,7 +52,7 @@ def published(shared: Path) -> dict[str, dict[str, str]]:
     """Return id -> row of the table that was copied from the papers."""
     path = shared / "papers" / "published.csv"
     if not path.is_file():
-        pytest.skip(f"no file {path}; it is what the ledger is compared with")
+        pytest.skip(f"no file {path}; it is what the published is compared with")
     with path.open(encoding="utf-8", newline="") as lines:
         return {row["id"]: row for row in csv.DictReader(lines)}
 
@@ -71,7 +71,7 @@ def test_every_published_row_is_there_with_its_scores(
 
 
 def test_no_row_is_there_twice_and_papers_are_whole() -> None:
-    assert len(load_ledger()) == len(ROWS) == 95
+    assert len(load_published()) == len(ROWS) == 95
     papers = Counter(name.split("/")[0] for name in ROWS)
     assert papers == {"one-size": 15, "bertpp": 12, "mtbert": 9, "leave": 32, "college": 27}
     assert len({row.paper for row in ROWS.values()}) == 5
@@ -260,9 +260,9 @@ class Nouns:
         return [(token, "NN") for token in tokens]
 
 
-def with_an_eighth(workbench: Workbench) -> Workbench:
-    """Return a workbench with the first eighth of each train set: epochs of heads end sooner."""
-    corpus = workbench.corpus
+def with_an_eighth(inputs: RunInputs) -> RunInputs:
+    """Return inputs with the first eighth of each train set: epochs of heads end sooner."""
+    corpus = inputs.corpus
     train = {
         name: replace(
             rows,
@@ -273,24 +273,24 @@ def with_an_eighth(workbench: Workbench) -> Workbench:
         )
         for name, rows in corpus.splits["train"].items()
     }
-    return replace(workbench, corpus=corpus.with_train(train))
+    return replace(inputs, corpus=corpus.with_train(train))
 
 
 @pytest.fixture(scope="module")
-def workbench_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Workbench]]:
-    """Return a function from a configuration to its workbench. Rows share those, and stages."""
-    opened: dict[Source, Workbench] = {}
+def inputs_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., RunInputs]]:
+    """Return a function from a configuration to its inputs. Rows share those, and stages."""
+    opened: dict[Source, RunInputs] = {}
 
-    def workbench_of(config: RunConfig) -> Workbench:
+    def inputs_of(config: RunConfig) -> RunInputs:
         source = Source.of(config)
         if source not in opened:
-            opened[source] = with_an_eighth(open_workbench(config, torch.device("cpu")))
+            opened[source] = with_an_eighth(open_inputs(config, torch.device("cpu")))
         return opened[source]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MTBERT_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(trainable.data.prepare, "load_tagger", lambda: PosTagger(Nouns(), "nouns"))
-        yield workbench_of
+        yield inputs_of
 
 
 def tensors(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -303,14 +303,14 @@ def changed(module: nn.Module, before: dict[str, torch.Tensor]) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RUNNABLE)
-def test_a_row_trains_what_it_says(name: str, workbench_of: Callable[..., Workbench]) -> None:
+def test_a_row_trains_what_it_says(name: str, inputs_of: Callable[..., RunInputs]) -> None:
     config = ROWS[name].config(SHORT, (OwnText(),), SampleNli())
     tuned: set[str] = set()
     if isinstance(config.head_tuning, CachedHeadTuning):
         tuned = set(config.head_tuning.tasks.split("+"))
         quick = config.head_tuning.model_copy(update={"epochs": 1, "batch_size": 64})
         config = config.model_copy(update={"head_tuning": quick})
-    run = Run(config, workbench_of(config))
+    run = Run(config, inputs_of(config))
     encoders, heads = tensors(run.model.encoders), tensors(run.model.tasks)
     run.train_unit()
     assert run.done
@@ -416,16 +416,16 @@ def test_a_row_with_a_reason_has_no_configuration() -> None:
         (("one-size/final", "one-size/f*"), ["one-size/final"]),
     ],
 )  # fmt: skip
-def test_rows_are_chosen_by_pattern_in_the_order_of_the_ledger(
+def test_rows_are_chosen_by_pattern_in_the_order_of_the_published(
     patterns: str | tuple[str, ...], expected: list[str]
 ) -> None:
-    assert [row.id for row in select(load_ledger(), patterns)] == expected
+    assert [row.id for row in select(load_published(), patterns)] == expected
 
 
 def test_every_row_matches_a_star() -> None:
-    assert select(load_ledger(), "*") == load_ledger()
+    assert select(load_published(), "*") == load_published()
 
 
 def test_a_pattern_that_matches_nothing_is_refused_with_the_nearest() -> None:
     with pytest.raises(InputError, match=r"no row matches 'one-size/finl'; .*'one-size/final'\?"):
-        select(load_ledger(), "bertpp/*,one-size/finl")
+        select(load_published(), "bertpp/*,one-size/finl")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from trainable.component import Component
-from trainable.gradients.base import Combination, GramMethod
+from trainable.gradients.base import GramMethod, Weighting
 from trainable.gradients.gram import solve
 from trainable.tasks import TrainName
 
@@ -37,6 +37,6 @@ class AlignedMTL(Component):
 
     kind: Literal["aligned_mtl"] = "aligned_mtl"
 
-    def build(self, tasks: tuple[TrainName, ...]) -> Combination:
+    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
         """Return the combination for these tasks."""
         return GramMethod(lambda gram, _: aligned_mtl_weights(gram))

@@ -33,7 +33,7 @@ class Weights:
     own: Tensor
 
 
-class Combination(Protocol):
+class Weighting(Protocol):
     """What the training step needs of a combination; what most do not need has a default.
 
     Attributes:
@@ -73,7 +73,7 @@ class Combination(Protocol):
         return  # one that is the same at every step has none
 
 
-class Surgery(Combination, ABC):
+class Surgery(Weighting, ABC):
     """A method on the gradients of a step; one backward per task."""
 
     needs_gram = True
@@ -82,13 +82,13 @@ class Surgery(Combination, ABC):
         self.module = nn.Module()
 
     def total(self, losses: Losses) -> Tensor:
-        """See `Combination`."""
+        """See `Weighting`."""
         return torch.stack(list(losses.values())).sum()
 
     def weights(
         self, tasks: tuple[TrainName, ...], gram: Tensor, own: Tensor, generator: torch.Generator
     ) -> Weights:
-        """See `Combination`."""
+        """See `Weighting`."""
         if not gram.isfinite().all():
             # The run will fail by its losses, which says more than a solver that does.
             return Weights(torch.ones_like(own), torch.ones_like(own))
@@ -98,7 +98,7 @@ class Surgery(Combination, ABC):
     def operate(
         self, tasks: tuple[TrainName, ...], gram: Tensor, own: Tensor, generator: torch.Generator
     ) -> Weights:
-        """Return the weights for a finite Gram matrix; see `Combination.weights`."""
+        """Return the weights for a finite Gram matrix; see `Weighting.weights`."""
 
 
 class GramMethod(Surgery):

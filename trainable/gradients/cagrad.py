@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from trainable.component import Component, FloatRange
-from trainable.gradients.base import Combination, GramMethod
+from trainable.gradients.base import GramMethod, Weighting
 from trainable.gradients.gram import hull_faces, on_faces, onto_simplex, solve, vector_lengths
 from trainable.tasks import TrainName
 
@@ -59,6 +59,6 @@ class CAGrad(Component):
     kind: Literal["cagrad"] = "cagrad"
     c: Annotated[float, Field(ge=0, lt=1), FloatRange(0.1, 0.9)] = 0.4
 
-    def build(self, tasks: tuple[TrainName, ...]) -> Combination:
+    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
         """Return the combination for these tasks."""
         return GramMethod(lambda gram, _: cagrad_weights(gram, self.c))

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from trainable.component import Component, FloatRange
-from trainable.gradients.base import Combination, State, Surgery, Weights
+from trainable.gradients.base import State, Surgery, Weighting, Weights
 from trainable.tasks import TrainName
 
 _LARGEST_GOAL = 1 - 1e-6  # reaching a cosine of 1 would take an infinitely long step
@@ -65,7 +65,7 @@ class GradVac(Component):
     kind: Literal["gradvac"] = "gradvac"
     beta: Annotated[float, Field(ge=0, le=1), FloatRange(1e-3, 0.5, log=True)] = 0.01
 
-    def build(self, tasks: tuple[TrainName, ...]) -> Combination:
+    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
         """Return the combination for these tasks."""
         return Vaccine(tasks, self.beta)
 
@@ -96,9 +96,9 @@ class Vaccine(Surgery):
         return Weights(weights, torch.ones_like(own))
 
     def state(self) -> State:
-        """See `Combination`."""
+        """See `Weighting`."""
         return {"target": self.target.tolist()}
 
     def load(self, state: State) -> None:
-        """See `Combination`."""
+        """See `Weighting`."""
         self.target = torch.tensor(state["target"], dtype=torch.float64)

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from trainable.component import Choice, Component, FloatRange, IntRange
-from trainable.gradients.base import Combination, Losses, State
+from trainable.gradients.base import Losses, State, Weighting
 from trainable.tasks import TrainName
 
 
@@ -28,7 +28,7 @@ class LossImprovement(Component):
     kind: Literal["loss_improvement"] = "loss_improvement"
     standardised: Annotated[bool, Choice((False, True))] = False
 
-    def build(self, tasks: tuple[TrainName, ...]) -> Combination:
+    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
         """Return the combination for these tasks."""
         return ImprovementSoftmax(tasks, self.standardised)
 
@@ -49,12 +49,12 @@ class DynamicWeightAverage(Component):
     temperature: Annotated[float, Field(gt=0, le=100), FloatRange(0.1, 10.0, log=True)] = 2.0
     window: Annotated[int, Field(ge=1), IntRange(10, 200)] = 50
 
-    def build(self, tasks: tuple[TrainName, ...]) -> Combination:
+    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
         """Return the combination for these tasks."""
         return DynamicAverage(tasks, self.temperature, self.window)
 
 
-class ImprovementSoftmax(Combination):
+class ImprovementSoftmax(Weighting):
     """Losses weighted by the softmax of their improvements since the last step; factors sum to 1.
 
     Args:
@@ -74,7 +74,7 @@ class ImprovementSoftmax(Combination):
         self.n_improvements = 0
 
     def total(self, losses: Losses) -> Tensor:
-        """See `Combination`."""
+        """See `Weighting`."""
         stacked = torch.stack([losses[task] for task in self.tasks])
         return (self._factors(stacked.detach().float()) * stacked).sum()
 
@@ -95,7 +95,7 @@ class ImprovementSoftmax(Combination):
         return torch.where(scale > 0, improvements / scale, 0.0)
 
     def state(self) -> State:
-        """See `Combination`."""
+        """See `Weighting`."""
         return {
             "last": None if self.last is None else self.last.tolist(),
             "mean_squares": self.mean_squares.tolist(),
@@ -103,13 +103,13 @@ class ImprovementSoftmax(Combination):
         }
 
     def load(self, state: State) -> None:
-        """See `Combination`."""
+        """See `Weighting`."""
         self.last = None if state["last"] is None else torch.tensor(state["last"])
         self.mean_squares = torch.tensor(state["mean_squares"])
         self.n_improvements = int(state["n_improvements"])
 
 
-class DynamicAverage(Combination):
+class DynamicAverage(Weighting):
     """Losses weighted by how slowly they fell from one window of steps to the next.
 
     Args:
@@ -133,7 +133,7 @@ class DynamicAverage(Combination):
         self.sums: dict[TrainName, Tensor] = {task: torch.zeros(()) for task in self.tasks}
 
     def total(self, losses: Losses) -> Tensor:
-        """See `Combination`."""
+        """See `Weighting`."""
         if self.steps == self.window:
             self._close_window()
         self.steps += 1
@@ -155,7 +155,7 @@ class DynamicAverage(Combination):
         self._open_window()
 
     def state(self) -> State:
-        """See `Combination`."""
+        """See `Weighting`."""
         return {
             "factors": self.factors,
             "means": dict(self.means),
@@ -165,7 +165,7 @@ class DynamicAverage(Combination):
         }
 
     def load(self, state: State) -> None:
-        """See `Combination`."""
+        """See `Weighting`."""
         self.factors, self.means = dict(state["factors"]), dict(state["means"])
         self.steps, self.counts = int(state["steps"]), dict(state["counts"])
         self.sums = {task: torch.tensor(value) for task, value in state["sums"].items()}

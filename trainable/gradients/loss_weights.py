@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from trainable.component import Component, FloatRange
-from trainable.gradients.base import Combination, Losses
+from trainable.gradients.base import Losses, Weighting
 from trainable.tasks import TrainName
 
 
@@ -18,7 +18,7 @@ class PlainGradients(Component):
 
     kind: Literal["plain"] = "plain"
 
-    def build(self, tasks: tuple[TrainName, ...]) -> Combination:
+    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
         """Return the combination for these tasks."""
         return FixedFactors(dict.fromkeys(tasks, 1.0))
 
@@ -39,7 +39,7 @@ class WeightedGradients(Component):
     log_para: Annotated[float, Field(ge=-10, le=10), FloatRange(-2.0, 2.0)] = 0.0
     log_sts: Annotated[float, Field(ge=-10, le=10), FloatRange(-2.0, 2.0)] = 0.0
 
-    def build(self, tasks: tuple[TrainName, ...]) -> Combination:
+    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
         """Return the combination for these tasks."""
         logs: dict[TrainName, float]
         logs = {"sst": 0.0, "para": self.log_para, "sts": self.log_sts, "nli": self.log_sts}
@@ -57,12 +57,12 @@ class UncertaintyGradients(Component):
 
     kind: Literal["uncertainty"] = "uncertainty"
 
-    def build(self, tasks: tuple[TrainName, ...]) -> Combination:
+    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
         """Return the combination for these tasks."""
         return LearnedUncertainty(tasks)
 
 
-class FixedFactors(Combination):
+class FixedFactors(Weighting):
     """A weighted sum of the losses.
 
     Args:
@@ -74,11 +74,11 @@ class FixedFactors(Combination):
         self.factors = factors
 
     def total(self, losses: Losses) -> Tensor:
-        """See `Combination`."""
+        """See `Weighting`."""
         return torch.stack([loss * self.factors[task] for task, loss in losses.items()]).sum()
 
 
-class LearnedUncertainty(Combination):
+class LearnedUncertainty(Weighting):
     """Losses divided by variances that are learned with the model.
 
     Args:
@@ -91,7 +91,7 @@ class LearnedUncertainty(Combination):
         self.module = self.log_variances
 
     def total(self, losses: Losses) -> Tensor:
-        """See `Combination`."""
+        """See `Weighting`."""
         logs = {task: self.log_variances[task] for task in losses}
         parts = [((-logs[task]).exp() * loss + logs[task]) / 2 for task, loss in losses.items()]
         return torch.stack(parts).sum()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from trainable.component import Component
-from trainable.gradients.base import Combination, GramMethod
+from trainable.gradients.base import GramMethod, Weighting
 from trainable.gradients.gram import hull_faces, on_faces, onto_simplex, solve, vector_lengths
 from trainable.tasks import TrainName
 
@@ -35,6 +35,6 @@ class MGDA(Component):
 
     kind: Literal["mgda"] = "mgda"
 
-    def build(self, tasks: tuple[TrainName, ...]) -> Combination:
+    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
         """Return the combination for these tasks."""
         return GramMethod(lambda gram, _: mgda_weights(gram))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from trainable.component import Component
-from trainable.gradients.base import Combination, GramMethod
+from trainable.gradients.base import GramMethod, Weighting
 from trainable.gradients.gram import solve
 from trainable.tasks import TrainName
 
@@ -45,6 +45,6 @@ class NashMTL(Component):
 
     kind: Literal["nash_mtl"] = "nash_mtl"
 
-    def build(self, tasks: tuple[TrainName, ...]) -> Combination:
+    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
         """Return the combination for these tasks."""
         return GramMethod(lambda gram, _: nash_mtl_weights(gram))

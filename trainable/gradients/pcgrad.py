@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from trainable.component import Component
-from trainable.gradients.base import Combination, GramMethod, Surgery, Weights
+from trainable.gradients.base import GramMethod, Surgery, Weighting, Weights
 from trainable.tasks import TrainName
 
 
@@ -70,7 +70,7 @@ class PCGrad(Component):
 
     kind: Literal["pcgrad"] = "pcgrad"
 
-    def build(self, tasks: tuple[TrainName, ...]) -> Combination:
+    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
         """Return the combination for these tasks."""
         return GramMethod(pcgrad_weights)
 
@@ -80,7 +80,7 @@ class PCGradTseng(Component):
 
     kind: Literal["pcgrad_tseng"] = "pcgrad_tseng"
 
-    def build(self, tasks: tuple[TrainName, ...]) -> Combination:
+    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
         """Return the combination for these tasks."""
         return TsengProjection()
 

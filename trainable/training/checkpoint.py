@@ -41,7 +41,7 @@ def save(run: Run, folder: Path, *, optimizer: bool = True) -> None:
     tensors |= {f"unit.{name}": total for name, total in run.so_far.sums.items()}
     state = {
         "run_config": run.config.to_dict(),
-        "data_fingerprint": run.workbench.corpus.fingerprint,
+        "data_fingerprint": run.inputs.corpus.fingerprint,
         "units": run.units,
         "unit": _unit_state(run.so_far),
         "multitask": None,
@@ -62,14 +62,14 @@ def _unit_state(unit: UnitSoFar) -> dict[str, Any]:
 
 def _named_parameters(training: MultitaskTraining) -> dict[str, nn.Parameter]:
     """Return name -> everything that the optimizer trains."""
-    learned = training.combination.module.named_parameters(prefix="combination")
+    learned = training.weighting.module.named_parameters(prefix="combination")
     return dict(training.model.named_parameters()) | dict(learned)
 
 
 def _training_tensors(training: MultitaskTraining, optimizer: bool) -> dict[str, Tensor]:
     """Return the tensors of a multitask stage, except the model's."""
     tensors = {"gradient_generator": training.gradient_generator.get_state()}
-    for name, t in training.combination.module.state_dict().items():
+    for name, t in training.weighting.module.state_dict().items():
         tensors[f"combination.{name}"] = t
     for name, parameter in _named_parameters(training).items() if optimizer else ():
         for key, value in training.optimizer.state.get(parameter, {}).items():
@@ -83,7 +83,7 @@ def _training_state(training: MultitaskTraining) -> dict[str, Any]:
         "tokens": training.tokens,
         "steps": training.steps,
         "order": training.order.state(),
-        "combination": training.combination.state(),
+        "combination": training.weighting.state(),
         "average": training.average.state(),
         "examples": {name: order.position for name, order in training.examples.items()},
     }
@@ -101,7 +101,7 @@ def load(run: Run, folder: Path) -> None:
     """
     try:
         state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
-        tensors = load_file(folder / _TENSORS, device=str(run.workbench.device))
+        tensors = load_file(folder / _TENSORS, device=str(run.inputs.device))
     except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"checkpoint {folder}: not whole ({error})") from error
     if not isinstance(state, dict) or set(state) != _KEYS:
@@ -112,7 +112,7 @@ def load(run: Run, folder: Path) -> None:
     saved = RunConfig.from_dict(state["run_config"], f"{folder / _STATE}, run_config")
     if saved != run.config:
         raise InputError(f"checkpoint {folder}: it belongs to another RunConfig")
-    if state["data_fingerprint"] != run.workbench.corpus.fingerprint:
+    if state["data_fingerprint"] != run.inputs.corpus.fingerprint:
         raise InputError(f"checkpoint {folder}: the data have changed since it was written")
     run.model.load_state_dict(_below(tensors, "model."))
     run.generator.set_state(tensors["generator"].cpu())
@@ -131,14 +131,14 @@ def _load_training(
     training: MultitaskTraining, state: dict[str, Any], tensors: dict[str, Tensor]
 ) -> None:
     training.gradient_generator.set_state(tensors["gradient_generator"].cpu())
-    training.combination.module.load_state_dict(_below(tensors, "combination."))
+    training.weighting.module.load_state_dict(_below(tensors, "combination."))
     named = _named_parameters(training)
     for key_and_name, value in _below(tensors, "optimizer.").items():
         key, name = key_and_name.split(".", 1)
         training.optimizer.state[named[name]][key] = value
     training.tokens, training.steps = state["tokens"], state["steps"]
     training.order.load(state["order"])
-    training.combination.load(state["combination"])
+    training.weighting.load(state["combination"])
     training.average.load(_below(tensors, "average."), state["average"])
     for name, position in state["examples"].items():
         training.examples[name].position = position

@@ -25,7 +25,7 @@ def write_encoder(run: Run, folder: Path) -> None:
 
 def _write(run: Run, module: nn.Module, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    pretrained, encoder = run.workbench.pretrained, run.config.encoder
+    pretrained, encoder = run.inputs.pretrained, run.config.encoder
     config = {
         "architectures": ["BertModel"],
         "model_type": "bert",

@@ -23,7 +23,7 @@ from trainable.training.shared_corpus import open_corpus, train_sentences
 
 @dataclass(frozen=True)
 class Source:
-    """What a workbench is made from.
+    """What inputs is made from.
 
     Attributes:
         data: Examples of the tasks.
@@ -39,7 +39,7 @@ class Source:
 
     @classmethod
     def of(cls, config: RunConfig) -> Source:
-        """Return what a run needs; runs that need the same share a workbench."""
+        """Return what a run needs; runs that need the same share inputs."""
         auxiliary = config.multitask.auxiliary if config.multitask else None
         nli = auxiliary.source if isinstance(auxiliary, NliAuxiliary) else None
         encoder = (config.encoder.source, config.encoder.revision)
@@ -47,7 +47,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Workbench:
+class RunInputs:
     """What runs over the same encoder and data share; a run never writes to it.
 
     Attributes:
@@ -63,7 +63,7 @@ class Workbench:
     device: torch.device
 
 
-def open_workbench(config: RunConfig, device: torch.device) -> Workbench:
+def open_inputs(config: RunConfig, device: torch.device) -> RunInputs:
     """Load encoder and data of a run; the processes of a node hold them once.
 
     On a GPU this process computes deterministically from here on.
@@ -85,7 +85,7 @@ def open_workbench(config: RunConfig, device: torch.device) -> Workbench:
     inputs = StageInputs(pretrained, train_sentences(corpus), mlm_head)
     del examples, featured
     pa.default_memory_pool().release_unused()  # what reading them took stays with Arrow else
-    return Workbench(pretrained, corpus.to(device), inputs, device)
+    return RunInputs(pretrained, corpus.to(device), inputs, device)
 
 
 def compute_deterministically() -> None:

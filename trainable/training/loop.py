@@ -30,7 +30,7 @@ from trainable.seeds import derive
 from trainable.stages.before_tasks import OnProgress, run_prefix
 from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.tasks import TASK_NAMES, TASKS, TaskName
-from trainable.training.inputs import Workbench
+from trainable.training.inputs import RunInputs
 from trainable.training.multitask_bert import build_model, pair_encodings, task_config
 from trainable.training.step import STEP_METRICS, MultitaskTraining, autocast
 from trainable.training.tune_heads import tune_heads
@@ -73,19 +73,19 @@ class Run:
 
     Args:
         config: What to run.
-        workbench: Encoder and data that `config` names.
+        inputs: Encoder and data that `config` names.
     """
 
-    def __init__(self, config: RunConfig, workbench: Workbench) -> None:
+    def __init__(self, config: RunConfig, inputs: RunInputs) -> None:
         self.config = config
-        self.workbench = workbench
-        device = workbench.device
+        self.inputs = inputs
+        device = inputs.device
         # Heads' initial weights and all dropout.
         self.generator = torch.Generator(device).manual_seed(derive(config.seed, "model"))
-        self.model = build_model(config, workbench.pretrained, device, self.generator)
+        self.model = build_model(config, inputs.pretrained, device, self.generator)
         self.training: MultitaskTraining | None = None
         if config.multitask is not None:
-            self.training = MultitaskTraining(config, config.multitask, workbench, self.model)
+            self.training = MultitaskTraining(config, config.multitask, inputs, self.model)
         self.units = 0
         self.so_far = UnitSoFar()
 
@@ -148,9 +148,9 @@ class Run:
     def _start_from_prefix(self, show: OnProgress) -> None:
         """Load the encoder's weights after the stages before the tasks, if there are any."""
         stages = (self.config.further_pretraining, self.config.nli)
-        bench = self.workbench
+        inputs = self.inputs
         weights, reports = run_prefix(
-            bench.stage_inputs, stages, self.config.seed, bench.device, cache_folder(), show
+            inputs.stage_inputs, stages, self.config.seed, inputs.device, cache_folder(), show
         )
         for report in reports:
             origin = "taken from the cache" if report.cached else "computed"
@@ -180,14 +180,14 @@ class Run:
         if self.training is not None:
             self.training.average.adopt(list(self.model.parameters()))
         if isinstance(self.config.head_tuning, CachedHeadTuning):
-            tune_heads(self.config, self.config.head_tuning, self.model, self.workbench.corpus)
+            tune_heads(self.config, self.config.head_tuning, self.model, self.inputs.corpus)
 
     def probabilities(self, split: str) -> dict[TaskName, Tensor]:
         """Return task -> what an ensemble averages, float32 on the CPU, in the split's order.
 
         (n_examples, n_classes) class probabilities for sentiment, else (n_examples, 1) scores.
         """
-        corpus, pairs = self.workbench.corpus, pair_encodings(self.config)
+        corpus, pairs = self.inputs.corpus, pair_encodings(self.config)
         self.model.eval()
         precision = self.training.stage.precision if self.training else "fp32"
         averaged: AbstractContextManager[None] = nullcontext()
@@ -202,7 +202,7 @@ class Run:
                 per_pass = max(1, _EVALUATION_TOKENS // (int(totals[-1]) + 4))
                 parts = []
                 for numbers in torch.split(order, per_pass):
-                    with autocast(self.workbench.device, precision):
+                    with autocast(self.inputs.device, precision):
                         outputs = self.model(corpus.batch(split, {task: numbers}, pairs))[task]
                     loss = task_config(self.config, task).loss
                     parts.append(probabilities(loss, outputs, TASKS[task]).cpu())
@@ -228,6 +228,6 @@ class Run:
 
     def score(self, split: str, found: dict[TaskName, Tensor]) -> dict[str, float]:
         """Return the scores of what `probabilities` gave for a labelled split."""
-        labels = {task: self.workbench.corpus.splits[split][task].labels for task in found}
+        labels = {task: self.inputs.corpus.splits[split][task].labels for task in found}
         known = {task: own for task, own in labels.items() if own is not None}
         return scores(self.decide(found), known)

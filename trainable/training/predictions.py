@@ -45,7 +45,7 @@ def write_probabilities(run: Run, path: Path, found: Found | None = None) -> Non
         path: The file.
         found: Split -> what `run.probabilities` gave. Default: that of *select* and *confirm*.
     """
-    splits = run.workbench.corpus.splits
+    splits = run.inputs.corpus.splits
     tensors = {}
     for split, own in (found or {s: run.probabilities(s) for s in LABELLED}).items():
         for task, rows in own.items():

@@ -19,7 +19,7 @@ from trainable.seeds import ExampleOrder, ReplacementOrder, derive
 from trainable.stages.multitask import Multitask, NliAuxiliary, RDrop
 from trainable.tasks import TASK_NAMES, TASKS, TRAIN_NAMES, TrainName
 from trainable.training.corpus import Batch
-from trainable.training.inputs import Workbench
+from trainable.training.inputs import RunInputs
 from trainable.training.multitask_bert import SHARED, MultitaskBert, pair_encodings, task_config
 
 _PAIRS = tuple(combinations(TASK_NAMES, 2))
@@ -37,24 +37,24 @@ class MultitaskTraining:
     Args:
         config: The run.
         stage: Its multitask stage.
-        workbench: Encoder and data.
+        inputs: Encoder and data.
         model: What is trained.
     """
 
     def __init__(
-        self, config: RunConfig, stage: Multitask, workbench: Workbench, model: MultitaskBert
+        self, config: RunConfig, stage: Multitask, inputs: RunInputs, model: MultitaskBert
     ) -> None:
         self.config, self.stage = config, stage
-        self.workbench, self.model = workbench, model
+        self.inputs, self.model = inputs, model
         seed = config.seed
-        sizes = {name: len(workbench.corpus.splits["train"][name]) for name in stage.trains_on}
+        sizes = {name: len(inputs.corpus.splits["train"][name]) for name in stage.trains_on}
         self.order = stage.batch_order.build(sizes, derive(seed, "batch_order"))
         draw = ReplacementOrder if self.order.with_replacement else ExampleOrder
         self.examples = {name: draw(n, derive(seed, name)) for name, n in sizes.items()}
-        self.combination = stage.batch_order.gradients.build(stage.trains_on)
-        self.combination.module.to(workbench.device)
+        self.weighting = stage.batch_order.gradients.build(stage.trains_on)
+        self.weighting.module.to(inputs.device)
         self.gradient_generator = torch.Generator().manual_seed(derive(seed, "gradients"))
-        others = nn.ModuleList([model.pair_layer, self.combination.module])
+        others = nn.ModuleList([model.pair_layer, self.weighting.module])
         self.optimizer = stage.optimization.build(model.encoders, model.tasks, others)
         self.average = stage.averaging.build()
         self.tokens = 0
@@ -75,11 +75,11 @@ class MultitaskTraining:
         for batch in batches:
             own = self._losses(batch)
             losses |= own
-            if self.combination.needs_gram:
+            if self.weighting.needs_gram:
                 self._backward(own, step.loss_scales)
                 kept_apart.append(self._take_shared_gradients())
         metrics = {f"{name}_loss": loss.detach() for name, loss in losses.items()}
-        if self.combination.needs_gram:
+        if self.weighting.needs_gram:
             metrics |= self._combine(tuple(losses), kept_apart)
         else:
             self._backward(losses, step.loss_scales)
@@ -99,13 +99,13 @@ class MultitaskTraining:
         drawn = {name: self.examples[name].take(n) for name, n in sizes.items()}
         if isinstance(self.stage.regularization, RDrop):  # the two passes are one batch
             drawn = {n: d if n == "nli" else torch.cat([d, d]) for n, d in drawn.items()}
-        apart = self.combination.needs_gram or SHARED not in self.model.encoders
+        apart = self.weighting.needs_gram or SHARED not in self.model.encoders
         parts = [{name: numbers} for name, numbers in drawn.items()] if apart else [drawn]
         pairs = pair_encodings(self.config)
-        return [self.workbench.corpus.batch("train", part, pairs) for part in parts]
+        return [self.inputs.corpus.batch("train", part, pairs) for part in parts]
 
     def _losses(self, batch: Batch) -> dict[TrainName, Tensor]:
-        with autocast(self.workbench.device, self.stage.precision):
+        with autocast(self.inputs.device, self.stage.precision):
             outputs = self.model(batch)
         return {name: self._loss(name, own, batch) for name, own in outputs.items()}
 
@@ -126,7 +126,7 @@ class MultitaskTraining:
 
     def _backward(self, losses: dict[TrainName, Tensor], scales: dict[TrainName, float]) -> None:
         scaled = {name: loss * scales[name] for name, loss in losses.items()}
-        self.combination.total(scaled).backward()  # type: ignore[no-untyped-call]
+        self.weighting.total(scaled).backward()  # type: ignore[no-untyped-call]
 
     def _take_shared_gradients(self) -> list[Tensor | None]:
         """Take the shared gradients away, so that the next task's backward starts at zero."""
@@ -160,7 +160,7 @@ class MultitaskTraining:
             for parameter in self._own_parameters(name):
                 if parameter.grad is not None:
                     own[i] += parameter.grad.square().sum().cpu()
-        weights = self.combination.weights(names, gram, own, self.gradient_generator)
+        weights = self.weighting.weights(names, gram, own, self.gradient_generator)
         shared, alone = weights.shared.tolist(), weights.own.tolist()
         for parameter, row in zip(self.model.shared_parameters(), by_parameter, strict=True):
             given = [(i, g) for i, g in enumerate(row) if g is not None]

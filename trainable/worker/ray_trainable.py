@@ -35,7 +35,7 @@ from trainable.metrics import SCORE_KEYS, WORST_SCORE
 from trainable.run_config import RunConfig
 from trainable.stages.pretraining_loop import StageFailed
 from trainable.training import checkpoint
-from trainable.training.inputs import Source, Workbench, open_workbench
+from trainable.training.inputs import RunInputs, Source, open_inputs
 from trainable.training.loop import Run, RunFailed, RunLeft
 from trainable.training.predictions import LABELLED, PREDICTIONS, Found, write_probabilities
 from trainable.training.step import STEP_METRICS
@@ -79,8 +79,8 @@ class MultitaskTrainable(tune.Trainable):
         save: `full`, or `weights` for checkpoints without the optimizer's moments.
     """
 
-    # The last trial's workbench, and what it was made from.
-    _workbench: Workbench | None = None
+    # The last trial's inputs, and what it was made from.
+    _inputs: RunInputs | None = None
     _source: Source | None = None
     _spot: SpotWatcher | None = None
 
@@ -130,11 +130,11 @@ class MultitaskTrainable(tune.Trainable):
         self.save_seconds = 0.0
 
     def _new_run(self, config: RunConfig) -> Run:
-        if self._workbench is None or self._source != Source.of(config):
+        if self._inputs is None or self._source != Source.of(config):
             gc.unfreeze()  # else the other one would stay
-            self._workbench = open_workbench(config, self._device)
+            self._inputs = open_inputs(config, self._device)
             self._source = Source.of(config)
-        return Run(config, self._workbench)
+        return Run(config, self._inputs)
 
     def _continued(self, run_config: RunConfig, config: dict[str, Any]) -> Run | None:
         """Return a run that goes on from the newest checkpoint that can be read, if any can."""

@@ -19,7 +19,7 @@ from search.planning.options import SearchOptions
 from search.planning.resume import versions
 from trainable.model.encoder import TINY
 
-_DRIVER_ONLY = "optuna"  # proposes, which no trial does
+_DRIVER_ONLY = "optuna"  # suggests, which no trial does
 
 
 def packages() -> tuple[str, ...]:

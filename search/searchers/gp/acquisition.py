@@ -1,4 +1,4 @@
-"""Candidates for a proposal, and by how much each is expected to improve on the best.
+"""Candidates for a suggestion, and by how much each is expected to improve on the best.
 
 Source: Jones et al. 1998, Efficient Global Optimization (expected improvement); Ament et al. 2023,
 Unexpected Improvements to Expected Improvement (arXiv:2310.20708), for its logarithm, which keeps

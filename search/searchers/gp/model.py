@@ -198,7 +198,7 @@ def distances(x: _Floats, y: _Floats) -> _Floats:
         x: (a, features), each in its length scale.
         y: (b, features), likewise.
     """
-    squares = x @ y.T  # in place from here on: this is what most of a proposal's time goes into
+    squares = x @ y.T  # in place from here on: this is what most of a suggestion's time goes into
     squares *= -2.0
     squares += np.einsum("af,af->a", x, x)[:, None]
     squares += np.einsum("bf,bf->b", y, y)

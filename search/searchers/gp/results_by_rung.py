@@ -1,6 +1,6 @@
 """Which trials have a score at each rung, which are under way, and which failed.
 
-Kept sorted while a search goes on, so that a proposal after 10,000 trials looks at few of them.
+Kept sorted while a search goes on, so that a suggestion after 10,000 trials looks at few of them.
 """
 
 from __future__ import annotations

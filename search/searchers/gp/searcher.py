@@ -10,7 +10,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from search.log.history import History
-from search.searchers.base import Params, Proposal, Tried, draw_params, fresh, is_random
+from search.searchers.base import Params, Suggestion, Tried, draw_params, fresh, is_random
 from search.searchers.gp.acquisition import Goal, candidates
 from search.searchers.gp.encoding import SpaceEncoding
 from search.searchers.gp.model import Hyperparameters, RungModel
@@ -33,13 +33,13 @@ _Learned = tuple[int, tuple[str, ...], list[Hyperparameters]]
 
 
 class RungGp:
-    """Proposes what is expected to improve most on the best, at the end of a run.
+    """Suggests what is expected to improve most on the best, at the end of a run.
 
     A Gaussian process of params and rungs (`search.searchers.gp.model`) learns from every rung that
     any trial reached, also what a rung says of the last one: so it need not wait until enough
     trials have gone all the way, nor take for good what rises fast. Of some hundred candidates, all
     over the space and near the best trials, that with the greatest expected improvement is
-    proposed.
+    suggested.
 
     - What is to be improved on is the best mean and one standard deviation of what params do not
       explain.
@@ -48,8 +48,8 @@ class RungGp:
     - A failed trial, or one whose score became NaN, counts as the worst of the rung that it did not
       reach.
     - Hyperparameters are learned anew with every fifth more reports, from those until then: a
-      proposal follows from the history, whoever asked for the ones before it.
-    - Of a long search a model gets the best trials and a sample of the others, so that a proposal
+      suggestion follows from the history, whoever asked for the ones before it.
+    - Of a long search a model gets the best trials and a sample of the others, so that a suggestion
       stays cheap after 10,000 trials.
 
     Source: Swersky et al. 2013, Multi-Task Bayesian Optimization; which task to look at next, there
@@ -60,7 +60,7 @@ class RungGp:
         seed: Of all draws.
         rungs: Units at which trials are compared; the last one ends a run.
         min_results: Trials with a score at a rung before there is a model.
-        random_share: Share of random proposals, in [0, 1].
+        random_share: Share of random suggestions, in [0, 1].
     """
 
     def __init__(
@@ -85,8 +85,8 @@ class RungGp:
         self._learned: _Learned | None = None
 
     @_BLAS.wrap(limits=1)  # type: ignore[untyped-decorator]
-    def propose(self, number: int, history: History) -> Proposal | None:
-        """Return a proposal of the model, or a random one, that no trial had."""
+    def suggest(self, number: int, history: History) -> Suggestion | None:
+        """Return a suggestion of the model, or a random one, that no trial had."""
         if history is not self._history:
             self._begin(history)
         self._tried.read(history)

@@ -149,7 +149,7 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
     logger.removeHandler(caplog.handler)
 
 
-def test_a_trial_that_leaves_and_unfinished_legs_are_not_spoken_of(
+def test_a_trial_that_leaves_and_unfinished_jobs_are_not_spoken_of(
     log: pytest.LogCaptureFixture,
 ) -> None:
     controller = logging.getLogger("ray.tune.execution.tune_controller")

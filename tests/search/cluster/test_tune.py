@@ -65,14 +65,14 @@ class Tuned:
         self.n_saved = Counter[str]()
 
     def start(self, id: str) -> Any:
-        """Do what Tune does with a leg: its config, or why there is none."""
+        """Do what Tune does with a job: its config, or why there is none."""
         config = self.searcher.suggest(id)
         if isinstance(config, dict):
             self.callback.on_trial_start(0, [], trial(id))
         return config
 
     def result(self, id: str, unit: int, score: float, **more: Any) -> str:
-        """Let a leg report, and save if it did not fail; returns what Tune is to do."""
+        """Let a job report, and save if it did not fail; returns what Tune is to do."""
         own = dict.fromkeys(NUMBERS, math.nan) | {"unit": unit, "score": score}
         reported = {**own, "node_ip": "10.0.0.7", "failure": "", "lost": [], "leaving": ""}
         reported |= more
@@ -122,7 +122,7 @@ def drained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         ({"b": "PENDING"}, "b"),  # a has ended
     ],
 )
-def test_the_leg_that_waits_longest_starts_next(
+def test_the_job_that_waits_longest_starts_next(
     tuned: Tuned, statuses: dict[str, str], expected: str | None
 ) -> None:
     for id in ("a", "b"):
@@ -145,7 +145,7 @@ def test_tune_is_made_to_forget_what_has_ended(tuned: Tuned) -> None:
     assert listed == []
 
 
-def test_the_config_of_a_leg_is_what_the_trainable_reads(tuned: Tuned) -> None:
+def test_the_config_of_a_job_is_what_the_trainable_reads(tuned: Tuned) -> None:
     config = tuned.start("a")
     assert config == {
         "trial": 0,
@@ -158,7 +158,7 @@ def test_the_config_of_a_leg_is_what_the_trainable_reads(tuned: Tuned) -> None:
     assert tuned.board.calls == [("write", tuned.record(0))]
 
 
-def test_there_are_no_more_legs_than_places(tuned: Tuned) -> None:
+def test_there_are_no_more_jobs_than_places(tuned: Tuned) -> None:
     assert [type(tuned.start(id)) for id in "abc"] == [dict, dict, type(None)]
     tuned.result("a", 1, 0.5)
     tuned.callback.on_trial_complete(0, [], trial("a"))
@@ -175,7 +175,7 @@ def test_places_that_come_later_are_used_and_those_that_go_are_not(tuned: Tuned)
     assert [type(tuned.start(id)) for id in "de"] == [dict, type(None)]
 
 
-def test_a_search_from_the_first_leg_to_the_last(tuned: Tuned) -> None:
+def test_a_search_from_the_first_job_to_the_last(tuned: Tuned) -> None:
     decisions = []
     for id, score in (("a", 0.1), ("b", 0.9), ("c", 0.5)):
         tuned.start(id)
@@ -239,11 +239,11 @@ def test_reports_hold_every_number_and_nothing_of_tune(tuned: Tuned) -> None:
     assert tuned.record(0).last["sst_acc"] is None
 
 
-def test_a_lost_worker_costs_a_leg_and_not_the_trial(tuned: Tuned) -> None:
+def test_a_lost_worker_costs_a_job_and_not_the_trial(tuned: Tuned) -> None:
     tuned.start("a")
     tuned.callback.on_trial_error(0, [], trial("a"))
     assert tuned.record(0).last_failure == "NoneType without a message"
-    assert (tuned.record(0).status, tuned.dispatcher.legs) == ("running", {})
+    assert (tuned.record(0).status, tuned.dispatcher.jobs) == ("running", {})
     assert tuned.start("b")["trial"] == 0
 
 
@@ -317,7 +317,7 @@ def test_when_a_limit_is_reached_nothing_new_begins(tuned: Tuned) -> None:
     assert tuned.record(0).status == "interrupted"
 
 
-def test_limits_are_looked_at_before_the_first_leg(tuned: Tuned) -> None:
+def test_limits_are_looked_at_before_the_first_job(tuned: Tuned) -> None:
     tuned.limits._options = replace(tuned.plan.options, time_limit="0.000001s")
     assert tuned.start("a") == Searcher.FINISHED
     assert tuned.dispatcher.history.trials == {}

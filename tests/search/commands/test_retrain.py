@@ -18,14 +18,14 @@ from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
 from trainable.task_config import ParaTask
 from trainable.tasks import TASK_NAMES
-from trainable.training.inputs import Workbench
+from trainable.training.inputs import RunInputs
 
 WriteBest = Callable[..., Path]
 STAGE = Multitask(budget_tokens=4000, units=1)
 
 
 @pytest.fixture(scope="module")
-def write_best(workbench: Workbench) -> WriteBest:
+def write_best(inputs: RunInputs) -> WriteBest:
     """Return a function that writes the best.json of a search whose runs take a second."""
 
     def write(path: Path, **changes: Any) -> Path:
@@ -37,7 +37,7 @@ def write_best(workbench: Workbench) -> WriteBest:
             "run_config": RunConfig(multitask=STAGE),
             "select": {},
             "confirm": None,
-            "data_fingerprint": workbench.corpus.fingerprint,
+            "data_fingerprint": inputs.corpus.fingerprint,
             "versions": {},
         }
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -93,11 +93,11 @@ def test_members_of_an_ensemble_are_the_retrained_seeds(two_seeds: Path) -> None
 
 
 @pytest.mark.slow
-def test_the_ensemble_is_what_its_predictions_score(two_seeds: Path, workbench: Workbench) -> None:
+def test_the_ensemble_is_what_its_predictions_score(two_seeds: Path, inputs: RunInputs) -> None:
     folders = [two_seeds / "seed_1", two_seeds / "seed_2"]
     found = read(two_seeds / "ensemble.json")["splits"]
     for split in ("select", "confirm"):
-        labels = {t: workbench.corpus.splits[split][t].labels.numpy() for t in TASK_NAMES}
+        labels = {t: inputs.corpus.splits[split][t].labels.numpy() for t in TASK_NAMES}
         means = {task: averaged(folders, split, task) for task in TASK_NAMES}
         expected = {
             "sst_acc": np.mean(means["sst"].argmax(1) == labels["sst"]),
@@ -109,7 +109,7 @@ def test_the_ensemble_is_what_its_predictions_score(two_seeds: Path, workbench: 
 
 
 @pytest.mark.slow
-def test_predictions_of_the_ensemble_are_submitted(two_seeds: Path, workbench: Workbench) -> None:
+def test_predictions_of_the_ensemble_are_submitted(two_seeds: Path, inputs: RunInputs) -> None:
     folders = [two_seeds / "seed_1", two_seeds / "seed_2"]
     for split, sources in (("dev", ("select", "confirm")), ("test", ("test",))):
         for task in TASK_NAMES:
@@ -122,7 +122,7 @@ def test_predictions_of_the_ensemble_are_submitted(two_seeds: Path, workbench: W
                 expected = values[:, 0] >= 0.5
             else:
                 expected = 5 * values[:, 0]
-            splits = workbench.corpus.splits
+            splits = inputs.corpus.splits
             assert list(found) == [i for source in sources for i in splits[source][task].ids]
             assert list(found.values()) == pytest.approx(expected.astype(float), abs=1e-5)
 

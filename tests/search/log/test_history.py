@@ -50,7 +50,7 @@ def test_a_trial_is_what_its_events_say() -> None:
     assert first.reports == {1: {"score": 0.5}, 2: {"score": 0.6}}
     assert (first.decided, first.promoted) == ({1: "pause"}, {1})
     assert first.checkpoints == {2: "c/2"}
-    assert (first.started, first.ended, first.place_seconds) == (110.0, 133.0, 18.0)
+    assert (first.started, first.ended, first.slot_seconds) == (110.0, 133.0, 18.0)
     assert (first.units, first.score, first.score_at(1), first.origin) == (2, 0.6, 0.5, "random")
     assert (second.status, second.is_open, second.started) == ("running", True, 111.0)
     assert history.best is first
@@ -130,9 +130,9 @@ def held(*, resumed: bool, header: dict[str, float]) -> History:
 def test_a_killed_driver_held_its_places_to_its_last_event() -> None:
     header = {"cpus": 4.0, "gpus": 0.5}
     lives, resumed = (held(resumed=known, header=header) for known in (False, True))
-    assert [t.place_seconds for t in lives.trials.values()] == [10.0, 0.0, 0.0]
+    assert [t.slot_seconds for t in lives.trials.values()] == [10.0, 0.0, 0.0]
     assert [t.placed for t in lives.trials.values()] == [None, 110.0, 110.0]
-    assert [t.place_seconds for t in resumed.trials.values()] == [10.0, 41.0, 40.0]
+    assert [t.slot_seconds for t in resumed.trials.values()] == [10.0, 41.0, 40.0]
     assert [t.device_seconds for t in resumed.trials.values()] == [5.0, 22.0, 20.0]
     assert [t.placed for t in resumed.trials.values()] == [None, None, None]
 

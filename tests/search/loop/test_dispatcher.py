@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from search.log.events import Event
 from search.log.history import History
-from search.planning.algorithms import NoProposer
+from search.planning.algorithms import NoSearch
 from search.schedulers.run_all import RunAll
-from search.searchers.base import Proposal, params_key
-from search.searchers.random_search import RandomProposer
+from search.searchers.base import Suggestion, params_key
+from search.searchers.random_search import RandomSearch
 from tests.search.conftest import SMOKE
 
 SEEDS = st.integers(0, 10**6)
@@ -178,18 +178,18 @@ def test_what_was_decided_stays_so_where_the_worker_is_lost_before_it_saved(play
 def test_a_checkpoint_of_a_repeated_unit_is_known_by_that_unit(played: Any) -> None:
     search = played(lambda n, u: 0.5, n_trials=1, scheduler=lambda history: RunAll())
     dispatcher = search.dispatcher
-    leg = dispatcher.next_leg("a")
+    job = dispatcher.next_job("a")
     dispatcher.started("a")
     for unit in (1, 2):
         dispatcher.reported("a", unit, {"score": 0.5})
         dispatcher.saved("a", f"a/{unit}")
     dispatcher.left("a", 1.0, 0.0, "the node is gone")
-    dispatcher.next_leg("b")
+    dispatcher.next_job("b")
     dispatcher.lost("b", "a/2", "torn")
     dispatcher.lost("b", "a/1", "torn")
     assert dispatcher.reported("b", 1, {"score": 0.5})
     dispatcher.saved("b", "b/1")
-    assert leg.trial.checkpoints == {1: "b/1"}
+    assert job.trial.checkpoints == {1: "b/1"}
 
 
 def test_places_are_paid_for(played: Any, outcomes: Any) -> None:
@@ -199,15 +199,15 @@ def test_places_are_paid_for(played: Any, outcomes: Any) -> None:
     paid = [event["seconds"] for event in of_kind(search.log.events, "cost")]
     assert min(paid) > 0
     assert search.dispatcher.device_seconds(3.0) == pytest.approx(sum(paid))  # one core each
-    per_trial = [trial.place_seconds for trial in search.log.history.trials.values()]
+    per_trial = [trial.slot_seconds for trial in search.log.history.trials.values()]
     assert sum(per_trial) == pytest.approx(sum(paid))
 
 
 def test_present_places_are_paid_for_with_the_devices_that_they_have_now(played: Any) -> None:
     search = played(lambda n, u: 0.5, n_trials=2)
-    search.dispatcher.next_leg("a")
+    search.dispatcher.next_job("a")
     search.dispatcher.started("a")
-    begun = search.dispatcher.legs["a"].started
+    begun = search.dispatcher.jobs["a"].started
     search.dispatcher.reported("a", 1, {"score": 0.5})
     now = len(search.log.events)
     assert search.dispatcher.device_seconds(0.5) == 0.5 * (now - begun) > 0
@@ -215,9 +215,9 @@ def test_present_places_are_paid_for_with_the_devices_that_they_have_now(played:
 
 def test_when_nothing_new_may_begin_the_search_still_ends_well(played: Any) -> None:
     search = played(lambda n, u: n / 10, n_trials=8, units=4)
-    search.dispatcher.next_leg("a")
+    search.dispatcher.next_job("a")
     search.dispatcher.no_more_trials()
-    assert search.dispatcher.next_leg("b") is None
+    assert search.dispatcher.next_job("b") is None
     assert not search.dispatcher.is_finished
     search.dispatcher.reported("a", 1, {"score": 0.0})
     search.dispatcher.left("a", 1.0, 0.0)
@@ -227,49 +227,49 @@ def test_when_nothing_new_may_begin_the_search_still_ends_well(played: Any) -> N
 
 
 class Rounds:
-    """Proposes three configurations, and three more as soon as none of them is under way."""
+    """Suggests three configurations, and three more as soon as none of them is under way."""
 
     def __init__(self, n_rounds: int) -> None:
-        self.n_trials, self._random = 3 * n_rounds, RandomProposer(SMOKE, 0)
+        self.n_trials, self._random = 3 * n_rounds, RandomSearch(SMOKE, 0)
 
-    def propose(self, number: int, history: History) -> Proposal | None:
+    def suggest(self, number: int, history: History) -> Suggestion | None:
         is_under_way = any(trial.is_open for trial in history.trials.values())
         if number == self.n_trials or (number % 3 == 0 and is_under_way):
             return None
-        return self._random.propose(number, history)
+        return self._random.suggest(number, history)
 
 
 @given(n_rounds=st.integers(1, 3), seed=SEEDS, places=st.integers(1, 5), eta=st.integers(2, 4))
 @settings(max_examples=20)
-def test_a_proposer_may_wait_for_trials_under_way_and_end_before_the_trials_do(
+def test_a_searcher_may_wait_for_trials_under_way_and_end_before_the_trials_do(
     played: Any, outcomes: Any, n_rounds: int, seed: int, places: int, eta: int
 ) -> None:
     rounds, outcome = Rounds(n_rounds), outcomes(seed, 0.1, 0.1)
-    search = played(outcome, n_trials=20, eta=eta, proposer=rounds).play(places, seed)
+    search = played(outcome, n_trials=20, eta=eta, searcher=rounds).play(places, seed)
     trials = search.log.history.trials.values()
     assert len(trials) == rounds.n_trials
     assert all(trial.status in ENDED for trial in trials)
-    assert search.dispatcher.next_leg("more") is None
+    assert search.dispatcher.next_job("more") is None
     assert search.dispatcher.is_finished
 
 
 @pytest.mark.parametrize("places", [1, 4])
-def test_a_proposer_that_has_nothing_ends_a_search_after_the_given_points(
+def test_a_searcher_that_has_nothing_ends_a_search_after_the_given_points(
     played: Any, places: int
 ) -> None:
-    search = played(lambda n, u: 0.5, proposer=NoProposer()).play(places)
+    search = played(lambda n, u: 0.5, searcher=NoSearch()).play(places)
     assert [trial.status for trial in search.log.history.trials.values()] == ["done"]
 
 
 def test_an_interrupted_search_names_what_was_under_way(played: Any) -> None:
     search = played(lambda n, u: 0.5, n_trials=3)
-    search.dispatcher.next_leg("a")
-    search.dispatcher.next_leg("b")
+    search.dispatcher.next_job("a")
+    search.dispatcher.next_job("b")
     search.dispatcher.reported("a", 1, {"score": 0.5})
     search.dispatcher.left("b", 1.0, 0.0, "the node is gone")  # waits for another place
     search.dispatcher.interrupt(1.0, 0.0)
     assert [t.status for t in search.log.history.trials.values()] == ["interrupted"] * 2
-    assert search.dispatcher.legs == {}
+    assert search.dispatcher.jobs == {}
 
 
 @pytest.mark.slow
@@ -305,11 +305,11 @@ def test_a_trial_may_leave_any_number_of_machines(played: Any, outcomes: Any) ->
     assert len(of_kind(events, "cost")) == 21
 
 
-def test_a_leg_goes_on_from_where_the_last_one_left(played: Any, outcomes: Any) -> None:
+def test_a_job_goes_on_from_where_the_last_one_left(played: Any, outcomes: Any) -> None:
     search = played(outcomes(0), n_trials=1, units=3, scheduler=lambda history: RunAll())
     dispatcher = search.dispatcher
-    leg = dispatcher.next_leg("a")
-    trial = leg.trial
+    job = dispatcher.next_job("a")
+    trial = job.trial
     told: list[tuple[Any, ...]] = []
     dispatcher.on_saved = lambda *saved: told.append(saved)
     dispatcher.on_left = lambda *left: told.append(left)
@@ -321,7 +321,7 @@ def test_a_leg_goes_on_from_where_the_last_one_left(played: Any, outcomes: Any) 
     assert told == [(trial, None), (trial, "a/1"), (trial,)]
     assert (trial.status, trial.notice) == ("running", "spot notice: terminate")
     assert (trial.checkpoints, trial.units) == ({1: "a/2"}, 1)
-    assert dispatcher.next_leg("b").unit == 1
+    assert dispatcher.next_job("b").unit == 1
     dispatcher.started("b")
     assert trial.notice == ""
 
@@ -329,7 +329,7 @@ def test_a_leg_goes_on_from_where_the_last_one_left(played: Any, outcomes: Any) 
 def test_an_actor_that_dies_while_it_leaves_is_no_failure(played: Any, outcomes: Any) -> None:
     search = played(outcomes(0), n_trials=1, units=3)
     dispatcher = search.dispatcher
-    trial = dispatcher.next_leg("a").trial
+    trial = dispatcher.next_job("a").trial
     dispatcher.started("a")
     dispatcher.leaving("a", 0, "spot notice: terminate")
     dispatcher.failed("a", "RayActorError: its node was drained")  # Tune repeats it by itself
@@ -343,7 +343,7 @@ def test_a_trial_that_has_just_left_when_the_search_ends_is_interrupted(
 ) -> None:
     search = played(outcomes(0), n_trials=1, units=3)
     dispatcher = search.dispatcher
-    trial = dispatcher.next_leg("a").trial
+    trial = dispatcher.next_job("a").trial
     dispatcher.started("a")
     dispatcher.leaving("a", 0, "spot notice: terminate")
     dispatcher.saved("a", "a/1")

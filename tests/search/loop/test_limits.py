@@ -114,7 +114,7 @@ def test_the_first_reason_stays(limits_of: Any, clock: Clock) -> None:
 def lose(search: Any, times: int) -> None:
     for _ in range(times):
         id = f"a{len(search.log.events)}"
-        search.dispatcher.next_leg(id)
+        search.dispatcher.next_job(id)
         search.dispatcher.started(id)
         search.dispatcher.left(id, 1.0, 0.0, f"ImportError: no module {len(search.log.events)}")
 
@@ -135,7 +135,7 @@ def test_a_mistake_that_every_trial_runs_into_ends_the_search(
 def test_failures_after_a_success_are_no_mistake_of_all(
     limits_of: Any, clock: Clock, search: Any
 ) -> None:
-    search.dispatcher.next_leg("a")
+    search.dispatcher.next_job("a")
     search.dispatcher.reported("a", 1, {"score": 0.5})
     search.dispatcher.saved("a", "a/1")
     search.dispatcher.left("a", 1.0, 0.0)
@@ -150,7 +150,7 @@ def test_a_mistake_of_all_is_seen_on_many_places_and_a_lost_node_is_none(
     for round in range(2):
         ids = [f"{round} {place}" for place in range(8)]
         for id in ids:
-            search.dispatcher.next_leg(id)
+            search.dispatcher.next_job(id)
             search.dispatcher.started(id)
         assert after(limits, clock, 5.0) is None
         for id in ids:
@@ -169,7 +169,7 @@ def test_a_unit_whose_checkpoint_cannot_be_saved_is_no_success(
     for attempt in range(6):
         assert after(limits, clock, 5.0) is None
         id = f"a{attempt}"
-        search.dispatcher.next_leg(id)
+        search.dispatcher.next_job(id)
         search.dispatcher.started(id)
         search.dispatcher.reported(id, 1, {"score": 0.5})
         search.dispatcher.left(id, 1.0, 0.0, "OSError: access denied")
@@ -226,7 +226,7 @@ def test_what_was_ruled_out_stays_so_until_another_limit_is_asked_for(
     search.journal.write("resumed", **asked)
     again = begun(played, search.log.events, n_trials)
     again.dispatcher.settle()
-    assert (again.dispatcher.next_leg("a") is not None) == begins
+    assert (again.dispatcher.next_job("a") is not None) == begins
     assert again.dispatcher.is_finished != begins
 
 
@@ -238,7 +238,7 @@ def test_a_limit_that_an_earlier_driver_reached_is_seen_at_once(
     again = begun(played, search.log.events)
     limits = limits_of(again, min_gain=0.01)
     assert after(limits, clock, 0.0) is None
-    assert again.dispatcher.next_leg("a") is None
+    assert again.dispatcher.next_job("a") is None
 
 
 def test_where_all_trials_have_begun_no_gain_is_looked_at(
@@ -256,7 +256,7 @@ def finish(search: Any, n: int) -> None:
     search.dispatcher.scheduler = RunAll()
     for number in range(n):
         id = f"full {number}"
-        search.dispatcher.next_leg(id)
+        search.dispatcher.next_job(id)
         search.dispatcher.started(id)
         for unit in range(1, search.units + 1):
             search.dispatcher.reported(id, unit, {"score": 0.5})

@@ -13,7 +13,7 @@ from search.loop.dispatcher import Dispatcher
 from search.loop.progress import Progress
 from search.planning.plan import Plan
 from search.schedulers.promotion_asha import PromotionASHA
-from search.searchers.random_search import RandomProposer
+from search.searchers.random_search import RandomSearch
 
 MakePlan = Callable[..., Plan]
 
@@ -31,9 +31,9 @@ class Shown:
         monkeypatch.setattr("search.loop.progress.time", time)
         journal = Journal(History([{"event": "search", "time": 0.0, "version": 2, "n_trials": 9}]))
         scheduler = PromotionASHA(journal.history, 9, 3, 9, 1, 0)
-        proposer = RandomProposer(plan.space, 0)
+        searcher = RandomSearch(plan.space, 0)
         self.dispatcher = Dispatcher(
-            journal, scheduler, proposer, plan.space, [], 9, time.monotonic
+            journal, scheduler, searcher, plan.space, [], 9, time.monotonic
         )
         self.out = StringIO()
         console = Console(file=self.out, width=200)
@@ -54,7 +54,7 @@ class Shown:
         return self.out.getvalue().splitlines()
 
     def report(self, id: str, unit: int, score: float) -> bool:
-        """Report a unit of ten minutes; returns whether the leg goes on."""
+        """Report a unit of ten minutes; returns whether the job goes on."""
         metrics = {"score": score, "train_seconds": 500.0, "eval_seconds": 100.0}
         return self.dispatcher.reported(id, unit, metrics)
 
@@ -66,8 +66,8 @@ def shown(plan_of: MakePlan, monkeypatch: pytest.MonkeyPatch) -> Shown:
 
 def test_only_trials_that_have_a_place_are_said_to_run(shown: Shown) -> None:
     assert shown.counts() == "starting"
-    shown.dispatcher.next_leg("a")
-    shown.dispatcher.next_leg("b")
+    shown.dispatcher.next_job("a")
+    shown.dispatcher.next_job("b")
     assert shown.counts() == "2 waiting for a place"
     shown.dispatcher.started("a")
     assert shown.counts() == "1 running, 1 waiting for a place"
@@ -76,7 +76,7 @@ def test_only_trials_that_have_a_place_are_said_to_run(shown: Shown) -> None:
 
 
 def test_paused_trials_and_the_best_one_are_shown(shown: Shown) -> None:
-    shown.dispatcher.next_leg("a")
+    shown.dispatcher.next_job("a")
     shown.dispatcher.started("a")
     assert not shown.report("a", 1, 0.25)
     shown.dispatcher.left("a", 1.0, 0.0)
@@ -84,12 +84,12 @@ def test_paused_trials_and_the_best_one_are_shown(shown: Shown) -> None:
 
 
 def test_what_is_left_falls_while_a_unit_is_under_way(shown: Shown) -> None:
-    shown.dispatcher.next_leg("a")
+    shown.dispatcher.next_job("a")
     shown.dispatcher.started("a")
     assert "left" not in shown.line()  # nobody knows yet how long a unit takes
     shown.report("a", 1, 0.25)
     shown.dispatcher.left("a", 1.0, 0.0)
-    shown.dispatcher.next_leg("b")
+    shown.dispatcher.next_job("b")
     shown.dispatcher.started("b")
     left = []
     for _ in range(4):
@@ -100,13 +100,13 @@ def test_what_is_left_falls_while_a_unit_is_under_way(shown: Shown) -> None:
 
 
 def test_what_is_left_reaches_to_the_rungs_of_trials_that_run(shown: Shown) -> None:
-    shown.dispatcher.next_leg("a")
+    shown.dispatcher.next_job("a")
     shown.dispatcher.started("a")
     shown.report("a", 1, 0.25)
     shown.dispatcher.left("a", 1.0, 0.0)
     shown.dispatcher.no_more_trials()
     assert not shown.dispatcher.is_finished  # the only one goes on after all
-    shown.dispatcher.next_leg("b")
+    shown.dispatcher.next_job("b")
     assert shown.line().endswith("about 20:00 left")  # from unit 1 to 3
     shown.dispatcher.started("b")
     shown.report("b", 2, 0.25)

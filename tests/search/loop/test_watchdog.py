@@ -14,7 +14,7 @@ from search.loop.limits import Limits
 from search.loop.watchdog import Watchdog
 from search.planning.plan import Plan
 from search.schedulers.run_all import RunAll
-from search.searchers.random_search import RandomProposer
+from search.searchers.random_search import RandomSearch
 
 MakePlan = Callable[..., Plan]
 GIB = 2**30
@@ -35,7 +35,7 @@ class Watched:
         self.dispatcher = Dispatcher(
             Journal(History([begin])),
             RunAll(),
-            RandomProposer(plan.space, 0),
+            RandomSearch(plan.space, 0),
             plan.space,
             [],
             9,
@@ -73,7 +73,7 @@ def watched(plan_of: MakePlan, monkeypatch: pytest.MonkeyPatch) -> Watched:
 
 
 def test_it_says_when_no_trial_gets_a_place(watched: Watched) -> None:
-    watched.dispatcher.next_leg("a")
+    watched.dispatcher.next_job("a")
     assert watched.after(120.0) == []
     (line,) = watched.after(10.0)
     assert line.startswith("warning: no trial has had a place for 130 s")
@@ -85,8 +85,8 @@ def test_it_says_when_no_trial_gets_a_place(watched: Watched) -> None:
 
 
 def test_it_waits_where_others_run(watched: Watched) -> None:
-    watched.dispatcher.next_leg("a")
-    watched.dispatcher.next_leg("b")
+    watched.dispatcher.next_job("a")
+    watched.dispatcher.next_job("b")
     watched.dispatcher.started("b")
     assert watched.after(500.0) == []
     watched.now += 100.0
@@ -100,12 +100,12 @@ def test_it_waits_where_others_run(watched: Watched) -> None:
     watched.dispatcher.started("a")
     assert watched.after(10.0) == []
     watched.dispatcher.left("a", 1.0, 0.0)
-    watched.dispatcher.next_leg("c")
+    watched.dispatcher.next_job("c")
     assert len(watched.after(130.0)) == 1  # again, since it got better in between
 
 
 def test_it_ends_a_search_that_no_node_can_serve(watched: Watched) -> None:
-    watched.dispatcher.next_leg("a")
+    watched.dispatcher.next_job("a")
     watched.is_servable = False
     watched.after(100.0)
     assert watched.limits.reached is None
@@ -118,11 +118,11 @@ def test_it_ends_a_search_that_no_node_can_serve(watched: Watched) -> None:
 
 
 def test_it_names_a_trial_that_reports_nothing(watched: Watched) -> None:
-    watched.dispatcher.next_leg("a")
-    watched.dispatcher.next_leg("b")
+    watched.dispatcher.next_job("a")
+    watched.dispatcher.next_job("b")
     for id in ("a", "b"):
         watched.dispatcher.started(id)
-        watched.dispatcher.legs[id].node = f"10.0.0.{id}"
+        watched.dispatcher.jobs[id].node = f"10.0.0.{id}"
     watched.report("a", 1, 30.0)
     assert watched.after(600.0) == []
     watched.report("b", 1, 30.0)
@@ -133,7 +133,7 @@ def test_it_names_a_trial_that_reports_nothing(watched: Watched) -> None:
 
 
 def test_what_is_long_follows_the_units_of_this_search(watched: Watched) -> None:
-    watched.dispatcher.next_leg("a")
+    watched.dispatcher.next_job("a")
     watched.dispatcher.started("a")
     watched.report("a", 1, 300.0)
     assert watched.after(3000.0) == []
@@ -151,7 +151,7 @@ def test_a_first_unit_may_take_any_time_while_nobody_knows_how_long_it_takes(
     watched: Watched,
 ) -> None:
     for id in ("a", "b"):
-        watched.dispatcher.next_leg(id)
+        watched.dispatcher.next_job(id)
         watched.dispatcher.started(id)
     assert watched.after(600.0) == []
     (line,) = watched.after(60.0)  # one for both
@@ -162,7 +162,7 @@ def test_a_first_unit_may_take_any_time_while_nobody_knows_how_long_it_takes(
     watched.dispatcher.left("a", 1.0, 0.0)
     watched.after(1e6)  # a unit that failed says nothing of one that does not
     assert watched.limits.reached is None
-    watched.dispatcher.next_leg("c")
+    watched.dispatcher.next_job("c")
     watched.dispatcher.started("c")
     watched.report("c", 1, 300.0)
     watched.after(15_010.0)
@@ -175,9 +175,9 @@ def test_the_usual_time_of_stages_before_the_tasks_is_that_of_trials_with_the_sa
     watched: Watched,
 ) -> None:
     def begin(id: str, kind: str) -> None:
-        leg = watched.dispatcher.next_leg(id)
-        assert leg is not None
-        leg.trial.run_config["further_pretraining"] = {"kind": kind}
+        job = watched.dispatcher.next_job(id)
+        assert job is not None
+        job.trial.run_config["further_pretraining"] = {"kind": kind}
         watched.dispatcher.started(id)
 
     begin("plain", "none")
@@ -200,7 +200,7 @@ def test_the_usual_time_of_stages_before_the_tasks_is_that_of_trials_with_the_sa
 
 def test_a_search_in_which_one_still_reports_goes_on(watched: Watched) -> None:
     for id in ("a", "b"):
-        watched.dispatcher.next_leg(id)
+        watched.dispatcher.next_job(id)
         watched.dispatcher.started(id)
     for unit in range(1, 9):
         watched.report("b", unit, 30.0)
@@ -246,7 +246,7 @@ def test_a_storage_that_answers_again_is_warned_of_again(watched: Watched) -> No
 def test_it_warns_of_a_full_disk_and_ends_before_it(watched: Watched) -> None:
     one = watched.plan.checkpoint_bytes
     for id in ("a", "b"):
-        watched.dispatcher.next_leg(id)
+        watched.dispatcher.next_job(id)
         watched.dispatcher.started(id)
     watched.free = 10 * one
     assert watched.after(5.0) == []

@@ -8,29 +8,29 @@ import pytest
 
 from search.log.history import History
 from search.log.trial import TrialRecord
-from search.planning.algorithms import NoProposer, make_proposer, make_scheduler
+from search.planning.algorithms import NoSearch, make_scheduler, make_searcher
 from search.planning.plan import Plan
 from search.schedulers.base import Scheduler
 from search.schedulers.promotion_asha import PromotionASHA
 from search.schedulers.run_all import RunAll
 from search.schedulers.stopping_asha import StoppingASHA
-from search.searchers.base import Proposal, Proposer
+from search.searchers.base import Searcher, Suggestion
 from search.searchers.gp.searcher import RungGp
-from search.searchers.optuna_tpe import StockTpe
-from search.searchers.random_search import RandomProposer
+from search.searchers.optuna_tpe import OptunaTpe
+from search.searchers.random_search import RandomSearch
 from search.searchers.stepwise import Stepwise
 
 MakePlan = Callable[..., Plan]
 PROPOSERS = {
     "rung-gp": RungGp,
-    "random": RandomProposer,
+    "random": RandomSearch,
     "stepwise": Stepwise,
-    "tpe": StockTpe,
+    "tpe": OptunaTpe,
 }
 
 
-def proposer_of(plan: Plan) -> Proposer:
-    return make_proposer(plan.options, plan.space, plan.n_trials, plan.rungs)
+def searcher_of(plan: Plan) -> Searcher:
+    return make_searcher(plan.options, plan.space, plan.n_trials, plan.rungs)
 
 
 def scheduler_of(plan: Plan, history: History) -> Scheduler:
@@ -45,47 +45,47 @@ def with_options(plan_of: MakePlan) -> MakePlan:
 
 
 @pytest.mark.parametrize("name", PROPOSERS)
-def test_each_searcher_proposes_what_the_space_has(with_options: MakePlan, name: str) -> None:
+def test_each_searcher_suggests_what_the_space_has(with_options: MakePlan, name: str) -> None:
     plan = with_options(searcher=name)
-    proposer = proposer_of(plan)
-    assert type(proposer) is PROPOSERS[name]
-    proposal = proposer.propose(0, History())
-    assert isinstance(proposal, Proposal)
-    assert plan.space.params_of(proposal.run_config) == proposal.params
+    searcher = searcher_of(plan)
+    assert type(searcher) is PROPOSERS[name]
+    suggestion = searcher.suggest(0, History())
+    assert isinstance(suggestion, Suggestion)
+    assert plan.space.params_of(suggestion.run_config) == suggestion.params
 
 
 @pytest.mark.parametrize("name", ["rung-gp", "random", "tpe"])
-def test_equal_seeds_propose_equally_and_others_do_not(with_options: MakePlan, name: str) -> None:
-    def proposed(seed: int) -> Any:
-        found = proposer_of(with_options(searcher=name, seed=seed)).propose(0, History())
-        assert isinstance(found, Proposal)
+def test_equal_seeds_suggest_equally_and_others_do_not(with_options: MakePlan, name: str) -> None:
+    def suggested(seed: int) -> Any:
+        found = searcher_of(with_options(searcher=name, seed=seed)).suggest(0, History())
+        assert isinstance(found, Suggestion)
         return found.params
 
-    assert proposed(0) == proposed(0)
-    assert proposed(0) != proposed(1)
+    assert suggested(0) == suggested(0)
+    assert suggested(0) != suggested(1)
 
 
 def test_the_beam_is_as_wide_as_asked_for(with_options: MakePlan) -> None:
-    proposer = proposer_of(with_options(searcher="stepwise", beam=3))
-    assert isinstance(proposer, Stepwise)
-    assert proposer._beam == 3
+    searcher = searcher_of(with_options(searcher="stepwise", beam=3))
+    assert isinstance(searcher, Stepwise)
+    assert searcher._beam == 3
 
 
 @pytest.mark.parametrize(("n_trials", "n_startup"), [(3, 2), (12, 4), (300, 10)])
 def test_a_third_of_the_trials_of_stock_tpe_is_random_at_most_ten(
     with_options: MakePlan, n_trials: int, n_startup: int
 ) -> None:
-    proposer = proposer_of(replace(with_options(searcher="tpe"), n_trials=n_trials))
-    assert isinstance(proposer, StockTpe)
-    sampler: Any = proposer._search._sampler
+    searcher = searcher_of(replace(with_options(searcher="tpe"), n_trials=n_trials))
+    assert isinstance(searcher, OptunaTpe)
+    sampler: Any = searcher._search._sampler
     assert sampler._n_startup_trials == n_startup
 
 
 def test_rows_are_all_there_is(plan_of: MakePlan) -> None:
     plan = plan_of(space="ablation", rows="gradients/*", name="rows")
-    proposer = proposer_of(plan)
-    assert isinstance(proposer, NoProposer)
-    assert proposer.propose(len(plan.points), History()) is None
+    searcher = searcher_of(plan)
+    assert isinstance(searcher, NoSearch)
+    assert searcher.suggest(len(plan.points), History()) is None
 
 
 @pytest.mark.parametrize(

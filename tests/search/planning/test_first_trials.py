@@ -10,7 +10,7 @@ import search.planning.first_trials
 from search.log.history import History, Journal
 from search.log.trial import TrialRecord
 from search.loop.dispatcher import Dispatcher
-from search.planning.algorithms import make_proposer, make_scheduler
+from search.planning.algorithms import make_scheduler, make_searcher
 from search.planning.first_trials import (
     check_corpora,
     nli_data,
@@ -26,7 +26,7 @@ from search.planning.resume import header
 from search.report.published_rows import answer
 from spaces.catalogue import base_config, make_space
 from spaces.fixed_configs import RowSpace
-from spaces.published import load_ledger
+from spaces.published import load_published
 from spaces.space import Space
 from trainable.component import Value
 from trainable.data.nli import HubNli, NliSource, SampleNli, SickNli
@@ -38,7 +38,7 @@ from trainable.run_config import RunConfig
 from trainable.stages.language_modelling import MaskedLanguageModelling
 from trainable.stages.multitask import Multitask
 from trainable.stages.nli_training import LinearNli
-from trainable.training.inputs import Workbench
+from trainable.training.inputs import RunInputs
 
 MakePlan = Callable[..., Plan]
 COSINES = "one-size/para-cosine-*"
@@ -57,13 +57,13 @@ def suggestions(plan: Plan, n: int) -> list[tuple[dict[str, Value], RunConfig]]:
     dispatcher = Dispatcher(
         journal,
         make_scheduler(plan.options, plan.n_trials, journal.history),
-        make_proposer(plan.options, plan.space, plan.n_trials, plan.rungs),
+        make_searcher(plan.options, plan.space, plan.n_trials, plan.rungs),
         plan.space,
         list(plan.points),
         plan.options.units,
     )
-    legs = [dispatcher.next_leg(f"id{number}") for number in range(n)]
-    return [(leg.trial.params, leg.trial.config) for leg in legs if leg is not None]
+    jobs = [dispatcher.next_job(f"id{number}") for number in range(n)]
+    return [(job.trial.params, job.trial.config) for job in jobs if job is not None]
 
 
 # Where text and examples come from.
@@ -117,7 +117,7 @@ def test_folders_and_files_are_made_absolute(
 
 def test_published_rows_come_in_their_order_with_what_is_the_search_s() -> None:
     found = published(options(rows="one-size/*,mtbert/round-robin"), BASE)
-    ids = [row.id for row in load_ledger()]
+    ids = [row.id for row in load_published()]
     assert list(found) == [i for i in ids if i.startswith("one-size/") or i == "mtbert/round-robin"]
     for config in found.values():
         assert (config.seed, config.encoder.source) == (5, "tiny")
@@ -139,11 +139,11 @@ def test_stages_of_rows_read_what_the_search_is_given() -> None:
 
 @pytest.fixture
 def _one_cannot_be_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    ledger = tuple(
+    published = tuple(
         replace(row, why_not="It needs a thing.") if row.id == "one-size/final" else row
-        for row in load_ledger()
+        for row in load_published()
     )
-    monkeypatch.setattr(search.planning.first_trials, "load_ledger", lambda: ledger)
+    monkeypatch.setattr(search.planning.first_trials, "load_published", lambda: published)
 
 
 @pytest.mark.usefixtures("_one_cannot_be_run")
@@ -167,7 +167,7 @@ def test_a_pattern_means_those_that_can_be_run(rows: str | None) -> None:
 def test_a_plan_of_rows_runs_each_as_often_as_it_is_to_be_repeated(plan_of: MakePlan) -> None:
     plan = plan_of(space="published", rows=COSINES, repeats=2, seed=3)
     assert isinstance(plan.space, RowSpace)
-    names = [row.id for row in load_ledger() if "para-cosine" in row.id]
+    names = [row.id for row in load_published() if "para-cosine" in row.id]
     assert list(plan.rows) == names
     assert plan.n_trials == 2 * len(names) == 8
     expected = [{"row": name, "repeat": n} for n in (0, 1) for name in names]
@@ -214,10 +214,10 @@ def test_a_warm_start_begins_with_the_rows_and_then_the_base(plan_of: MakePlan) 
     assert len(plan.points) == 5
     assert plan.points[-1] == (plan.space.params_of(plan.space.base), "default")
     expected = [*plan.rows.values(), plan.space.base]
-    *begin, (_, proposed) = suggestions(plan, 6)
+    *begin, (_, suggested) = suggestions(plan, 6)
     assert begin == [(p, c) for (p, _), c in zip(plan.points, expected, strict=True)]
     assert [origin for _, origin in plan.points[:-1]] == list(plan.rows)
-    assert proposed not in expected, "from here on it is the proposer's turn"
+    assert suggested not in expected, "from here on it is the searcher's turn"
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_rows_of_one_configuration_are_one_trial_that_answers_both(
     assert params != other[0]
     trial = trial_of(plan, 0, {9: 0.7})
     trial.params, trial.run_config = params, config.to_dict()
-    known = {row.id: row for row in load_ledger()}
+    known = {row.id: row for row in load_published()}
     answers = [answer(plan, known[name], [trial]) for name in (first, second)]
     assert [found.n_runs for found in answers if found is not None] == [1, 1]
 
@@ -296,10 +296,10 @@ def missing() -> tuple[TextFiles, SickNli]:
 
 
 def test_text_and_examples_are_read_before_the_start(
-    workbench: Workbench, missing: tuple[TextFiles, SickNli]
+    inputs: RunInputs, missing: tuple[TextFiles, SickNli]
 ) -> None:
     text, nli = missing
-    tokenizer = workbench.pretrained.tokenizer
+    tokenizer = inputs.pretrained.tokenizer
     rows = {
         "text": RunConfig(further_pretraining=MaskedLanguageModelling(sources=(text,))),
         "nli": RunConfig(nli=LinearNli(source=nli)),
@@ -317,16 +317,16 @@ def test_text_and_examples_are_read_before_the_start(
 
 
 def test_what_no_trial_needs_is_not_read(
-    workbench: Workbench, missing: tuple[TextFiles, SickNli]
+    inputs: RunInputs, missing: tuple[TextFiles, SickNli]
 ) -> None:
     text, nli = missing
     space = make_space("full", BASE, (text,), nli)
-    check_corpora(space, {"row": RunConfig()}, workbench.pretrained.tokenizer)
+    check_corpora(space, {"row": RunConfig()}, inputs.pretrained.tokenizer)
 
 
 @pytest.mark.parametrize("feature", ["pos_tags", "synonym_copies"])
 def test_what_a_feature_needs_is_looked_for_before_the_start(
-    workbench: Workbench, monkeypatch: pytest.MonkeyPatch, feature: str
+    inputs: RunInputs, monkeypatch: pytest.MonkeyPatch, feature: str
 ) -> None:
     def refuse() -> None:
         raise InputError(f"nothing there for {feature}")
@@ -336,4 +336,4 @@ def test_what_a_feature_needs_is_looked_for_before_the_start(
     config = RunConfig.model_validate({"features": {feature: 1 if feature[0] == "s" else True}})
     rows = {"row": config}
     with pytest.raises(InputError, match=feature):
-        check_corpora(RowSpace("published", BASE, rows, 1), rows, workbench.pretrained.tokenizer)
+        check_corpora(RowSpace("published", BASE, rows, 1), rows, inputs.pretrained.tokenizer)

@@ -12,7 +12,7 @@ from search.planning.make_plan import make_plan
 from search.planning.options import SearchOptions
 from search.planning.plan import Plan
 from trainable.training import checkpoint
-from trainable.training.inputs import Workbench
+from trainable.training.inputs import RunInputs
 from trainable.training.loop import Run
 
 MakePlan = Callable[..., Plan]
@@ -20,9 +20,9 @@ MakePlan = Callable[..., Plan]
 
 @pytest.mark.slow
 def test_the_stated_size_of_a_checkpoint_is_nearly_that_on_disk(
-    plan_of: MakePlan, workbench: Workbench, tmp_path: Path
+    plan_of: MakePlan, inputs: RunInputs, tmp_path: Path
 ) -> None:
-    run = Run(plan_of(space="smoke").space.base, workbench)
+    run = Run(plan_of(space="smoke").space.base, inputs)
     run.train_unit()
     for kind in ("full", "weights"):
         (tmp_path / kind).mkdir()
@@ -46,9 +46,9 @@ def test_without_a_scheduler_the_only_rung_is_the_full_run(plan_of: MakePlan) ->
 
 
 def test_epochs_are_counted_in_tokens_of_all_train_sets(
-    plan_of: MakePlan, workbench: Workbench
+    plan_of: MakePlan, inputs: RunInputs
 ) -> None:
-    rows = workbench.corpus.splits["train"].values()
+    rows = inputs.corpus.splits["train"].values()
     # Siamese form: two special tokens around each sentence.
     epoch = sum(int((own.lengths + 2).sum()) for own in rows)
     assert plan_of(budget="2ep").budget == 2 * epoch

@@ -16,7 +16,7 @@ from search.planning.plan import Plan
 from search.planning.resume import changed_versions, check_resumable, header
 from search.schedulers.run_all import RunAll
 from search.schedulers.stopping_asha import StoppingASHA
-from search.searchers.optuna_tpe import StockTpe
+from search.searchers.optuna_tpe import OptunaTpe
 from tests.search.conftest import SMOKE
 from trainable.errors import InputError
 
@@ -147,8 +147,8 @@ def test_what_cannot_be_promoted_stays_stopped_in_an_extended_search(played: Any
     stopped = [trial[0] for trial in first.found if trial[5] == "stopped"]
     assert len(stopped) == 5
     second = played(falling, first.log.events, n_trials=9, scheduler=asha)
-    told = StockTpe(SMOKE, 0, 3)
-    told.propose(6, second.history)
+    told = OptunaTpe(SMOKE, 0, 3)
+    told.suggest(6, second.history)
     assert not [t for t in told.study.trials[:6] if not t.state.is_finished()]
     n_before = len(second.log.events)
     second.play()

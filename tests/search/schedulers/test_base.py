@@ -57,10 +57,10 @@ class Rungs:
         return trial
 
     def close(self) -> list[TrialRecord]:
-        hopeless = self.asha.hopeless()
-        for trial in hopeless:
+        unpromotable = self.asha.unpromotable()
+        for trial in unpromotable:
             trial.status = "stopped"
-        return hopeless
+        return unpromotable
 
 
 def advance(search: Rungs, draw: random.Random, p_nan: float = 0.05) -> None:
@@ -109,12 +109,12 @@ def test_what_a_killed_driver_decided_and_did_not_carry_out_stays_decided() -> N
     done.status, done.decided[1], done.promoted = "done", "pause", {1}
     done.reports = {1: {"score": 0.9}, 2: {"score": 0.9}}
     stopped.reports[1], stopped.decided[1] = {"score": 0.1}, "stop"  # and still `running`
-    assert search.rebuilt().hopeless() == []
+    assert search.rebuilt().unpromotable() == []
     assert search.rebuilt().next_promotion(draining=True) is None
 
 
 def one_done(search: Rungs) -> None:
-    """Add a trial that ran to its end: before that, nobody is hopeless."""
+    """Add a trial that ran to its end: before that, nobody is unpromotable."""
     units, eta, *_ = search.shape
     trial = search.add()
     trial.status, trial.reports = "done", {unit: {"score": 0.0} for unit in rungs(units, eta)}
@@ -126,20 +126,20 @@ def one_done(search: Rungs) -> None:
 @pytest.mark.slow
 @settings(max_examples=150)
 @given(seed=SEEDS, shape=SHAPES, n_trials=st.integers(2, 14))
-def test_nobody_is_hopeless_who_might_still_be_promoted(
+def test_nobody_is_unpromotable_who_might_still_be_promoted(
     seed: int, shape: tuple[int, int, int], n_trials: int
 ) -> None:
-    """Note who is hopeless and stop nobody; later none of them may be promoted.
+    """Note who is unpromotable and stop nobody; later none of them may be promoted.
 
     Scores mostly rise, so that many that were promoted are overtaken: more than 1/eta go on.
     """
     search, draw = Rungs(n_trials, *shape), random.Random(seed)
     one_done(search)
-    hopeless: set[int] = set()
+    unpromotable: set[int] = set()
     rising = draw.random()
     trials, levels = search.log.history.trials, rungs(*shape[:2])
     for step in itertools.count(1):
-        hopeless |= {trial.number for trial in search.rebuilt().hopeless()}
+        unpromotable |= {trial.number for trial in search.rebuilt().unpromotable()}
         search.asha = search.rebuilt()
         running = [trial for trial in trials.values() if trial.status == "running"]
         if running and draw.random() < 0.6:
@@ -150,13 +150,13 @@ def test_nobody_is_hopeless_who_might_still_be_promoted(
             if decision is None:
                 trial.status = "running" if unit < levels[-1] else "done"
             elif decision.action == "stop":
-                hopeless.add(trial.number)
+                unpromotable.add(trial.number)
                 trial.decided[unit], trial.status = "pause", "paused"
         elif draw.random() < 0.5 and len(trials) < n_trials:
             search.add()
         else:
             promoted = search.promote()
-            assert promoted is None or promoted.number not in hopeless
+            assert promoted is None or promoted.number not in unpromotable
             if promoted is None and not running and len(trials) == n_trials:
                 return
 
@@ -173,7 +173,7 @@ def test_nobody_waits_until_the_end_who_cannot_be_promoted(
     assert "nothing can be promoted any more" not in reasons
 
 
-def test_nobody_is_hopeless_before_one_is_done() -> None:
+def test_nobody_is_unpromotable_before_one_is_done() -> None:
     """The best of those that wait may fail when it goes on; then the next is tried."""
     search = Rungs(2, 2, 2)
     for score in (0.9, 0.1):
@@ -243,6 +243,6 @@ def test_brackets_have_the_shares_of_hyperband() -> None:
 def test_schedulers_that_never_pause_promote_nobody() -> None:
     for scheduler in (RunAll(), StoppingASHA(History(), 9, 3)):
         assert scheduler.next_promotion(draining=True) is None
-        assert scheduler.hopeless() == []
+        assert scheduler.unpromotable() == []
         assert scheduler.bracket(7) == 0
     assert RunAll().decide(TrialRecord(0, {}, {}, 0.0, 0.0), 1) is None

@@ -19,7 +19,7 @@ from search.log.history import History
 from search.log.trial import Status, TrialRecord
 from search.schedulers.rungs import rungs
 from search.schedulers.stopping_asha import StoppingASHA
-from search.searchers.optuna_tpe import StockTpe
+from search.searchers.optuna_tpe import OptunaTpe
 from spaces.catalogue import base_config, make_space
 from trainable.data.sources import SampleData
 from trainable.model.encoder import EncoderConfig
@@ -72,8 +72,8 @@ def told(study: optuna.Study) -> list[tuple[Any, ...]]:
     ]
 
 
-def play(seed: int, n_trials: int, history: History, tuned: Tuned, stock: StockTpe) -> None:
-    """Let trials begin, report and end at random; both are to propose the same."""
+def play(seed: int, n_trials: int, history: History, tuned: Tuned, stock: OptunaTpe) -> None:
+    """Let trials begin, report and end at random; both are to suggest the same."""
     draw = random.Random(seed)
     while True:
         running = [t for t in history.trials.values() if t.status == "running"]
@@ -81,7 +81,7 @@ def play(seed: int, n_trials: int, history: History, tuned: Tuned, stock: StockT
         if number < n_trials and (not running or draw.random() < 0.4):
             params = tuned.suggest(number)
             if number:  # the first is a given point, which the dispatcher does not ask for
-                assert stock.propose(number, history).params == params
+                assert stock.suggest(number, history).params == params
                 assert told(stock.study) == told(tuned.study)
             history.trials[number] = TrialRecord(number, params, {}, 0.0, 0.0)
         elif running:
@@ -109,10 +109,10 @@ def step(draw: random.Random, trial: TrialRecord, tuned: Tuned) -> None:
 @pytest.mark.slow
 @settings(max_examples=8)
 @given(seed=SEEDS, n_trials=st.integers(2, 9))
-def test_it_proposes_and_tells_optuna_what_ray_does(seed: int, n_trials: int) -> None:
-    history, tuned, stock = History(), Tuned(seed), StockTpe(SMOKE, seed, N_STARTUP)
+def test_it_suggests_and_tells_optuna_what_ray_does(seed: int, n_trials: int) -> None:
+    history, tuned, stock = History(), Tuned(seed), OptunaTpe(SMOKE, seed, N_STARTUP)
     play(seed, n_trials, history, tuned, stock)
-    stock.propose(n_trials, history)
+    stock.suggest(n_trials, history)
     assert told(stock.study)[:-1] == told(tuned.study)
 
 
@@ -121,12 +121,12 @@ def test_it_proposes_and_tells_optuna_what_ray_does(seed: int, n_trials: int) ->
 @given(seed=SEEDS, n_trials=st.integers(2, 6))
 def test_made_anew_it_tells_optuna_what_it_had_told(seed: int, n_trials: int) -> None:
     history, tuned = History(), Tuned(seed)
-    play(seed, n_trials, history, tuned, StockTpe(SMOKE, seed, N_STARTUP))
+    play(seed, n_trials, history, tuned, OptunaTpe(SMOKE, seed, N_STARTUP))
     for trial, status in zip(history.trials.values(), ("running", "interrupted"), strict=False):
         trial.status = status  # as a killed driver leaves it: not yet at its end
         trial.failures = 0
-    again = StockTpe(SMOKE, seed, N_STARTUP)
-    again.propose(n_trials, history)
+    again = OptunaTpe(SMOKE, seed, N_STARTUP)
+    again.suggest(n_trials, history)
     before = {t[0]: t[1:] for t in told(tuned.study)}
     for number, params, *rest in told(again.study)[:-1]:
         assert params == before[number][0]
@@ -138,27 +138,27 @@ def test_made_anew_it_tells_optuna_what_it_had_told(seed: int, n_trials: int) ->
 
 def test_a_trial_that_asha_stopped_is_told_as_complete() -> None:
     """What is wrong with it, and why there is a warning."""
-    history, stock = History(), StockTpe(SMOKE, 0, N_STARTUP)
+    history, stock = History(), OptunaTpe(SMOKE, 0, N_STARTUP)
     params = SMOKE.params_of(SMOKE.base)
     trial = history.trials[0] = TrialRecord(0, params, {}, 0.0, 0.0)
     trial.reports = {1: {"score": 0.1}, 2: {"score": 0.2}}
-    stock.propose(1, history)
+    stock.suggest(1, history)
     history.trials[1] = TrialRecord(1, params, {}, 0.0, 0.0)
     trial.reports[3], trial.status = {"score": 0.3}, "stopped"
-    stock.propose(2, history)
+    stock.suggest(2, history)
     assert told(stock.study)[0][2:] == ("COMPLETE", [0.3], "{1: 0.1, 2: 0.2}")
 
 
-def test_proposals_are_run_configs_with_their_params_beside_them() -> None:
-    stock = StockTpe(SMOKE, 0, 2)
-    proposal = stock.propose(0, History())
-    assert proposal.origin == "tpe"
-    assert SMOKE.params_of(proposal.run_config) == proposal.params
+def test_suggestions_are_run_configs_with_their_params_beside_them() -> None:
+    stock = OptunaTpe(SMOKE, 0, 2)
+    suggestion = stock.suggest(0, History())
+    assert suggestion.origin == "tpe"
+    assert SMOKE.params_of(suggestion.run_config) == suggestion.params
 
 
 @pytest.mark.parametrize("setting", ["_multivariate", "_group", "_constant_liar"])
 def test_it_has_the_settings_that_conditional_params_need(setting: str) -> None:
-    assert getattr(StockTpe(SMOKE, 0, 2)._search._sampler, setting) is True
+    assert getattr(OptunaTpe(SMOKE, 0, 2)._search._sampler, setting) is True
 
 
 def bare_asha(units: int, eta: int) -> Callable[[int, int, float], str]:

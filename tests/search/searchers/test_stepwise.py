@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from search.log.history import History
 from search.log.trial import Status, TrialRecord
-from search.searchers.base import Params, Proposal, params_key
+from search.searchers.base import Params, Suggestion, params_key
 from search.searchers.stepwise import Stepwise
 from spaces.catalogue import base_config, make_space
 from trainable.component import Choice
@@ -28,25 +28,25 @@ Score = Callable[[Params], float]
 
 
 def run(
-    history: History, proposal: Proposal, score: float | None, status: Status = "done"
+    history: History, suggestion: Suggestion, score: float | None, status: Status = "done"
 ) -> TrialRecord:
     number = len(history.trials)
-    trial = TrialRecord(number, proposal.params, {}, 0.0, 0.0, status=status)
-    trial.origin = proposal.origin
+    trial = TrialRecord(number, suggestion.params, {}, 0.0, 0.0, status=status)
+    trial.origin = suggestion.origin
     if score is not None:
         trial.reports[1] = {"score": score}
     history.trials[number] = trial
     return trial
 
 
-def play(proposer: Stepwise, score: Score, most: int = 200) -> History:
-    """Run one proposal after the other to the end."""
+def play(searcher: Stepwise, score: Score, most: int = 200) -> History:
+    """Run one suggestion after the other to the end."""
     history = History()
-    while isinstance(proposal := proposer.propose(len(history.trials), history), Proposal):
-        run(history, proposal, score(proposal.params))
+    while isinstance(suggestion := searcher.suggest(len(history.trials), history), Suggestion):
+        run(history, suggestion, score(suggestion.params))
         if len(history.trials) == most:
             return history
-    assert proposal is None
+    assert suggestion is None
     return history
 
 
@@ -87,57 +87,57 @@ def test_a_round_tries_every_single_change_of_the_base() -> None:
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_proposals_are_inside_the_space_and_numbers_stay(name: str) -> None:
+def test_suggestions_are_inside_the_space_and_numbers_stay(name: str) -> None:
     space = SPACES[name]
-    proposer, history = Stepwise(space, 0), History()
+    searcher, history = Stepwise(space, 0), History()
     lr = SPACES["smoke"].params_of(BASE)["multitask.optimization.lr"]
     for _ in range(12):
-        proposal = proposer.propose(len(history.trials), history)
-        if proposal is None:
+        suggestion = searcher.suggest(len(history.trials), history)
+        if suggestion is None:
             break
-        assert isinstance(proposal, Proposal)
-        assert space.params_of(proposal.run_config) == proposal.params
-        assert space.why_not(proposal.run_config) is None
-        assert proposal.params.get("multitask.optimization.lr", lr) == lr
-        run(history, proposal, random.Random(len(history.trials)).random())
+        assert isinstance(suggestion, Suggestion)
+        assert space.params_of(suggestion.run_config) == suggestion.params
+        assert space.why_not(suggestion.run_config) is None
+        assert suggestion.params.get("multitask.optimization.lr", lr) == lr
+        run(history, suggestion, random.Random(len(history.trials)).random())
     assert len(history.trials) > 4
 
 
 @pytest.mark.parametrize("status", ["running", "interrupted"])
 def test_it_waits_for_the_last_of_a_round(status: Status) -> None:
-    score, proposer, history = additive(3), Stepwise(FREE, 0), History()
-    first = proposer.propose(0, history)
-    assert isinstance(first, Proposal)
+    score, searcher, history = additive(3), Stepwise(FREE, 0), History()
+    first = searcher.suggest(0, history)
+    assert isinstance(first, Suggestion)
     assert first.origin == "stepwise round 0: base"
     base = run(history, first, None, status)
-    assert proposer.propose(1, history) is None
+    assert searcher.suggest(1, history) is None
     base.reports[1], base.status = {"score": score(base.params)}, "done"
     one_round = []
-    while isinstance(proposal := proposer.propose(len(history.trials), history), Proposal):
-        assert proposal.origin.startswith("stepwise round 1: ")
-        one_round.append(run(history, proposal, score(proposal.params), status))
-    assert proposal is None
+    while isinstance(suggestion := searcher.suggest(len(history.trials), history), Suggestion):
+        assert suggestion.origin.startswith("stepwise round 1: ")
+        one_round.append(run(history, suggestion, score(suggestion.params), status))
+    assert suggestion is None
     assert len(one_round) == sum(len(values) - 1 for values in CHOICES.values())
     ends: list[Status] = ["done", "failed", "stopped"]
     for k, trial in enumerate(one_round[:-1]):
         trial.status = ends[k % 3]
-        assert proposer.propose(len(history.trials), history) is None
+        assert searcher.suggest(len(history.trials), history) is None
     one_round[-1].status = "done"
-    assert proposer.propose(len(history.trials), history) is not None
+    assert searcher.suggest(len(history.trials), history) is not None
 
 
 @settings(max_examples=3)
 @given(seed=SEEDS)
 def test_a_restart_changes_nothing(seed: int) -> None:
-    score, proposer, history = additive(seed), Stepwise(FREE, seed), History()
+    score, searcher, history = additive(seed), Stepwise(FREE, seed), History()
     while True:
         number = len(history.trials)
-        proposal = proposer.propose(number, history)
+        suggestion = searcher.suggest(number, history)
         if number % 4 == seed % 4:
-            assert proposal == Stepwise(FREE, seed).propose(number, history)
-        if not isinstance(proposal, Proposal):
+            assert suggestion == Stepwise(FREE, seed).suggest(number, history)
+        if not isinstance(suggestion, Suggestion):
             break
-        run(history, proposal, score(proposal.params))
+        run(history, suggestion, score(suggestion.params))
 
 
 def test_the_seed_changes_the_order_only() -> None:
@@ -155,19 +155,19 @@ def test_it_ends_when_no_extension_is_better() -> None:
 
 
 def test_it_ends_when_everything_fails() -> None:
-    proposer, history = Stepwise(FREE, 0), History()
-    while isinstance(proposal := proposer.propose(len(history.trials), history), Proposal):
-        run(history, proposal, float(len(history.trials)), "failed")
-    assert proposal is None
+    searcher, history = Stepwise(FREE, 0), History()
+    while isinstance(suggestion := searcher.suggest(len(history.trials), history), Suggestion):
+        run(history, suggestion, float(len(history.trials)), "failed")
+    assert suggestion is None
     assert len(history.trials) == 1 + sum(len(values) - 1 for values in CHOICES.values())
 
 
 def test_a_failed_extension_is_not_extended() -> None:
-    proposer, history = Stepwise(FREE, 0, beam=1), History()
-    while isinstance(proposal := proposer.propose(len(history.trials), history), Proposal):
-        fails = proposal.params["para.pair"] == "joint"
-        score = 2.0 * fails + (proposal.params["sts.loss"] == "mse")
-        run(history, proposal, score, "failed" if fails else "done")
+    searcher, history = Stepwise(FREE, 0, beam=1), History()
+    while isinstance(suggestion := searcher.suggest(len(history.trials), history), Suggestion):
+        fails = suggestion.params["para.pair"] == "joint"
+        score = 2.0 * fails + (suggestion.params["sts.loss"] == "mse")
+        run(history, suggestion, score, "failed" if fails else "done")
     later = [t for t in history.trials.values() if "round 2" in t.origin]
     assert later
     assert all(trial.params["sts.loss"] == "mse" for trial in later)
@@ -214,35 +214,35 @@ def test_what_was_left_behind_does_not_come_back() -> None:
 
 
 def test_what_went_further_counts_more_and_a_late_promotion_changes_the_round() -> None:
-    proposer, history = Stepwise(FREE, 0, beam=1), History()
-    first = proposer.propose(0, history)
-    assert isinstance(first, Proposal)
+    searcher, history = Stepwise(FREE, 0, beam=1), History()
+    first = searcher.suggest(0, history)
+    assert isinstance(first, Suggestion)
     run(history, first, 0.1)
-    while isinstance(proposal := proposer.propose(len(history.trials), history), Proposal):
-        if "round 2" in proposal.origin:
+    while isinstance(suggestion := searcher.suggest(len(history.trials), history), Suggestion):
+        if "round 2" in suggestion.origin:
             break
-        low = proposal.params["para.pair"] == "joint"
-        trial = run(history, proposal, 0.2 if low else 0.9, "done" if low else "paused")
+        low = suggestion.params["para.pair"] == "joint"
+        trial = run(history, suggestion, 0.2 if low else 0.9, "done" if low else "paused")
         if low:
             trial.reports[3] = {"score": 0.2}
-    assert isinstance(proposal, Proposal)
-    assert proposal.params["para.pair"] == "joint"  # 0.2 after three units beats 0.9 after one
+    assert isinstance(suggestion, Suggestion)
+    assert suggestion.params["para.pair"] == "joint"  # 0.2 after three units beats 0.9 after one
     late = next(t for t in history.trials.values() if t.params["sts.pair"] == "cosine")
     late.reports[3], late.status = {"score": 0.3}, "done"
-    again = proposer.propose(len(history.trials), history)
-    assert isinstance(again, Proposal)
+    again = searcher.suggest(len(history.trials), history)
+    assert isinstance(again, Suggestion)
     assert again.params["sts.pair"] == "cosine"
 
 
 def test_a_trial_that_ran_for_another_reason_is_not_run_again() -> None:
-    history, proposer = History(), Stepwise(FREE, 0, beam=1)
+    history, searcher = History(), Stepwise(FREE, 0, beam=1)
     row: Params = {**FREE.params_of(BASE), "para.pair": "joint"}
     history.trials[0] = TrialRecord(0, row, {}, 0.0, 0.0, origin="a row", status="done")
     history.trials[0].reports[1] = {"score": 5.0}
-    while isinstance(proposal := proposer.propose(len(history.trials), history), Proposal):
-        assert proposal.params != row
-        if "round 2" in proposal.origin:
+    while isinstance(suggestion := searcher.suggest(len(history.trials), history), Suggestion):
+        assert suggestion.params != row
+        if "round 2" in suggestion.origin:
             break
-        run(history, proposal, 0.0)
-    assert isinstance(proposal, Proposal)
-    assert proposal.params["para.pair"] == "joint"  # it is the best of round 1 all the same
+        run(history, suggestion, 0.0)
+    assert isinstance(suggestion, Suggestion)
+    assert suggestion.params["para.pair"] == "joint"  # it is the best of round 1 all the same

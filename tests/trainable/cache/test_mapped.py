@@ -177,7 +177,7 @@ def test_weights_of_a_changed_file_are_read_anew(
     assert first["a"].item() == 0.0
 
 
-# Opens a workbench; says how much memory of its own that took, and what it computed for it.
+# Opens inputs; says how much memory of its own that took, and what it computed for it.
 _SCRIPT = """
 import gc, json, pathlib, sys
 import torch
@@ -202,8 +202,9 @@ counted(trainable.model.weights, "read_weights")
 counted(trainable.training.shared_corpus, "prepare")
 before = own_bytes()
 config = RunConfig(encoder=EncoderConfig(source=sys.argv[1]))
-bench = trainable.training.inputs.open_workbench(config, torch.device("cpu"))
-held = [*bench.pretrained.parameters.values(), bench.corpus.tokens, bench.stage_inputs.own.tokens]
+inputs = trainable.training.inputs.open_inputs(config, torch.device("cpu"))
+held = [inputs.corpus.tokens, inputs.stage_inputs.own.tokens]
+held += inputs.pretrained.parameters.values()
 size = sum(t.numel() * t.element_size() for t in held)
 checksum = sum(t.double().sum().item() for t in held)
 grown = own_bytes() - before

@@ -32,20 +32,20 @@ def factors_of(losses: Losses, total: Tensor) -> Tensor:
 
 
 def factors_over(
-    combination: ImprovementSoftmax | DynamicAverage, history: Sequence[tuple[float, ...]]
+    weighting: ImprovementSoftmax | DynamicAverage, history: Sequence[tuple[float, ...]]
 ) -> list[Tensor]:
     """Return the factors at each step."""
     result = []
     for values in history:
         losses = as_losses(values)
-        result.append(factors_of(losses, combination.total(losses)))
+        result.append(factors_of(losses, weighting.total(losses)))
     return result
 
 
 def test_fixed_factors_are_the_derivatives_of_the_total() -> None:
-    combination = FixedFactors({"sst": 0.5, "para": 2.0, "nli": 3.0})
+    weighting = FixedFactors({"sst": 0.5, "para": 2.0, "nli": 3.0})
     losses: Losses = {"nli": torch.tensor(10.0), "sst": torch.tensor(4.0)}
-    assert combination.total(losses) == 32
+    assert weighting.total(losses) == 32
 
 
 @given(HISTORY)
@@ -83,13 +83,13 @@ def test_standardised_improvements_are_in_units_of_their_moving_root_mean_square
 @given(st.lists(st.floats(0.05, 5), min_size=1, max_size=3))
 def test_uncertainty_settles_at_half_the_inverse_of_each_loss(values: list[float]) -> None:
     tasks = TASK_NAMES[: len(values)]
-    combination = LearnedUncertainty(tasks)
-    logs = [combination.log_variances[task] for task in tasks]
+    weighting = LearnedUncertainty(tasks)
+    logs = [weighting.log_variances[task] for task in tasks]
     with torch.no_grad():
         for log, value in zip(logs, values, strict=True):
             log.fill_(value).log_()
     losses = as_losses(values)
-    factors = factors_of(losses, combination.total(losses))
+    factors = factors_of(losses, weighting.total(losses))
     torch.testing.assert_close(factors, 1 / (2 * torch.tensor(values)))
     for log in logs:  # the total is smallest there
         assert float(log.grad) == pytest.approx(0, abs=1e-6)
@@ -110,9 +110,9 @@ def test_uncertainty_agrees_with_torchjd(
 
 
 def test_uncertainty_of_a_task_without_a_loss_has_no_gradient() -> None:
-    combination = LearnedUncertainty(TASK_NAMES)
-    combination.total({"para": torch.tensor(3.0)}).backward()  # type: ignore[no-untyped-call]
-    trained = {task for task, log in combination.log_variances.items() if log.grad is not None}
+    weighting = LearnedUncertainty(TASK_NAMES)
+    weighting.total({"para": torch.tensor(3.0)}).backward()  # type: ignore[no-untyped-call]
+    trained = {task for task, log in weighting.log_variances.items() if log.grad is not None}
     assert trained == {"para"}
 
 
@@ -132,7 +132,7 @@ def test_dwa_agrees_with_torchjd_whose_epochs_are_the_windows(
 
 
 def test_dwa_compares_with_the_last_window_in_which_a_task_had_a_batch() -> None:
-    combination = DynamicAverage(("sst", "para"), temperature=1.0, window=2)
+    weighting = DynamicAverage(("sst", "para"), temperature=1.0, window=2)
     steps: list[tuple[TrainName, float]] = [
         *(("sst", 4.0), ("sst", 2.0)),  # sst has a mean of 3
         *(("para", 1.0), ("para", 3.0)),  # para has its first, sst none
@@ -142,7 +142,7 @@ def test_dwa_compares_with_the_last_window_in_which_a_task_had_a_batch() -> None
     factors = []
     for task, value in steps:
         losses: Losses = {task: torch.tensor(value, requires_grad=True)}
-        factors.append(float(factors_of(losses, combination.total(losses))))
+        factors.append(float(factors_of(losses, weighting.total(losses))))
     assert factors[:6] == [1.0] * 6
     assert factors[6:] == pytest.approx((2 * torch.tensor([2.0, 1.0]).softmax(0)).tolist())
 

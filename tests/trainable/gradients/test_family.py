@@ -66,33 +66,33 @@ class Training:
         with torch.random.fork_rng():
             torch.manual_seed(0)
             self.model = TwoLayers(tasks)
-        self.combination = config.build(tasks)
+        self.weighting = config.build(tasks)
         self.generator = torch.Generator().manual_seed(0)
-        parameters = [*self.model.parameters(), *self.combination.module.parameters()]
+        parameters = [*self.model.parameters(), *self.weighting.module.parameters()]
         self.optimizer = torch.optim.AdamW(parameters, lr=0.05, fused=True)
 
     def step(self, number: int, tasks: tuple[TrainName, ...]) -> None:
         inputs = torch.randn(6, 5, generator=torch.Generator().manual_seed(number))
         self.optimizer.zero_grad(set_to_none=True)
         losses = {task: self.model.loss(task, inputs) for task in tasks}
-        if self.combination.needs_gram:
+        if self.weighting.needs_gram:
             self._backward_apart(losses)
         else:
-            self.combination.total(losses).backward()
+            self.weighting.total(losses).backward()
         self.optimizer.step()
 
     def _backward_apart(self, losses: dict[TrainName, Tensor]) -> None:
         parameters = list(self.model.shared.parameters())
         rows = []
         for task, loss in losses.items():
-            self.combination.total({task: loss}).backward(retain_graph=True)
+            self.weighting.total({task: loss}).backward(retain_graph=True)
             rows.append([p.grad for p in parameters])
             for p in parameters:
                 p.grad = None
         flat = torch.stack([torch.cat([g.flatten() for g in row]) for row in rows])
         heads = [list(self.model.heads[task].parameters()) for task in losses]
         own = torch.stack([sum(p.grad.square().sum() for p in head) for head in heads]).double()
-        weights = self.combination.weights(
+        weights = self.weighting.weights(
             tuple(losses), (flat @ flat.T).double(), own, self.generator
         )
         for parameter, gradients in zip(parameters, zip(*rows, strict=True), strict=True):
@@ -105,24 +105,24 @@ class Training:
 
     def save(self) -> Any:
         return {
-            "json": json.dumps(self.combination.state(), allow_nan=False),
+            "json": json.dumps(self.weighting.state(), allow_nan=False),
             "tensors": copy.deepcopy(
                 [part.state_dict() for part in self._stateful()] + [self.generator.get_state()]
             ),
         }
 
     def load(self, saved: Any) -> None:
-        self.combination.load(json.loads(saved["json"]))
+        self.weighting.load(json.loads(saved["json"]))
         *parts, generator = saved["tensors"]
         for part, state in zip(self._stateful(), parts, strict=True):
             part.load_state_dict(state)
         self.generator.set_state(generator)
 
     def _stateful(self) -> list[Any]:
-        return [self.model, self.combination.module, self.optimizer]
+        return [self.model, self.weighting.module, self.optimizer]
 
     def values(self) -> list[list[float]]:
-        modules = (self.model, self.combination.module)
+        modules = (self.model, self.weighting.module)
         return [p.flatten().tolist() for module in modules for p in module.parameters()]
 
 
@@ -164,7 +164,7 @@ def test_a_run_goes_on_from_its_state_bit_for_bit(config: Any) -> None:
 @pytest.mark.parametrize("config", SCALAR, ids=kind_of)
 def test_scalar_gradients_work_with_one_task_a_step(config: Any) -> None:
     whole, first, second = (Training(config, TASK_NAMES) for _ in range(3))
-    assert not whole.combination.needs_gram
+    assert not whole.weighting.needs_gram
     for number in range(12):
         whole.step(number, (TASK_NAMES[number % 3],))
     for number in range(7):
@@ -212,8 +212,8 @@ def test_every_hyperparameter_reaches_the_update(one: Any, other: Any) -> None:
 
 def factors(config: Any, tasks: tuple[TrainName, ...]) -> dict[TrainName, float]:
     """Return the factor of each task's loss."""
-    combination = config.build(tasks)
-    return {task: float(combination.total({task: torch.tensor(1.0)})) for task in tasks}
+    weighting = config.build(tasks)
+    return {task: float(weighting.total({task: torch.tensor(1.0)})) for task in tasks}
 
 
 @given(TASKS_OF_A_RUN)
@@ -234,16 +234,16 @@ def test_weighted_gradients_have_the_stated_ratios_and_sum_to_the_number_of_task
 
 
 def test_a_task_has_its_own_weight_whichever_tasks_are_in_the_step() -> None:
-    combination = WeightedGradients(log_para=1.0, log_sts=-1.0).build(TASK_NAMES)
+    weighting = WeightedGradients(log_para=1.0, log_sts=-1.0).build(TASK_NAMES)
     losses = {task: torch.tensor(2.0) for task in TASK_NAMES}
-    apart = sum(combination.total({task: loss}) for task, loss in losses.items())
-    torch.testing.assert_close(combination.total(losses), apart)
+    apart = sum(weighting.total({task: loss}) for task, loss in losses.items())
+    torch.testing.assert_close(weighting.total(losses), apart)
 
 
 def test_surgery_keeps_gradients_apart_and_losses_as_they_are() -> None:
-    combination = PCGrad().build(TASK_NAMES)
-    assert combination.needs_gram
-    assert combination.total({"para": torch.tensor(3.0)}) == 3
+    weighting = PCGrad().build(TASK_NAMES)
+    assert weighting.needs_gram
+    assert weighting.total({"para": torch.tensor(3.0)}) == 3
     gram = torch.eye(3, dtype=torch.float64)
-    weights = combination.weights(TASK_NAMES, gram, gram.diagonal(), torch.Generator())
+    weights = weighting.weights(TASK_NAMES, gram, gram.diagonal(), torch.Generator())
     assert weights.shared.tolist() == weights.own.tolist() == [1, 1, 1]

@@ -20,11 +20,11 @@ def gram_of(seed: int, m: int = 3) -> Tensor:
 
 
 def test_a_gram_method_leaves_losses_and_own_gradients_as_they_are() -> None:
-    combination = GramMethod(lambda gram, _: gram.sum(0))
-    assert combination.needs_gram
-    assert combination.total({"para": torch.tensor(3.0)}) == 3
+    weighting = GramMethod(lambda gram, _: gram.sum(0))
+    assert weighting.needs_gram
+    assert weighting.total({"para": torch.tensor(3.0)}) == 3
     gram = gram_of(0)
-    weights = combination.weights(TASK_NAMES, gram, torch.ones(3).double(), torch.Generator())
+    weights = weighting.weights(TASK_NAMES, gram, torch.ones(3).double(), torch.Generator())
     assert torch.equal(weights.shared, gram.sum(0))
     assert weights.own.tolist() == [1, 1, 1]
 
@@ -34,13 +34,13 @@ def test_a_gram_method_leaves_losses_and_own_gradients_as_they_are() -> None:
 )
 @pytest.mark.parametrize("broken", [torch.nan, torch.inf])
 def test_gradients_that_are_not_finite_are_left_to_the_loss_to_report(
-    combination: GramMethod | Vaccine, broken: float
+    weighting: GramMethod | Vaccine, broken: float
 ) -> None:
-    before = json.dumps(combination.state())
+    before = json.dumps(weighting.state())
     gram = torch.full((3, 3), broken, dtype=torch.float64)
-    weights = combination.weights(TASK_NAMES, gram, torch.ones(3).double(), torch.Generator())
+    weights = weighting.weights(TASK_NAMES, gram, torch.ones(3).double(), torch.Generator())
     assert weights.shared.tolist() == [1, 1, 1]
-    assert json.dumps(combination.state()) == before
+    assert json.dumps(weighting.state()) == before
 
 
 def test_tseng_weighs_own_gradients_too() -> None:
@@ -53,25 +53,25 @@ def test_tseng_weighs_own_gradients_too() -> None:
 
 @pytest.mark.parametrize("names", [("para", "sts"), ("sts", "para")])
 def test_vaccine_keeps_a_target_for_each_pair_of_tasks(names: tuple[TrainName, ...]) -> None:
-    combination = Vaccine(TASK_NAMES, beta=0.5)
+    weighting = Vaccine(TASK_NAMES, beta=0.5)
     gram = gram_of(0, 2)
     own = torch.ones(2, dtype=torch.float64)
-    combination.weights(names, gram, own, torch.Generator())
+    weighting.weights(names, gram, own, torch.Generator())
     _, pair = gradvac_weights(gram, torch.zeros_like(gram), 0.5, torch.Generator())
     expected = torch.zeros(3, 3, dtype=torch.float64)
     for i, one in enumerate(names):
         for j, other in enumerate(names):
             expected[TASK_NAMES.index(one), TASK_NAMES.index(other)] = pair[i, j]
     assert pair[0, 1] != 0
-    assert combination.state()["target"] == expected.tolist()
+    assert weighting.state()["target"] == expected.tolist()
 
 
 def test_vaccine_goes_on_from_json_bit_for_bit() -> None:
     own = torch.ones(3, dtype=torch.float64)
 
-    def run(combination: Vaccine, steps: range) -> list[list[float]]:
+    def run(weighting: Vaccine, steps: range) -> list[list[float]]:
         return [
-            combination.weights(
+            weighting.weights(
                 TASK_NAMES, gram_of(step), own, torch.Generator().manual_seed(step)
             ).shared.tolist()
             for step in steps

@@ -28,7 +28,7 @@ from trainable.run_config import RunConfig
 from trainable.stages.language_modelling import MaskedLanguageModelling
 from trainable.stages.multitask import Multitask
 from trainable.tasks import TASK_NAMES, TRAIN_NAMES, TrainName
-from trainable.training.inputs import Workbench
+from trainable.training.inputs import RunInputs
 from trainable.training.loop import Run
 
 SHAPE = BertShape(30, 12, 3, 3, 20, 40)
@@ -337,10 +337,10 @@ def adamw(w: Tensor, gradients: list[Tensor], rates: list[float], weight_decay: 
     return w.float()
 
 
-def test_a_run_takes_the_steps_of_adamw_at_the_rates_of_the_schedule(workbench: Workbench) -> None:
+def test_a_run_takes_the_steps_of_adamw_at_the_rates_of_the_schedule(inputs: RunInputs) -> None:
     optimization = Optimization(lr=1e-3, layer_decay=0.5, weight_decay=0.1, warmup=0.3)
     stage = Multitask(optimization=optimization, budget_tokens=1500, units=1)
-    run = Run(RunConfig(multitask=stage), workbench)
+    run = Run(RunConfig(multitask=stage), inputs)
     training = run.training
     assert training is not None
     named = dict(run.model.encoders["shared"].named_parameters())

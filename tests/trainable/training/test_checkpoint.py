@@ -27,7 +27,7 @@ from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.stages.multitask import Multitask, RDrop
 from trainable.task_config import SingleTask, StsTask
 from trainable.training import checkpoint
-from trainable.training.inputs import Workbench, open_workbench
+from trainable.training.inputs import RunInputs, open_inputs
 from trainable.training.loop import Run, RunLeft
 from trainable.training.step import MultitaskTraining
 
@@ -112,13 +112,13 @@ VARIANTS = {
 
 
 @pytest.fixture(scope="module")
-def small(cut_workbench: Callable[..., Workbench]) -> Workbench:
-    return cut_workbench(scored=60, **SIZES)
+def small(cut_inputs: Callable[..., RunInputs]) -> RunInputs:
+    return cut_inputs(scored=60, **SIZES)
 
 
 @pytest.fixture
-def saved(workbench: Workbench, tmp_path: Path) -> Path:
-    run = Run(CONFIG, workbench)
+def saved(inputs: RunInputs, tmp_path: Path) -> Path:
+    run = Run(CONFIG, inputs)
     run.train_unit()
     checkpoint.save(run, tmp_path)
     return tmp_path
@@ -141,7 +141,7 @@ def assert_equal_state(one: Run, other: Run) -> None:
 
 def assert_equal_training(one: MultitaskTraining, other: MultitaskTraining) -> None:
     assert one.order.state() == other.order.state()
-    assert one.combination.state() == other.combination.state()
+    assert one.weighting.state() == other.weighting.state()
     assert torch.equal(one.gradient_generator.get_state(), other.gradient_generator.get_state())
     mine, theirs = optimized(one), optimized(other)
     assert mine.keys() == theirs.keys()
@@ -166,13 +166,13 @@ def optimized(run: MultitaskTraining) -> dict[str, torch.Tensor]:
 
 
 def resumed_after_a_unit(
-    config: RunConfig, workbench: Workbench, folder: Path, evaluate: bool = False
+    config: RunConfig, inputs: RunInputs, folder: Path, evaluate: bool = False
 ) -> None:
     """Compare a run that is saved and loaded after its first unit with one that is not.
 
     It is left once more, after the first step of the second unit.
     """
-    uninterrupted = Run(config, workbench)
+    uninterrupted = Run(config, inputs)
     uninterrupted.train_unit()
     checkpoint.save(uninterrupted, folder)
     if evaluate:
@@ -181,12 +181,12 @@ def resumed_after_a_unit(
     assert uninterrupted.steps >= 4
 
     torch.manual_seed(99)  # another process
-    left = Run(config, workbench)
+    left = Run(config, inputs)
     checkpoint.load(left, folder)
     with pytest.raises(RunLeft):
         left.train_unit(leave)
     checkpoint.save(left, folder)
-    resumed = Run(config, workbench)
+    resumed = Run(config, inputs)
     checkpoint.load(resumed, folder)
     assert (resumed.units, resumed.steps) == (1, left.steps)
     again = resumed.train_unit()
@@ -228,21 +228,21 @@ def test_every_order_and_combination_is_tested() -> None:
     ids=lambda order: f"{order.kind}-{order.gradients.kind}",
 )
 def test_resumed_run_equals_the_uninterrupted_one_bit_for_bit(
-    small: Workbench, tmp_path: Path, batch_order: BatchOrderConfig
+    small: RunInputs, tmp_path: Path, batch_order: BatchOrderConfig
 ) -> None:
     resumed_after_a_unit(config_with(batch_order), small, tmp_path)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_whatever_a_run_has_goes_on_where_it_was(
-    small: Workbench, tmp_path: Path, name: str
+    small: RunInputs, tmp_path: Path, name: str
 ) -> None:
     resumed_after_a_unit(VARIANTS[name], small, tmp_path, evaluate=True)
 
 
 @pytest.mark.parametrize("averaging", [NoAveraging(), EmaAveraging(), SwaAveraging(start=0.2)])
 def test_a_run_that_is_loaded_predicts_as_the_one_that_was_saved(
-    small: Workbench, tmp_path: Path, averaging: NoAveraging | EmaAveraging | SwaAveraging
+    small: RunInputs, tmp_path: Path, averaging: NoAveraging | EmaAveraging | SwaAveraging
 ) -> None:
     """Between units the average is evaluated, and the weights behind it stay."""
     config = config_with(LockStep(batch_size=4), averaging=averaging)
@@ -257,59 +257,57 @@ def test_a_run_that_is_loaded_predicts_as_the_one_that_was_saved(
 
 
 def test_resumed_run_equals_the_uninterrupted_one_over_the_end_of_a_pass(
-    workbench: Workbench, tmp_path: Path
+    inputs: RunInputs, tmp_path: Path
 ) -> None:
     def near_the_end(run: Run) -> Run:
         for order in training(run).examples.values():
             order.position = 2 * order.n_examples - 6
         return run
 
-    uninterrupted = near_the_end(Run(CONFIG, workbench))
+    uninterrupted = near_the_end(Run(CONFIG, inputs))
     uninterrupted.train_unit()
     checkpoint.save(uninterrupted, tmp_path)
     uninterrupted.train_unit()
-    resumed = Run(CONFIG, workbench)
+    resumed = Run(CONFIG, inputs)
     checkpoint.load(resumed, tmp_path)
     resumed.train_unit()
     assert_equal_state(resumed, uninterrupted)
 
 
 def test_a_run_without_a_multitask_stage_is_saved_and_loaded(
-    workbench: Workbench, tmp_path: Path
+    inputs: RunInputs, tmp_path: Path
 ) -> None:
     tuning = CachedHeadTuning(tasks="sst", epochs=1, batch_size=64)
     config = RunConfig(multitask=None, head_tuning=tuning)
-    run = Run(config, workbench)
+    run = Run(config, inputs)
     run.train_unit()
     checkpoint.save(run, tmp_path)
-    loaded = Run(config, workbench)
+    loaded = Run(config, inputs)
     checkpoint.load(loaded, tmp_path)
     assert loaded.done
     assert loaded.training is None
     assert_equal_predictions(loaded, run)
 
 
-def test_finished_run_is_loaded_as_finished(workbench: Workbench, tmp_path: Path) -> None:
-    run = Run(CONFIG, workbench)
+def test_finished_run_is_loaded_as_finished(inputs: RunInputs, tmp_path: Path) -> None:
+    run = Run(CONFIG, inputs)
     while not run.done:
         run.train_unit()
     checkpoint.save(run, tmp_path)
-    loaded = Run(CONFIG, workbench)
+    loaded = Run(CONFIG, inputs)
     checkpoint.load(loaded, tmp_path)
     assert loaded.done
     expected = run.evaluate("select")
     assert {**loaded.evaluate("select"), "eval_seconds": 0} == {**expected, "eval_seconds": 0}
 
 
-def test_saving_again_into_a_folder_replaces_what_was_there(
-    workbench: Workbench, saved: Path
-) -> None:
-    run = Run(CONFIG, workbench)
+def test_saving_again_into_a_folder_replaces_what_was_there(inputs: RunInputs, saved: Path) -> None:
+    run = Run(CONFIG, inputs)
     checkpoint.load(run, saved)
     run.train_unit()
     checkpoint.save(run, saved)
     assert {path.name for path in saved.iterdir()} == {"state.json", "state.safetensors"}
-    loaded = Run(CONFIG, workbench)
+    loaded = Run(CONFIG, inputs)
     checkpoint.load(loaded, saved)
     assert_equal_state(loaded, run)
 
@@ -322,38 +320,38 @@ def refusal(run: Run, folder: Path) -> str:
 
 
 @pytest.mark.parametrize("name", ["state.json", "state.safetensors"])
-def test_folder_without_a_file_is_refused(workbench: Workbench, saved: Path, name: str) -> None:
+def test_folder_without_a_file_is_refused(inputs: RunInputs, saved: Path, name: str) -> None:
     (saved / name).unlink()
-    assert "not whole" in refusal(Run(CONFIG, workbench), saved)
+    assert "not whole" in refusal(Run(CONFIG, inputs), saved)
 
 
 @pytest.mark.parametrize("name", ["state.json", "state.safetensors"])
-def test_torn_file_is_refused(workbench: Workbench, saved: Path, name: str) -> None:
+def test_torn_file_is_refused(inputs: RunInputs, saved: Path, name: str) -> None:
     path = saved / name
     path.write_bytes(path.read_bytes()[:-50])
-    assert "not whole" in refusal(Run(CONFIG, workbench), saved)
+    assert "not whole" in refusal(Run(CONFIG, inputs), saved)
 
 
-def test_checkpoint_of_another_run_is_refused(workbench: Workbench, saved: Path) -> None:
-    other = Run(config_with(LockStep(batch_size=4, gradients=PCGrad())), workbench)
+def test_checkpoint_of_another_run_is_refused(inputs: RunInputs, saved: Path) -> None:
+    other = Run(config_with(LockStep(batch_size=4, gradients=PCGrad())), inputs)
     assert "another RunConfig" in refusal(other, saved)
 
 
-def test_run_config_inside_a_checkpoint_is_checked(workbench: Workbench, saved: Path) -> None:
+def test_run_config_inside_a_checkpoint_is_checked(inputs: RunInputs, saved: Path) -> None:
     state = json.loads((saved / "state.json").read_text())
     del state["run_config"]["seed"]
     (saved / "state.json").write_text(json.dumps(state))
-    assert "field 'seed' is missing" in refusal(Run(CONFIG, workbench), saved)
+    assert "field 'seed' is missing" in refusal(Run(CONFIG, inputs), saved)
 
 
-def test_checkpoint_over_other_data_is_refused(workbench: Workbench, saved: Path) -> None:
-    corpus = replace(workbench.corpus, fingerprint="0" * 16)
-    run = Run(CONFIG, replace(workbench, corpus=corpus))
+def test_checkpoint_over_other_data_is_refused(inputs: RunInputs, saved: Path) -> None:
+    corpus = replace(inputs.corpus, fingerprint="0" * 16)
+    run = Run(CONFIG, replace(inputs, corpus=corpus))
     assert "the data have changed" in refusal(run, saved)
 
 
-def test_size_is_that_of_weights_and_two_moments(workbench: Workbench, saved: Path) -> None:
-    n_parameters = sum(p.numel() for p in Run(CONFIG, workbench).model.parameters())
+def test_size_is_that_of_weights_and_two_moments(inputs: RunInputs, saved: Path) -> None:
+    n_parameters = sum(p.numel() for p in Run(CONFIG, inputs).model.parameters())
     size = (saved / "state.safetensors").stat().st_size
     assert size == pytest.approx(checkpoint.size_in_bytes(n_parameters, optimizer=True), rel=0.1)
 
@@ -363,4 +361,4 @@ def test_size_is_that_of_weights_and_two_moments(workbench: Workbench, saved: Pa
 def test_a_run_on_a_gpu_goes_on_bit_for_bit(tmp_path: Path) -> None:
     stage = Multitask(budget_tokens=6000, units=2)
     config = RunConfig(sst=SingleTask(pooling=AttentionPooling()), multitask=stage)
-    resumed_after_a_unit(config, open_workbench(config, torch.device("cuda")), tmp_path)
+    resumed_after_a_unit(config, open_inputs(config, torch.device("cuda")), tmp_path)

@@ -14,7 +14,7 @@ from trainable.errors import InputError
 from trainable.model.pairs import CosinePair, JointPair, SiamesePair
 from trainable.tasks import TASK_NAMES, TaskName, TrainName
 from trainable.training.corpus import Batch, Corpus, Pair, Rows
-from trainable.training.inputs import Workbench
+from trainable.training.inputs import RunInputs
 from trainable.training.shared_corpus import build_corpus, with_nli
 
 Example = tuple[str, str, float]
@@ -34,9 +34,9 @@ def examples() -> dict[TaskName, dict[str, Example]]:
 
 
 @pytest.fixture(scope="module")
-def tokenizer(workbench: Workbench) -> Tokenizer:
+def tokenizer(inputs: RunInputs) -> Tokenizer:
     """The corpus's tokenizer, but adding special tokens and segments itself."""
-    tokenizer = Tokenizer.from_str(workbench.pretrained.tokenizer.to_str())
+    tokenizer = Tokenizer.from_str(inputs.pretrained.tokenizer.to_str())
     cls, sep = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
     assert cls is not None
     assert sep is not None
@@ -54,10 +54,10 @@ def sequence(batch: Batch, row: int) -> tuple[list[int], list[int]]:
 
 
 def batch_of(
-    workbench: Workbench, task: TaskName, pair: Pair, numbers: list[int]
+    inputs: RunInputs, task: TaskName, pair: Pair, numbers: list[int]
 ) -> tuple[Batch, list[str]]:
-    rows = workbench.corpus.splits["train"][task]
-    batch = workbench.corpus.batch("train", {task: torch.tensor(numbers)}, {task: pair})
+    rows = inputs.corpus.splits["train"][task]
+    batch = inputs.corpus.batch("train", {task: torch.tensor(numbers)}, {task: pair})
     assert batch.n_tokens == len(batch.packed.tokens)
     assert batch.packed.cu_seqlens[-1] == batch.n_tokens
     assert batch.packed.cu_seqlens.diff().diff().min() >= 0
@@ -68,9 +68,9 @@ NUMBERS = [7, 3, 150, 0, 3, 99, 42]  # in no order, and one of them twice
 
 
 def test_single_sentences_are_those_of_the_tokenizer(
-    workbench: Workbench, tokenizer: Tokenizer, examples: dict[TaskName, dict[str, Example]]
+    inputs: RunInputs, tokenizer: Tokenizer, examples: dict[TaskName, dict[str, Example]]
 ) -> None:
-    batch, ids = batch_of(workbench, "sst", None, NUMBERS)
+    batch, ids = batch_of(inputs, "sst", None, NUMBERS)
     for row, key in zip(batch.rows["sst"].tolist(), ids, strict=True):
         encoding = tokenizer.encode(examples["sst"][key][0])
         assert sequence(batch, row) == (encoding.ids, [0] * len(encoding.ids))
@@ -78,30 +78,30 @@ def test_single_sentences_are_those_of_the_tokenizer(
 
 @pytest.mark.parametrize("task", ["para", "sts"])
 def test_joined_pairs_with_segments_are_those_of_the_tokenizer(
-    workbench: Workbench,
+    inputs: RunInputs,
     tokenizer: Tokenizer,
     examples: dict[TaskName, dict[str, Example]],
     task: TaskName,
 ) -> None:
-    batch, ids = batch_of(workbench, task, JointPair(join="sep_segments"), NUMBERS)
+    batch, ids = batch_of(inputs, task, JointPair(join="sep_segments"), NUMBERS)
     for row, key in zip(batch.rows[task].tolist(), ids, strict=True):
         encoding = tokenizer.encode(*examples[task][key][:2])
         assert sequence(batch, row) == (encoding.ids, encoding.type_ids)
 
 
 def test_pairs_joined_by_sep_have_the_same_tokens_in_one_segment(
-    workbench: Workbench, tokenizer: Tokenizer, examples: dict[TaskName, dict[str, Example]]
+    inputs: RunInputs, tokenizer: Tokenizer, examples: dict[TaskName, dict[str, Example]]
 ) -> None:
-    batch, ids = batch_of(workbench, "para", JointPair(join="sep"), NUMBERS)
+    batch, ids = batch_of(inputs, "para", JointPair(join="sep"), NUMBERS)
     for row, key in zip(batch.rows["para"].tolist(), ids, strict=True):
         encoding = tokenizer.encode(*examples["para"][key][:2])
         assert sequence(batch, row) == (encoding.ids, [0] * len(encoding.ids))
 
 
 def test_pairs_joined_by_nothing_are_one_sentence(
-    workbench: Workbench, tokenizer: Tokenizer, examples: dict[TaskName, dict[str, Example]]
+    inputs: RunInputs, tokenizer: Tokenizer, examples: dict[TaskName, dict[str, Example]]
 ) -> None:
-    batch, ids = batch_of(workbench, "para", JointPair(join="none"), NUMBERS)
+    batch, ids = batch_of(inputs, "para", JointPair(join="none"), NUMBERS)
     for row, key in zip(batch.rows["para"].tolist(), ids, strict=True):
         encoding = tokenizer.encode(" ".join(examples["para"][key][:2]))
         assert sequence(batch, row) == (encoding.ids, [0] * len(encoding.ids))
@@ -109,12 +109,12 @@ def test_pairs_joined_by_nothing_are_one_sentence(
 
 @pytest.mark.parametrize("pair", [SiamesePair(), CosinePair()], ids=lambda pair: pair.kind)
 def test_two_vectors_a_pair_come_from_all_first_then_all_second_sentences(
-    workbench: Workbench,
+    inputs: RunInputs,
     tokenizer: Tokenizer,
     examples: dict[TaskName, dict[str, Example]],
     pair: SiamesePair | CosinePair,
 ) -> None:
-    batch, ids = batch_of(workbench, "sts", pair, NUMBERS)
+    batch, ids = batch_of(inputs, "sts", pair, NUMBERS)
     assert len(batch.packed.cu_seqlens) - 1 == 2 * len(NUMBERS)
     texts = [examples["sts"][key][side] for side in (0, 1) for key in ids]
     for row, text in zip(batch.rows["sts"].tolist(), texts, strict=True):
@@ -123,9 +123,9 @@ def test_two_vectors_a_pair_come_from_all_first_then_all_second_sentences(
 
 
 def test_tasks_share_one_pass_and_keep_their_rows_and_labels(
-    workbench: Workbench, tokenizer: Tokenizer, examples: dict[TaskName, dict[str, Example]]
+    inputs: RunInputs, tokenizer: Tokenizer, examples: dict[TaskName, dict[str, Example]]
 ) -> None:
-    corpus = workbench.corpus
+    corpus = inputs.corpus
     numbers: dict[TaskName, list[int]] = {"sst": [5, 1], "para": [8, 2, 30], "sts": [60, 61]}
     pairs: dict[TaskName, Pair] = {"sst": None, "para": SiamesePair(), "sts": JointPair()}
     batch = corpus.batch("train", {t: torch.tensor(n) for t, n in numbers.items()}, pairs)
@@ -140,8 +140,8 @@ def test_tasks_share_one_pass_and_keep_their_rows_and_labels(
             assert sequence(batch, row) == (encoding.ids, encoding.type_ids)
 
 
-def test_test_examples_come_without_labels(workbench: Workbench) -> None:
-    batch = workbench.corpus.batch("test", {"sst": torch.tensor([0])}, {"sst": None})
+def test_test_examples_come_without_labels(inputs: RunInputs) -> None:
+    batch = inputs.corpus.batch("test", {"sst": torch.tensor([0])}, {"sst": None})
     assert batch.labels == {}
 
 
@@ -152,9 +152,9 @@ def test_rows_count_two_special_tokens_for_each_sentence() -> None:
     assert pairs.n_tokens == 6 + 2 * 6
 
 
-def test_tokenizer_without_special_tokens_is_refused(workbench: Workbench) -> None:
-    data = prepare(Featured(SampleData().load(), None), workbench.pretrained.tokenizer)
-    description = workbench.pretrained.tokenizer.to_str().replace("[SEP]", "[END]")
+def test_tokenizer_without_special_tokens_is_refused(inputs: RunInputs) -> None:
+    data = prepare(Featured(SampleData().load(), None), inputs.pretrained.tokenizer)
+    description = inputs.pretrained.tokenizer.to_str().replace("[SEP]", "[END]")
     with pytest.raises(InputError, match=r"no \[CLS\] or no \[SEP\]"):
         build_corpus(data, Tokenizer.from_str(description))
 
@@ -174,8 +174,8 @@ def tagged_part(part: TaskSplit) -> TaskSplit:
 
 
 @pytest.fixture(scope="module")
-def tagged_corpus(workbench: Workbench) -> Corpus:
-    tokenizer = workbench.pretrained.tokenizer
+def tagged_corpus(inputs: RunInputs) -> Corpus:
+    tokenizer = inputs.pretrained.tokenizer
     data = prepare(Featured(SampleData().load(), None), tokenizer)
     data = replace(
         data,
@@ -188,16 +188,16 @@ def tagged_corpus(workbench: Workbench) -> Corpus:
 
 @pytest.mark.parametrize("pair", [JointPair(), SiamesePair()], ids=lambda pair: pair.kind)
 def test_every_token_keeps_its_tag_and_special_tokens_have_none(
-    workbench: Workbench, tagged_corpus: Corpus, pair: Pair
+    inputs: RunInputs, tagged_corpus: Corpus, pair: Pair
 ) -> None:
-    special = [workbench.pretrained.tokenizer.token_to_id(name) for name in ("[CLS]", "[SEP]")]
+    special = [inputs.pretrained.tokenizer.token_to_id(name) for name in ("[CLS]", "[SEP]")]
     numbers: dict[TrainName, torch.Tensor] = {name: torch.tensor(NUMBERS) for name in TASK_NAMES}
     packed = tagged_corpus.batch("train", numbers, {"sst": None, "para": pair, "sts": pair}).packed
     assert packed.tags is not None
     is_special = torch.isin(packed.tokens, torch.tensor(special))
     expected = torch.where(is_special, 0, tags_of(packed.tokens).long())
     assert torch.equal(packed.tags, expected)
-    plain = workbench.corpus.batch("train", numbers, {"sst": None, "para": pair, "sts": pair})
+    plain = inputs.corpus.batch("train", numbers, {"sst": None, "para": pair, "sts": pair})
     assert torch.equal(plain.packed.tokens, packed.tokens)
     assert plain.packed.tags is None
 
@@ -211,7 +211,7 @@ def test_text_that_nobody_tagged_has_no_tags_beside_text_that_somebody_did(
 
 
 def test_inference_has_three_sentences_an_example_and_no_label(
-    workbench: Workbench, tagged_corpus: Corpus
+    inputs: RunInputs, tagged_corpus: Corpus
 ) -> None:
     """The sides are sentences n, n + 1 and n + 2 of sentiment."""
     pairs: dict[TrainName, Pair] = {"nli": None, "sst": None}
@@ -221,7 +221,7 @@ def test_inference_has_three_sentences_an_example_and_no_label(
     assert batch.labels == {}
     assert len(batch.packed.cu_seqlens) - 1 == len(batch.rows["nli"]) == 9
     expected = [number + side for side in range(3) for number in numbers]
-    single = workbench.corpus.batch("train", {"sst": torch.tensor(expected)}, pairs)
+    single = inputs.corpus.batch("train", {"sst": torch.tensor(expected)}, pairs)
     for one, other in zip(batch.rows["nli"].tolist(), single.rows["sst"].tolist(), strict=True):
         assert sequence(batch, one) == sequence(single, other)
 

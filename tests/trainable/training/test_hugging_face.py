@@ -17,26 +17,26 @@ from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
 from trainable.tasks import TASK_NAMES
 from trainable.training.hugging_face import write_encoder, write_heads
-from trainable.training.inputs import Workbench, open_workbench
+from trainable.training.inputs import RunInputs, open_inputs
 from trainable.training.loop import Run
 from trainable.training.multitask_bert import build_model
 
 SENTENCES = ["a film", "the plot is not very good , but the cast is wonderful", "good"]
 
 
-def trained(workbench: Workbench, encoder: EncoderConfig) -> Run:
+def trained(inputs: RunInputs, encoder: EncoderConfig) -> Run:
     """Return a run that has trained, so that its encoder is not the one that it began with."""
     stage = Multitask(batch_order=LockStep(batch_size=8), budget_tokens=1500, units=1)
     config = RunConfig(encoder=encoder, pair_layer=DensePairLayer(), multitask=stage)
-    run = Run(config, workbench)
+    run = Run(config, inputs)
     run.train_unit()
     run.model.eval()
     return run
 
 
 @pytest.fixture(scope="module")
-def run(workbench: Workbench) -> Run:
-    return trained(workbench, EncoderConfig(dropout=0.2))
+def run(inputs: RunInputs) -> Run:
+    return trained(inputs, EncoderConfig(dropout=0.2))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_transformers_gives_the_hidden_states_of_our_encoder(run: Run, folder: P
     assert not report["missing_keys"]
     assert not report["unexpected_keys"]
     model.eval()
-    corpus = run.workbench.corpus
+    corpus = run.inputs.corpus
     batch = corpus.batch("select", {"sst": torch.arange(8)}, {"sst": None})
     with torch.inference_mode():
         ours = run.model.encoder_of("sst")(batch.packed)
@@ -64,19 +64,19 @@ def test_transformers_gives_the_hidden_states_of_our_encoder(run: Run, folder: P
 
 def test_our_own_loader_gives_the_same_weights(run: Run, folder: Path) -> None:
     loaded = load_pretrained(EncoderConfig(source=str(folder)), ())
-    assert loaded.shape == run.workbench.pretrained.shape
+    assert loaded.shape == run.inputs.pretrained.shape
     now = run.model.encoder_of("sst").state_dict()
     assert loaded.parameters.keys() == now.keys()
     for name, tensor in loaded.parameters.items():
         assert torch.equal(tensor, now[name]), name
-    began = run.workbench.pretrained.parameters
+    began = run.inputs.pretrained.parameters
     assert not torch.equal(
         loaded.parameters["layers.0.feed_in.weight"], began["layers.0.feed_in.weight"]
     )
 
 
 def test_the_tokenizer_is_that_of_the_run_in_both_libraries(run: Run, folder: Path) -> None:
-    ours = run.workbench.pretrained.tokenizer
+    ours = run.inputs.pretrained.tokenizer
     again = load_pretrained(EncoderConfig(source=str(folder)), ()).tokenizer
     theirs = AutoTokenizer.from_pretrained(folder)
     cls, sep = ours.token_to_id("[CLS]"), ours.token_to_id("[SEP]")
@@ -102,8 +102,8 @@ def test_a_run_can_start_from_what_another_wrote(folder: Path) -> None:
     config = RunConfig(
         encoder=encoder, multitask=Multitask(budget_tokens=500, units=1, batch_order=LockStep())
     )
-    bench = open_workbench(config, torch.device("cpu"))
-    assert Run(config, bench).train_unit()["sst_loss"] > 0
+    inputs = open_inputs(config, torch.device("cpu"))
+    assert Run(config, inputs).train_unit()["sst_loss"] > 0
 
 
 def test_heads_are_written_whole_with_the_config(run: Run, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_heads_are_written_whole_with_the_config(run: Run, tmp_path: Path) -> No
     text = (tmp_path / "run_config.json").read_text()
     config = RunConfig.from_dict(json.loads(text), "run_config.json")
     assert config == run.config
-    fresh = build_model(config, run.workbench.pretrained, torch.device("cpu"), torch.Generator())
+    fresh = build_model(config, run.inputs.pretrained, torch.device("cpu"), torch.Generator())
     rest = fresh.load_state_dict(load_file(tmp_path / "heads.safetensors"), strict=False)
     assert not rest.unexpected_keys
     assert all(name.startswith("encoders.") for name in rest.missing_keys)
@@ -127,7 +127,7 @@ def test_encoder_and_heads_together_predict_as_the_run(
     run: Run, folder: Path, tmp_path: Path
 ) -> None:
     write_heads(run, tmp_path)
-    other = Run(run.config, run.workbench)
+    other = Run(run.config, run.inputs)
     encoder = load_pretrained(EncoderConfig(source=str(folder)), ()).parameters
     other.model.load_encoder(encoder)
     other.model.load_state_dict(load_file(tmp_path / "heads.safetensors"), strict=False)
@@ -136,9 +136,9 @@ def test_encoder_and_heads_together_predict_as_the_run(
 
 
 def test_an_encoder_for_each_task_is_written_for_each_task(
-    workbench: Workbench, tmp_path: Path
+    inputs: RunInputs, tmp_path: Path
 ) -> None:
-    run = trained(workbench, EncoderConfig(sharing="per_task"))
+    run = trained(inputs, EncoderConfig(sharing="per_task"))
     write_encoder(run, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == set(TASK_NAMES)
     seen = []
@@ -153,10 +153,10 @@ def test_an_encoder_for_each_task_is_written_for_each_task(
     assert not torch.equal(seen[1], seen[2])
 
 
-def test_a_table_of_tags_is_written_with_the_heads(workbench: Workbench, tmp_path: Path) -> None:
+def test_a_table_of_tags_is_written_with_the_heads(inputs: RunInputs, tmp_path: Path) -> None:
     """No other program has one: the encoder's folder is BERT as everybody knows it."""
     config = RunConfig(features=InputFeatures(pos_tags=True), multitask=None)
-    run = Run(config, workbench)
+    run = Run(config, inputs)
     table = run.model.encoder_of("sst").embeddings.tag
     assert table is not None
     table.weight.data.fill_(0.5)
@@ -165,7 +165,7 @@ def test_a_table_of_tags_is_written_with_the_heads(workbench: Workbench, tmp_pat
     assert not report["missing_keys"]
     assert not report["unexpected_keys"]
     write_heads(run, tmp_path)
-    other = Run(config, workbench)
+    other = Run(config, inputs)
     other.model.load_state_dict(load_file(tmp_path / "heads.safetensors"), strict=False)
     found = other.model.encoder_of("sst").embeddings.tag
     assert found is not None

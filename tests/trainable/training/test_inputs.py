@@ -19,7 +19,7 @@ from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.stages.language_modelling import MaskedLanguageModelling
 from trainable.stages.multitask import Multitask, NliAuxiliary
 from trainable.stages.nli_training import LinearNli
-from trainable.training.inputs import Source, Workbench, compute_deterministically, open_workbench
+from trainable.training.inputs import RunInputs, Source, compute_deterministically, open_inputs
 
 CPU = torch.device("cpu")
 SAME = {
@@ -48,7 +48,7 @@ OTHER = {
 
 
 @pytest.mark.parametrize("name", SAME)
-def test_runs_that_need_the_same_share_a_workbench(name: str) -> None:
+def test_runs_that_need_the_same_share_a_inputs(name: str) -> None:
     assert Source.of(SAME[name]) == Source.of(RunConfig())
 
 
@@ -58,27 +58,27 @@ def test_runs_that_need_something_else_do_not() -> None:
 
 
 def test_inference_joins_the_train_sets_only_where_a_run_trains_on_it(
-    workbench: Workbench,
+    inputs: RunInputs,
 ) -> None:
-    assert "nli" not in workbench.corpus.splits["train"]
+    assert "nli" not in inputs.corpus.splits["train"]
     source = SampleNli()
     config = RunConfig(multitask=Multitask(auxiliary=NliAuxiliary(source=source)))
-    corpus = open_workbench(config, CPU).corpus
+    corpus = open_inputs(config, CPU).corpus
     assert {split for split, rows in corpus.splits.items() if "nli" in rows} == {"train"}
     # Premise, entailment, contradiction, token for token.
     rows = corpus.splits["train"]["nli"]
-    sides = triplets(source, workbench.pretrained.tokenizer)
+    sides = triplets(source, inputs.pretrained.tokenizer)
     assert len(rows) == len(sides[0]) > 100
     assert rows.labels is None
     for starts, lengths, side in zip(rows.starts, rows.lengths, sides, strict=True):
         assert torch.equal(lengths, side.lengths)
         found = [corpus.tokens[s : s + n] for s, n in zip(starts, lengths, strict=True)]
         assert torch.equal(torch.cat(found), side.tokens)
-    assert corpus.fingerprint == workbench.corpus.fingerprint
+    assert corpus.fingerprint == inputs.corpus.fingerprint
 
 
-def test_further_pretraining_reads_every_train_sentence_once(workbench: Workbench) -> None:
-    own = workbench.stage_inputs.own
+def test_further_pretraining_reads_every_train_sentence_once(inputs: RunInputs) -> None:
+    own = inputs.stage_inputs.own
     examples = SampleData().load()
     texts = [
         row[side]
@@ -87,11 +87,11 @@ def test_further_pretraining_reads_every_train_sentence_once(workbench: Workbenc
         for row in splits["train"]
         if row[side]
     ]
-    expected = encode(texts, workbench.pretrained.tokenizer)
+    expected = encode(texts, inputs.pretrained.tokenizer)
     assert len(own) == len(texts) == 3000 + 2 * 5000 + 2 * 2000
     assert torch.equal(own.tokens, expected.tokens)
     assert torch.equal(own.offsets, expected.offsets)
-    assert workbench.stage_inputs.pretrained is workbench.pretrained
+    assert inputs.stage_inputs.pretrained is inputs.pretrained
 
 
 def test_the_features_are_those_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +103,7 @@ def test_the_features_are_those_of_the_run(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(trainable.training.inputs, "add_features", record)
     features = InputFeatures(pos_tags=True, synonym_copies=2)
-    open_workbench(RunConfig(features=features), CPU)
+    open_inputs(RunConfig(features=features), CPU)
     assert asked == [features]
 
 
@@ -116,7 +116,7 @@ def test_the_features_are_those_of_the_run(monkeypatch: pytest.MonkeyPatch) -> N
 )
 def test_what_cannot_be_had_is_refused(config: RunConfig) -> None:
     with pytest.raises(InputError, match="/nowhere"):
-        open_workbench(config, CPU)
+        open_inputs(config, CPU)
 
 
 def test_what_torch_needs_to_compute_deterministically_is_set(

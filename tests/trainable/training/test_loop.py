@@ -30,7 +30,7 @@ from trainable.stages.multitask import Multitask
 from trainable.task_config import ParaTask, SingleTask, StsTask
 from trainable.tasks import TASK_NAMES, TASKS, TaskName
 from trainable.training.corpus import Batch, Corpus
-from trainable.training.inputs import Workbench
+from trainable.training.inputs import RunInputs
 from trainable.training.loop import Run, RunFailed
 from trainable.training.multitask_bert import MultitaskBert, pair_encodings
 from trainable.training.step import STEP_METRICS, MultitaskTraining
@@ -57,8 +57,8 @@ def weights(run: Run) -> dict[str, Tensor]:
     return {name: p.detach().clone() for name, p in run.model.named_parameters()}
 
 
-def trained(config: RunConfig, workbench: Workbench) -> dict[str, Tensor]:
-    run = Run(config, workbench)
+def trained(config: RunConfig, inputs: RunInputs) -> dict[str, Tensor]:
+    run = Run(config, inputs)
     while not run.done:
         run.train_unit()
     return weights(run)
@@ -69,24 +69,24 @@ def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 
 def test_equal_seeds_give_equal_weights_whatever_the_process_drew_before(
-    workbench: Workbench,
+    inputs: RunInputs,
 ) -> None:
     torch.manual_seed(1)
-    first = trained(short(), workbench)
+    first = trained(short(), inputs)
     torch.manual_seed(2)
-    assert equal(first, trained(short(), workbench))
+    assert equal(first, trained(short(), inputs))
 
 
-def test_attention_dropout_is_drawn_from_the_seed_too(workbench: Workbench) -> None:
+def test_attention_dropout_is_drawn_from_the_seed_too(inputs: RunInputs) -> None:
     config = short(RunConfig(encoder=EncoderConfig(attention_dropout=0.5)))
     torch.manual_seed(1)
-    first = trained(config, workbench)
+    first = trained(config, inputs)
     torch.manual_seed(2)
-    assert equal(first, trained(config, workbench))
+    assert equal(first, trained(config, inputs))
 
 
-def test_seed_decides_heads_order_and_dropout(workbench: Workbench) -> None:
-    first, second = Run(RunConfig(seed=0), workbench), Run(RunConfig(seed=1), workbench)
+def test_seed_decides_heads_order_and_dropout(inputs: RunInputs) -> None:
+    first, second = Run(RunConfig(seed=0), inputs), Run(RunConfig(seed=1), inputs)
     head = "tasks.sst.head.weight"
     assert not torch.equal(weights(first)[head], weights(second)[head])
     for task in TASK_NAMES:
@@ -100,20 +100,20 @@ def test_seed_decides_heads_order_and_dropout(workbench: Workbench) -> None:
     assert not torch.equal(dropouts[0](x), dropouts[1](x))
 
 
-def test_a_run_leaves_the_shared_weights_alone(workbench: Workbench) -> None:
-    before = {name: t.clone() for name, t in workbench.pretrained.parameters.items()}
-    run = Run(short(), workbench)
+def test_a_run_leaves_the_shared_weights_alone(inputs: RunInputs) -> None:
+    before = {name: t.clone() for name, t in inputs.pretrained.parameters.items()}
+    run = Run(short(), inputs)
     encoder = shared_encoder(run.model).state_dict()
     assert equal(dict(encoder), before)
     run.train_unit()
-    assert equal(dict(workbench.pretrained.parameters), before)
+    assert equal(dict(inputs.pretrained.parameters), before)
     assert not equal(dict(encoder), before)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("gradients", [PlainGradients(), WeightedGradients(), PCGrad()])
 def test_every_task_learns_eight_examples_by_heart(
-    cut_workbench: Callable[..., Workbench],
+    cut_inputs: Callable[..., RunInputs],
     gradients: PlainGradients | WeightedGradients | PCGrad,
 ) -> None:
     config = short(
@@ -122,14 +122,14 @@ def test_every_task_learns_eight_examples_by_heart(
         budget_tokens=20_000,
         units=4,
     )
-    run = Run(config, cut_workbench(sst=8, para=8, sts=8))
+    run = Run(config, cut_inputs(sst=8, para=8, sts=8))
     first, *_, last = [run.train_unit() for _ in range(4)]
     for task in TASK_NAMES:
         assert last[f"{task}_loss"] < 0.7 * first[f"{task}_loss"]
 
 
-def test_losses_are_means_over_the_unit(workbench: Workbench) -> None:
-    run = Run(short(batch_order=LockStep(batch_size=4)), workbench)
+def test_losses_are_means_over_the_unit(inputs: RunInputs) -> None:
+    run = Run(short(batch_order=LockStep(batch_size=4)), inputs)
     seen: list[dict[str, float]] = []
     step = training(run).step
 
@@ -146,16 +146,16 @@ def test_losses_are_means_over_the_unit(workbench: Workbench) -> None:
         assert metrics[f"{task}_loss"] == pytest.approx(mean, rel=1e-5)
 
 
-def test_loss_of_a_task_without_a_batch_is_no_number(workbench: Workbench) -> None:
-    run = Run(short(batch_order=RoundRobin(), budget_tokens=1), workbench)
+def test_loss_of_a_task_without_a_batch_is_no_number(inputs: RunInputs) -> None:
+    run = Run(short(batch_order=RoundRobin(), budget_tokens=1), inputs)
     metrics = run.train_unit()
     assert math.isfinite(metrics["sst_loss"])
     assert math.isnan(metrics["para_loss"])
     assert math.isnan(metrics["sts_loss"])
 
 
-def test_units_end_at_equal_shares_of_the_budget(workbench: Workbench) -> None:
-    run = Run(short(batch_order=LockStep(batch_size=2), budget_tokens=1000, units=3), workbench)
+def test_units_end_at_equal_shares_of_the_budget(inputs: RunInputs) -> None:
+    run = Run(short(batch_order=LockStep(batch_size=2), budget_tokens=1000, units=3), inputs)
     tokens, largest = [0], 0
     while not run.done:
         run.train_unit(lambda what, share: tokens.append(run.tokens))
@@ -167,8 +167,8 @@ def test_units_end_at_equal_shares_of_the_budget(workbench: Workbench) -> None:
     assert run.steps == len(tokens) - 1
 
 
-def test_a_step_longer_than_a_unit_leaves_the_next_unit_empty(workbench: Workbench) -> None:
-    run = Run(short(budget_tokens=10, units=2), workbench)
+def test_a_step_longer_than_a_unit_leaves_the_next_unit_empty(inputs: RunInputs) -> None:
+    run = Run(short(budget_tokens=10, units=2), inputs)
     run.train_unit()
     assert run.steps == 1
     metrics = run.train_unit()
@@ -178,9 +178,9 @@ def test_a_step_longer_than_a_unit_leaves_the_next_unit_empty(workbench: Workben
 
 
 def test_tokens_are_the_real_tokens_of_the_batches(
-    workbench: Workbench, monkeypatch: pytest.MonkeyPatch
+    inputs: RunInputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, cut = Run(short(), workbench), []
+    run, cut = Run(short(), inputs), []
     batch_of: Callable[..., Batch] = Corpus.batch
 
     def record(*args: Any) -> Batch:
@@ -193,17 +193,17 @@ def test_tokens_are_the_real_tokens_of_the_batches(
     assert {tuple(batch.rows) for batch in cut} <= {("sst",), ("para",), ("sts",)}
 
 
-def test_learning_rate_follows_the_full_budget_and_not_the_units(workbench: Workbench) -> None:
+def test_learning_rate_follows_the_full_budget_and_not_the_units(inputs: RunInputs) -> None:
     one, many = short(budget_tokens=2000, units=1), short(budget_tokens=2000, units=4)
-    assert equal(trained(one, workbench), trained(many, workbench))
+    assert equal(trained(one, inputs), trained(many, inputs))
 
 
 @pytest.mark.parametrize(("bias", "loss"), [(math.nan, "nan"), (1e30, "inf")])
 def test_loss_that_is_no_number_fails_the_run_by_task(
-    workbench: Workbench, bias: float, loss: str
+    inputs: RunInputs, bias: float, loss: str
 ) -> None:
     config = RunConfig(para=ParaTask(loss="mse"))
-    run = Run(short(config, batch_order=LockStep(batch_size=2), budget_tokens=1), workbench)
+    run = Run(short(config, batch_order=LockStep(batch_size=2), budget_tokens=1), inputs)
     head = run.model.tasks["para"].get_submodule("head.head")
     assert isinstance(head, nn.Linear)
     head.bias.data[0] = bias
@@ -231,13 +231,13 @@ def without_dropout(
     )
 
 
-def task_gradients(config: RunConfig, workbench: Workbench) -> dict[TaskName, dict[str, Tensor]]:
+def task_gradients(config: RunConfig, inputs: RunInputs) -> dict[TaskName, dict[str, Tensor]]:
     """Task -> parameter -> gradient of the first step, from a backward for each task."""
-    run = Run(config, workbench)
+    run = Run(config, inputs)
     result: dict[TaskName, dict[str, Tensor]] = {}
     for task in TASK_NAMES:
         numbers = {task: training(run).examples[task].take(4)}
-        batch = workbench.corpus.batch("train", numbers, pair_encodings(config))
+        batch = inputs.corpus.batch("train", numbers, pair_encodings(config))
         loss_name = {"sst": config.sst.loss, "para": config.para.loss, "sts": config.sts.loss}[task]
         run.model.zero_grad()
         outputs = run.model(batch)[task]
@@ -258,17 +258,17 @@ def step_gradients(run: Run) -> dict[str, Tensor]:
     "gradients", [PlainGradients(), WeightedGradients(log_para=1.0, log_sts=-2.0)]
 )
 def test_gradient_of_a_step_is_the_weighted_sum_of_the_tasks(
-    workbench: Workbench, gradients: PlainGradients | WeightedGradients
+    inputs: RunInputs, gradients: PlainGradients | WeightedGradients
 ) -> None:
     config = without_dropout(gradients)
     # The total of losses that are 1 for one task and 0 for the others is that task's factor.
-    combination = gradients.build(TASK_NAMES)
+    weighting = gradients.build(TASK_NAMES)
     factors = {
-        task: float(combination.total({t: torch.tensor(float(t == task)) for t in TASK_NAMES}))
+        task: float(weighting.total({t: torch.tensor(float(t == task)) for t in TASK_NAMES}))
         for task in TASK_NAMES
     }
-    own = task_gradients(config, workbench)
-    found = step_gradients(Run(config, workbench))
+    own = task_gradients(config, inputs)
+    found = step_gradients(Run(config, inputs))
     assert set(found) == {name for grads in own.values() for name in grads}
     for name, gradient in found.items():
         expected = sum(factors[task] * grads[name] for task, grads in own.items() if name in grads)
@@ -277,10 +277,10 @@ def test_gradient_of_a_step_is_the_weighted_sum_of_the_tasks(
 
 @pytest.mark.parametrize("para_pooler", [False, True])
 def test_pcgrad_step_is_algorithm_1_on_what_tasks_share(
-    workbench: Workbench, para_pooler: bool
+    inputs: RunInputs, para_pooler: bool
 ) -> None:
     config = without_dropout(PCGrad(), para_pooler)
-    own = task_gradients(config, workbench)
+    own = task_gradients(config, inputs)
     names = {name for grads in own.values() for name in grads}
     shared = sorted(n for n in names if sum(n in grads for grads in own.values()) > 1)
     assert ("encoders.shared.pooler.dense.weight" in shared) == para_pooler
@@ -292,7 +292,7 @@ def test_pcgrad_step_is_algorithm_1_on_what_tasks_share(
         )
         for t in TASK_NAMES
     ]
-    run = Run(config, workbench)
+    run = Run(config, inputs)
     generator = torch.Generator()
     generator.set_state(training(run).gradient_generator.get_state())
     update = torch.zeros_like(flat[0])
@@ -318,7 +318,7 @@ def test_pcgrad_step_is_algorithm_1_on_what_tasks_share(
 
 
 def test_pcgrad_makes_one_pass_for_each_task_and_others_one_for_all(
-    workbench: Workbench, monkeypatch: pytest.MonkeyPatch
+    inputs: RunInputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passes: list[tuple[TaskName, ...]] = []
     batch_of: Callable[..., Batch] = Corpus.batch
@@ -329,47 +329,47 @@ def test_pcgrad_makes_one_pass_for_each_task_and_others_one_for_all(
         return batch
 
     monkeypatch.setattr(Corpus, "batch", record)
-    training(Run(without_dropout(PCGrad()), workbench)).step()
+    training(Run(without_dropout(PCGrad()), inputs)).step()
     assert passes == [("sst",), ("para",), ("sts",)]
     passes.clear()
-    training(Run(without_dropout(PlainGradients()), workbench)).step()
+    training(Run(without_dropout(PlainGradients()), inputs)).step()
     assert passes == [TASK_NAMES]
 
 
-def test_gradients_longer_than_the_limit_are_scaled_down(workbench: Workbench) -> None:
+def test_gradients_longer_than_the_limit_are_scaled_down(inputs: RunInputs) -> None:
     config = without_dropout(PlainGradients())
-    free = step_gradients(Run(config, workbench))
+    free = step_gradients(Run(config, inputs))
     norm = torch.cat([g.flatten() for g in free.values()]).norm()
     assert config.multitask is not None
     limit = Optimization(clip=NormClipping(max_norm=float(norm) / 2))
     limited = config.multitask.model_copy(update={"optimization": limit})
-    clipped = step_gradients(Run(config.model_copy(update={"multitask": limited}), workbench))
+    clipped = step_gradients(Run(config.model_copy(update={"multitask": limited}), inputs))
     for name, gradient in clipped.items():
         torch.testing.assert_close(gradient, free[name] / 2, atol=1e-7, rtol=1e-3)
 
 
-def test_bf16_trains_float32_weights(workbench: Workbench) -> None:
-    run = Run(short(precision="bf16", budget_tokens=300), workbench)
+def test_bf16_trains_float32_weights(inputs: RunInputs) -> None:
+    run = Run(short(precision="bf16", budget_tokens=300), inputs)
     run.train_unit()
     assert {p.dtype for p in run.model.parameters()} == {torch.float32}
-    assert not equal(weights(run), trained(short(budget_tokens=300), workbench))
+    assert not equal(weights(run), trained(short(budget_tokens=300), inputs))
 
 
 @pytest.mark.parametrize("split", ["select", "confirm"])
-def test_evaluation_reads_its_own_split_only(workbench: Workbench, split: str) -> None:
-    run = Run(short(), workbench)
+def test_evaluation_reads_its_own_split_only(inputs: RunInputs, split: str) -> None:
+    run = Run(short(), inputs)
     expected = run.evaluate(split)
-    corpus = workbench.corpus
+    corpus = inputs.corpus
     only = replace(corpus, splits={split: corpus.splits[split]})
-    run.workbench = replace(workbench, corpus=only)
+    run.inputs = replace(inputs, corpus=only)
     found = run.evaluate(split)
     assert {**found, "eval_seconds": 0} == {**expected, "eval_seconds": 0}
 
 
-def test_evaluation_between_units_changes_nothing(workbench: Workbench) -> None:
+def test_evaluation_between_units_changes_nothing(inputs: RunInputs) -> None:
     config = short(units=2)
-    plain = trained(config, workbench)
-    run = Run(config, workbench)
+    plain = trained(config, inputs)
+    run = Run(config, inputs)
     run.train_unit()
     first = run.evaluate("select")
     assert {**run.evaluate("select"), "eval_seconds": 0} == {**first, "eval_seconds": 0}
@@ -377,32 +377,32 @@ def test_evaluation_between_units_changes_nothing(workbench: Workbench) -> None:
     assert equal(weights(run), plain)
 
 
-def test_predictions_come_in_the_order_of_the_split(workbench: Workbench) -> None:
-    run = Run(short(), workbench)
+def test_predictions_come_in_the_order_of_the_split(inputs: RunInputs) -> None:
+    run = Run(short(), inputs)
     pairs = pair_encodings(run.config)
     predicted = run.predict("select")
     run.model.eval()
-    for task, rows in workbench.corpus.splits["select"].items():
+    for task, rows in inputs.corpus.splits["select"].items():
         assert len(predicted[task]) == len(rows)
     with torch.inference_mode():
         for number in (0, 17, 100):
-            batch = workbench.corpus.batch("select", {"sts": torch.tensor([number])}, pairs)
+            batch = inputs.corpus.batch("select", {"sts": torch.tensor([number])}, pairs)
             score = 5 * torch.sigmoid(run.model(batch)["sts"][0, 0])
             torch.testing.assert_close(predicted["sts"][number], score, atol=1e-4, rtol=0)
 
 
-def test_test_split_can_be_predicted(workbench: Workbench) -> None:
-    predicted = Run(short(), workbench).predict("test")
+def test_test_split_can_be_predicted(inputs: RunInputs) -> None:
+    predicted = Run(short(), inputs).predict("test")
     assert {task: len(p) for task, p in predicted.items()} == dict.fromkeys(TASK_NAMES, 200)
 
 
 @pytest.mark.parametrize("tuning", [NoHeadTuning(), CachedHeadTuning(epochs=1)])
 def test_a_run_without_a_multitask_stage_has_one_unit_and_is_evaluated(
-    cut_workbench: Callable[..., Workbench], tuning: NoHeadTuning | CachedHeadTuning
+    cut_inputs: Callable[..., RunInputs], tuning: NoHeadTuning | CachedHeadTuning
 ) -> None:
     config = RunConfig(multitask=None, head_tuning=tuning)
     assert config.units == 1
-    run = Run(config, cut_workbench(sst=40, para=40, sts=40))
+    run = Run(config, cut_inputs(sst=40, para=40, sts=40))
     before = weights(run)
     assert not run.done
     metrics = run.train_unit()
@@ -416,17 +416,17 @@ def test_a_run_without_a_multitask_stage_has_one_unit_and_is_evaluated(
     assert equal(before, weights(run)) == isinstance(tuning, NoHeadTuning)
 
 
-def test_every_unit_reports_the_same_metrics(workbench: Workbench) -> None:
-    run = Run(short(units=2), workbench)
+def test_every_unit_reports_the_same_metrics(inputs: RunInputs) -> None:
+    run = Run(short(units=2), inputs)
     first, second = run.train_unit(), run.train_unit()
     assert first.keys() == second.keys()
     assert first.keys() == {*STEP_METRICS, "prefix_seconds", "train_seconds"}
 
 
-def test_the_para_threshold_decides_and_is_not_trained(workbench: Workbench) -> None:
+def test_the_para_threshold_decides_and_is_not_trained(inputs: RunInputs) -> None:
     def run_with(threshold: float) -> Run:
         pair = ParaCosine(threshold=threshold)
-        run = Run(short(RunConfig(para=ParaTask(pair=pair))), workbench)
+        run = Run(short(RunConfig(para=ParaTask(pair=pair))), inputs)
         run.train_unit()
         return run
 
@@ -439,9 +439,9 @@ def test_the_para_threshold_decides_and_is_not_trained(workbench: Workbench) -> 
     assert not torch.equal(runs[0].predict("select")["para"], runs[1].predict("select")["para"])
 
 
-def test_probabilities_are_those_of_classes_and_scores(workbench: Workbench) -> None:
-    found = Run(short(RunConfig(sts=StsTask(loss="mse"))), workbench).probabilities("confirm")
-    n = {task: len(rows) for task, rows in workbench.corpus.splits["confirm"].items()}
+def test_probabilities_are_those_of_classes_and_scores(inputs: RunInputs) -> None:
+    found = Run(short(RunConfig(sts=StsTask(loss="mse"))), inputs).probabilities("confirm")
+    n = {task: len(rows) for task, rows in inputs.corpus.splits["confirm"].items()}
     assert found["sst"].shape == (n["sst"], 5)
     torch.testing.assert_close(found["sst"].sum(1), torch.ones(n["sst"]))
     for task in ("para", "sts"):
@@ -453,11 +453,11 @@ def test_probabilities_are_those_of_classes_and_scores(workbench: Workbench) -> 
 @settings(max_examples=12)
 @given(st.data())
 def test_any_run_that_a_search_suggests_trains_and_is_scored(
-    cut_workbench: Callable[..., Workbench],
+    cut_inputs: Callable[..., RunInputs],
     draw_config: Callable[..., RunConfig],
     data: st.DataObject,
 ) -> None:
-    config = draw_config(data, "features*", "multitask.auxiliary*")  # of other workbenches
+    config = draw_config(data, "features*", "multitask.auxiliary*")  # of other inputs
     small: dict[str, Any] = {"multitask": {"budget_tokens": 600, "units": 2}}
     small["further_pretraining"] = {"budget_tokens": 500, "batch_size": 4}
     small["nli"] = {"budget_tokens": 500, "batch_size": 8}
@@ -466,7 +466,7 @@ def test_any_run_that_a_search_suggests_trains_and_is_scored(
         stage = getattr(config, name)
         kept = {key: value for key, value in changes.items() if hasattr(stage, key)}
         config = config.model_copy(update={name: stage.model_copy(update=kept)})
-    run = Run(config, cut_workbench(sst=40, para=60, sts=20))
+    run = Run(config, cut_inputs(sst=40, para=60, sts=20))
     while not run.done:
         run.train_unit()
     assert run.steps >= 1

@@ -16,7 +16,7 @@ from trainable.model.pooling import MeanPooling, WeightedPooling
 from trainable.run_config import RunConfig
 from trainable.task_config import PairLoss, ParaTask, SingleTask, StsTask
 from trainable.tasks import TASK_NAMES, TASKS, TRAIN_NAMES, TaskName
-from trainable.training.inputs import Workbench
+from trainable.training.inputs import RunInputs
 from trainable.training.multitask_bert import SHARED, MultitaskBert, build_model, pair_encodings
 
 PAIRS = tuple(
@@ -27,35 +27,35 @@ PAIRS = tuple(
 )
 
 
-def built(config: RunConfig, workbench: Workbench, seed: int = 0) -> MultitaskBert:
+def built(config: RunConfig, inputs: RunInputs, seed: int = 0) -> MultitaskBert:
     generator = torch.Generator().manual_seed(seed)
-    return build_model(config, workbench.pretrained, workbench.device, generator)
+    return build_model(config, inputs.pretrained, inputs.device, generator)
 
 
 def heads(model: MultitaskBert) -> Tensor:
     return torch.cat([p.detach().flatten() for p in model.tasks.parameters()])
 
 
-def test_heads_are_drawn_from_the_generator_alone(workbench: Workbench) -> None:
+def test_heads_are_drawn_from_the_generator_alone(inputs: RunInputs) -> None:
     torch.manual_seed(1)
-    first = heads(built(RunConfig(), workbench))
+    first = heads(built(RunConfig(), inputs))
     torch.manual_seed(2)
-    assert torch.equal(first, heads(built(RunConfig(), workbench)))
-    assert not torch.equal(first, heads(built(RunConfig(), workbench, seed=1)))
+    assert torch.equal(first, heads(built(RunConfig(), inputs)))
+    assert not torch.equal(first, heads(built(RunConfig(), inputs, seed=1)))
 
 
-def test_heads_start_as_bert_does(workbench: Workbench) -> None:
+def test_heads_start_as_bert_does(inputs: RunInputs) -> None:
     config = RunConfig(sst=SingleTask(head=MlpHead(width=512, layer_norm=True)))
-    model = built(config, workbench)
+    model = built(config, inputs)
     named = {n: p.detach() for n, p in model.tasks["sst"].named_parameters()}
     assert float(named["head.0.weight"].std()) == pytest.approx(0.02, rel=0.05)
     assert (named["head.0.bias"] == 0).all()
     assert (named["head.1.weight"] == 1).all()  # LayerNorm
 
 
-def test_encoder_weights_are_copied_and_learn(workbench: Workbench) -> None:
-    model = built(RunConfig(), workbench)
-    shared = {t.data_ptr() for t in workbench.pretrained.parameters.values()}
+def test_encoder_weights_are_copied_and_learn(inputs: RunInputs) -> None:
+    model = built(RunConfig(), inputs)
+    shared = {t.data_ptr() for t in inputs.pretrained.parameters.values()}
     for parameter in model.encoders.parameters():
         assert parameter.requires_grad
         assert parameter.data_ptr() not in shared
@@ -64,16 +64,16 @@ def test_encoder_weights_are_copied_and_learn(workbench: Workbench) -> None:
 @pytest.mark.parametrize("pairs", PAIRS, ids=lambda pairs: pairs[0].kind)
 @pytest.mark.parametrize("loss", ["bce", "mse"])
 def test_every_pair_encoding_learns_under_every_loss(
-    workbench: Workbench, pairs: tuple[ParaPair, StsPair], loss: PairLoss
+    inputs: RunInputs, pairs: tuple[ParaPair, StsPair], loss: PairLoss
 ) -> None:
     config = RunConfig(
         sst=SingleTask(head=LinearHead()),
         para=ParaTask(pair=pairs[0], loss=loss, pooling=MeanPooling()),
         sts=StsTask(pair=pairs[1], loss=loss, pooling=MeanPooling()),
     )
-    model = built(config, workbench)
+    model = built(config, inputs)
     numbers = {name: torch.arange(6) for name in TASK_NAMES}
-    batch = workbench.corpus.batch("train", numbers, pair_encodings(config))
+    batch = inputs.corpus.batch("train", numbers, pair_encodings(config))
     outputs = model(batch)
     assert outputs["sst"].shape == (6, 5)
     assert outputs["para"].shape == outputs["sts"].shape == (6, 1)
@@ -89,23 +89,23 @@ def test_every_pair_encoding_learns_under_every_loss(
             assert torch.isfinite(parameter.grad).all(), name
 
 
-def test_tasks_do_not_see_each_other_in_a_shared_pass(workbench: Workbench) -> None:
+def test_tasks_do_not_see_each_other_in_a_shared_pass(inputs: RunInputs) -> None:
     config = RunConfig()
-    model = built(config, workbench).eval()
+    model = built(config, inputs).eval()
     pairs = pair_encodings(config)
     numbers = {name: torch.tensor([3, 1, 4]) for name in TASK_NAMES}
     with torch.inference_mode():
-        together = model(workbench.corpus.batch("train", numbers, pairs))
+        together = model(inputs.corpus.batch("train", numbers, pairs))
         for task in TASK_NAMES:
-            alone = model(workbench.corpus.batch("train", {task: numbers[task]}, pairs))
+            alone = model(inputs.corpus.batch("train", {task: numbers[task]}, pairs))
             torch.testing.assert_close(together[task], alone[task], atol=1e-6, rtol=1e-4)
 
 
 PER_TASK = RunConfig(encoder=EncoderConfig(sharing="per_task"))
 
 
-def test_there_is_one_encoder_or_one_for_each_task(workbench: Workbench) -> None:
-    shared, own = built(RunConfig(), workbench), built(PER_TASK, workbench)
+def test_there_is_one_encoder_or_one_for_each_task(inputs: RunInputs) -> None:
+    shared, own = built(RunConfig(), inputs), built(PER_TASK, inputs)
     assert set(shared.encoders) == {SHARED}
     assert all(shared.encoder_of(name) is shared.encoders[SHARED] for name in TRAIN_NAMES)
     assert set(own.encoders) == set(TASK_NAMES)
@@ -114,8 +114,8 @@ def test_there_is_one_encoder_or_one_for_each_task(workbench: Workbench) -> None
     assert own.encoder_of("nli") is own.encoders["sts"]
 
 
-def test_encoders_of_tasks_start_alike_and_share_no_memory(workbench: Workbench) -> None:
-    model = built(PER_TASK, workbench)
+def test_encoders_of_tasks_start_alike_and_share_no_memory(inputs: RunInputs) -> None:
+    model = built(PER_TASK, inputs)
     first, *others = [dict(encoder.named_parameters()) for encoder in model.encoders.values()]
     for other in others:
         for name, parameter in first.items():
@@ -123,15 +123,15 @@ def test_encoders_of_tasks_start_alike_and_share_no_memory(workbench: Workbench)
             assert parameter.data_ptr() != other[name].data_ptr(), name
 
 
-def test_heads_are_the_same_however_many_encoders_there_are(workbench: Workbench) -> None:
-    assert torch.equal(heads(built(RunConfig(), workbench)), heads(built(PER_TASK, workbench)))
+def test_heads_are_the_same_however_many_encoders_there_are(inputs: RunInputs) -> None:
+    assert torch.equal(heads(built(RunConfig(), inputs)), heads(built(PER_TASK, inputs)))
 
 
 @pytest.mark.parametrize("config", [RunConfig(), PER_TASK], ids=["shared", "per_task"])
-def test_loaded_weights_are_those_of_every_encoder(workbench: Workbench, config: RunConfig) -> None:
+def test_loaded_weights_are_those_of_every_encoder(inputs: RunInputs, config: RunConfig) -> None:
     config = config.model_copy(update={"features": InputFeatures(pos_tags=True)})
-    model = built(config, workbench)
-    given = {name: t + 1 for name, t in workbench.pretrained.parameters.items()}
+    model = built(config, inputs)
+    given = {name: t + 1 for name, t in inputs.pretrained.parameters.items()}
     model.load_encoder(given)
     for encoder in model.encoders.values():
         for name, parameter in encoder.named_parameters():
@@ -143,56 +143,56 @@ def test_loaded_weights_are_those_of_every_encoder(workbench: Workbench, config:
 
 
 @pytest.mark.parametrize("sharing", ["shared", "per_task"])
-def test_every_parameter_is_shared_or_one_tasks_own(workbench: Workbench, sharing: str) -> None:
+def test_every_parameter_is_shared_or_one_tasks_own(inputs: RunInputs, sharing: str) -> None:
     config = RunConfig.model_validate(
         {"encoder": {"sharing": sharing}, "pair_layer": {"kind": "dense"}}
     )
-    model = built(config, workbench)
+    model = built(config, inputs)
     shared = {id(p) for p in model.shared_parameters()}
     own = {id(p) for p in model.tasks.parameters()}
     assert not shared & own
     assert shared | own == {id(p) for p in model.parameters()}
 
 
-def outputs_of(model: MultitaskBert, workbench: Workbench, task: TaskName) -> Tensor:
+def outputs_of(model: MultitaskBert, inputs: RunInputs, task: TaskName) -> Tensor:
     numbers = {task: torch.arange(4)}
-    batch = workbench.corpus.batch("train", numbers, pair_encodings(RunConfig()))
+    batch = inputs.corpus.batch("train", numbers, pair_encodings(RunConfig()))
     with torch.inference_mode():
         found: Tensor = model.eval()(batch)[task]
     return found
 
 
-def test_the_pair_layer_is_for_pairs(workbench: Workbench) -> None:
+def test_the_pair_layer_is_for_pairs(inputs: RunInputs) -> None:
     """Its weights matter to paraphrase and similarity, and not to sentiment."""
-    model = built(RunConfig(pair_layer=DensePairLayer()), workbench)
-    before = {task: outputs_of(model, workbench, task) for task in TASK_NAMES}
+    model = built(RunConfig(pair_layer=DensePairLayer()), inputs)
+    before = {task: outputs_of(model, inputs, task) for task in TASK_NAMES}
     for parameter in model.pair_layer.parameters():
         parameter.data += 0.5
-    after = {task: outputs_of(model, workbench, task) for task in TASK_NAMES}
+    after = {task: outputs_of(model, inputs, task) for task in TASK_NAMES}
     assert torch.equal(before["sst"], after["sst"])
     assert not torch.equal(before["para"], after["para"])
     assert not torch.equal(before["sts"], after["sts"])
 
 
-def test_the_pair_layer_starts_as_bert_does(workbench: Workbench) -> None:
-    model = built(RunConfig(pair_layer=DensePairLayer()), workbench)
+def test_the_pair_layer_starts_as_bert_does(inputs: RunInputs) -> None:
+    model = built(RunConfig(pair_layer=DensePairLayer()), inputs)
     layers = [m for m in model.pair_layer.modules() if isinstance(m, nn.Linear)]
     assert len(layers) == 1
     assert float(layers[0].weight.detach().std()) == pytest.approx(0.02, rel=0.05)
     assert (layers[0].bias == 0).all()
 
 
-def test_inference_gives_the_vectors_that_similarity_pools(workbench: Workbench) -> None:
+def test_inference_gives_the_vectors_that_similarity_pools(inputs: RunInputs) -> None:
     """No head, no dropout, no pair layer: the cosine of these is what NLI trains."""
     config = RunConfig(sts=StsTask(pooling=WeightedPooling()), pair_layer=DensePairLayer())
-    model = built(config, workbench).eval()
+    model = built(config, inputs).eval()
     numbers = {"sst": torch.arange(6)}
-    batch = workbench.corpus.batch("train", numbers, pair_encodings(config))
+    batch = inputs.corpus.batch("train", numbers, pair_encodings(config))
     as_nli = replace(batch, rows={"nli": batch.rows["sst"]}, labels={})
     with torch.inference_mode():
         found = model(as_nli)["nli"]
         hidden = model.encoder_of("nli")(batch.packed)
-    assert found.shape == (6, workbench.pretrained.shape.hidden_size)
+    assert found.shape == (6, inputs.pretrained.shape.hidden_size)
     for row, vector in zip(batch.rows["sst"].tolist(), found, strict=True):
         first, last = batch.packed.cu_seqlens[row : row + 2].tolist()
         expected = (hidden[first] + hidden[first:last].mean(0)) / 2

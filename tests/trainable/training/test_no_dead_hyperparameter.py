@@ -31,7 +31,7 @@ from trainable.run_config import RunConfig
 from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.stages.multitask import Multitask, NliAuxiliary
 from trainable.tasks import TASK_NAMES
-from trainable.training.inputs import Workbench, open_workbench
+from trainable.training.inputs import RunInputs, open_inputs
 from trainable.training.loop import Run
 
 # All tasks in every step, and rates at which a few steps show.
@@ -172,22 +172,22 @@ class Guesses:
 
 
 @pytest.fixture(scope="module")
-def workbench_of(
-    cut_workbench: Callable[..., Workbench],
-) -> Iterator[Callable[[InputFeatures, tuple[tuple[str, int], ...]], Workbench]]:
-    """Return a function from features and train set sizes to a workbench."""
+def inputs_of(
+    cut_inputs: Callable[..., RunInputs],
+) -> Iterator[Callable[[InputFeatures, tuple[tuple[str, int], ...]], RunInputs]]:
+    """Return a function from features and train set sizes to inputs."""
     lexicon = Lexicon("reversed", lambda word: (word[::-1], word + word))
 
     @functools.cache
-    def opened(features: InputFeatures) -> Workbench:
+    def opened(features: InputFeatures) -> RunInputs:
         with_nli = Multitask(auxiliary=NliAuxiliary())
-        return open_workbench(RunConfig(features=features, multitask=with_nli), torch.device("cpu"))
+        return open_inputs(RunConfig(features=features, multitask=with_nli), torch.device("cpu"))
 
     @functools.cache
-    def cut(features: InputFeatures, sizes: tuple[tuple[str, int], ...]) -> Workbench:
+    def cut(features: InputFeatures, sizes: tuple[tuple[str, int], ...]) -> RunInputs:
         # Copies with synonyms stand behind all examples: without a cut, they are seen.
         own = {} if features.synonym_copies else dict(sizes)
-        return cut_workbench(opened(features), **own)
+        return cut_inputs(opened(features), **own)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainable.data.prepare, "load_tagger", lambda: PosTagger(Guesses(), "guess"))
@@ -201,7 +201,7 @@ def workbench_of(
 
 @pytest.fixture(scope="module")
 def found_by(
-    workbench_of: Callable[..., Workbench],
+    inputs_of: Callable[..., RunInputs],
 ) -> Callable[[RunConfig, Context], Tensor]:
     """Return a function from a RunConfig to what its run finds, remembered for a while.
 
@@ -211,7 +211,7 @@ def found_by(
 
     @functools.lru_cache(maxsize=40)
     def found(config: RunConfig, context: Context) -> Tensor:
-        run = Run(config, workbench_of(config.features, context.sizes))
+        run = Run(config, inputs_of(config.features, context.sizes))
         run.train_unit()
         assert config.multitask is None or run.steps >= 2
         if context.predictions:

@@ -9,7 +9,7 @@ import torch
 from trainable.errors import InputError
 from trainable.run_config import RunConfig
 from trainable.tasks import TASK_NAMES, TaskName
-from trainable.training.inputs import Workbench
+from trainable.training.inputs import RunInputs
 from trainable.training.loop import Run
 from trainable.training.predictions import (
     LABELLED,
@@ -26,9 +26,9 @@ HEADERS: dict[TaskName, str] = {
 }
 
 
-def with_test_split(workbench: Workbench, tasks: tuple[TaskName, ...]) -> Workbench:
-    """Return a workbench in which some examples of train have lost their labels."""
-    corpus = workbench.corpus
+def with_test_split(inputs: RunInputs, tasks: tuple[TaskName, ...]) -> RunInputs:
+    """Return inputs in which some examples of train have lost their labels."""
+    corpus = inputs.corpus
     test = {
         task: replace(
             rows,
@@ -40,12 +40,12 @@ def with_test_split(workbench: Workbench, tasks: tuple[TaskName, ...]) -> Workbe
         for task, rows in corpus.splits["train"].items()
         if task in tasks
     }
-    return replace(workbench, corpus=replace(corpus, splits={**corpus.splits, "test": test}))
+    return replace(inputs, corpus=replace(corpus, splits={**corpus.splits, "test": test}))
 
 
 @pytest.fixture(scope="module")
-def run(workbench: Workbench) -> Run:
-    return Run(RunConfig(), with_test_split(workbench, TASK_NAMES))
+def run(inputs: RunInputs) -> Run:
+    return Run(RunConfig(), with_test_split(inputs, TASK_NAMES))
 
 
 def predicted(run: Run) -> Found:
@@ -55,7 +55,7 @@ def predicted(run: Run) -> Found:
 @pytest.fixture(scope="module")
 def folder(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("predictions")
-    write_submission(predicted(run), run.workbench.corpus.splits, path)
+    write_submission(predicted(run), run.inputs.corpus.splits, path)
     return path
 
 
@@ -88,7 +88,7 @@ def test_dev_has_both_halves_and_every_example_its_own_prediction(
     run: Run, folder: Path, task: TaskName
 ) -> None:
     found = rows(folder / f"{task}-dev-output.csv")
-    splits = run.workbench.corpus.splits
+    splits = run.inputs.corpus.splits
     ids = (*splits["select"][task].ids, *splits["confirm"][task].ids)
     assert list(found) == list(ids)
     for split in ("select", "confirm"):
@@ -109,17 +109,15 @@ def test_classes_are_whole_numbers_and_similarities_within_their_range(folder: P
     assert all(0 <= float(v) <= 5 for v in rows(folder / "sts-dev-output.csv").values())
 
 
-def test_tasks_without_test_examples_have_no_test_file(
-    workbench: Workbench, tmp_path: Path
-) -> None:
-    run = Run(RunConfig(), with_test_split(workbench, ("sts",)))
-    write_submission(predicted(run), run.workbench.corpus.splits, tmp_path)
+def test_tasks_without_test_examples_have_no_test_file(inputs: RunInputs, tmp_path: Path) -> None:
+    run = Run(RunConfig(), with_test_split(inputs, ("sts",)))
+    write_submission(predicted(run), run.inputs.corpus.splits, tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"sts-test-output.csv"} | {f"{task}-dev-output.csv" for task in TASK_NAMES}
 
 
 def ids_of(run: Run, *splits: str) -> dict[str, dict[TaskName, tuple[str, ...]]]:
-    found = run.workbench.corpus.splits
+    found = run.inputs.corpus.splits
     return {split: {task: found[split][task].ids for task in TASK_NAMES} for split in splits}
 
 
@@ -161,7 +159,7 @@ def test_what_is_known_is_not_computed_again(run: Run, tmp_path: Path) -> None:
 
 
 def test_only_what_is_asked_for_is_read(run: Run, content: bytes) -> None:
-    ids = {"confirm": {"sst": run.workbench.corpus.splits["confirm"]["sst"].ids}}
+    ids = {"confirm": {"sst": run.inputs.corpus.splits["confirm"]["sst"].ids}}
     found = read_probabilities(content, ids, "file")
     assert {split: set(own) for split, own in found.items()} == {"confirm": {"sst"}}
 

@@ -19,7 +19,7 @@ from trainable.data.sources import SampleData
 from trainable.data.text import joined
 from trainable.data.tokenize import train_wordpiece
 from trainable.tasks import TASK_NAMES
-from trainable.training.inputs import Workbench
+from trainable.training.inputs import RunInputs
 from trainable.training.shared_corpus import build_corpus, open_corpus, train_sentences, with_nli
 
 
@@ -42,9 +42,9 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("is_full", [False, True])
 def test_every_part_comes_back(
-    workbench: Workbench, monkeypatch: pytest.MonkeyPatch, is_full: bool
+    inputs: RunInputs, monkeypatch: pytest.MonkeyPatch, is_full: bool
 ) -> None:
-    tokenizer = workbench.pretrained.tokenizer
+    tokenizer = inputs.pretrained.tokenizer
     nli = SampleNli() if is_full else None
     featured = Featured(SampleData().load(), PosTagger(OneTagger(), "one") if is_full else None)
     expected = build_corpus(prepare(featured, tokenizer), tokenizer)
@@ -75,8 +75,8 @@ def test_every_part_comes_back(
 
 
 @pytest.mark.slow
-def test_what_is_asked_for_besides_decides_what_is_shared(workbench: Workbench) -> None:
-    tokenizer, examples = workbench.pretrained.tokenizer, SampleData().load()
+def test_what_is_asked_for_besides_decides_what_is_shared(inputs: RunInputs) -> None:
+    tokenizer, examples = inputs.pretrained.tokenizer, SampleData().load()
     plain = open_corpus(Featured(examples, None), tokenizer, None)
     tagged = open_corpus(Featured(examples, PosTagger(OneTagger(), "one")), tokenizer, None)
     extended = open_corpus(Featured(examples, None), tokenizer, SampleNli())

@@ -35,7 +35,7 @@ from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask, NliAuxiliary, RDrop
 from trainable.task_config import ParaTask, SingleTask, StsTask
 from trainable.tasks import TASK_NAMES, TASKS, TaskName, TrainName
-from trainable.training.inputs import Workbench, open_workbench
+from trainable.training.inputs import RunInputs, open_inputs
 from trainable.training.loop import Run
 from trainable.training.multitask_bert import pair_encodings, task_config
 from trainable.training.step import STEP_METRICS, MultitaskTraining
@@ -69,8 +69,8 @@ def config_of(
     )
 
 
-def started(config: RunConfig, workbench: Workbench) -> tuple[Run, MultitaskTraining]:
-    run = Run(config, workbench)
+def started(config: RunConfig, inputs: RunInputs) -> tuple[Run, MultitaskTraining]:
+    run = Run(config, inputs)
     run.model.train()
     assert run.training is not None
     return run, run.training
@@ -95,21 +95,21 @@ def gradients_of(model: nn.Module) -> dict[str, Tensor]:
     return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
-def first_gradients(config: RunConfig, workbench: Workbench) -> dict[str, Tensor]:
-    run, training = started(config, workbench)
+def first_gradients(config: RunConfig, inputs: RunInputs) -> dict[str, Tensor]:
+    run, training = started(config, inputs)
     training.step()
     return gradients_of(run.model)
 
 
 def task_gradients(
-    config: RunConfig, workbench: Workbench, sizes: Mapping[TaskName, int]
+    config: RunConfig, inputs: RunInputs, sizes: Mapping[TaskName, int]
 ) -> dict[TaskName, dict[str, Tensor]]:
     """Return task -> parameter -> gradient of the mean loss of the task's first examples."""
     found: dict[TaskName, dict[str, Tensor]] = {}
     for task, n in sizes.items():
-        run, training = started(config, workbench)
+        run, training = started(config, inputs)
         numbers: dict[TrainName, Tensor] = {task: training.examples[task].take(n)}
-        batch = workbench.corpus.batch("train", numbers, pair_encodings(config))
+        batch = inputs.corpus.batch("train", numbers, pair_encodings(config))
         own = task_config(config, task)
         loss = loss_value(own.loss, run.model(batch)[task], batch.labels[task], TASKS[task])
         loss.backward()  # type: ignore[no-untyped-call]
@@ -122,41 +122,41 @@ def task_gradients(
 
 @pytest.mark.parametrize("order", [RoundRobin(batch_size=4), LockStep(batch_size=4)])
 def test_tasks_that_share_nothing_train_as_if_they_were_alone(
-    workbench: Workbench, order: RoundRobin | LockStep
+    inputs: RunInputs, order: RoundRobin | LockStep
 ) -> None:
     """Bit for bit: with an encoder for each task, one run is three runs of one task each."""
-    together, training = started(config_of(order, sharing="per_task"), workbench)
+    together, training = started(config_of(order, sharing="per_task"), inputs)
     for _ in range(3 * (3 if isinstance(order, RoundRobin) else 1)):
         training.step()
     for task in TASK_NAMES:
-        alone, own = started(config_of(order, tasks=task), workbench)
+        alone, own = started(config_of(order, tasks=task), inputs)
         for _ in range(3):
             own.step()
         found = state_of(together.model.encoder_of(task))
         assert_equal(found, state_of(alone.model.encoder_of(task)))
         assert_equal(state_of(together.model.tasks[task]), state_of(alone.model.tasks[task]))
-        assert differ(found, workbench.pretrained.parameters)
+        assert differ(found, inputs.pretrained.parameters)
 
 
 @pytest.mark.parametrize("kind", KEPT_APART, ids=lambda kind: kind.__name__)
 def test_surgery_changes_nothing_where_nothing_is_shared(
-    workbench: Workbench, kind: type[PCGrad]
+    inputs: RunInputs, kind: type[PCGrad]
 ) -> None:
     plain, surgery = (
         first_gradients(
-            config_of(LockStep(batch_size=4, gradients=own), sharing="per_task"), workbench
+            config_of(LockStep(batch_size=4, gradients=own), sharing="per_task"), inputs
         )
         for own in (PlainGradients(), kind())
     )
     assert_equal(surgery, plain)
 
 
-def test_a_pair_layer_alone_may_be_what_is_shared(workbench: Workbench) -> None:
+def test_a_pair_layer_alone_may_be_what_is_shared(inputs: RunInputs) -> None:
     order = LockStep(batch_size=4, gradients=MGDA())
     config = config_of(order, sharing="per_task").model_copy(
         update={"pair_layer": DensePairLayer(dropout=0.0)}
     )
-    own = task_gradients(config, workbench, dict.fromkeys(TASK_NAMES, 4))
+    own = task_gradients(config, inputs, dict.fromkeys(TASK_NAMES, 4))
     names = [name for name in own["para"] if name.startswith("pair_layer")]
     assert names
     assert not set(names) & own["sst"].keys()
@@ -164,7 +164,7 @@ def test_a_pair_layer_alone_may_be_what_is_shared(workbench: Workbench) -> None:
         torch.cat([own[task][name].flatten().double() for name in names])
         for task in ("para", "sts")
     )
-    run, training = started(config, workbench)
+    run, training = started(config, inputs)
     metrics = training.step()
     assert COSINES[-1] == "cosine_para_sts"
     assert not {*COSINES[:-1], *CONFLICTS[:-1]} & metrics.keys()
@@ -189,21 +189,21 @@ def test_a_pair_layer_alone_may_be_what_is_shared(workbench: Workbench) -> None:
 # Losses.
 
 
-def test_losses_of_proportional_batches_are_rescaled(workbench: Workbench) -> None:
+def test_losses_of_proportional_batches_are_rescaled(inputs: RunInputs) -> None:
     order = ProportionalBatches(largest=10, smallest=2, rescaled=True)
     config = config_of(order)
     sizes: dict[TaskName, int] = {"sst": 6, "para": 10, "sts": 4}  # of 3,000, 5,000 and 2,000
-    own = task_gradients(config, workbench, sizes)
-    found = first_gradients(config, workbench)
+    own = task_gradients(config, inputs, sizes)
+    found = first_gradients(config, inputs)
     assert found.keys() == {name for grads in own.values() for name in grads}
     for name, gradient in found.items():
         parts = [4 / sizes[task] * grads[name] for task, grads in own.items() if name in grads]
         torch.testing.assert_close(gradient, torch.stack(parts).sum(0), atol=1e-6, rtol=1e-4)
 
 
-def test_losses_are_reported_as_they_are_before_any_factor(workbench: Workbench) -> None:
+def test_losses_are_reported_as_they_are_before_any_factor(inputs: RunInputs) -> None:
     def reported(order: BatchOrderConfig) -> dict[str, float]:
-        _, training = started(config_of(order), workbench)
+        _, training = started(config_of(order), inputs)
         return {key: float(value) for key, value in training.step().items()}
 
     plain, rescaled = (
@@ -213,10 +213,10 @@ def test_losses_are_reported_as_they_are_before_any_factor(workbench: Workbench)
 
 
 def test_an_order_sees_the_losses_that_it_asks_for(
-    workbench: Workbench, monkeypatch: pytest.MonkeyPatch
+    inputs: RunInputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for order, asks in ((Stochastic(batch_size=4), True), (RoundRobin(batch_size=4), False)):
-        _, training = started(config_of(order), workbench)
+        _, training = started(config_of(order), inputs)
         seen: list[dict[str, float]] = []
         monkeypatch.setattr(training.order, "observe", seen.append)
         steps = [training.step() for _ in range(4)]
@@ -231,14 +231,14 @@ def test_an_order_sees_the_losses_that_it_asks_for(
 
 
 def test_r_drop_without_dropout_is_twice_the_work_for_the_same_gradient(
-    workbench: Workbench,
+    inputs: RunInputs,
 ) -> None:
     plain, twice = config_of(), config_of(regularization=RDrop())
-    expected, found = (first_gradients(config, workbench) for config in (plain, twice))
+    expected, found = (first_gradients(config, inputs) for config in (plain, twice))
     assert found.keys() == expected.keys()
     for name, gradient in found.items():
         torch.testing.assert_close(gradient, expected[name], atol=1e-6, rtol=1e-4)
-    (once, first), (double, second) = (started(config, workbench) for config in (plain, twice))
+    (once, first), (double, second) = (started(config, inputs) for config in (plain, twice))
     first.step()
     second.step()
     assert double.tokens == 2 * once.tokens > 0
@@ -252,14 +252,14 @@ def kl(p: Tensor, q: Tensor) -> Tensor:
     return (p * (p.log() - q.log())).sum(1).mean()
 
 
-def test_r_drop_adds_how_much_two_passes_disagree(workbench: Workbench) -> None:
+def test_r_drop_adds_how_much_two_passes_disagree(inputs: RunInputs) -> None:
     config = config_of(dropout=0.3, regularization=RDrop(alpha=2.0))
-    _, training = started(config, workbench)
+    _, training = started(config, inputs)
     metrics = training.step()
     # Another run of the same seed draws the same dropout.
-    run, other = started(config, workbench)
+    run, other = started(config, inputs)
     numbers = {task: other.examples[task].take(4).repeat(2) for task in TASK_NAMES}
-    batch = workbench.corpus.batch("train", numbers, pair_encodings(config))
+    batch = inputs.corpus.batch("train", numbers, pair_encodings(config))
     outputs = run.model(batch)
     for task in TASK_NAMES:
         found, label = outputs[task], batch.labels[task]
@@ -279,14 +279,14 @@ def test_r_drop_adds_how_much_two_passes_disagree(workbench: Workbench) -> None:
 # Learned combinations.
 
 
-def test_variances_are_learned_and_do_not_decay(workbench: Workbench) -> None:
+def test_variances_are_learned_and_do_not_decay(inputs: RunInputs) -> None:
     order = LockStep(batch_size=4, gradients=UncertaintyGradients())
     optimization = STEADY.model_copy(update={"weight_decay": 0.5})
-    _, training = started(config_of(order, optimization=optimization), workbench)
-    combination = training.combination
-    assert isinstance(combination, LearnedUncertainty)
+    _, training = started(config_of(order, optimization=optimization), inputs)
+    weighting = training.weighting
+    assert isinstance(weighting, LearnedUncertainty)
     metrics = training.step()
-    for task, parameter in combination.log_variances.items():
+    for task, parameter in weighting.log_variances.items():
         # The slope at 0 is (1 - loss) / 2, and the first step of Adam is the learning rate.
         above = float(metrics[f"{task}_loss"]) > 1
         assert float(parameter.detach()) == pytest.approx(0.01 if above else -0.01, rel=1e-3)
@@ -302,15 +302,15 @@ def test_variances_are_learned_and_do_not_decay(workbench: Workbench) -> None:
 
 @pytest.mark.parametrize("kind", KEPT_APART, ids=lambda kind: kind.__name__)
 def test_cosines_between_the_tasks_are_reported_where_gradients_are_kept_apart(
-    workbench: Workbench, kind: type[PCGrad]
+    inputs: RunInputs, kind: type[PCGrad]
 ) -> None:
     config = config_of(LockStep(batch_size=4, gradients=kind()))
-    own = task_gradients(config, workbench, dict.fromkeys(TASK_NAMES, 4))
+    own = task_gradients(config, inputs, dict.fromkeys(TASK_NAMES, 4))
     shared = sorted(set.intersection(*(set(grads) for grads in own.values())))
     assert shared
     assert all(name.startswith("encoders.shared.") for name in shared)
     flat = {t: torch.cat([own[t][n].flatten().double() for n in shared]) for t in TASK_NAMES}
-    _, training = started(config, workbench)
+    _, training = started(config, inputs)
     metrics = training.step()
     for a, b in PAIRS:
         cosine = float(F.cosine_similarity(flat[a], flat[b], dim=0))
@@ -318,9 +318,9 @@ def test_cosines_between_the_tasks_are_reported_where_gradients_are_kept_apart(
         assert float(metrics[f"conflict_{a}_{b}"]) == float(cosine < 0)
 
 
-def test_a_unit_reports_mean_cosines_and_the_share_of_conflicts(workbench: Workbench) -> None:
+def test_a_unit_reports_mean_cosines_and_the_share_of_conflicts(inputs: RunInputs) -> None:
     config = config_of(LockStep(batch_size=4, gradients=PCGradTseng()))
-    run, training = started(config, workbench)
+    run, training = started(config, inputs)
     seen: list[dict[str, Tensor]] = []
     step = training.step
 
@@ -339,10 +339,10 @@ def test_a_unit_reports_mean_cosines_and_the_share_of_conflicts(workbench: Workb
 
 @pytest.mark.parametrize("kind", SUMMED, ids=lambda kind: kind.__name__)
 def test_cosines_are_not_known_where_gradients_are_summed(
-    workbench: Workbench, kind: type[PlainGradients]
+    inputs: RunInputs, kind: type[PlainGradients]
 ) -> None:
     order = LockStep(batch_size=4, gradients=kind())
-    metrics = Run(config_of(order, budget_tokens=300), workbench).train_unit()
+    metrics = Run(config_of(order, budget_tokens=300), inputs).train_unit()
     assert set(STEP_METRICS) <= metrics.keys()
     assert all(math.isnan(metrics[key]) for key in (*COSINES, *CONFLICTS))
     assert all(math.isfinite(metrics[f"{task}_loss"]) for task in TASK_NAMES)
@@ -354,9 +354,9 @@ def test_cosines_are_not_known_where_gradients_are_summed(
 @pytest.mark.parametrize("tasks", ["sst", "sst+sts", "para+sts"])
 @pytest.mark.parametrize("sharing", ["shared", "per_task"])
 def test_tasks_that_are_left_out_stay_as_they_are(
-    workbench: Workbench, tasks: str, sharing: str
+    inputs: RunInputs, tasks: str, sharing: str
 ) -> None:
-    run = Run(config_of(sharing=sharing, tasks=tasks), workbench)
+    run = Run(config_of(sharing=sharing, tasks=tasks), inputs)
     before = state_of(run.model)
     metrics = run.train_unit()
     after = state_of(run.model)
@@ -371,12 +371,12 @@ def test_tasks_that_are_left_out_stay_as_they_are(
 
 
 @pytest.fixture(scope="module")
-def with_nli() -> Workbench:
-    return open_workbench(config_of(auxiliary=NliAuxiliary()), torch.device("cpu"))
+def with_nli() -> RunInputs:
+    return open_inputs(config_of(auxiliary=NliAuxiliary()), torch.device("cpu"))
 
 
 def test_inference_is_a_contrastive_loss_over_the_pooling_of_similarity(
-    with_nli: Workbench,
+    with_nli: RunInputs,
 ) -> None:
     config = config_of(auxiliary=NliAuxiliary(temperature=0.2))
     _, training = started(config, with_nli)
@@ -408,7 +408,7 @@ def test_inference_is_a_contrastive_loss_over_the_pooling_of_similarity(
 
 @pytest.mark.parametrize("gradients", [PlainGradients(), PCGrad()])
 def test_inference_shapes_the_encoder_of_similarity(
-    with_nli: Workbench, gradients: PlainGradients | PCGrad
+    with_nli: RunInputs, gradients: PlainGradients | PCGrad
 ) -> None:
     order = LockStep(batch_size=4, gradients=gradients)
     config = config_of(order, sharing="per_task", tasks="sst", auxiliary=NliAuxiliary())
@@ -427,7 +427,7 @@ def test_inference_shapes_the_encoder_of_similarity(
     assert not any(name.startswith(("tasks.sts.head", "tasks.para")) for name in changed)
 
 
-def test_inference_beside_the_tasks_changes_what_they_share(with_nli: Workbench) -> None:
+def test_inference_beside_the_tasks_changes_what_they_share(with_nli: RunInputs) -> None:
     def encoder(config: RunConfig) -> dict[str, Tensor]:
         _, training = started(config, with_nli)
         training.step()
@@ -441,9 +441,9 @@ def test_inference_beside_the_tasks_changes_what_they_share(with_nli: Workbench)
 
 @pytest.mark.parametrize("averaging", [EmaAveraging(decay=0.5), SwaAveraging(start=0.5)])
 def test_the_average_over_the_steps_is_what_a_run_ends_with(
-    workbench: Workbench, averaging: EmaAveraging | SwaAveraging
+    inputs: RunInputs, averaging: EmaAveraging | SwaAveraging
 ) -> None:
-    run, training = started(config_of(averaging=averaging, units=2), workbench)
+    run, training = started(config_of(averaging=averaging, units=2), inputs)
     budget = training.stage.budget_tokens
     seen: list[tuple[float, dict[str, Tensor]]] = []
     step = training.step
@@ -478,11 +478,11 @@ def test_the_average_over_the_steps_is_what_a_run_ends_with(
     )
 
 
-def test_the_average_is_what_is_evaluated_between_units(workbench: Workbench) -> None:
+def test_the_average_is_what_is_evaluated_between_units(inputs: RunInputs) -> None:
     """A run that ended here would be scored by the average, and so is one that goes on."""
     averaging = SwaAveraging(start=0.1)
     config = config_of(averaging=averaging, units=2, budget_tokens=2000)
-    run, training = started(config, workbench)
+    run, training = started(config, inputs)
     run.train_unit()
     assert not run.done
     found = run.probabilities("select")
@@ -493,15 +493,15 @@ def test_the_average_is_what_is_evaluated_between_units(workbench: Workbench) ->
         assert torch.equal(own, found[task])
 
 
-def test_a_pooler_of_one_task_is_no_ones_else(workbench: Workbench) -> None:
+def test_a_pooler_of_one_task_is_no_ones_else(inputs: RunInputs) -> None:
     """It lies in the shared encoder, and one task alone has a gradient for it."""
     config = config_of(LockStep(batch_size=4, gradients=PCGradTseng())).model_copy(
         update={"sts": StsTask(dropout=0.0, pooling=ClsPooling(pooler=True))}
     )
-    run, training = started(config, workbench)
+    run, training = started(config, inputs)
     training.step()
     found = gradients_of(run.model)["encoders.shared.pooler.dense.weight"]
-    own = task_gradients(config, workbench, {"sts": 4})["sts"]
+    own = task_gradients(config, inputs, {"sts": 4})["sts"]
     expected = own["encoders.shared.pooler.dense.weight"]
     # As a part of the head: times its factor, which a conflict makes other than 1.
     factor = float((found * expected).sum() / expected.square().sum())

@@ -34,7 +34,7 @@ from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.stages.multitask import Multitask
 from trainable.task_config import ParaTask, SingleTask, StsTask
 from trainable.tasks import TASK_NAMES, TaskName
-from trainable.training.inputs import Workbench
+from trainable.training.inputs import RunInputs
 from trainable.training.loop import Run
 from trainable.training.multitask_bert import pair_encodings
 from trainable.training.tune_heads import head_outputs, sentence_vectors
@@ -62,14 +62,14 @@ def state_of(module: nn.Module) -> dict[str, Tensor]:
 
 
 @pytest.fixture(scope="module")
-def small(cut_workbench: Callable[..., Workbench]) -> Workbench:
-    return cut_workbench(sst=60, para=60, sts=60)
+def small(cut_inputs: Callable[..., RunInputs]) -> RunInputs:
+    return cut_inputs(sst=60, para=60, sts=60)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS, ids=lambda pooling: pooling.kind)
 @pytest.mark.parametrize("pairs", PAIRS, ids=lambda pairs: pairs[0].kind)
 def test_outputs_from_kept_vectors_are_those_of_the_model(
-    workbench: Workbench, pooling: Pooling, pairs: tuple[ParaPair, StsPair]
+    inputs: RunInputs, pooling: Pooling, pairs: tuple[ParaPair, StsPair]
 ) -> None:
     config = RunConfig(
         sst=SingleTask(pooling=pooling),
@@ -77,17 +77,17 @@ def test_outputs_from_kept_vectors_are_those_of_the_model(
         sts=StsTask(pooling=pooling, pair=pairs[1]),
         pair_layer=DensePairLayer(),
     )
-    model = Run(config, workbench).model
+    model = Run(config, inputs).model
     for name, parameter in model.tasks.named_parameters():
         if name.endswith(("query", "pooling.weights")):  # off their symmetric start
             parameter.data += torch.linspace(-1, 1, parameter.numel()).view_as(parameter)
     numbers = torch.tensor([17, 3, 260, 0])
     for task in TASK_NAMES:
-        vectors = sentence_vectors(config, task, model, workbench.corpus, "select")
+        vectors = sentence_vectors(config, task, model, inputs.corpus, "select")
         assert vectors.dtype == torch.float32
         assert not vectors.requires_grad
-        assert len(vectors) == len(workbench.corpus.splits["select"][task])
-        batch = workbench.corpus.batch("select", {task: numbers}, pair_encodings(config))
+        assert len(vectors) == len(inputs.corpus.splits["select"][task])
+        batch = inputs.corpus.batch("select", {task: numbers}, pair_encodings(config))
         with torch.inference_mode():
             expected = model.eval()(batch)[task]
             found = head_outputs(model, task, vectors[numbers])
@@ -97,7 +97,7 @@ def test_outputs_from_kept_vectors_are_those_of_the_model(
 @pytest.mark.parametrize("sharing", ["shared", "per_task"])
 @pytest.mark.parametrize("tasks", ["sst", "para+sts", "sst+para+sts"])
 def test_heads_of_its_tasks_change_and_nothing_else(
-    small: Workbench, tasks: str, sharing: str
+    small: RunInputs, tasks: str, sharing: str
 ) -> None:
     config = tuned(
         tasks,
@@ -113,7 +113,7 @@ def test_heads_of_its_tasks_change_and_nothing_else(
         assert torch.equal(tensor, before[name]) != own, name
 
 
-def test_it_follows_the_multitask_stage_in_the_last_unit(small: Workbench) -> None:
+def test_it_follows_the_multitask_stage_in_the_last_unit(small: RunInputs) -> None:
     stage = Multitask(batch_order=LockStep(batch_size=4), budget_tokens=1200, units=2)
     plain = Run(RunConfig(multitask=stage), small)
     both = Run(RunConfig(multitask=stage, head_tuning=QUICK), small)
@@ -129,7 +129,7 @@ def test_it_follows_the_multitask_stage_in_the_last_unit(small: Workbench) -> No
         assert same == name.startswith("encoders."), name
 
 
-def test_a_head_learns_what_the_frozen_encoder_can_tell(small: Workbench) -> None:
+def test_a_head_learns_what_the_frozen_encoder_can_tell(small: RunInputs) -> None:
     def share_right(run: Run) -> float:
         rows = small.corpus.splits["train"]["sst"]
         batch = small.corpus.batch("train", {"sst": torch.arange(len(rows))}, {"sst": None})
@@ -145,7 +145,7 @@ def test_a_head_learns_what_the_frozen_encoder_can_tell(small: Workbench) -> Non
     assert share_right(run) > before + 0.3
 
 
-def test_equal_seeds_tune_equally_and_others_do_not(small: Workbench) -> None:
+def test_equal_seeds_tune_equally_and_others_do_not(small: RunInputs) -> None:
     def heads(seed: int) -> Tensor:
         torch.manual_seed(seed + 100)  # what a process drew before does not matter
         run = Run(tuned(seed=seed), small)
@@ -158,9 +158,9 @@ def test_equal_seeds_tune_equally_and_others_do_not(small: Workbench) -> None:
     assert not torch.equal(heads(1), heads(2))
 
 
-def tuned_parameters(config: RunConfig, workbench: Workbench, task: TaskName) -> set[str]:
+def tuned_parameters(config: RunConfig, inputs: RunInputs, task: TaskName) -> set[str]:
     """Return the names of the parameters of a task that head tuning changes."""
-    run = Run(config, workbench)
+    run = Run(config, inputs)
     for name, parameter in run.model.tasks[task].named_parameters():
         if "pooling" in name:
             parameter.data += torch.linspace(-1, 1, parameter.numel())
@@ -171,7 +171,7 @@ def tuned_parameters(config: RunConfig, workbench: Workbench, task: TaskName) ->
 
 
 def test_learned_weights_of_a_pooling_are_tuned_and_what_stands_before_the_cache_is_not(
-    small: Workbench,
+    small: RunInputs,
 ) -> None:
     weighted = tuned("sst", sst=SingleTask(pooling=WeightedPooling()))
     assert tuned_parameters(weighted, small, "sst") == {
@@ -187,7 +187,7 @@ BARE = ParaTask(pair=ParaCosine(scaling=ShiftScaling()))
 
 
 @pytest.mark.parametrize("pooling", [ClsPooling(), AttentionPooling()], ids=lambda own: own.kind)
-def test_a_cosine_with_nothing_to_train_is_left_out(small: Workbench, pooling: Pooling) -> None:
+def test_a_cosine_with_nothing_to_train_is_left_out(small: RunInputs, pooling: Pooling) -> None:
     para = BARE.model_copy(update={"pooling": pooling})
     sts = StsTask(pair=CosinePair(scaling=ShiftScaling(), side=DenseSide()))
     config = tuned(para=para, sts=sts)
@@ -199,7 +199,7 @@ def test_a_cosine_with_nothing_to_train_is_left_out(small: Workbench, pooling: P
     assert len(tuned_parameters(config, small, "sst")) == 2
 
 
-def test_both_sentences_of_a_pair_are_kept(small: Workbench) -> None:
+def test_both_sentences_of_a_pair_are_kept(small: RunInputs) -> None:
     config = RunConfig(sts=StsTask(pair=SiamesePair(), pooling=WeightedPooling()))
     model = Run(config, small).model
     width = small.pretrained.shape.hidden_size

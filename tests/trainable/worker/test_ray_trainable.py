@@ -33,7 +33,7 @@ from trainable.stages.multitask import Multitask, NliAuxiliary
 from trainable.stages.pretraining_loop import StageFailed
 from trainable.task_config import ParaTask
 from trainable.tasks import TASK_NAMES, TaskName
-from trainable.training.inputs import Source, Workbench
+from trainable.training.inputs import RunInputs, Source
 from trainable.training.loop import Run
 from trainable.training.predictions import LABELLED, PREDICTIONS, read_probabilities
 from trainable.worker.ray_trainable import NUMBERS, MultitaskTrainable, NodeLeaving
@@ -70,21 +70,21 @@ OTHER = RunConfig(
 
 
 @pytest.fixture(scope="module")
-def quick(cut_workbench: Callable[..., Workbench]) -> Workbench:
-    """The usual workbench with fewer examples to be scored."""
-    return cut_workbench(scored=60)
+def quick(cut_inputs: Callable[..., RunInputs]) -> RunInputs:
+    """The usual inputs with fewer examples to be scored."""
+    return cut_inputs(scored=60)
 
 
 @pytest.fixture
 def start(
-    quick: Workbench, monkeypatch: pytest.MonkeyPatch
+    quick: RunInputs, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[RunConfig], Any]]:
     """Return a function that starts a trial in a fresh actor whose data are loaded already."""
     open_actors: list[Any] = []
 
     def new(config: RunConfig) -> Any:
         # As after the first trial of an actor: setup() would take half a second each time.
-        monkeypatch.setattr(MultitaskTrainable, "_workbench", quick)
+        monkeypatch.setattr(MultitaskTrainable, "_inputs", quick)
         monkeypatch.setattr(MultitaskTrainable, "_source", Source.of(RunConfig()))
         actor = MultitaskTrainable(config=tune_config(config))
         open_actors.append(actor)
@@ -158,7 +158,7 @@ def test_a_run_that_is_over_is_not_trained_on(start: Start) -> None:
 
 
 @pytest.mark.slow
-def test_it_reports_what_the_run_does(start: Start, quick: Workbench) -> None:
+def test_it_reports_what_the_run_does(start: Start, quick: RunInputs) -> None:
     reported = results(start(run_config()))
     run = Run(run_config(), quick)
     for result in reported:
@@ -311,7 +311,7 @@ def kept(start: Start, tmp_path: Path) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("n_torn", [0, 1, 2])
-def test_a_leg_goes_on_from_the_newest_checkpoint_that_can_be_read(
+def test_a_job_goes_on_from_the_newest_checkpoint_that_can_be_read(
     start: Start, tmp_path: Path, kept: list[str], n_torn: int
 ) -> None:
     config = run_config(units=3, budget_tokens=1800)
@@ -395,17 +395,17 @@ def test_nothing_of_a_trial_stays_in_the_actor(start: Start) -> None:
         assert_same(results(actor), expected)
 
 
-def test_the_workbench_stays_and_the_run_is_new(start: Start) -> None:
+def test_the_inputs_stays_and_the_run_is_new(start: Start) -> None:
     actor = start(run_config())
-    bench, run = actor._workbench, actor._run
+    inputs, run = actor._inputs, actor._run
     assert run is not None
     actor.reset(tune_config(OTHER))
-    assert actor._workbench is bench
+    assert actor._inputs is inputs
     assert actor._run is not run
     # Dropout is the run's own business, and no reason to load the encoder again.
-    assert bench is not None
+    assert inputs is not None
     assert actor._run is not None
-    assert actor._run.workbench is bench
+    assert actor._run.inputs is inputs
 
 
 def test_a_switch_frees_the_run_before_and_passes_over_what_stays(start: Start) -> None:
@@ -419,24 +419,24 @@ def test_a_switch_frees_the_run_before_and_passes_over_what_stays(start: Start) 
 
 
 @pytest.mark.slow
-def test_another_encoder_or_other_data_open_another_workbench(start: Start, minilm: Path) -> None:
+def test_another_encoder_or_other_data_open_another_inputs(start: Start, minilm: Path) -> None:
     actor = start(run_config())
-    first = actor._workbench
+    first = actor._inputs
     other = run_config().model_copy(update={"encoder": EncoderConfig(source=str(minilm))})
     actor.reset(tune_config(other))
     assert actor.start_error is None
-    second = actor._workbench
+    second = actor._inputs
     assert second is not first
     more = run_config().model_copy(update={"data": SampleData(seed=1)})
     actor.reset(tune_config(more))
-    assert actor._workbench is not None
+    assert actor._inputs is not None
     assert second is not None
-    assert actor._workbench.corpus.fingerprint != second.corpus.fingerprint
-    assert "nli" not in actor._workbench.corpus.splits["train"]
+    assert actor._inputs.corpus.fingerprint != second.corpus.fingerprint
+    assert "nli" not in actor._inputs.corpus.splits["train"]
     inference = run_config(auxiliary=NliAuxiliary(), batch_order=RoundRobin(batch_size=4))
     actor.reset(tune_config(inference))
-    assert actor._workbench is not None
-    assert "nli" in actor._workbench.corpus.splits["train"]
+    assert actor._inputs is not None
+    assert "nli" in actor._inputs.corpus.splits["train"]
     assert math.isfinite(actor.train()["nli_loss"])
 
 
@@ -456,7 +456,7 @@ def test_round_robin_reports_a_number_for_every_key_too(start: Start) -> None:
 
 
 def test_a_finished_trial_leaves_what_it_said_of_each_example(
-    start: Start, quick: Workbench, tmp_path: Path
+    start: Start, quick: RunInputs, tmp_path: Path
 ) -> None:
     actor = start(run_config())
     splits = quick.corpus.splits
@@ -475,13 +475,13 @@ def test_a_finished_trial_leaves_what_it_said_of_each_example(
 
 
 def test_a_trial_without_a_multitask_stage_reports_once(
-    start: Start, cut_workbench: Callable[..., Workbench]
+    start: Start, cut_inputs: Callable[..., RunInputs]
 ) -> None:
     tuning = CachedHeadTuning(tasks="sst", epochs=1)
     config = RunConfig(multitask=None, head_tuning=tuning)
     actor = start(config)
     assert actor._run is not None
-    actor._run.workbench = cut_workbench(sst=40, scored=60)
+    actor._run.inputs = cut_inputs(sst=40, scored=60)
     (result,) = results(actor)
     assert set(NUMBERS) - set(SECONDS) <= result.keys()
     assert (result["unit"], result["tokens"], result["steps"]) == (1, 0, 0)

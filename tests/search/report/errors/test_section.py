@@ -25,7 +25,7 @@ from trainable.model.pairs import ParaCosine
 from trainable.run_config import RunConfig
 from trainable.task_config import ParaTask
 from trainable.tasks import TASK_NAMES, TASKS, TaskName
-from trainable.training.inputs import Workbench
+from trainable.training.inputs import RunInputs
 from trainable.training.loop import Run
 from trainable.training.predictions import LABELLED, PREDICTIONS, Found, write_probabilities
 
@@ -42,7 +42,7 @@ class Finished:
 
     @property
     def labels(self) -> dict[TaskName, Tensor]:
-        splits = self.run.workbench.corpus.splits["select"]
+        splits = self.run.inputs.corpus.splits["select"]
         return {task: splits[task].labels for task in TASK_NAMES}
 
 
@@ -52,7 +52,7 @@ def examples() -> Examples:
 
 
 @pytest.fixture(scope="module")
-def finished(workbench: Workbench) -> Finished:
+def finished(inputs: RunInputs) -> Finished:
     """A run whose probabilities are the labels under noise: as if it had learned something."""
     generator = torch.Generator().manual_seed(0)
 
@@ -61,14 +61,14 @@ def finished(workbench: Workbench) -> Finished:
 
     found: Found = {}
     for split in LABELLED:
-        labels = {task: rows.labels for task, rows in workbench.corpus.splits[split].items()}
+        labels = {task: rows.labels for task, rows in inputs.corpus.splits[split].items()}
         hot = torch.nn.functional.one_hot(labels["sst"].long(), 5).float()
         found[split] = {
             "sst": near(2 * hot).softmax(1),
             "para": near(2 * labels["para"][:, None] - 1).sigmoid(),
             "sts": near(labels["sts"][:, None] / 5).clamp(0, 1),
         }
-    return Finished(Run(CONFIG, workbench), found)
+    return Finished(Run(CONFIG, inputs), found)
 
 
 @pytest.fixture(scope="module")
@@ -132,17 +132,17 @@ def rows(section: str, after: str) -> list[list[str]]:
 
 
 def test_select_is_read_in_the_order_of_the_predictions(
-    workbench: Workbench, examples: Examples
+    inputs: RunInputs, examples: Examples
 ) -> None:
     for task in TASK_NAMES:
         half = select_half(examples, task)
-        own = workbench.corpus.splits["select"][task]
+        own = inputs.corpus.splits["select"][task]
         assert half.ids == own.ids
         assert half.labels == pytest.approx(own.labels.numpy())
         assert {len(both) for both in half.sentences} == {1 + TASKS[task].is_pair}
-        # The tokens of the first sentence are as many as the workbench has.
+        # The tokens of the first sentence are as many as the inputs has.
         for i in (0, 1, len(half.ids) - 1):
-            tokens = workbench.pretrained.tokenizer.encode(
+            tokens = inputs.pretrained.tokenizer.encode(
                 half.sentences[i][0], add_special_tokens=False
             )
             assert len(tokens.ids) == int(own.lengths[0, i])
@@ -279,11 +279,11 @@ def test_a_torn_file_has_no_analysis(folder: SearchFolder) -> None:
 
 
 def test_data_that_have_changed_have_no_analysis(finished: Finished, folder: SearchFolder) -> None:
-    corpus = finished.run.workbench.corpus
+    corpus = finished.run.inputs.corpus
     sst = corpus.splits["select"]["sst"]
     turned = replace(sst, ids=sst.ids[::-1])
     splits = {**corpus.splits, "select": {**corpus.splits["select"], "sst": turned}}
     changed = replace(corpus, splits=splits)
-    other = Run(CONFIG, replace(finished.run.workbench, corpus=changed))
+    other = Run(CONFIG, replace(finished.run.inputs, corpus=changed))
     write_probabilities(other, checkpoint(folder.local, 9), finished.found)
     assert "the data have changed" in refused(folder, trial())

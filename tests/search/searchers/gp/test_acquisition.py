@@ -37,7 +37,7 @@ def test_expected_improvement_is_the_mean_of_improvements(
     assert math.exp(found) == pytest.approx(expected, rel=1e-5, abs=1e-9)
 
 
-def test_where_improvement_is_hopeless_its_logarithm_still_has_an_order() -> None:
+def test_where_improvement_is_unpromotable_its_logarithm_still_has_an_order() -> None:
     mean = -np.logspace(0, 5, 200)
     found = log_expected_improvement(mean, np.ones(200), 0.0)
     assert np.isfinite(found).all()

@@ -11,15 +11,15 @@ import pytest
 import threadpoolctl
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.search.suggested import check
 
 import search.searchers.gp.searcher
 from search.log.history import History, Journal
 from search.log.trial import Metrics
-from search.searchers.base import Params, Proposal, draw_params, params_key
+from search.searchers.base import Params, Suggestion, draw_params, params_key
 from search.searchers.gp.searcher import RungGp
-from search.searchers.random_search import RandomProposer
+from search.searchers.random_search import RandomSearch
 from spaces.catalogue import base_config, make_space
-from tests.search.proposed import check
 from trainable.component import FloatRange
 from trainable.data.sources import SampleData
 from trainable.metrics import with_overall
@@ -38,7 +38,7 @@ Scores = dict[int, float | None]
 Reports = dict[int, Metrics]
 
 
-def suggest(journal: Journal, params: Params) -> int:
+def begin(journal: Journal, params: Params) -> int:
     number = len(journal.history.trials)
     journal.write("suggested", trial=number, params=params, run_config={}, bracket=0, origin="")
     return number
@@ -58,7 +58,7 @@ def report(journal: Journal, number: int, scores: Scores | Reports, status: str 
 def history_of(trials: Iterable[tuple[Params, Scores, str]]) -> History:
     journal = Journal(History())
     for params, scores, status in trials:
-        report(journal, suggest(journal, params), scores, status)
+        report(journal, begin(journal, params), scores, status)
     return journal.history
 
 
@@ -76,20 +76,20 @@ def some_history(name: str, n: int, seed: int) -> Journal:
         reports: Reports = {unit: some_metrics(draw) for unit in range(1, units + 1)}
         if status == "stopped":
             reports[units] = {"score": None, "sst_acc": 0.5}
-        report(journal, suggest(journal, draw_params(params, draw)), reports, status)
+        report(journal, begin(journal, draw_params(params, draw)), reports, status)
     return journal
 
 
-def propose(proposer: RungGp, history: History, number: int | None = None) -> Proposal:
-    proposal = proposer.propose(len(history.trials) if number is None else number, history)
-    assert isinstance(proposal, Proposal)
-    return proposal
+def suggest(searcher: RungGp, history: History, number: int | None = None) -> Suggestion:
+    suggestion = searcher.suggest(len(history.trials) if number is None else number, history)
+    assert isinstance(suggestion, Suggestion)
+    return suggestion
 
 
 def lrs(history: History, n: int = 10) -> list[float]:
-    """Return what a model would propose for the learning rate, for many numbers."""
-    proposer = RungGp(LR_ONLY, 0, RUNGS, random_share=0.0)
-    found = [propose(proposer, history, 10_000 + k) for k in range(n)]
+    """Return what a model would suggest for the learning rate, for many numbers."""
+    searcher = RungGp(LR_ONLY, 0, RUNGS, random_share=0.0)
+    found = [suggest(searcher, history, 10_000 + k) for k in range(n)]
     assert all(own.origin == "rung-gp" for own in found)
     return [float(own.params[LR]) for own in found]
 
@@ -97,10 +97,10 @@ def lrs(history: History, n: int = 10) -> list[float]:
 @pytest.mark.parametrize("name", SPACES)
 @settings(max_examples=6)
 @given(seed=SEEDS, n=st.integers(0, 40))
-def test_proposals_are_inside_the_space_and_new(name: str, seed: int, n: int) -> None:
+def test_suggestions_are_inside_the_space_and_new(name: str, seed: int, n: int) -> None:
     space, history = SPACES[name], some_history(name, n, seed).history
-    proposal = propose(RungGp(space, seed, RUNGS, min_results=1), history)
-    check(proposal, space, history)
+    suggestion = suggest(RungGp(space, seed, RUNGS, min_results=1), history)
+    check(suggestion, space, history)
 
 
 @pytest.mark.slow
@@ -109,37 +109,37 @@ def test_proposals_are_inside_the_space_and_new(name: str, seed: int, n: int) ->
 def test_a_restart_changes_nothing(seed: int, stop: int) -> None:
     """Nor when hyperparameters were learned some reports ago."""
     journal, draw = some_history("heads", 15, seed), random.Random(seed)
-    proposer = again = RungGp(SPACES["heads"], seed, RUNGS, min_results=3)
+    searcher = again = RungGp(SPACES["heads"], seed, RUNGS, min_results=3)
     for number in range(15, 27):
         if number % stop == 0:
             again = RungGp(SPACES["heads"], seed, RUNGS, min_results=3)
-        proposal = propose(proposer, journal.history)
-        assert proposal == propose(again, journal.history)
-        suggest(journal, proposal.params)
+        suggestion = suggest(searcher, journal.history)
+        assert suggestion == suggest(again, journal.history)
+        begin(journal, suggestion.params)
         status = draw.choice(["paused", "stopped", ""])
         report(journal, number, {1: some_metrics(draw)}, status)
 
 
-def test_other_seeds_give_other_proposals() -> None:
+def test_other_seeds_give_other_suggestions() -> None:
     history = some_history("full", 30, 0).history
-    found = {params_key(propose(RungGp(SPACES["full"], s, RUNGS), history).params) for s in (0, 1)}
+    found = {params_key(suggest(RungGp(SPACES["full"], s, RUNGS), history).params) for s in (0, 1)}
     assert len(found) == 2
 
 
 @given(n=st.integers(0, 14), min_results=st.integers(1, 12))
 @settings(max_examples=10)
-def test_proposals_are_random_until_there_are_enough_results(n: int, min_results: int) -> None:
+def test_suggestions_are_random_until_there_are_enough_results(n: int, min_results: int) -> None:
     """Of which one more may be asked for: hyperparameters lag behind by a fifth of the reports."""
     history = history_of(({LR: 1e-3 + 1e-5 * k}, {1: 0.5}, "paused") for k in range(n))
-    proposer = RungGp(LR_ONLY, 0, RUNGS, min_results=min_results, random_share=0.0)
+    searcher = RungGp(LR_ONLY, 0, RUNGS, min_results=min_results, random_share=0.0)
     expected = {"rung-gp"} if n > min_results else {"random"} if n < min_results else None
-    assert expected is None or {propose(proposer, history).origin} == expected
+    assert expected is None or {suggest(searcher, history).origin} == expected
 
 
-def test_a_third_of_the_proposals_is_random() -> None:
+def test_a_third_of_the_suggestions_is_random() -> None:
     history = history_of(peak(12))
-    proposer = RungGp(LR_ONLY, 0, RUNGS)
-    origins = [propose(proposer, history, 100 + k).origin for k in range(200)]
+    searcher = RungGp(LR_ONLY, 0, RUNGS)
+    origins = [suggest(searcher, history, 100 + k).origin for k in range(200)]
     assert 0.23 < origins.count("random") / 200 < 0.44  # three standard deviations
 
 
@@ -184,7 +184,7 @@ def test_what_luck_would_hide_is_not_worth_a_trial(seed: int) -> None:
     assert isinstance(param.domain, FloatRange)
     low, span = param.domain.low, math.log(param.domain.high / param.domain.low)
 
-    def proposed(luck: float) -> list[float]:
+    def suggested(luck: float) -> list[float]:
         """Return where in the range, for a peak at 0.3."""
         draw, trials = random.Random(seed), []
         for _ in range(40):
@@ -194,8 +194,8 @@ def test_what_luck_would_hide_is_not_worth_a_trial(seed: int) -> None:
             trials.append(({LR: low * math.exp(place * span)}, scores, "done"))
         return [math.log(lr / low) / span for lr in lrs(history_of(trials), 5)]
 
-    assert all(abs(place - 0.3) < 0.05 for place in proposed(0.001))
-    assert all(place > 0.6 for place in proposed(0.03))
+    assert all(abs(place - 0.3) < 0.05 for place in suggested(0.001))
+    assert all(place > 0.6 for place in suggested(0.03))
 
 
 def test_trials_under_way_keep_others_away() -> None:
@@ -204,22 +204,22 @@ def test_trials_under_way_keep_others_away() -> None:
         ({LR: lr}, {9: lr}, "done") for lr in (1.1e-3, 1.3e-3, 1.7e-3)
     ]
 
-    def proposed(*, wait: bool) -> list[float]:
+    def suggested(*, wait: bool) -> list[float]:
         journal = Journal(history_of(trials))
-        proposer = RungGp(LR_ONLY, 0, RUNGS, min_results=3, random_share=0.0)
+        searcher = RungGp(LR_ONLY, 0, RUNGS, min_results=3, random_share=0.0)
         found = []
         for number in range(3, 8):
-            found.append(float(propose(proposer, journal.history, number).params[LR]))
+            found.append(float(suggest(searcher, journal.history, number).params[LR]))
             if wait:
-                suggest(journal, {LR: found[-1]})
+                begin(journal, {LR: found[-1]})
         return [math.log(rate) for rate in found]
 
-    assert statistics.stdev(proposed(wait=True)) > 3 * statistics.stdev(proposed(wait=False))
+    assert statistics.stdev(suggested(wait=True)) > 3 * statistics.stdev(suggested(wait=False))
 
 
 def test_when_all_trials_failed_after_all_there_is_no_model() -> None:
     history = history_of(({LR: lr}, {1: 0.5}, "failed") for lr in rates(12))
-    assert propose(RungGp(LR_ONLY, 0, RUNGS, random_share=0.0), history).origin == "random"
+    assert suggest(RungGp(LR_ONLY, 0, RUNGS, random_share=0.0), history).origin == "random"
 
 
 @pytest.mark.parametrize("fail", ["failed", "nan"])
@@ -237,14 +237,14 @@ def test_regions_that_fail_are_avoided(fail: str) -> None:
 
 def test_before_anything_succeeded_there_is_no_model() -> None:
     history = history_of(({LR: lr}, {1: None}, "stopped") for lr in rates(30))
-    assert propose(RungGp(LR_ONLY, 0, RUNGS, random_share=0.0), history).origin == "random"
+    assert suggest(RungGp(LR_ONLY, 0, RUNGS, random_share=0.0), history).origin == "random"
 
 
 def test_trials_that_the_space_cannot_have_are_left_out() -> None:
     others: list[Params] = [{LR: 0.5}, {LR: "linear"}, {"para.pair": "joint"}, {"gone": 1}]
     strange = [(params, {9: 99.0}, "done") for params in others * 5]
     history = history_of(strange)
-    assert propose(RungGp(LR_ONLY, 0, RUNGS, random_share=0.0), history).origin == "random"
+    assert suggest(RungGp(LR_ONLY, 0, RUNGS, random_share=0.0), history).origin == "random"
     assert near(lrs(history_of([*strange, *peak(16)])), 3e-3) > 0.5
 
 
@@ -253,9 +253,9 @@ def test_it_learns_from_imported_trials() -> None:
     for params, scores, _ in peak(20):
         reports = {unit: {"score": score} for unit, score in scores.items()}
         journal.write("imported", params=params, run_config={}, reports=reports, search="other")
-    report(journal, suggest(journal, {LR: 9e-3}), {1: 0.0}, "paused")
-    proposer = RungGp(LR_ONLY, 0, RUNGS, min_results=0, random_share=0.0)
-    assert near([float(propose(proposer, journal.history).params[LR])], 3e-3) == 1
+    report(journal, begin(journal, {LR: 9e-3}), {1: 0.0}, "paused")
+    searcher = RungGp(LR_ONLY, 0, RUNGS, min_results=0, random_share=0.0)
+    assert near([float(suggest(searcher, journal.history).params[LR])], 3e-3) == 1
 
 
 DROPOUTS = ("sst.dropout", "para.dropout", "sts.dropout")
@@ -278,9 +278,9 @@ def test_it_learns_from_the_metrics_of_the_tasks() -> None:
     for _ in range(40):
         own = draw_params(params, draw)
         metrics = {**metrics_of(own), "score": 0.5}
-        report(journal, suggest(journal, own), {9: metrics})
-    proposer = RungGp(space, 0, RUNGS, random_share=0.0)
-    found = [propose(proposer, journal.history, 100 + k).params for k in range(5)]
+        report(journal, begin(journal, own), {9: metrics})
+    searcher = RungGp(space, 0, RUNGS, random_share=0.0)
+    found = [suggest(searcher, journal.history, 100 + k).params for k in range(5)]
     chosen = [float(params[name]) for params in found for name in DROPOUTS]
     assert statistics.median(abs(value - 0.1) for value in chosen) < 0.1  # 0.25 by chance
 
@@ -288,18 +288,18 @@ def test_it_learns_from_the_metrics_of_the_tasks() -> None:
 def test_one_report_without_the_tasks_and_models_are_of_the_score() -> None:
     """Also of what was reported before; an earlier driver's models change nothing."""
     journal = some_history("heads", 20, 0)
-    proposer = RungGp(SPACES["heads"], 0, RUNGS, random_share=0.0)
-    before = propose(proposer, journal.history, 50)
-    number = suggest(journal, draw_params(SPACES["heads"].params(), random.Random(9)))
+    searcher = RungGp(SPACES["heads"], 0, RUNGS, random_share=0.0)
+    before = suggest(searcher, journal.history, 50)
+    number = begin(journal, draw_params(SPACES["heads"].params(), random.Random(9)))
     report(journal, number, {1: 0.5}, "paused")
-    after = propose(proposer, journal.history, 50)
+    after = suggest(searcher, journal.history, 50)
     scores = Journal(History())
     for trial in journal.history.trials.values():
         reports: Scores = {unit: own["score"] for unit, own in trial.reports.items()}
         status = "" if trial.status == "running" else trial.status
         report(scores, suggest(scores, trial.params), reports, status)
     again = RungGp(SPACES["heads"], 0, RUNGS, random_share=0.0)
-    assert after == propose(again, scores.history, 50)
+    assert after == suggest(again, scores.history, 50)
     assert after != before
 
 
@@ -316,14 +316,14 @@ def test_a_model_of_a_long_search_has_the_best() -> None:
 
 def test_a_finite_space_ends() -> None:
     space = replace(SMOKE, vary=("para.pair", "sts.pair"))
-    journal, proposer = Journal(History()), RungGp(space, 0, RUNGS, min_results=2)
+    journal, searcher = Journal(History()), RungGp(space, 0, RUNGS, min_results=2)
     for number in range(9):
-        params = propose(proposer, journal.history).params
-        suggest(journal, params)
+        params = suggest(searcher, journal.history).params
+        begin(journal, params)
         report(journal, number, {9: float(params["para.pair"] == "joint")})
     trials = journal.history.trials
     assert len({params_key(trial.params) for trial in trials.values()}) == 9
-    assert proposer.propose(9, journal.history) is None
+    assert searcher.suggest(9, journal.history) is None
 
 
 def bowl(names: Iterable[str]) -> Callable[[Params], float]:
@@ -345,17 +345,17 @@ def test_it_beats_random_search_on_a_bowl() -> None:
     names = ("encoder.dropout", *(f"{task}.dropout" for task in ("sst", "para", "sts")))
     space, score = replace(SPACES["full"], vary=names), bowl(names)
 
-    def best(proposer: RungGp | RandomProposer) -> float:
+    def best(searcher: RungGp | RandomSearch) -> float:
         journal = Journal(History())
         for number in range(30):
-            proposal = proposer.propose(number, journal.history)
-            assert isinstance(proposal, Proposal)
-            suggest(journal, proposal.params)
-            report(journal, number, {9: score(proposal.params)})
+            suggestion = searcher.suggest(number, journal.history)
+            assert isinstance(suggestion, Suggestion)
+            begin(journal, suggestion.params)
+            report(journal, number, {9: score(suggestion.params)})
         return max(trial.score for trial in journal.history.trials.values())
 
     models = [best(RungGp(space, seed, (9,), min_results=5)) for seed in range(5)]
-    randoms = [best(RandomProposer(space, seed)) for seed in range(5)]
+    randoms = [best(RandomSearch(space, seed)) for seed in range(5)]
     assert max(randoms) < min(models)
 
 
@@ -365,7 +365,7 @@ def blas_threads() -> set[int]:
     return {pool["num_threads"] for pool in pools if pool["user_api"] == "blas"}
 
 
-def test_a_proposal_has_one_thread_for_its_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_suggestion_has_one_thread_for_its_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
     """More would wait for each other, and round differently on every machine."""
     draw, found, seen = random.Random(0), search.searchers.gp.searcher.candidates, []
 
@@ -377,6 +377,6 @@ def test_a_proposal_has_one_thread_for_its_matrices(monkeypatch: pytest.MonkeyPa
     trials = [(draw_params(SMOKE.params(), draw), {1: draw.random()}, "done") for _ in range(12)]
     with threadpoolctl.threadpool_limits(2, user_api="blas"):
         before = blas_threads()
-        assert RungGp(SMOKE, 0, RUNGS, random_share=0.0).propose(12, history_of(trials))
+        assert RungGp(SMOKE, 0, RUNGS, random_share=0.0).suggest(12, history_of(trials))
         assert blas_threads() == before
     assert seen == [{1}]
