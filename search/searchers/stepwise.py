@@ -46,9 +46,9 @@ class Stepwise:
     exists only under the new value is at its default. Params with a range stay as in the base.
 
     Rounds are found again in the history at every suggestion. A trial counts with the last score
-    that it reported, below all that went further. So does a paused one as soon as nothing of its round
-    is under way: the scheduler has to promote first. If it is promoted later all the same, the
-    rounds are those that follow from its new score.
+    that it reported, below all that went further. So does a paused one as soon as nothing of its
+    round is under way: the scheduler has to promote first. If it is promoted later all the same,
+    the rounds are those that follow from its new score.
 
     Args:
         space: What varies.
