@@ -1,1 +1,1 @@
-"""Schedulers: they decide at each rung which trials go on."""
+"""Schedulers decide at each rung which trials go on."""

@@ -1,7 +1,7 @@
-"""Who goes on: ASHA that pauses and promotes, Ray's ASHA that stops, or nobody is held back.
+"""The protocol of a scheduler, and what it decides.
 
-A scheduler decides from the history alone: one that is made anew from the log of a killed driver
-decides as the killed one would have.
+A scheduler decides from the history alone: after a restart it is made anew from the event log, and
+decides as the one of the killed driver would have.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from search.log.trial import Action, TrialRecord
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of a trial at a rung.
+    """What a scheduler decides about a trial at a rung.
 
     Attributes:
-        action: `continue` keeps its place, `pause` gives it up, `stop` gives up for good.
-        rank: Among the results of the rung; 1 is the best.
-        among: Results of the rung, this one included.
+        action: `continue`: the trial keeps its slot; `pause`: it gives up its slot and may be
+            promoted later; `stop`: it ends.
+        rank: Rank of the trial among the results of the rung; 1 is the best, and of equal scores
+            the one of the earlier trial.
+        among: Number of results of the rung, including this one.
     """
 
     action: Action
@@ -28,20 +30,26 @@ class Decision:
 
 
 class Scheduler(Protocol):
-    """Decides from what the history says, and keeps nothing that it does not say."""
+    """Decides which trials go on.
+
+    Its state follows from the history: two schedulers of equal histories decide equally.
+    """
 
     def bracket(self, number: int) -> int:
-        """Return the bracket of a new trial."""
+        """Return the bracket of the trial with this number: 0, 1, ..."""
 
     def decide(self, trial: TrialRecord, unit: int) -> Decision | None:
-        """Decide on a trial that reported a unit; None where the unit is no rung for it."""
+        """Decide about a trial that reported a unit; None if the unit is not a rung of its bracket.
+
+        It is asked once for each report, when the report is in the history.
+        """
 
     def next_promotion(self, *, draining: bool) -> tuple[TrialRecord, int, Decision] | None:
-        """Return the paused trial to go on with, its rung, and its rank there, if there is one.
+        """Return a paused trial to promote, the unit of its rung, and its rank there; or None.
 
         Args:
-            draining: Nothing runs and nothing new will come.
+            draining: Whether no trial runs and no new trial will begin.
         """
 
     def unpromotable(self) -> list[TrialRecord]:
-        """Return paused trials that can never be promoted any more, each of them once."""
+        """Return the paused trials that can never be promoted any more; each is returned once."""

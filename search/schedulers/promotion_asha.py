@@ -1,4 +1,4 @@
-"""ASHA as its paper has it: trials pause at rungs, and the best of each rung are promoted."""
+"""ASHA as in its paper: trials pause at rungs, and the best of each rung are promoted."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from search.log.trial import TrialRecord
 from search.schedulers.base import Decision
 from search.schedulers.rungs import rungs
 
-_Key = tuple[float, int]  # minus the score, trial number: the smallest is the best
+_Key = tuple[float, int]  # (-score, trial number): the smallest is the best
 
 
 @dataclass
 class _Rung:
-    """Results of one bracket after one unit.
+    """The results at one rung of one bracket.
 
     Attributes:
         results: Keys of all results, best first.
-        waiting: Keys of paused trials, best first.
-        n_promoted: Trials that went on from here.
+        waiting: Keys of the trials that paused here and were not promoted yet, best first.
+        n_promoted: Number of trials that went on from this rung.
     """
 
     results: list[_Key] = field(default_factory=list)
@@ -36,22 +36,22 @@ class _Rung:
 class PromotionASHA:
     """ASHA in its published form: every trial pauses at a rung, and the best 1/eta are promoted.
 
-    A place that gets free goes to the best promotable trial of the highest rung, and to a new trial
-    if there is none. A trial that would be promoted at once keeps its place.
+    A free slot goes to the best promotable trial of the highest rung, or to a new trial if none is
+    promotable. A trial that would be promoted at once keeps its slot.
 
-    Source: Li et al. 2020 (arXiv:1810.05934), Algorithm 2, `get_job`. Deviations: brackets are
-    drawn for each trial, with Hyperband's shares (Li et al. 2018, Algorithm 1); at the end the best
-    paused trial is promoted until one has run to its full budget, which a search of few trials
-    would else not have; from then on a trial that cannot be among the best 1/eta even if all
-    results still to come are worse is stopped, so that its checkpoint need not be kept.
+    Source: Li et al. 2020 (arXiv:1810.05934), Algorithm 2, `get_job`. Deviations: the
+    bracket of each trial is drawn, with Hyperband's shares (Li et al. 2018, Algorithm 1). If no
+    trial has run to its full budget at the end, the best paused trial is promoted until one has.
+    Once one has, a trial is stopped if it cannot be among the best 1/eta even when all results
+    still to come are worse, so that its checkpoint need not be kept.
 
     Args:
-        history: Of the search; read again whenever something is decided.
+        history: History of the search; it is read again at every decision.
         units: Units of a full run.
-        eta: One in eta trials passes a rung.
-        n_trials: Trials that the search will have.
+        eta: One in eta trials passes a rung; at least 2.
+        n_trials: Number of trials that the search will have.
         brackets: Number of brackets; the first rung of bracket b is at unit eta^b.
-        seed: Of the draw of brackets.
+        seed: Seed of the draw of brackets.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class PromotionASHA:
     ) -> None:
         self._history, self._eta, self.n_trials = history, eta, n_trials
         self._seed = seed
-        levels = rungs(units, eta)[:-1]  # a full run is not compared any more
+        levels = rungs(units, eta)[:-1]  # nothing is decided after a full run
         self._rungs = [{unit: _Rung() for unit in levels[b:]} for b in range(brackets)]
         n_levels = len(levels)
         self._shares = [eta ** (n_levels - b) / (n_levels - b + 1) for b in range(brackets)]
@@ -75,17 +75,17 @@ class PromotionASHA:
         insort(rung.results, key)
         if trial.decided[unit] == "continue" or unit in trial.promoted:
             rung.n_promoted += 1
-        # Stopped ones are paused again where the search goes on with more trials.
+        # A stopped trial becomes paused again when the search is resumed with more trials.
         elif trial.status == "paused" or (trial.is_open and trial.decided[unit] == "pause"):
             insort(rung.waiting, key)
 
     def bracket(self, number: int) -> int:
-        """Return the bracket of a new trial: the same whenever it is asked for."""
+        """Return the bracket of a trial, drawn from the seed and its number alone."""
         draw = random.Random(f"{self._seed} bracket {number}")
         return draw.choices(range(len(self._rungs)), self._shares)[0]
 
     def decide(self, trial: TrialRecord, unit: int) -> Decision | None:
-        """Enter a result into its rung; go on only if this trial is the next to be promoted."""
+        """Add a result to its rung; `continue` only if this trial is the next to be promoted."""
         rung = self._rungs[trial.bracket].get(unit)
         if rung is None:
             return None
@@ -105,7 +105,7 @@ class PromotionASHA:
         return Decision("pause", rank, among)
 
     def next_promotion(self, *, draining: bool) -> tuple[TrialRecord, int, Decision] | None:
-        """Return the best promotable trial of the highest rung; take it as promoted."""
+        """Return the best promotable trial of the highest rung, and count it as promoted."""
         found = self._best_promotable(with_running=False)
         if found is None and draining:
             found = self._last_resort()
@@ -117,10 +117,10 @@ class PromotionASHA:
         return self._history.trials[key[1]], unit, decision
 
     def unpromotable(self) -> list[TrialRecord]:
-        """Return paused trials that can never be promoted any more, each of them once."""
+        """Return the paused trials that can never be promoted any more; each is returned once."""
         found: list[TrialRecord] = []
         if not self._one_is_done():
-            return found  # the best of those that wait may have to go on at the end
+            return found  # until one is done, any waiting trial may be promoted at the end
         for bracket, levels in enumerate(self._rungs):
             most = self._most_results(bracket)
             for unit, rung in levels.items():
@@ -131,16 +131,16 @@ class PromotionASHA:
         return found
 
     def _best_promotable(self, *, with_running: bool) -> tuple[int, _Rung, _Key] | None:
-        """Return the best trial of the highest rung that may go on.
+        """Return the rung and the key of the best promotable trial of the highest rung, or None.
 
         Args:
-            with_running: Also those that were decided to pause and are still saving a checkpoint:
-                they hold a place, and must not get another.
+            with_running: Whether to include trials that are to pause and still save a checkpoint.
+                They hold a slot, so they must not be promoted into another.
         """
         for unit, rung in self._highest_first():
             for key in rung.waiting:
                 if rung.rank(key) > len(rung.results) // self._eta:
-                    break  # those behind it have less of a chance
+                    break  # the keys after this one rank lower still
                 if with_running or self._is_paused(key):
                     return unit, rung, key
         return None
@@ -162,10 +162,10 @@ class PromotionASHA:
         return sorted(levels, key=lambda pair: -pair[0])
 
     def _most_results(self, bracket: int) -> dict[int, int]:
-        """Return how many results each rung of a bracket will have at most, at the end.
+        """Return the largest number of results that each rung of a bracket can have at the end.
 
-        More than 1/eta of a rung may go on: each was among the best when it did, and some are
-        overtaken later. In the worst case all that is still to come arrives in ascending order.
+        More than 1/eta of a rung may go on, since a trial that was promoted as one of the best may
+        be overtaken later. Most go on if all results still to come arrive in ascending order.
         """
         arrived = sum(len(next(iter(b.values())).results) for b in self._rungs if b)
         first = next(iter(self._rungs[bracket].values()), _Rung())

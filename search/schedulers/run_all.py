@@ -6,7 +6,7 @@ from search.log.trial import TrialRecord
 
 
 class RunAll:
-    """Runs every trial to its full budget."""
+    """Lets every trial run to its full budget: the option `--scheduler none`."""
 
     def bracket(self, number: int) -> int:
         """Return 0: there is one bracket."""

@@ -1,4 +1,4 @@
-"""Ray's own ASHA, for comparison: it stops trials at rungs and promotes none."""
+"""Ray's own ASHA, for comparison: it stops trials at rungs and never promotes one."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from search.schedulers.rungs import rungs
 
 
 class StoppingASHA:
-    """Ray's own ASHA: compares with the past only, and never takes a trial up again.
+    """Ray's own ASHA: it compares a trial with earlier results only, and a stopped trial stays so.
 
     Args:
-        history: Results of an earlier driver, from which the rungs are filled: Ray does not save
+        history: History of the search. The rungs are filled from it, because Ray does not save
             them (ray-project/ray#30838).
         units: Units of a full run.
         eta: About one in eta trials passes a rung.
     """
 
     def __init__(self, history: History, units: int, eta: int) -> None:
-        # Ray shows no results of its rungs, so these are kept here as well: unit -> scores.
+        # unit -> scores. Ray does not show the results of its rungs, so they are kept here, too.
         self._scores: dict[int, list[float]] = {unit: [] for unit in rungs(units, eta)[:-1]}
         self._added: set[int] = set()
         self._asha = ASHAScheduler(
@@ -40,7 +40,7 @@ class StoppingASHA:
                 self._enter(trial, unit)
 
     def _enter(self, trial: TrialRecord, unit: int) -> str:
-        """Enter a result into its rung; returns what Ray would do with the trial."""
+        """Add a result to its rung and return what Ray decides: `CONTINUE` or `STOP`."""
         score = trial.score_at(unit)
         nobody: Any = SimpleNamespace()
         ray_trial: Any = SimpleNamespace(trial_id=str(trial.number))
@@ -55,7 +55,7 @@ class StoppingASHA:
         return 0
 
     def decide(self, trial: TrialRecord, unit: int) -> Decision | None:
-        """Stop a trial that is not among the best 1/eta of those that were at the rung before."""
+        """Stop a trial that is not among the best 1/eta of the results so far at its rung."""
         if unit not in self._scores:
             return None
         stop = self._enter(trial, unit) == TrialScheduler.STOP

@@ -1,1 +1,1 @@
-"""Searchers: they suggest the configurations of new trials."""
+"""Searchers suggest the configurations of new trials."""

@@ -1,7 +1,7 @@
-"""Who suggests configurations: what a searcher is, the random one, and how none comes twice.
+"""The protocol of a searcher, and what searchers share: random draws, and none is suggested twice.
 
-A searcher is a pure function of its seed, the number of the trial, and the history. Ray is not
-here: a driver, a replay of recorded curves and a test ask alike.
+A searcher is a function of its seed, the number of the trial, and the history. It knows nothing of
+Ray, so the driver, a replay of recorded curves and a test all call it in the same way.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from spaces.params import Param
 from spaces.space import Space
 from trainable.component import Value
 from trainable.run_config import RunConfig
-from trainable.seeds import derive
 
 Params = dict[str, Value]
 
@@ -30,9 +29,9 @@ class Suggestion:
     """One configuration to try.
 
     Attributes:
-        params: What was chosen.
-        origin: Who chose it: `random`, `rung-gp`, ...
-        run_config: What these params mean.
+        params: Values of the params of the space that exist in this configuration.
+        origin: What suggested it: `random`, `rung-gp`, ...
+        run_config: The whole configuration of a run with these params.
     """
 
     params: Params
@@ -43,30 +42,30 @@ class Suggestion:
 class Searcher(Protocol):
     """Suggests configurations, one at a time.
 
-    Equal seeds, numbers and histories give equal suggestions, also from a searcher made anew. The
-    history has to know of each suggestion that is tried before the next is asked for.
+    Equal seeds, numbers and histories give equal suggestions, also by a searcher made anew.
+    Each suggestion that is tried must be in the history before the next call.
     """
 
     def suggest(self, number: int, history: History) -> Suggestion | None:
         """Return the configuration of the trial with this number.
 
         Args:
-            number: The trial's; never one that the history has.
+            number: Number of the new trial; it is not in the history yet.
             history: Everything that happened so far.
 
         Returns:
-            A suggestion, or None where there is nothing to suggest at present. It is asked again
-            when a trial that is under way has reported or ended; where no trial is under way, None
-            means that no more trials begin.
+            A suggestion, or None if there is nothing to suggest at present. The searcher is asked
+            again when a running trial has reported or ended. If no trial runs, None means
+            that no more trials begin.
         """
         ...
 
 
 class Tried:
-    """Which params have been tried, by which trial.
+    """Which params have been tried, and by which trial.
 
-    Reads only what came to the history since the last time: in a search of 10,000 trials every
-    suggestion asks.
+    It reads only the trials that were added to the history since the last call, because every
+    suggestion of a search of 10,000 trials calls it.
     """
 
     def __init__(self) -> None:
@@ -75,7 +74,7 @@ class Tried:
         self._n_read = 0
 
     def read(self, history: History) -> None:
-        """Take note of the trials of a history: of the new ones, if it is the one of last time."""
+        """Add the new trials of a history; forget the known ones if it is another history."""
         if history is not self._history:
             self._history, self._n_read = history, 0
             self._trials = {}
@@ -92,10 +91,10 @@ class Tried:
 
 
 def params_key(params: Params) -> int:
-    """Return a number that equal params share, whatever their order.
+    """Return a number that is the same for equal params, whatever their order.
 
-    It holds within a process only. That two of 10,000 trials share one by chance has a probability
-    of 3e-12, and costs one more draw.
+    It is valid within one process only. The probability that two of 10,000 trials share a number
+    by chance is 3e-12; that would cost one more draw.
     """
     return hash(frozenset(params.items()))
 
@@ -103,17 +102,17 @@ def params_key(params: Params) -> int:
 def fresh(
     space: Space, draw: Callable[[int], tuple[Params, str]], tried: Tried
 ) -> Suggestion | None:
-    """Draw until something new comes.
+    """Draw until the params are new.
 
     Args:
-        space: Gives the configuration.
-        draw: Returns params and origin of attempt 0, 1, ...
-        tried: What is not new.
+        space: Turns params into a configuration.
+        draw: Returns the params and the origin of attempt 0, 1, ...
+        tried: Params that are not new.
 
     Returns:
-        None after 300 draws of which none was new. A space with a continuous param that always
-        exists never comes to that. In any other, at uniform draws, it says with 95 % confidence
-        that less than 1 % of it is untried.
+        A suggestion, or None if none of 300 draws was new. That never happens in a space with a
+        continuous param that always exists. In any other space, with uniform draws, None means with
+        95 % confidence that less than 1 % of the space is untried.
     """
     for attempt in range(_ATTEMPTS):
         params, origin = draw(attempt)
@@ -122,23 +121,12 @@ def fresh(
     return None
 
 
-def is_random(seed: int, number: int, share: float) -> bool:
-    """Whether a model leaves the suggestion of this number to chance.
-
-    Args:
-        seed: Of the searcher.
-        number: The trial's.
-        share: Of random suggestions, in [0, 1].
-    """
-    return derive(seed, "share", number) < share * 2**63
-
-
 def draw_params(params: Iterable[Param], generator: random.Random) -> Params:
-    """Draw every param that exists under those drawn before it.
+    """Draw a value for every param that exists, given those drawn before it.
 
     Args:
-        params: Those of a space, parents before their children.
-        generator: Where the draws come from.
+        params: Params of a space, parents before their children.
+        generator: Source of the random numbers.
     """
     drawn: Params = {}
     for param in params:
@@ -148,5 +136,5 @@ def draw_params(params: Iterable[Param], generator: random.Random) -> Params:
 
 
 def exists(param: Param, drawn: Params) -> bool:
-    """Whether a param exists under what has been drawn for its parents."""
+    """Whether a param exists, given the values drawn for its parents."""
     return all(drawn.get(parent) == kind for parent, kind in param.parents)

@@ -1,7 +1,7 @@
-"""Ray's OptunaSearch as it is, for comparison with what this project does.
+"""OptunaTpe: Ray's OptunaSearch as it is, for comparison with the searchers of this project.
 
-Under ASHA it tells Optuna that a trial stopped at a rung is complete, with its score at that rung:
-slow starters look like poor configurations.
+If ASHA stops a trial at a rung, OptunaSearch tells Optuna that the trial is complete, with its
+score at that rung. Configurations that start slowly then look poor.
 """
 
 from __future__ import annotations
@@ -27,22 +27,24 @@ STOCK_WARNING = (
 
 
 class OptunaTpe:
-    """Suggests through OptunaSearch, and tells it of trials what Tune would tell it.
+    """Suggests what OptunaSearch suggests, and tells it about trials what Tune would tell it.
 
-    After a restart it is told of ended trials what Optuna would have kept of them. Its draws begin
-    anew then: a search that goes on is not the same as one that was not interrupted.
+    After a restart the study gets the ended trials as Optuna would have kept them. The sampler's
+    draws begin anew, so a resumed search differs from one that was not interrupted. Suggestions may
+    repeat params that were tried.
 
     Attributes:
         study: The Optuna study in which OptunaSearch keeps its trials, in memory.
 
     Args:
-        space: Callable with an Optuna trial, as OptunaSearch wants it.
-        seed: Of Optuna's sampler.
-        n_startup: Trials at random before TPE begins.
+        space: The space to search; OptunaSearch calls it with an Optuna trial.
+        seed: Seed of Optuna's sampler.
+        n_startup: Number of random trials before TPE begins.
     """
 
     def __init__(self, space: Space, seed: int, n_startup: int) -> None:
-        # `group` is marked experimental since 2021; nothing else models conditional params well.
+        # Optuna has marked `group` as experimental since 2021, but without it TPE models
+        # conditional params poorly.
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         sampler = optuna.samplers.TPESampler(
@@ -53,7 +55,7 @@ class OptunaTpe:
             constant_liar=True,
         )
         self._distributions = {param.name: to_optuna(param.domain) for param in space.params()}
-        name, storage = "stock", optuna.storages.InMemoryStorage()
+        name, storage = "tpe", optuna.storages.InMemoryStorage()
         self._search = OptunaSearch(
             space=space,
             metric="score",
@@ -63,7 +65,7 @@ class OptunaTpe:
             storage=storage,
         )
         self.study = optuna.load_study(study_name=name, storage=storage)
-        self._told: dict[int, int] = {}  # number -> last unit that Optuna knows of; open trials
+        self._told: dict[int, int] = {}  # number of an open trial -> last unit that Optuna knows
         self._n_seen = 0
 
     def suggest(self, number: int, history: History) -> Suggestion:
@@ -71,19 +73,19 @@ class OptunaTpe:
         self._tell(history)
         params: Any = self._search.suggest(str(number))
         self._told[number], self._n_seen = 0, number + 1
-        # Beside the params stands what the space returned.
+        # OptunaSearch adds what the space returned to the params.
         run_config = RunConfig.from_dict(params.pop("run_config"), "tpe")
         return Suggestion(params, "tpe", run_config)
 
     def _tell(self, history: History) -> None:
-        """Pass on what happened since, as Tune's controller does."""
+        """Tell OptunaSearch what happened since the last call, as Tune's controller would."""
         for number in range(self._n_seen, len(history.trials)):
             self._adopt(history.trials[number])
         self._n_seen = len(history.trials)
         for number in list(self._told):
             trial = history.trials[number]
             over, lost = trial.is_over, _is_lost(trial)
-            # The report on which a trial ends reaches the searcher as its result only.
+            # Tune passes the last report of a trial as its result, and not as a report.
             end = trial.units if over and not lost else None
             for unit, metrics in trial.reports.items():
                 if unit > self._told[number] and unit != end:
@@ -95,7 +97,7 @@ class OptunaTpe:
                 del self._told[number]
 
     def _adopt(self, trial: TrialRecord) -> None:
-        """Take over a trial that OptunaSearch did not suggest: a given point, or an earlier one."""
+        """Add a trial that this object did not suggest: a given point, or one before a restart."""
         if trial.is_over and not _is_lost(trial) and math.isfinite(trial.score):
             kept = optuna.trial.create_trial(
                 params=trial.params,
@@ -115,7 +117,7 @@ class OptunaTpe:
 
 
 def _is_lost(trial: TrialRecord) -> bool:
-    """Whether it ended by an error of the machine, which Tune tells without a result."""
+    """Whether a trial ended by an error of its machine, which Tune reports without a result."""
     return trial.status == "failed" and trial.failures > 0
 
 

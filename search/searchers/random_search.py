@@ -1,4 +1,4 @@
-"""Random search."""
+"""Random search: every param is drawn independently, on its own scale."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from trainable.seeds import derive
 
 
 class RandomSearch:
-    """Random search.
+    """Suggests params that are drawn at random.
 
     Source: Bergstra & Bengio 2012, Random Search for Hyper-Parameter Optimization.
 
     Args:
-        space: What varies.
-        seed: Of all draws.
+        space: The space to search.
+        seed: Seed of all draws.
     """
 
     def __init__(self, space: Space, seed: int) -> None:
@@ -27,7 +27,7 @@ class RandomSearch:
         self._tried = Tried()
 
     def suggest(self, number: int, history: History) -> Suggestion | None:
-        """Return params drawn at random that no trial had."""
+        """Return random params that no trial has; None if 300 draws found none."""
         self._tried.read(history)
         return fresh(self._space, lambda attempt: self._draw(number, attempt), self._tried)
 

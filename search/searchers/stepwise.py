@@ -18,12 +18,12 @@ from trainable.seeds import derive
 
 @dataclass(frozen=True)
 class _Candidate:
-    """What a round tries.
+    """A configuration that a round tries.
 
     Attributes:
-        params: The configuration.
-        key: Of the params.
-        change: What was changed, as `para.pair = siamese`; `base` for the start.
+        params: Params of the configuration.
+        key: Result of `params_key` for them.
+        change: What was changed, such as `para.pair = siamese`; `base` for the start.
     """
 
     params: Params
@@ -34,26 +34,27 @@ class _Candidate:
 class Stepwise:
     """Starts from the base configuration and adds, in each round, the changes that help most.
 
-    A round tries every extension of every configuration of the beam. When all have ended, the best
-    `beam` ones are the next beam, unless none is better than the best of the round before: that is
-    the end.
+    A round tries every extension of every configuration of the beam. When all of them have ended,
+    the best `beam` ones are the next beam. The search ends when none of them is better than the
+    best of the round before.
 
     Source: "BERT++" (CS224N 2023), section 4.3: forward stepwise selection from the baseline, one
-    extension at a time, judged by the overall score on dev, and ideas of beam search; no width is
-    given. Its seven extensions are of people's making: layers in the heads, further pretraining,
-    multitask fine-tuning, gradient surgery, cosine similarity, cycled training, and all numbers
-    together, tuned by hand. Here an extension is another value of one param that is a choice; what
-    exists only under the new value is at its default. Params with a range stay as in the base.
+    extension at a time, judged by the overall score on dev, with ideas of beam search; the paper
+    gives no width. Its seven extensions were chosen by hand: layers in the heads, further
+    pretraining, multitask fine-tuning, gradient surgery, cosine similarity, cycled training, and
+    all numbers together. Deviation: an extension here is another value of one param that is a
+    choice. Params that exist only under the new value get their defaults. Params with a range stay
+    as in the base.
 
-    Rounds are found again in the history at every suggestion. A trial counts with the last score
-    that it reported, below all that went further. So does a paused one as soon as nothing of its
-    round is under way: the scheduler has to promote first. If it is promoted later all the same,
-    the rounds are those that follow from its new score.
+    Every call works out the rounds anew from the history. A trial counts with the last score that
+    it reported, and ranks below all trials that went further. A paused trial counts in the same
+    way as soon as no trial of its round runs. If it is promoted later, the rounds follow from its
+    new score.
 
     Args:
-        space: What varies.
-        seed: Of the order in which a round tries its extensions.
-        beam: Configurations that a round extends, at least 1.
+        space: The space to search.
+        seed: Seed of the order in which a round tries its extensions.
+        beam: Number of configurations that a round extends, at least 1.
     """
 
     def __init__(self, space: Space, seed: int, beam: int = 2) -> None:
@@ -65,7 +66,7 @@ class Stepwise:
         self._extensions: dict[int, list[_Candidate]] = {}
 
     def suggest(self, number: int, history: History) -> Suggestion | None:
-        """Return the next extension of the round; None until the round ends, and at the end."""
+        """Return the next extension; None while the last trials of a round run, and at the end."""
         self._tried.read(history)
         start = self._space.params_of(self._space.base)
         candidates = [_Candidate(start, params_key(start), "base")]
@@ -93,7 +94,7 @@ class Stepwise:
         return None
 
     def _round(self, beam: list[_Candidate], seen: set[int], n_rounds: int) -> list[_Candidate]:
-        """Return what a round tries: extensions that no round before it tried."""
+        """Return the extensions of a beam that no earlier round tried, in random order."""
         new = {
             extension.key: extension
             for own in beam
@@ -105,7 +106,7 @@ class Stepwise:
         return order
 
     def _extend(self, candidate: _Candidate) -> list[_Candidate]:
-        """Return all extensions of a configuration."""
+        """Return all extensions of a configuration, which are worked out once."""
         if candidate.key not in self._extensions:
             config = self._config(candidate.params)
             self._extensions[candidate.key] = [

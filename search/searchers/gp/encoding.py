@@ -1,6 +1,4 @@
-"""Configurations of a space as arrays: what a model of them reads, and where its candidates come
-from.
-"""
+"""Encodes configurations of a space as arrays for a model, and draws candidates for suggestions."""
 
 from __future__ import annotations
 
@@ -18,24 +16,23 @@ _Floats = NDArray[np.float64]
 _Ints = NDArray[np.int64]
 _Bools = NDArray[np.bool_]
 Points = tuple[_Floats, _Ints]  # numbers: (points, numbers), choices: (points, choices)
-_ALWAYS = (0, -1)  # a condition that holds, whatever is in the first column
+_ALWAYS = (0, -1)  # a condition that always holds
 
 
 class SpaceEncoding:
     """Encodes the params of a space as arrays of numbers and of choices, and decodes them.
 
-    In `Points` a number is on its own scale, the logarithm where its range is logarithmic, and a
-    choice is the place of its value among all values. Every row has a value for every param, also
-    for those that do not exist under its choices; such values mean nothing, and `features` leaves
-    them out.
+    `Points` hold the logarithm of a number if its range is logarithmic, else the number itself. For
+    a choice they hold the index of its value. A row has a value for every param, also for those
+    that do not exist under its choices; `features` ignores these values.
 
     Args:
-        params: Those of a space, parents before their children.
+        params: Params of a space, parents before their children.
 
     Attributes:
-        param_of: (features,) which param each feature is of: its place in `names`.
-        names: (n_params,) numbers before choices.
-        n_params: How many.
+        param_of: (features,) index in `names` of the param that each feature belongs to.
+        names: (n_params,) names of the params, numbers before choices.
+        n_params: Number of params.
     """
 
     def __init__(self, params: Sequence[Param]) -> None:
@@ -43,7 +40,7 @@ class SpaceEncoding:
         choices = [param for param in params if isinstance(param.domain, Choice)]
         self._numbers = [(p.name, p.domain) for p in params if not isinstance(p.domain, Choice)]
         self._choices = [(p.name, p.domain.values) for p in params if isinstance(p.domain, Choice)]
-        self._places = [(name, {v: k for k, v in enumerate(vs)}) for name, vs in self._choices]
+        self._indices = [(name, {v: k for k, v in enumerate(vs)}) for name, vs in self._choices]
         self._n_values = np.array([len(values) for _, values in self._choices], dtype=np.int64)
         domains = [domain for _, domain in self._numbers]
         self._is_log = np.array([isinstance(d, FloatRange) and d.log for d in domains], dtype=bool)
@@ -54,18 +51,18 @@ class SpaceEncoding:
         self._anything = {param.name: _any_value(param) for param in params}
         self.n_params, n_numbers = len(params), len(domains)
         self.names = [name for name, _ in (*self._numbers, *self._choices)]
-        self._first = np.cumsum(self._n_values) - self._n_values  # of the features of each choice
-        places = n_numbers + np.arange(len(choices))  # of choices in `names`
-        self.param_of = np.concatenate([np.arange(n_numbers), np.repeat(places, self._n_values)])
+        self._first = np.cumsum(self._n_values) - self._n_values  # first feature of each choice
+        indices = n_numbers + np.arange(len(choices))  # of the choices in `names`
+        self.param_of = np.concatenate([np.arange(n_numbers), np.repeat(indices, self._n_values)])
         parents = {param.name: param.parents for param in params}
         conditions = [
             [_condition(choices, parent) for parent in parents[name]] or [_ALWAYS]
             for name in self.names
         ]
         pairs = np.array([pair for own in conditions for pair in own])
-        self._column_of, self._place_of = pairs.T
+        self._column_of, self._index_of = pairs.T
         ends = np.cumsum([len(own) for own in conditions])
-        self._start_of = np.concatenate([[0], ends[:-1]])  # of each param's own, among all pairs
+        self._start_of = np.concatenate([[0], ends[:-1]])  # first condition of each param
 
     def _scaled(self, numbers: _Floats) -> _Floats:
         scaled = numbers.copy()
@@ -73,17 +70,17 @@ class SpaceEncoding:
         return scaled
 
     def points(self, trials: Sequence[Params]) -> Points:
-        """Return trials as rows."""
+        """Encode the params of trials, one row each."""
         rows = [self._anything | params for params in trials]
         numbers = [[row[name] for name, _ in self._numbers] for row in rows]
-        choices = [[place[row[name]] for name, place in self._places] for row in rows]
+        choices = [[index[row[name]] for name, index in self._indices] for row in rows]
         return (
             self._scaled(np.array(numbers, dtype=float).reshape(len(rows), len(self._numbers))),
             np.array(choices, dtype=np.int64).reshape(len(rows), len(self._choices)),
         )
 
     def params(self, points: Points, row: int) -> Params:
-        """Return one row as params: those that exist under its choices."""
+        """Decode one row; the result has the params that exist under its choices."""
         numbers, choices = points
         values: Params = {}
         for (name, domain), is_log, x in zip(
@@ -93,8 +90,8 @@ class SpaceEncoding:
                 round(x) if isinstance(domain, IntRange) else float(np.exp(x) if is_log else x)
             )
             values[name] = min(max(value, domain.low), domain.high)  # exp(log(x)) may miss x
-        for (name, own), place in zip(self._choices, choices[row].tolist(), strict=True):
-            values[name] = own[place]
+        for (name, own), index in zip(self._choices, choices[row].tolist(), strict=True):
+            values[name] = own[index]
         found: Params = {}
         for param in self._params:
             if exists(param, found):
@@ -102,12 +99,12 @@ class SpaceEncoding:
         return found
 
     def features(self, points: Points) -> _Floats:
-        """Return what a kernel measures distances between: (points, features).
+        """Return the features between which a kernel measures distances: (points, features).
 
-        A number is where it lies in its range, in [0, 1]; a choice has a feature for each value, so
-        that two different values are at distance 1. Of a param that does not exist, a number is in
-        the middle, and all features of a choice are 0: between two rows without it there is no
-        distance.
+        A number has one feature, its position in its range, in [0, 1]. A choice has a feature for
+        each value, so that two different values are at distance 1. If a param does not exist, the
+        feature of a number is 0.5 and those of a choice are 0, so that two rows without the param
+        do not differ in it.
         """
         numbers, choices = points
         there = self._exist(choices)  # (points, params)
@@ -123,30 +120,31 @@ class SpaceEncoding:
         """Return which params exist in each row: (points, params), numbers before choices."""
         if not choices.shape[1]:
             return np.ones((len(choices), self.n_params), dtype=bool)
-        holds = (choices[:, self._column_of] == self._place_of) | (self._place_of < 0)
+        holds = (choices[:, self._column_of] == self._index_of) | (self._index_of < 0)
         return np.asarray(np.logical_and.reduceat(holds, self._start_of, axis=1))
 
     def anywhere(self, n: int, draw: np.random.Generator) -> Points:
         """Draw rows from the whole space.
 
         Args:
-            n: How many.
-            draw: Where they come from.
+            n: Number of rows.
+            draw: Source of the random numbers.
         """
         low, high = self._low, self._high
         numbers = low + draw.random((n, len(low))) * (high - low)
-        places = draw.random((n, len(self._n_values))) * self._n_values
-        return self._inside(numbers), places.astype(np.int64)
+        indices = draw.random((n, len(self._n_values))) * self._n_values
+        return self._inside(numbers), indices.astype(np.int64)
 
     def near(self, points: Points, width: float, draw: np.random.Generator) -> Points:
-        """Draw a row near each.
+        """Draw a row near each row.
 
-        Half of the numbers move, and two choices at the average; what did not exist is anything.
+        Half of the numbers move, and two choices on average. Params that did not exist get values
+        from the whole space.
 
         Args:
-            points: Rows.
+            points: Rows to start from.
             width: Standard deviation of the moves of numbers, in ranges.
-            draw: Where they come from.
+            draw: Source of the random numbers.
         """
         numbers, choices = points
         other, others = self.anywhere(len(numbers), draw)
@@ -159,7 +157,7 @@ class SpaceEncoding:
         return near, np.where(there[:, n_numbers:] & ~change, choices, others)
 
     def _inside(self, numbers: _Floats) -> _Floats:
-        """Return numbers of the ranges, and whole ones where the params are."""
+        """Clip numbers to their ranges, and round them if their params are whole."""
         half = self._half
         numbers = np.clip(numbers, self._low + half, self._high - half)
         return np.where(self._is_whole, np.round(numbers), numbers)
@@ -171,7 +169,7 @@ def _any_value(param: Param) -> str | int | float | bool:
 
 
 def _condition(choices: list[Param], parent: tuple[str, str]) -> tuple[int, int]:
-    """Return the column of a choice, and the place of the value that it must have."""
+    """Return the column of a choice, and the index of the value that it must have."""
     name, kind = parent
     column = next(k for k, param in enumerate(choices) if param.name == name)
     domain = choices[column].domain

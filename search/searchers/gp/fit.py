@@ -1,9 +1,8 @@
-"""What a RungModel learns from results before it predicts: its hyperparameters.
+"""Fits the hyperparameters of a RungModel to results.
 
 Source: Hvarfner et al. 2024, Vanilla Bayesian Optimization Performs Great in High Dimensions
-(arXiv:2402.02229), for the prior of length scales, by which a function of more params varies less
-along each; its constants are ours, and so are the priors of B and D. The most probable ones are
-used, found by their gradient.
+(arXiv:2402.02229), for the prior of length scales, which grow with the number of params. Its
+constants are our own, and so are the priors of B and D. L-BFGS-B finds the most probable values.
 """
 
 from __future__ import annotations
@@ -32,38 +31,40 @@ from search.searchers.gp.model import (
 _Floats = NDArray[np.float64]
 _Ints = NDArray[np.int64]
 
-_LENGTH = 0.4  # median length scale of a single param's prior, in ranges; times sqrt(params)
-# Of the prior's logarithm. Of a hundred params few matter; a narrow prior lets no result say which.
+_LENGTH = 0.4  # prior median of the length scale of a single param, in ranges
+# Prior standard deviation of the logarithm of a length scale. Few of a hundred params matter, and
+# with a narrow prior no result could show which.
 _LENGTH_SD = 0.6
-_LEVEL, _CHANGE = 1.2, 1.0  # of f, a priori: what all rungs share, and what each has of its own
-_OWN_LEVEL, _OWN_CHANGE = 0.3, 0.2  # the same, of e
-# Of the priors of the factors of B and D. Wider ones let four results at the last rung, all of
-# promoted trials, say that it has nothing to do with the others.
+# Prior standard deviations of f: of what all rungs share, and of what each rung has alone.
+_LEVEL, _CHANGE = 1.2, 1.0
+_OWN_LEVEL, _OWN_CHANGE = 0.3, 0.2  # the same for e
+# Prior standard deviation of the entries of the factors of B and D. With a wider prior four results
+# at the last rung, all of promoted trials, could make it independent of the other rungs.
 _SD = 0.4
-_REACH = 10.0  # of the search, in the priors' standard deviations
+_REACH = 10.0  # bounds of the search, in prior standard deviations
 _ITERATIONS = 30
 
 
 def length_scales(n_params: int) -> _Floats:
-    """Return the medians of the prior of length scales: (params,).
+    """Return the prior medians of the length scales, which grow with sqrt(params): (params,).
 
-    A number is measured in ranges, and two values of a choice are at distance 1.
+    They are in ranges for a number; two values of a choice are at distance 1.
     """
     return np.full(n_params, _LENGTH * math.sqrt(n_params))
 
 
 def learn(results: Results, n_rungs: int, param_of: _Ints, lengths: _Floats) -> Hyperparameters:
-    """Return the hyperparameters that are most probable.
+    """Return the most probable hyperparameters.
 
     Args:
-        results: At least one.
-        n_rungs: How many rungs there are.
-        param_of: (features,) which param each feature is of.
-        lengths: (params,) medians of the prior of length scales.
+        results: At least one score.
+        n_rungs: Number of rungs.
+        param_of: (features,) index of the param that each feature belongs to.
+        lengths: (params,) prior medians of the length scales.
     """
     middle, scale = _standard(results)
     posterior = Posterior(results, (results.scores - middle) / scale, n_rungs, param_of, lengths)
-    # Wherever a line search looks, covariances stay numbers that can be inverted.
+    # Within these bounds every covariance is finite and can be inverted.
     reach = _REACH * posterior.sd
     bounds = list(zip(posterior.start - reach, posterior.start + reach, strict=True))
     options: Any = {"maxiter": _ITERATIONS}
@@ -75,7 +76,7 @@ def learn(results: Results, n_rungs: int, param_of: _Ints, lengths: _Floats) -> 
 
 
 def _standard(results: Results) -> tuple[float, float]:
-    """Return the median at the lowest rung, and the deviation from the means of the rungs."""
+    """Return the median at the lowest rung, and the standard deviation from the rungs' means."""
     scores, rungs = results.scores, results.rungs
     at_each = [scores[rungs == k] for k in np.unique(rungs)]
     squares = sum(float(((own - own.mean()) ** 2).sum()) for own in at_each)
@@ -83,21 +84,21 @@ def _standard(results: Results) -> tuple[float, float]:
 
 
 class Posterior:
-    """Minus the logarithm of the probability of hyperparameters, and its gradient.
+    """Minus the logarithm of the posterior density of hyperparameters, and its gradient.
 
-    They are, in this order, logarithms of the reciprocals of squared length scales, and the lower
-    triangles of the factors of B and D.
+    The vector of hyperparameters has, in this order, the logarithms of the reciprocals of squared
+    length scales, and the lower triangles of the factors of B and D.
 
     Args:
-        results: Where, and of which trial.
-        scores: (scores,) at a scale of about 1.
-        n_rungs: How many rungs there are.
-        param_of: (features,) which param each feature is of.
-        lengths: (params,) medians of the prior of length scales.
+        results: Features, rungs and trials of the scores.
+        scores: (scores,) scores on a scale of about 1.
+        n_rungs: Number of rungs.
+        param_of: (features,) index of the param that each feature belongs to.
+        lengths: (params,) prior medians of the length scales.
 
     Attributes:
-        start: The most probable ones without any result.
-        sd: Standard deviations of their prior, which is normal.
+        start: (hyperparameters,) means of their normal prior.
+        sd: (hyperparameters,) standard deviations of that prior.
     """
 
     def __init__(
@@ -120,7 +121,7 @@ class Posterior:
         self.sd = np.repeat([2 * _LENGTH_SD, _SD, _SD], [n_params, n_lower, n_lower])
 
     def parts(self, values: _Floats) -> tuple[_Floats, _Floats, _Floats]:
-        """Return weights of the features, and the factors of B and D."""
+        """Return weights, (features,), and the factors of B and D, both (rungs, rungs)."""
         logs, level, own = np.split(values, self._ends)
         factors = []
         for lower in (level, own):
@@ -130,7 +131,7 @@ class Posterior:
         return np.exp(logs)[self._param_of], factors[0], factors[1]
 
     def __call__(self, values: _Floats) -> tuple[float, _Floats]:
-        """Return the value, and the gradient in the shape of `start`."""
+        """Return the value at these hyperparameters, and the gradient: (hyperparameters,)."""
         weights, level, own = self.parts(values)
         scaled = self._x * np.sqrt(weights)
         by_trial, slope = matern_and_slope(distances(scaled, scaled))  # (trials, trials)
@@ -166,14 +167,14 @@ def _sums(values: _Floats, groups: _Ints, n: int) -> _Floats:
 
 
 def _inverse(factor: _Floats) -> _Floats:
-    """Return the inverse of a matrix, from its lower factor of Cholesky's."""
-    inverse, problem = dpotri(factor, lower=1)  # its lower half; above are the zeros of the factor
-    assert problem == 0  # that a diagonal has a 0, which no factor's has
+    """Return the inverse of a matrix from its lower Cholesky factor."""
+    inverse, problem = dpotri(factor, lower=1)  # only the lower half is filled
+    assert problem == 0  # it is not 0 if the diagonal has a 0, which a Cholesky factor never has
     return np.asarray(inverse + np.tril(inverse, -1).T)
 
 
 def _factor(n_rungs: int, level: float, change: float) -> _Floats:
-    """Return a factor by which all rungs share a level, and each has a change of its own."""
+    """Return F such that F F' is level^2, plus change^2 on the diagonal below its first cell."""
     factor = np.diag(np.full(n_rungs, change))
     factor[:, 0] = level
     return factor

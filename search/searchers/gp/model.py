@@ -5,14 +5,14 @@ The score of trial t at rung k is
     mean_k + f_k(params of t) + e_k(t)
 
 f are smooth functions of the params, correlated between rungs: cov(f_k(x), f_l(y)) = B_kl K(x, y).
-e is what params do not explain, such as the luck of a seed, and goes along with a trial from rung
-to rung: cov(e_k(t), e_l(t)) = D_kl, 0 between trials. K is a Matern 5/2 kernel with a length scale
-for each param; means, B, D and length scales are learned. Where curves cross, B says so: what is
-high at one rung and low at the next.
+e is noise that the params do not explain, such as that of the seed. It is correlated between the
+rungs of a trial, cov(e_k(t), e_l(t)) = D_kl, and independent between trials. K is a Matern 5/2
+kernel with a length scale for each param; means, B, D and length scales are learned. If learning
+curves cross, B has negative entries.
 
 Source: Bonilla et al. 2007, Multi-task Gaussian Process Prediction, and Swersky et al. 2013,
-Multi-Task Bayesian Optimization, section 3.1 (f, with rungs for tasks); e is ours. How they are
-learned: `search.searchers.gp.fit`.
+Multi-Task Bayesian Optimization, section 3.1 (f, with rungs as tasks); e is our own.
+`search.searchers.gp.fit` learns the hyperparameters.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from scipy.linalg import cho_solve, cholesky, solve_triangular
 _Floats = NDArray[np.float64]
 _Ints = NDArray[np.int64]
 
-MEAN_SD = 10.0  # of the prior of a rung's mean
-_NOISE = 1e-3  # variance that each score has for itself
+MEAN_SD = 10.0  # prior standard deviation of the mean of a rung
+_NOISE = 1e-3  # variance of each score for itself, which keeps the covariance invertible
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class Results:
     """Scores of trials at rungs.
 
     Attributes:
-        features: (trials, features) of trials, each once.
-        rungs: (scores,) 0 for the first, ...
-        trials: (scores,) which of these trials.
-        scores: (scores,) any numbers.
+        features: (trials, features) features of the trials, one row each.
+        rungs: (scores,) index of the rung of each score; 0 is the first rung.
+        trials: (scores,) row of the trial of each score in `features`.
+        scores: (scores,) finite numbers on any scale.
     """
 
     features: _Floats
@@ -50,11 +50,11 @@ class Results:
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """What is learned before a prediction.
+    """The learned parameters of the model.
 
     Attributes:
-        middle: Score that is 0 for the model.
-        scale: Score that is 1 above it.
+        middle: Score that the model sees as 0.
+        scale: Difference of scores that the model sees as 1, greater than 0.
         weights: (features,) reciprocals of squared length scales.
         shared: (rungs, rungs) B, covariance of f.
         own: (rungs, rungs) D, covariance of e.
@@ -68,11 +68,11 @@ class Hyperparameters:
 
 
 class RungModel:
-    """What results say of the params.
+    """Predicts the score at the last rung from params.
 
     Args:
-        results: At least one.
-        known: What was learned from these, or from part of them.
+        results: At least one score.
+        known: Hyperparameters, learned from these results or from some of them.
     """
 
     def __init__(self, results: Results, known: Hyperparameters) -> None:
@@ -89,7 +89,7 @@ class RungModel:
         self._means, self._weighted = solve(self._factor, at, scores)
 
     def predict(self, features: _Floats) -> tuple[_Floats, _Floats]:
-        """Return mean and standard deviation of what params are worth at the last rung, without e.
+        """Return mean and standard deviation of the score at the last rung, without e.
 
         Args:
             features: (points, features).
@@ -99,12 +99,12 @@ class RungModel:
         """
         cross = self._cross(features)
         explained = solve_triangular(self._factor, cross.T, lower=True, check_finite=False)
-        most = self._known.shared[-1, -1]  # of a variance
+        most = self._known.shared[-1, -1]  # the prior variance
         sd = np.sqrt(np.maximum(most - (explained**2).sum(axis=0), 1e-10))
         return self._mean(cross), self._known.scale * sd
 
     def mean(self, features: _Floats) -> _Floats:
-        """Return the mean alone, which needs no solving."""
+        """Return the mean alone, (points,), which needs no system of equations."""
         return self._mean(self._cross(features))
 
     def _cross(self, features: _Floats) -> _Floats:
@@ -118,18 +118,18 @@ class RungModel:
         return np.asarray(known.middle + known.scale * (self._means[-1] + cross @ self._weighted))
 
     @property
-    def luck(self) -> float:
+    def noise_sd(self) -> float:
         """Standard deviation of e at the last rung, on the scale of the scores."""
         return self._known.scale * math.sqrt(self._known.own[-1, -1])
 
-    def believe(self, features: _Floats) -> RungModel:
-        """Return the model as if more trials had come out at the last rung as it predicts.
+    def condition_on_pending(self, features: _Floats) -> RungModel:
+        """Return the model as if pending trials had scored its predicted means at the last rung.
 
         Source: Ginsbourger et al. 2010, Kriging Is Well-Suited to Parallelize Optimization
         (the "kriging believer").
 
         Args:
-            features: (trials, features) of trials that are under way.
+            features: (trials, features) features of the pending trials.
         """
         old, n = self._results, len(features)
         last = np.full(n, len(self._known.shared) - 1)
@@ -148,11 +148,11 @@ def same_trial(trials: _Ints) -> _Floats:
 
 
 def pairs(of: _Ints, n: int) -> _Ints:
-    """Return where the cells of all pairs are in a flat square matrix: (scores, scores).
+    """Return the indices, in a flat square matrix, of the cells of all pairs: (scores, scores).
 
     Args:
-        of: (scores,) row of each score, and column.
-        n: Rows of the matrix.
+        of: (scores,) row and column of each score in the matrix.
+        n: Number of rows of the matrix.
     """
     return np.asarray(of[:, None] * n + of)
 
@@ -161,10 +161,10 @@ def covariance_of(kernel: _Floats, same: _Floats, shared: _Floats, own: _Floats)
     """Return the covariance of all scores; all matrices are (scores, scores).
 
     Args:
-        kernel: Of the params.
-        same: Of `same_trial`.
-        shared: B, at the rungs of two scores.
-        own: D, likewise.
+        kernel: K of the params of two scores.
+        same: Result of `same_trial`.
+        shared: B at the rungs of two scores.
+        own: D at the rungs of two scores.
     """
     total = shared * kernel
     total += own * same
@@ -173,17 +173,20 @@ def covariance_of(kernel: _Floats, same: _Floats, shared: _Floats, own: _Floats)
 
 
 def factor_of(covariance: _Floats) -> _Floats:
-    """Return the lower factor of Cholesky's."""
+    """Return the lower Cholesky factor."""
     return np.asarray(cholesky(covariance, lower=True, check_finite=False), dtype=np.float64)
 
 
 def solve(factor: _Floats, at: _Floats, scores: _Floats) -> tuple[_Floats, _Floats]:
-    """Return the most probable means of the rungs, and the inverse covariance times what is left.
+    """Return the most probable means of the rungs, and the inverse covariance times the residuals.
 
     Args:
-        factor: (scores, scores) of the covariance.
+        factor: (scores, scores) lower Cholesky factor of the covariance.
         at: (scores, rungs) 1 at the rung of each score.
-        scores: (scores,).
+        scores: (scores,) standardized scores.
+
+    Returns:
+        Two arrays, (rungs,) and (scores,).
     """
     solved = cho_solve((factor, True), np.column_stack([at, scores]), check_finite=False)
     columns, left = solved[:, :-1], solved[:, -1]
@@ -195,14 +198,14 @@ def distances(x: _Floats, y: _Floats) -> _Floats:
     """Return the squared distances of all pairs: (a, b).
 
     Args:
-        x: (a, features), each in its length scale.
-        y: (b, features), likewise.
+        x: (a, features), each divided by its length scale.
+        y: (b, features), divided in the same way.
     """
-    squares = x @ y.T  # in place from here on: this is what most of a suggestion's time goes into
+    squares = x @ y.T  # in place from here on: most of the time of a suggestion goes into this
     squares *= -2.0
     squares += np.einsum("af,af->a", x, x)[:, None]
     squares += np.einsum("bf,bf->b", y, y)
-    return np.asarray(np.maximum(squares, 0.0, out=squares))  # rounding
+    return np.asarray(np.maximum(squares, 0.0, out=squares))  # rounding may give -1e-16
 
 
 def matern(squares: _Floats) -> _Floats:
@@ -212,7 +215,7 @@ def matern(squares: _Floats) -> _Floats:
 
 
 def matern_and_slope(squares: _Floats) -> tuple[_Floats, _Floats]:
-    """Return the same, and its derivative by the squared distance."""
+    """Return the Matern 5/2 kernel, and its derivative with respect to the squared distance."""
     r = np.sqrt(5 * squares)
     falling = np.exp(-r)
     return (1 + r + 5 / 3 * squares) * falling, -5 / 6 * (1 + r) * falling

@@ -1,4 +1,4 @@
-"""What trials scored at the rungs, as a model reads it."""
+"""RungScores: the scores of trials at the rungs, in the arrays that a model reads."""
 
 from __future__ import annotations
 
@@ -18,43 +18,43 @@ from trainable.tasks import TASK_METRICS
 
 _Floats = NDArray[np.float64]
 
-WHOLE = ("score",)  # all that is known where a report says nothing of the tasks
-Score = tuple[int, int, tuple[float, ...]]  # place of a trial, rung (0 for the first), metrics
+WHOLE = ("score",)  # used if any report lacks the metrics of the tasks
+Score = tuple[int, int, tuple[float, ...]]  # index of a trial, rung (0 for the first), metrics
 
 
 class RungScores:
-    """Scores of trials at rungs, and their params.
+    """Reads the metrics of trials at the rungs, and the features of their params.
 
     Attributes:
-        metrics: What a score consists of: the metrics of the tasks; the score alone where a report
-            of any trial does not have them, as those of imported trials may not.
+        metrics: Keys of the metrics that are modelled: those of the tasks, or the score alone if a
+            report of any trial lacks them, as reports of imported trials may.
 
     Args:
-        results: All trials.
+        results: All trials, by index.
         rungs: Units at which trials are compared, ascending.
-        encoding: Of the params.
+        encoding: Encoding of the params.
     """
 
     def __init__(self, results: RungResults, rungs: Sequence[int], encoding: SpaceEncoding) -> None:
         self._results, self._rungs, self._encoding = results, rungs, encoding
         self.metrics = TASK_METRICS
         self._n_read = 0
-        self._rows: dict[int, _Floats] = {}  # place of a trial -> (features,)
+        self._rows: dict[int, _Floats] = {}  # index of a trial -> (features,)
 
     def read(self, history: History) -> None:
-        """Look at the reports since the last time."""
+        """Check whether the reports since the last call have the metrics of the tasks."""
         new = (history.trials[n].reports[unit] for n, unit in history.reports[self._n_read :])
         old = (report for trial in history.imported for report in trial.reports.values())
-        if not say_tasks(new if self._n_read else chain(old, new)):
+        if not have_tasks(new if self._n_read else chain(old, new)):
             self.metrics = WHOLE
         self._n_read = len(history.reports)
 
-    def of(self, places: Iterable[int]) -> list[Score]:
-        """Return what trials scored."""
-        return [(place, *own) for place in places for own in self._of_trial(place)]
+    def of(self, indices: Iterable[int]) -> list[Score]:
+        """Return the scores of trials at all rungs that they reached."""
+        return [(index, *own) for index in indices for own in self._of_trial(index)]
 
-    def _of_trial(self, place: int) -> list[tuple[int, tuple[float, ...]]]:
-        trial = self._results.trials[place]
+    def _of_trial(self, index: int) -> list[tuple[int, tuple[float, ...]]]:
+        trial = self._results.trials[index]
         return [
             (k, tuple(float(trial.reports[unit][metric]) for metric in self.metrics))  # type: ignore[arg-type]
             for k, unit in enumerate(self._rungs)
@@ -62,40 +62,40 @@ class RungScores:
         ]
 
     def worst(self, failed: Sequence[int], scores: list[Score]) -> list[Score]:
-        """Return a score for each failed trial: the worst metrics at a rung that it did not reach.
+        """Return a score for each failed trial: the worst at the first rung it did not reach.
 
         Args:
-            failed: Places of trials.
-            scores: At least one, of others.
+            failed: Indices of failed trials.
+            scores: Scores of other trials, at least one.
         """
         worst: dict[int, tuple[float, ...]] = {}
         for _, k, values in scores:
             worst[k] = tuple(map(min, values, worst.get(k, values)))
         found = []
-        for place in failed:
-            n_reached = len(self._of_trial(place))
+        for index in failed:
+            n_reached = len(self._of_trial(index))
             k = next((k for k in sorted(worst) if k >= n_reached), max(worst))
-            found.append((place, k, worst[k]))
+            found.append((index, k, worst[k]))
         return found
 
     def as_results(self, scores: list[Score]) -> list[Results]:
-        """Return scores as results of each metric."""
-        places, rungs, values = zip(*scores, strict=True)
-        each, trials = np.unique(places, return_inverse=True)
+        """Return the results of each metric, in the order of `metrics`."""
+        indices, rungs, values = zip(*scores, strict=True)
+        each, trials = np.unique(indices, return_inverse=True)
         features, rungs_of = self.features(each.tolist()), np.array(rungs)
         return [Results(features, rungs_of, trials, own) for own in np.array(values).T]
 
-    def features(self, places: Sequence[int]) -> _Floats:
-        """Return the features of trials, (trials, features); of each they are made once."""
-        new = [place for place in places if place not in self._rows]
+    def features(self, indices: Sequence[int]) -> _Floats:
+        """Return the features of trials, (trials, features); each row is computed once."""
+        new = [index for index in indices if index not in self._rows]
         if new:
-            points = self._encoding.points([self._results.trials[place].params for place in new])
+            points = self._encoding.points([self._results.trials[index].params for index in new])
             self._rows |= zip(new, self._encoding.features(points), strict=True)
-        return np.array([self._rows[place] for place in places])
+        return np.array([self._rows[index] for index in indices])
 
 
-def say_tasks(reports: Iterable[Metrics]) -> bool:
-    """Return whether all reports with a score have the metrics that it is the mean of."""
+def have_tasks(reports: Iterable[Metrics]) -> bool:
+    """Return whether all reports with a score also have the metrics of all tasks."""
     return all(
         report.get(metric) is not None
         for report in reports

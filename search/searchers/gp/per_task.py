@@ -1,8 +1,8 @@
-"""ScoreModel: what is known of the score, by a model of each task's metric.
+"""ScoreModel: a model of the score that consists of a model of each task's metric.
 
-The score is the mean of the tasks' metrics, and what belongs to the head of one task, its pooling
-or its dropout, hardly moves the metrics of the others. A model of the score alone has to find that
-out, of a hundred params, from a few dozen numbers; models of the tasks start out from it.
+The score is the mean of the tasks' metrics. The params of one task's head, such as its pooling or
+its dropout, hardly change the metrics of other tasks. A model of the score alone would have to
+learn that, for a hundred params, from a few dozen scores. Models of the tasks assume it a priori.
 """
 
 from __future__ import annotations
@@ -20,40 +20,40 @@ from trainable.tasks import TASK_METRICS, TASKS
 
 _Floats = NDArray[np.float64]
 
-_OTHERS = 4.0  # times longer, a priori, are length scales of params that belong to other tasks
-# First word of a param's name -> the metrics that it is there for; others are there for all.
+_OTHERS = 4.0  # prior length scales of params of other tasks are longer by this factor
+# First word of the name of a param -> the metrics that it affects. Other params affect all metrics.
 _PURPOSE = {name: {task.metric} for name, task in TASKS.items()} | {
     "pair_layer": {task.metric for task in TASKS.values() if task.is_pair}
 }
 
 
 class ScoreModel:
-    """The score as the mean of metrics, of which each has a model of its own.
+    """Predicts the score as the mean of metrics, each of which has a model of its own.
 
     Args:
-        models: Of the metrics. Beyond what params they share they are taken as independent.
+        models: One for each metric. Given the params, the metrics are taken as independent.
     """
 
     def __init__(self, models: Sequence[RungModel]) -> None:
         self._models = models
 
     def predict(self, features: _Floats) -> tuple[_Floats, _Floats]:
-        """Return mean and standard deviation of what params are worth: see `RungModel.predict`."""
+        """Return mean and standard deviation at the last rung: see `RungModel.predict`."""
         means, sds = zip(*(model.predict(features) for model in self._models), strict=True)
         return np.mean(means, axis=0), np.linalg.norm(sds, axis=0) / len(sds)
 
     def mean(self, features: _Floats) -> _Floats:
-        """Return the mean alone, which needs no solving."""
+        """Return the mean alone: (points,)."""
         return np.asarray(np.mean([model.mean(features) for model in self._models], axis=0))
 
     @property
-    def luck(self) -> float:
-        """Standard deviation of what params do not explain of a score at the last rung."""
-        return math.hypot(*(model.luck for model in self._models)) / len(self._models)
+    def noise_sd(self) -> float:
+        """Standard deviation of the part of a last rung's score that the params do not explain."""
+        return math.hypot(*(model.noise_sd for model in self._models)) / len(self._models)
 
-    def believe(self, features: _Floats) -> ScoreModel:
-        """Return the model as if more trials had come out as it predicts: see `RungModel`."""
-        return ScoreModel([model.believe(features) for model in self._models])
+    def condition_on_pending(self, features: _Floats) -> ScoreModel:
+        """Return the model as if pending trials had scored the predicted means: see `RungModel`."""
+        return ScoreModel([model.condition_on_pending(features) for model in self._models])
 
 
 def learn_each(
@@ -62,10 +62,10 @@ def learn_each(
     """Return the hyperparameters of the model of each metric.
 
     Args:
-        results: Of each metric, at least one.
+        results: Results of each metric, at least one.
         metrics: Their keys in a report: `TASK_METRICS`, or `score` alone.
-        n_rungs: How many rungs there are.
-        encoding: Of the params.
+        n_rungs: Number of rungs.
+        encoding: Encoding of the params.
     """
     lengths = length_scales(encoding.n_params)
     purposes = [_PURPOSE.get(name.split(".")[0]) for name in encoding.names]

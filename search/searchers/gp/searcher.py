@@ -1,4 +1,4 @@
-"""RungGp: Bayesian optimization of the last rung, from the results of all rungs."""
+"""RungGp: Bayesian optimization of the score at the last rung, from the results of all rungs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from search.log.history import History
-from search.searchers.base import Params, Suggestion, Tried, draw_params, fresh, is_random
-from search.searchers.gp.acquisition import Goal, candidates
+from search.searchers.base import Params, Suggestion, Tried, draw_params, fresh
+from search.searchers.gp.acquisition import Incumbent, candidates
 from search.searchers.gp.encoding import SpaceEncoding
 from search.searchers.gp.model import Hyperparameters, RungModel
 from search.searchers.gp.observations import RungScores, Score
@@ -20,46 +20,44 @@ from search.searchers.gp.results_by_rung import RungResults, some
 from spaces.space import Space
 from trainable.seeds import derive
 
-_GROWTH = 1.2  # of the reports, before hyperparameters are learned again
-_N_LEARN = 30  # trials of each rung to learn them from
-# Trials that a model is given: of each rung, and of those that failed or are under way.
-_N_BEST, _N_OTHERS, _N_FAILED, _N_UNDER_WAY = 15, 12, 8, 40
-_N_TOP = 5  # trials near which candidates are looked for
-# Of numpy and scipy, which are loaded by now. On matrices as small as ours several threads wait for
-# each other: on two cores a trial took its driver six times as long.
+_GROWTH = 1.2  # factor by which the reports grow until hyperparameters are learned again
+_N_LEARN = 30  # trials of each rung that hyperparameters are learned from
+# Largest numbers of trials in a model: best and others of each rung, failed and pending ones.
+_N_BEST, _N_OTHERS, _N_FAILED, _N_PENDING = 15, 12, 8, 40
+_N_TOP = 5  # trials near which candidates are drawn
+# The BLAS libraries of numpy and scipy, which are loaded by now. On matrices as small as ours
+# several threads wait for each other: on two cores a suggestion took six times as long.
 _BLAS = ThreadpoolController().select(user_api="blas")
-# From so many reports, what of each metric.
+# Number of reports and metrics that hyperparameters were learned from, and those of each metric.
 _Learned = tuple[int, tuple[str, ...], list[Hyperparameters]]
 
 
 class RungGp:
-    """Suggests what is expected to improve most on the best, at the end of a run.
+    """Suggests the candidate with the greatest expected improvement at the end of a run.
 
     A Gaussian process of params and rungs (`search.searchers.gp.model`) learns from every rung that
-    any trial reached, also what a rung says of the last one: so it need not wait until enough
-    trials have gone all the way, nor take for good what rises fast. Of some hundred candidates, all
-    over the space and near the best trials, that with the greatest expected improvement is
-    suggested.
+    any trial reached, and also how a rung predicts the last one. So it need not wait for many full
+    runs, and it does not prefer trials only because they rise fast. It compares some hundred
+    candidates from the whole space and from near the best trials.
 
-    - What is to be improved on is the best mean and one standard deviation of what params do not
-      explain.
-    - Trials under way count as if they had come out as predicted, so that many places do not get
-      nearly the same.
-    - A failed trial, or one whose score became NaN, counts as the worst of the rung that it did not
-      reach.
-    - Hyperparameters are learned anew with every fifth more reports, from those until then: a
-      suggestion follows from the history, whoever asked for the ones before it.
-    - Of a long search a model gets the best trials and a sample of the others, so that a suggestion
+    - The score to improve on is the best predicted mean plus one standard deviation of the noise.
+    - Pending trials count as if they had scored what the model predicts, so that many slots do not
+      get nearly the same params.
+    - A failed trial, or one whose score became NaN, counts as the worst of the first rung that it
+      did not reach.
+    - Hyperparameters are learned again whenever the number of reports has grown by a fifth, from
+      the reports up to then. So a suggestion follows from the history alone.
+    - In a long search a model gets the best trials and a sample of the others, so that a suggestion
       stays cheap after 10,000 trials.
 
-    Source: Swersky et al. 2013, Multi-Task Bayesian Optimization; which task to look at next, there
-    a choice of the model's, is ASHA's here.
+    Source: Swersky et al. 2013, Multi-Task Bayesian Optimization; deviation: the scheduler and
+    not the model chooses which rung to look at next.
 
     Args:
-        space: What varies.
-        seed: Of all draws.
+        space: The space to search.
+        seed: Seed of all draws.
         rungs: Units at which trials are compared; the last one ends a run.
-        min_results: Trials with a score at a rung before there is a model.
+        min_results: Number of trials with a score at a rung before there is a model.
         random_share: Share of random suggestions, in [0, 1].
     """
 
@@ -86,19 +84,19 @@ class RungGp:
 
     @_BLAS.wrap(limits=1)  # type: ignore[untyped-decorator]
     def suggest(self, number: int, history: History) -> Suggestion | None:
-        """Return a suggestion of the model, or a random one, that no trial had."""
+        """Return a suggestion of the model, or a random one, that no trial has."""
         if history is not self._history:
             self._begin(history)
         self._tried.read(history)
         self._results.read(history)
         self._scores.read(history)
-        by_chance = is_random(self._seed, number, self._random_share)
-        goal = None if by_chance else self._goal(number, history)
+        by_chance = derive(self._seed, "share", number) < self._random_share * 2**63
+        incumbent = None if by_chance else self._incumbent(number, history)
 
         def draw(attempt: int) -> tuple[Params, str]:
             seed = derive(self._seed, "rung-gp", number, attempt)
-            if goal is not None and attempt == 0:
-                found = candidates(self._encoding, goal, np.random.default_rng(seed))
+            if incumbent is not None and attempt == 0:
+                found = candidates(self._encoding, incumbent, np.random.default_rng(seed))
                 new = next((params for params in found if params not in self._tried), None)
                 if new is not None:
                     return new, "rung-gp"
@@ -106,41 +104,41 @@ class RungGp:
 
         return fresh(self._space, draw, self._tried)
 
-    def _goal(self, number: int, history: History) -> Goal | None:
-        """Return the model of what is known, and the best of the trials that it is of."""
+    def _incumbent(self, number: int, history: History) -> Incumbent | None:
+        """Return the model, its target and its top trials; None while there are too few results."""
         known = self._hyperparameters(history)
         if known is None:
             return None
         results, draw = self._results, random.Random(derive(self._seed, "given", number))
         chosen = {
-            place for unit in self._rungs for place in results.at(unit, _N_BEST, _N_OTHERS, draw)
+            index for unit in self._rungs for index in results.at(unit, _N_BEST, _N_OTHERS, draw)
         }
-        places = sorted(chosen)
-        scores = self._scores.of(places)
-        if not scores:  # all have failed since
+        indices = sorted(chosen)
+        scores = self._scores.of(indices)
+        if not scores:  # all have failed since then
             return None
         scores += self._scores.worst(some(results.failed, _N_FAILED, draw), scores)
         model = ScoreModel(list(map(RungModel, self._scores.as_results(scores), known)))
-        worth = model.mean(self._scores.features(places))
-        top = [results.trials[places[k]].params for k in np.argsort(-worth)[:_N_TOP]]
+        worth = model.mean(self._scores.features(indices))
+        top = [results.trials[indices[k]].params for k in np.argsort(-worth)[:_N_TOP]]
         best = float(worth.max())
-        under_way = some(results.under_way, _N_UNDER_WAY, draw)
-        if under_way:
-            features = self._scores.features(under_way)
+        pending = some(results.pending, _N_PENDING, draw)
+        if pending:
+            features = self._scores.features(pending)
             best = max(best, float(model.mean(features).max()))
-            model = model.believe(features)
-        # The trial that leads in the end is a good one that was lucky, too. To be expected to beat
-        # the best mean by little is worth nothing, and leads to steps that are too small.
-        return Goal(model, best + model.luck, self._encoding.points(top))
+            model = model.condition_on_pending(features)
+        # The trial that leads in the end is good and was also lucky. So a candidate that is
+        # expected to beat the best mean by little is worth nothing: steps would be too small.
+        return Incumbent(model, best + model.noise_sd, self._encoding.points(top))
 
     def _hyperparameters(self, history: History) -> list[Hyperparameters] | None:
-        """Return what the reports say, but for the last fifth at most; None while there are few."""
+        """Return those learned from the reports, except the last fifth at most; None if too few."""
         n_reports, metrics = 1, self._scores.metrics
         while (more := math.ceil(n_reports * _GROWTH)) <= len(history.reports):
             n_reports = more
         if self._learned is None or self._learned[:2] != (n_reports, metrics):
             scores = self._first_scores(history, n_reports)
-            if len({place for place, _, _ in scores}) < max(1, self._min_results):
+            if len({index for index, _, _ in scores}) < max(1, self._min_results):
                 return None
             results = self._scores.as_results(scores)
             known = learn_each(results, metrics, len(self._rungs), self._encoding)
@@ -148,23 +146,23 @@ class RungGp:
         return self._learned[2]
 
     def _first_scores(self, history: History, n_reports: int) -> list[Score]:
-        """Return scores among the first reports, of at most so many trials of each rung."""
+        """Return scores among the first reports, for at most `_N_LEARN` trials of each rung."""
         draw = random.Random(derive(self._seed, "learn", n_reports))
-        place_of = self._results.place_of
-        reached = {(place, unit) for place in self._results.imported for unit in self._rungs}
+        index_of = self._results.index_of
+        reached = {(index, unit) for index in self._results.imported for unit in self._rungs}
         reached |= {
-            (place_of[number], unit)
+            (index_of[number], unit)
             for number, unit in history.reports[:n_reports]
-            if number in place_of
+            if number in index_of
         }
         found = [
             own
-            for own in self._scores.of(sorted({place for place, _ in reached}))
+            for own in self._scores.of(sorted({index for index, _ in reached}))
             if (own[0], self._rungs[own[1]]) in reached
         ]
         chosen = {
-            place
+            index
             for k in range(len(self._rungs))
-            for place in some([place for place, at, _ in found if at == k], _N_LEARN, draw)
+            for index in some([index for index, at, _ in found if at == k], _N_LEARN, draw)
         }
         return [own for own in found if own[0] in chosen]

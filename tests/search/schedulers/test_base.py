@@ -66,11 +66,11 @@ class Rungs:
 def advance(search: Rungs, draw: random.Random, p_nan: float = 0.05) -> None:
     """Let one thing happen to a search: a trial begins, is promoted, or finishes a unit."""
     units, n_trials = search.shape[0], search.shape[2]
-    running = [t for t in search.log.history.trials.values() if t.status == "running"]
+    running = [t for t in search.history.trials.values() if t.status == "running"]
     if not running or draw.random() < 0.4:
         if search.promote() is not None:
             return
-        if len(search.log.history.trials) < n_trials:
+        if len(search.history.trials) < n_trials:
             search.add()
         elif not running:
             search.promote(draining=True)
@@ -83,9 +83,7 @@ def advance(search: Rungs, draw: random.Random, p_nan: float = 0.05) -> None:
         trial.reports[unit] = {"score": draw.random()}
         trial.status = "done"
     else:
-        search.report.report(
-            trial, unit, None if draw.random() < p_nan else round(draw.random(), 1)
-        )
+        search.report(trial, unit, None if draw.random() < p_nan else round(draw.random(), 1))
     search.close()
 
 
@@ -137,7 +135,7 @@ def test_nobody_is_unpromotable_who_might_still_be_promoted(
     one_done(search)
     unpromotable: set[int] = set()
     rising = draw.random()
-    trials, levels = search.log.history.trials, rungs(*shape[:2])
+    trials, levels = search.history.trials, rungs(*shape[:2])
     for step in itertools.count(1):
         unpromotable |= {trial.number for trial in search.rebuilt().unpromotable()}
         search.asha = search.rebuilt()
@@ -146,7 +144,7 @@ def test_nobody_is_unpromotable_who_might_still_be_promoted(
             trial = draw.choice(running)
             unit = levels[bisect_right(levels, trial.units)]
             score = float(step) if draw.random() < rising else draw.uniform(0, step)
-            decision = search.report.report(trial, unit, score)
+            decision = search.report(trial, unit, score)
             if decision is None:
                 trial.status = "running" if unit < levels[-1] else "done"
             elif decision.action == "stop":
@@ -177,7 +175,7 @@ def test_nobody_is_unpromotable_before_one_is_done() -> None:
     """The best of those that wait may fail when it goes on; then the next is tried."""
     search = Rungs(2, 2, 2)
     for score in (0.9, 0.1):
-        search.report.report(search.add(), 1, score)
+        search.report(search.add(), 1, score)
     assert search.close() == []
     first = search.promote()
     assert first is not None
@@ -192,14 +190,14 @@ def test_the_best_of_the_highest_rung_goes_first() -> None:
     search = Rungs(20, 9, 2)
     trials = [search.add() for _ in range(8)]
     for trial in trials:
-        search.report.report(trial, 1, trial.number / 10)
+        search.report(trial, 1, trial.number / 10)
     # Each was the best so far, and from the second on that is enough.
     assert [t.decided[1] for t in trials] == ["pause"] + ["continue"] * 7
     for number in (7, 1, 5):
-        search.report.report(trials[number], 2, number / 10)
+        search.report(trials[number], 2, number / 10)
     assert [trials[n].decided[2] for n in (7, 1, 5)] == ["pause"] * 3
     trials.append(search.add())
-    search.report.report(trials[8], 1, 0.55)
+    search.report(trials[8], 1, 0.55)
     assert trials[8].decided[1] == "pause"  # the one of the higher rung comes first
     assert search.asha.next_promotion(draining=False) == (trials[7], 2, Decision("continue", 1, 3))
     assert search.asha.next_promotion(draining=False) == (trials[8], 1, Decision("continue", 3, 9))
@@ -208,7 +206,7 @@ def test_the_best_of_the_highest_rung_goes_first() -> None:
 
 def test_equal_scores_are_ranked_by_number() -> None:
     search = Rungs(9, 9, 3)
-    decisions = [search.report.report(search.add(), 1, 0.5) for _ in range(3)]
+    decisions = [search.report(search.add(), 1, 0.5) for _ in range(3)]
     assert decisions == [Decision("pause", n, n) for n in (1, 2, 3)]
     promoted = search.promote()
     assert promoted is not None
@@ -217,8 +215,8 @@ def test_equal_scores_are_ranked_by_number() -> None:
 
 def test_what_is_no_number_stops_and_counts_for_nothing() -> None:
     search = Rungs(9, 4, 2)
-    assert search.report.report(search.add(), 1, 0.5) == Decision("pause", 1, 1)
-    assert search.report.report(search.add(), 1, None) == Decision("stop", 2, 2)
+    assert search.report(search.add(), 1, 0.5) == Decision("pause", 1, 1)
+    assert search.report(search.add(), 1, None) == Decision("stop", 2, 2)
     assert search.rebuilt().next_promotion(draining=False) is None
     assert search.asha.next_promotion(draining=False) is None
 
@@ -227,8 +225,8 @@ def test_units_between_rungs_are_no_rungs() -> None:
     search = Rungs(3, 9, 3, 2)
     brackets = {search.add().bracket for _ in range(40)}
     assert brackets == {0, 1}
-    for trial in search.log.history.trials.values():
-        found = {u for u in range(1, 10) if search.report.report(trial, u, 0.5) is not None}
+    for trial in search.history.trials.values():
+        found = {u for u in range(1, 10) if search.report(trial, u, 0.5) is not None}
         assert found == ({1, 3} if trial.bracket == 0 else {3})
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from search.searchers.base import draw_params, params_key
-from search.searchers.gp.acquisition import Goal, candidates, log_expected_improvement
+from search.searchers.gp.acquisition import Incumbent, candidates, log_expected_improvement
 from search.searchers.gp.encoding import SpaceEncoding
 from search.searchers.gp.fit import learn, length_scales
 from search.searchers.gp.model import Results, RungModel
@@ -55,7 +55,7 @@ def test_the_first_candidate_promises_most_and_none_promises_as_much_as_it() -> 
     model = ScoreModel([RungModel(results, learn(results, 1, encoding.param_of, lengths))])
     top = encoding.points([trials[k] for k in np.argsort(-scores)[:3]])
     best = float(scores.max())
-    found = list(candidates(encoding, Goal(model, best, top), np.random.default_rng(0)))
+    found = list(candidates(encoding, Incumbent(model, best, top), np.random.default_rng(0)))
     gain = log_expected_improvement(*model.predict(encoding.features(encoding.points(found))), best)
     assert (np.diff(gain) <= 1e-9).all()
     assert len({params_key(params) for params in found}) > 120

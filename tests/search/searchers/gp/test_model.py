@@ -57,14 +57,14 @@ def test_with_one_rung_it_is_the_gaussian_process_of_scikit_learn(seed: int) -> 
     noise = float(known.own[0, 0]) + 1e-3
     peer = GaussianProcessRegressor(kernel + ConstantKernel(100.0), alpha=noise, optimizer=None)
     peer.fit(results.features[results.trials], (results.scores - 0.3) / 2.0)
-    places = draw.random((20, 3))
-    mean, _ = RungModel(results, known).predict(places)
-    np.testing.assert_allclose(mean, 0.3 + 2.0 * peer.predict(places), rtol=1e-5, atol=1e-6)
+    points = draw.random((20, 3))
+    mean, _ = RungModel(results, known).predict(points)
+    np.testing.assert_allclose(mean, 0.3 + 2.0 * peer.predict(points), rtol=1e-5, atol=1e-6)
     # The deviation is that of a process whose mean is known.
     peer = GaussianProcessRegressor(kernel, alpha=noise, optimizer=None)
     peer.fit(results.features[results.trials], results.scores)
-    _, expected = peer.predict(places, return_std=True)
-    _, sd = RungModel(results, known).predict(places)
+    _, expected = peer.predict(points, return_std=True)
+    _, sd = RungModel(results, known).predict(points)
     np.testing.assert_allclose(sd, 2.0 * expected, rtol=1e-3, atol=1e-4)
 
 
@@ -74,12 +74,12 @@ def test_with_several_it_is_a_normal_distribution_given_the_scores(seed: int, n_
     """Written out cell by cell."""
     draw = np.random.default_rng(seed)
     results, known = some_results(draw, 8, n_rungs, 3), some_known(draw, n_rungs, 3)
-    place = draw.random(3)
+    point = draw.random(3)
     cells: list[tuple[Floats, int, int]] = [
         (results.features[t], int(k), int(t))
         for k, t in zip(results.rungs, results.trials, strict=True)
     ]
-    cells.append((place, n_rungs - 1, -1))
+    cells.append((point, n_rungs - 1, -1))
 
     def covariance(a: tuple[Floats, int, int], b: tuple[Floats, int, int]) -> float:
         r = math.sqrt(5 * float(known.weights @ (a[0] - b[0]) ** 2))
@@ -92,7 +92,7 @@ def test_with_several_it_is_a_normal_distribution_given_the_scores(seed: int, n_
     means = np.array([[100.0 * (a[1] == b[1]) for b in cells] for a in cells])
     seen = (joint + means)[:-1, :-1] + noise
     expected = (joint + means)[-1, :-1] @ np.linalg.solve(seen, (results.scores - 0.3) / 2.0)
-    mean, sd = RungModel(results, known).predict(place[None])
+    mean, sd = RungModel(results, known).predict(point[None])
     assert mean[0] == pytest.approx(0.3 + 2.0 * expected, rel=1e-4, abs=1e-5)
     # The deviation is that of a process whose means are known.
     explained = joint[-1, :-1] @ np.linalg.solve(joint[:-1, :-1] + noise, joint[-1, :-1])
@@ -122,9 +122,9 @@ def test_it_learns_what_a_rung_says_of_the_last_one(sign: float) -> None:
     results, worth = curves(draw, 40, 8, sign)
     known = learn(results, 2, np.arange(4), length_scales(4))
     assert np.sign(known.shared[0, 1]) == sign
-    places = draw.random((200, 4))
-    mean, sd = RungModel(results, known).predict(places)
-    truth = 0.5 + 0.1 * worth(places)
+    points = draw.random((200, 4))
+    mean, sd = RungModel(results, known).predict(points)
+    truth = 0.5 + 0.1 * worth(points)
     assert np.corrcoef(mean, truth)[0, 1] > 0.9
     assert np.mean(np.abs(mean - truth) < 3 * sd) > 0.95
     assert known.weights[0] > 3 * known.weights[2]  # the first number matters, the third does not
@@ -143,18 +143,18 @@ def test_what_the_params_do_not_explain_is_a_trials_own() -> None:
 
 @given(seed=SEEDS)
 @settings(max_examples=5)
-def test_what_is_believed_changes_no_mean_and_leaves_less_to_learn(seed: int) -> None:
+def test_pending_trials_change_no_mean_and_leaves_less_to_learn(seed: int) -> None:
     draw = np.random.default_rng(seed)
     results, known = some_results(draw, 20, 3, 4), some_known(draw, 3, 4)
-    under_way, places = draw.random((3, 4)), draw.random((30, 4))
+    pending, points = draw.random((3, 4)), draw.random((30, 4))
     before = RungModel(results, known)
-    np.testing.assert_allclose(before.mean(places), before.predict(places)[0])
-    after = before.believe(under_way)
+    np.testing.assert_allclose(before.mean(points), before.predict(points)[0])
+    after = before.condition_on_pending(pending)
     np.testing.assert_allclose(
-        after.predict(places)[0], before.predict(places)[0], rtol=1e-6, atol=1e-6
+        after.predict(points)[0], before.predict(points)[0], rtol=1e-6, atol=1e-6
     )
-    assert (after.predict(places)[1] <= before.predict(places)[1] + 1e-9).all()
-    assert (after.predict(under_way)[1] < before.predict(under_way)[1]).all()
+    assert (after.predict(points)[1] <= before.predict(points)[1] + 1e-9).all()
+    assert (after.predict(pending)[1] < before.predict(pending)[1]).all()
 
 
 @given(
@@ -170,6 +170,6 @@ def test_no_scores_are_too_odd_to_learn_from(seed: int, scores: list[float], n_r
     results = Results(x, draw.integers(0, n_rungs, n), np.arange(n), np.array(scores))
     known = learn(results, n_rungs, np.arange(3), length_scales(3))
     model = RungModel(results, known)
-    mean, sd = model.believe(x).predict(draw.random((5, 3)))
+    mean, sd = model.condition_on_pending(x).predict(draw.random((5, 3)))
     assert np.isfinite(mean).all()
     assert (sd > 0).all()

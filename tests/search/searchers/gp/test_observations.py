@@ -7,7 +7,7 @@ from search.log.history import History, Journal
 from search.log.trial import Metrics
 from search.searchers.base import Params
 from search.searchers.gp.encoding import SpaceEncoding
-from search.searchers.gp.observations import WHOLE, RungScores, say_tasks
+from search.searchers.gp.observations import WHOLE, RungScores, have_tasks
 from search.searchers.gp.results_by_rung import RungResults
 from spaces.params import Param
 from trainable.component import FloatRange
@@ -23,7 +23,7 @@ def metrics(sst: float, para: float, sts: float) -> Metrics:
 
 
 def read(trials: list[tuple[Params, dict[int, Metrics]]], imported: bool = False) -> RungScores:
-    """Return the scores of trials, places in their order."""
+    """Return the scores of trials, indices in their order."""
     journal = Journal(History())
     for number, (params, reports) in enumerate(trials):
         if imported:
@@ -98,7 +98,7 @@ def test_reports_that_say_nothing_of_the_tasks() -> None:
     whole = {"score": 0.5}
     lost: dict[str, float | None] = {"score": None, "sst_acc": 0.5, "para_acc": None}
     tasks = {"score": 0.5, "sst_acc": 0.5, "para_acc": 0.6, "sts_corr": 0.4}
-    assert say_tasks([])
-    assert say_tasks([tasks, lost])
-    assert not say_tasks([tasks, whole])
-    assert not say_tasks([{**tasks, "sts_corr": None}])
+    assert have_tasks([])
+    assert have_tasks([tasks, lost])
+    assert not have_tasks([tasks, whole])
+    assert not have_tasks([{**tasks, "sts_corr": None}])

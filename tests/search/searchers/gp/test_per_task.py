@@ -55,8 +55,8 @@ def test_the_score_is_the_mean_of_independent_metrics(seed: int) -> None:
         scores = np.mean([m + s * z for (m, s), z in zip(own, draws.T, strict=True)], axis=0)
         assert scores.mean() == pytest.approx(mean[point], abs=0.02 * sd[point] + 1e-9)
         assert scores.std() == pytest.approx(sd[point], rel=0.02)
-    assert ScoreModel(models).luck == pytest.approx(
-        np.sqrt(np.mean([model.luck**2 for model in models]) / 3)
+    assert ScoreModel(models).noise_sd == pytest.approx(
+        np.sqrt(np.mean([model.noise_sd**2 for model in models]) / 3)
     )
 
 
@@ -67,17 +67,17 @@ def test_of_one_metric_it_is_the_model_of_it(seed: int) -> None:
     features = np.random.default_rng(seed).random((4, 3))
     whole = ScoreModel([model])
     np.testing.assert_allclose(whole.predict(features), model.predict(features))
-    assert whole.luck == pytest.approx(model.luck)
+    assert whole.noise_sd == pytest.approx(model.noise_sd)
 
 
 @given(seed=SEEDS)
 @settings(max_examples=10)
-def test_what_is_believed_changes_no_mean_and_leaves_less_to_learn(seed: int) -> None:
+def test_pending_trials_change_no_mean_and_leaves_less_to_learn(seed: int) -> None:
     draw, before = np.random.default_rng(seed), ScoreModel(some_models(seed, 3))
-    under_way, others = draw.random((2, 4, 3))
-    after = before.believe(under_way)
+    pending, others = draw.random((2, 4, 3))
+    after = before.condition_on_pending(pending)
     np.testing.assert_allclose(after.mean(others), before.mean(others), atol=2e-2)
-    assert (after.predict(under_way)[1] <= before.predict(under_way)[1] + 1e-9).all()
+    assert (after.predict(pending)[1] <= before.predict(pending)[1] + 1e-9).all()
 
 
 def results_of(trials: list[Params], values: Floats) -> list[Results]:
@@ -97,12 +97,12 @@ def test_what_belongs_to_other_tasks_is_far_away_a_priori() -> None:
     learned = learn_each(results, TASK_METRICS, 1, ENCODING)
     (whole,) = learn_each(results[:1], WHOLE, 1, ENCODING)
     for name, number in (("sst", 0), ("para", 1), ("sts", 2)):
-        for place, weight in zip(ENCODING.param_of, learned[number].weights, strict=True):
-            first = ENCODING.names[place].split(".")[0]
+        for index, weight in zip(ENCODING.param_of, learned[number].weights, strict=True):
+            first = ENCODING.names[index].split(".")[0]
             is_others = first in {"sst", "para", "sts"} - {name} or (
                 first == "pair_layer" and name == "sst"
             )
-            expected = whole.weights[ENCODING.param_of == place][0] / (16 if is_others else 1)
+            expected = whole.weights[ENCODING.param_of == index][0] / (16 if is_others else 1)
             assert weight == pytest.approx(expected, rel=0.05)
     assert {name.split(".")[0] for name in ENCODING.names} >= {"sst", "para", "sts", "pair_layer"}
 

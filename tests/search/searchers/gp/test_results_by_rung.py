@@ -66,7 +66,7 @@ def found_at(results: RungResults, history: History, seed: int) -> Found:
     """Return what each rung has, who failed and who is under way."""
     results.read(history)
     at = {unit: results.at(unit, 9, 5, random.Random(seed)) for unit in RUNGS}
-    return at, list(results.failed), list(results.under_way)
+    return at, list(results.failed), list(results.pending)
 
 
 @settings(max_examples=10)
@@ -95,15 +95,15 @@ def test_each_trial_is_what_its_state_says(seed: int) -> None:
         t for t in trials if t.status in ("done", "stopped") and t.units and t.score == -math.inf
     ]
     failed = [*lost, *(t for t in trials if t.status == "failed")]
-    assert [results.trials[place] for place in results.failed] == sorted(
+    assert [results.trials[index] for index in results.failed] == sorted(
         failed, key=lambda trial: trial.number
     )
-    assert [results.trials[place] for place in results.under_way] == [
+    assert [results.trials[index] for index in results.pending] == [
         t for t in trials if t.status in ("running", "interrupted") and t not in failed
     ]
     for unit in RUNGS:
         able = [t for t in trials if t not in failed and t.score_at(unit) > -math.inf]
-        found = [results.trials[place] for place in results.at(unit, 100, 0, random.Random(0))]
+        found = [results.trials[index] for index in results.at(unit, 100, 0, random.Random(0))]
         assert found == sorted(able, key=lambda t: (-t.score_at(unit), t.number))
 
 
@@ -121,7 +121,7 @@ def test_at_a_rung_are_the_best_and_some_others(
         report(journal, journal.history.trials[len(journal.history.trials) - 1], score)
     results = RungResults(RUNGS, PARAMS)
     results.read(journal.history)
-    places = results.at(1, n_best, n_others, random.Random(0))
-    ranked = sorted(range(len(scores)), key=lambda place: (-scores[place], place))
-    assert places[:n_best] == ranked[:n_best]
-    assert len(set(places)) == len(places) == min(len(scores), n_best + n_others)
+    indices = results.at(1, n_best, n_others, random.Random(0))
+    ranked = sorted(range(len(scores)), key=lambda index: (-scores[index], index))
+    assert indices[:n_best] == ranked[:n_best]
+    assert len(set(indices)) == len(indices) == min(len(scores), n_best + n_others)

@@ -11,7 +11,6 @@ import pytest
 import threadpoolctl
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.search.suggested import check
 
 import search.searchers.gp.searcher
 from search.log.history import History, Journal
@@ -20,6 +19,7 @@ from search.searchers.base import Params, Suggestion, draw_params, params_key
 from search.searchers.gp.searcher import RungGp
 from search.searchers.random_search import RandomSearch
 from spaces.catalogue import base_config, make_space
+from tests.search.suggested import check
 from trainable.component import FloatRange
 from trainable.data.sources import SampleData
 from trainable.metrics import with_overall
@@ -297,7 +297,7 @@ def test_one_report_without_the_tasks_and_models_are_of_the_score() -> None:
     for trial in journal.history.trials.values():
         reports: Scores = {unit: own["score"] for unit, own in trial.reports.items()}
         status = "" if trial.status == "running" else trial.status
-        report(scores, suggest(scores, trial.params), reports, status)
+        report(scores, begin(scores, trial.params), reports, status)
     again = RungGp(SPACES["heads"], 0, RUNGS, random_share=0.0)
     assert after == suggest(again, scores.history, 50)
     assert after != before
