@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left, insort
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,8 +26,9 @@ class StoppingASHA:
     """
 
     def __init__(self, history: History, units: int, eta: int) -> None:
-        # unit -> scores. Ray does not show the results of its rungs, so they are kept here, too.
-        self._scores: dict[int, list[float]] = {unit: [] for unit in rungs(units, eta)[:-1]}
+        # Unit -> (-score, trial number) of its results, best first. Ray does not show the results
+        # of its rungs, so they are kept here, too.
+        self._results: dict[int, list[tuple[float, int]]] = {u: [] for u in rungs(units, eta)[:-1]}
         self._added: set[int] = set()
         self._asha = ASHAScheduler(
             time_attr="unit",
@@ -42,12 +45,14 @@ class StoppingASHA:
     def _enter(self, trial: TrialRecord, unit: int) -> str:
         """Add a result to its rung and return what Ray decides: `CONTINUE` or `STOP`."""
         score = trial.score_at(unit)
+        if not math.isfinite(score):  # Ray lets a NaN go on and leaves it out of the cutoff
+            return TrialScheduler.CONTINUE
         nobody: Any = SimpleNamespace()
         ray_trial: Any = SimpleNamespace(trial_id=str(trial.number))
         if trial.number not in self._added:
             self._added.add(trial.number)
             self._asha.on_trial_add(nobody, ray_trial)
-        self._scores[unit].append(score)
+        insort(self._results[unit], (-score, trial.number))
         return self._asha.on_trial_result(nobody, ray_trial, {"unit": unit, "score": score})
 
     def bracket(self, number: int) -> int:
@@ -55,13 +60,16 @@ class StoppingASHA:
         return 0
 
     def decide(self, trial: TrialRecord, unit: int) -> Decision | None:
-        """Stop a trial that is not among the best 1/eta of the results so far at its rung."""
-        if unit not in self._scores:
+        """Stop a trial that is not among the best 1/eta of the results so far at its rung.
+
+        A score that is not finite ranks last and does not count for other trials.
+        """
+        if unit not in self._results:
             return None
         stop = self._enter(trial, unit) == TrialScheduler.STOP
-        scores = self._scores[unit]
-        rank = sum(score > trial.score_at(unit) for score in scores) + 1
-        return Decision("stop" if stop else "continue", rank, len(scores))
+        results, key = self._results[unit], (-trial.score_at(unit), trial.number)
+        among = len(results) if math.isfinite(key[0]) else len(results) + 1
+        return Decision("stop" if stop else "continue", bisect_left(results, key) + 1, among)
 
     def next_promotion(self, *, draining: bool) -> None:
         """Return None: nothing is ever promoted."""
