@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from search.log.history import History
+from search.schedulers.base import Decision
+from search.schedulers.promotion_asha import PromotionASHA
+from tests.search.schedulers.contract import (
+    SEEDS,
+    SHAPES,
+    MakeScheduler,
+    SchedulerContract,
+    Search,
+    Shape,
+    advance,
+)
+
+
+def promotion_asha(history: History, shape: Shape) -> PromotionASHA:
+    own = shape
+    return PromotionASHA(history, own.units, own.eta, own.n_trials, own.brackets, own.seed)
+
+
+class TestPromotionASHA(SchedulerContract):
+    @pytest.fixture
+    def make_scheduler(self) -> MakeScheduler:
+        return promotion_asha
+
+
+def rungs_of(n_trials: int, units: int, eta: int, brackets: int = 1) -> Search:
+    return Search(promotion_asha, Shape(units, eta, n_trials, brackets))
+
+
+@settings(max_examples=25)
+@given(seed=SEEDS, shape=SHAPES)
+def test_one_runs_to_its_end_unless_all_fail(seed: int, shape: Shape) -> None:
+    search, draw = Search(promotion_asha, shape), random.Random(seed)
+    while advance(search, draw, p_nan=0.2):
+        pass
+    if not search.with_status("done"):
+        for trial in search.history.trials.values():
+            assert trial.status == "failed" or trial.score == -math.inf
+
+
+def test_what_a_killed_driver_decided_and_did_not_carry_out_stays_decided() -> None:
+    search = rungs_of(2, 2, 2)
+    done, stopped = search.add(), search.add()
+    done.status, done.decided[1], done.promoted = "done", "pause", {1}
+    done.reports = {1: {"score": 0.9}, 2: {"score": 0.9}}
+    stopped.reports[1], stopped.decided[1] = {"score": 0.1}, "stop"  # and still `running`
+    assert promotion_asha(search.history, search.shape).unpromotable() == []
+    assert promotion_asha(search.history, search.shape).next_promotion(draining=True) is None
+
+
+@settings(max_examples=20)
+@given(seed=SEEDS, shape=SHAPES, slots=st.integers(1, 3))
+def test_nobody_waits_until_the_end_who_cannot_be_promoted(
+    played: Any, outcomes: Any, seed: int, shape: Shape, slots: int
+) -> None:
+    own = {"n_trials": shape.n_trials, "units": shape.units, "eta": shape.eta}
+    search = played(outcomes(seed), **own, brackets=shape.brackets)
+    events = search.play(slots, seed).log.events
+    reasons = {event["reason"] for event in events if event["event"] == "stopped"}
+    assert "nothing can be promoted any more" not in reasons
+
+
+def test_nobody_is_unpromotable_before_one_is_done() -> None:
+    """The best of those that wait may fail when it goes on; then the next is tried."""
+    search = rungs_of(2, 2, 2)
+    for score in (0.9, 0.1):
+        search.report(search.add(), 1, score)
+    assert search.close() == []
+    first = search.promote()
+    assert first is not None
+    assert (first.number, search.promote()) == (0, None)
+    first.status = "failed"
+    second = search.promote(draining=True)
+    assert second is not None
+    assert second.number == 1
+
+
+def test_the_best_of_the_highest_rung_goes_first() -> None:
+    search = rungs_of(20, 9, 2)
+    trials = [search.add() for _ in range(8)]
+    for trial in trials:
+        search.report(trial, 1, trial.number / 10)
+    # Each was the best so far, and from the second on that is enough.
+    assert [t.decided[1] for t in trials] == ["pause"] + ["continue"] * 7
+    for number in (7, 1, 5):
+        search.report(trials[number], 2, number / 10)
+    assert [trials[n].decided[2] for n in (7, 1, 5)] == ["pause"] * 3
+    trials.append(search.add())
+    search.report(trials[8], 1, 0.55)
+    assert trials[8].decided[1] == "pause"  # the one of the higher rung comes first
+    assert search.scheduler.next_promotion(draining=False) == (
+        trials[7],
+        2,
+        Decision("continue", 1, 3),
+    )
+    assert search.scheduler.next_promotion(draining=False) == (
+        trials[8],
+        1,
+        Decision("continue", 3, 9),
+    )
+    assert search.scheduler.next_promotion(draining=False) is None
+
+
+def test_equal_scores_are_ranked_by_number() -> None:
+    search = rungs_of(9, 9, 3)
+    decisions = [search.report(search.add(), 1, 0.5) for _ in range(3)]
+    assert decisions == [Decision("pause", n, n) for n in (1, 2, 3)]
+    promoted = search.promote()
+    assert promoted is not None
+    assert promoted.number == 0
+
+
+def test_what_is_no_number_stops_and_counts_for_nothing() -> None:
+    search = rungs_of(9, 4, 2)
+    assert search.report(search.add(), 1, 0.5) == Decision("pause", 1, 1)
+    assert search.report(search.add(), 1, None) == Decision("stop", 2, 2)
+    assert promotion_asha(search.history, search.shape).next_promotion(draining=False) is None
+    assert search.scheduler.next_promotion(draining=False) is None
+
+
+def test_units_between_rungs_are_no_rungs() -> None:
+    search = rungs_of(3, 9, 3, 2)
+    brackets = {search.add().bracket for _ in range(40)}
+    assert brackets == {0, 1}
+    for trial in search.history.trials.values():
+        found = {u for u in range(1, 10) if search.report(trial, u, 0.5) is not None}
+        assert found == ({1, 3} if trial.bracket == 0 else {3})
+
+
+def test_brackets_have_the_shares_of_hyperband() -> None:
+    asha = PromotionASHA(History(), 9, 3, 0, 2, 0)
+    drawn = [asha.bracket(number) for number in range(3000)]
+    assert drawn == [asha.bracket(number) for number in range(3000)]
+    # 9 / 3 trials to 3 / 2.
+    assert drawn.count(0) / 3000 == pytest.approx(2 / 3, abs=0.03)
