@@ -55,7 +55,7 @@ from search.planning.resume import changed_versions, check_resumable, header, ve
 from search.report.screen import summary
 from search.report.tensorboard import TensorBoard
 from search.report.write import write_results
-from search.searchers.optuna_tpe import STOCK_WARNING
+from search.searchers.optuna_tpe import TPE_NOTE
 from trainable.errors import InputError
 from trainable.worker.ray_trainable import MultitaskTrainable
 
@@ -130,7 +130,7 @@ def run_search(plan: Plan, console: Console) -> int:
         for note in (*notes, *preflight.check(say)):
             say(note)
         if options.searcher == "tpe":
-            say(STOCK_WARNING)
+            say(TPE_NOTE)
         limits, is_answering = _run_jobs(plan, share, preflight, console)
     finally:
         ray.shutdown()

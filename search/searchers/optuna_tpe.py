@@ -20,7 +20,7 @@ from spaces.distributions import to_optuna
 from spaces.space import Space
 from trainable.run_config import RunConfig
 
-STOCK_WARNING = (
+TPE_NOTE = (
     "note: --searcher tpe is Ray's own pairing, kept for comparison: it takes a trial that ASHA "
     "stopped for a finished one; --searcher rung-gp does not"
 )

@@ -135,7 +135,7 @@ class Played:
         earlier: Events of an earlier driver.
         n_trials: Trials of the search; more than the earlier driver had extend it.
         scheduler: Made from a history; PromotionASHA without it.
-        searcher: RandomProposer without it.
+        searcher: RandomSearch without it.
         lost: Whether the worker is lost in this unit, asked anew for each attempt: `lost` before it
             reports, `unsaved` after that and before the checkpoint is there, or empty. `leaves`: it
             has notice of that, and leaves in the middle of the unit.

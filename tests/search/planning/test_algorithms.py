@@ -21,7 +21,7 @@ from search.searchers.random_search import RandomSearch
 from search.searchers.stepwise import Stepwise
 
 MakePlan = Callable[..., Plan]
-PROPOSERS = {
+SEARCHERS = {
     "rung-gp": RungGp,
     "random": RandomSearch,
     "stepwise": Stepwise,
@@ -44,11 +44,11 @@ def with_options(plan_of: MakePlan) -> MakePlan:
     return lambda **changed: replace(plan, options=replace(plan.options, **changed))
 
 
-@pytest.mark.parametrize("name", PROPOSERS)
+@pytest.mark.parametrize("name", SEARCHERS)
 def test_each_searcher_suggests_what_the_space_has(with_options: MakePlan, name: str) -> None:
     plan = with_options(searcher=name)
     searcher = searcher_of(plan)
-    assert type(searcher) is PROPOSERS[name]
+    assert type(searcher) is SEARCHERS[name]
     suggestion = searcher.suggest(0, History())
     assert isinstance(suggestion, Suggestion)
     assert plan.space.params_of(suggestion.run_config) == suggestion.params
@@ -72,7 +72,7 @@ def test_the_beam_is_as_wide_as_asked_for(with_options: MakePlan) -> None:
 
 
 @pytest.mark.parametrize(("n_trials", "n_startup"), [(3, 2), (12, 4), (300, 10)])
-def test_a_third_of_the_trials_of_stock_tpe_is_random_at_most_ten(
+def test_a_third_of_the_trials_of_tpe_is_random_at_most_ten(
     with_options: MakePlan, n_trials: int, n_startup: int
 ) -> None:
     searcher = searcher_of(replace(with_options(searcher="tpe"), n_trials=n_trials))
