@@ -1,7 +1,7 @@
-"""Whether a Ray cluster lets this program in, found out before Ray connects.
+"""Find out whether a Ray cluster lets this program in, before Ray connects to it.
 
-Ray itself would try for a minute, fill the screen with warnings and then not say that it was the
-token; and where there is no token at all, it would end in a traceback.
+Ray itself tries for a minute, fills the screen with warnings and does not say that the token is
+wrong. Where there is no token at all, it ends in a traceback.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def knock(address: str) -> bool:
 
     Returns:
         Whether it set MODE to `disabled`, for a cluster on this machine that lets in whoever calls.
-        Ray would show a token wherever there is one, and the driver then refuses what such a
-        cluster, whose machines show none, says to it: actors die before they have run.
+        Ray shows a token wherever it finds one. The driver would then refuse every call of such a
+        cluster, whose machines show no token, and actors would die before they have run.
 
     Raises:
         ConnectionError: No cluster answers there.
@@ -50,7 +50,7 @@ def knock(address: str) -> bool:
 
 
 def _listening(address: str) -> str:
-    """Return HOST:PORT of an address, where something listens."""
+    """Return HOST:PORT of an address, after something there has accepted a connection."""
     try:
         host, _, port = str(resolve_address(address)).rpartition(":")
         to = (host.strip("[]"), int(port))
@@ -64,7 +64,7 @@ def _listening(address: str) -> str:
 
 
 def _what_to_do() -> str:
-    """Say what is wrong with our token, without the token."""
+    """Return what is wrong with our token; the message never shows the token."""
     mode = os.environ.get(MODE)
     if mode is None or mode.lower() != "token":
         return f"{MODE} is {mode or 'not set'} here; export {MODE}=token"

@@ -1,4 +1,4 @@
-"""Connect to Ray, and check that the cluster can serve a trial."""
+"""Connect to a Ray cluster, or start a local Ray."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ from trainable.errors import InputError
 
 
 def connect(address: str | None) -> str:
-    """Connect to a cluster, or start a local Ray; returns which, for people.
+    """Connect to a cluster, or start a local Ray.
+
+    Args:
+        address: Of the cluster, or `local` for a local Ray. By default RAY_ADDRESS, then a cluster
+            that runs on this machine, then a local Ray.
+
+    Returns:
+        What it is connected to, for people.
 
     Raises:
         InputError: A cluster was named and does not answer, or does not take our token.
@@ -43,7 +50,7 @@ def connect(address: str | None) -> str:
                     f"the Ray cluster at {named!r} asks for a token: {error}"
                 ) from error
             note = f" (a cluster that runs here asks for a token: {error})"
-    if is_open:  # what starts here is not
+    if is_open:  # `knock` has set the mode for an open cluster; the local Ray asks for a token
         del os.environ[MODE]
     start_local()
     return f"a local Ray on this machine{note}"

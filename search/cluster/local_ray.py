@@ -1,6 +1,6 @@
-"""The local Ray of one search: nobody else may join it, and nobody else can.
+"""The local Ray of one search, which no other user and no other search can join.
 
-Left alone, a local Ray listens on all interfaces, and writes the token that it asks for to a file
+By default a local Ray listens on all interfaces, and writes the token that it asks for to a file
 that every user of the machine may read.
 """
 
@@ -14,9 +14,9 @@ import ray
 
 from search.cluster.ray_internals import make_token, on_loopback
 
-# Tune moves little through the object store; Ray's default would take 30 % of the memory.
+# Tune puts little into the object store; by default Ray takes 30 % of the memory for it.
 _OBJECT_STORE_BYTES = 200_000_000
-# Marks the local Ray of one search: another must not join it, since it ends with that search.
+# A resource that marks this Ray. Another search must not join it, since it ends with its own.
 PRIVATE = "private_to_one_search"
 
 
@@ -29,7 +29,7 @@ def start_local() -> None:
             include_dashboard=False,
             object_store_memory=_OBJECT_STORE_BYTES,
             resources={PRIVATE: 1.0},
-            # Workers find this checkout whether it is installed or not, wherever they are started.
+            # Lets workers import this checkout even where it is not installed.
             runtime_env={"env_vars": {"PYTHONPATH": _python_path()}},
             log_to_driver=False,
             logging_level=logging.ERROR,
@@ -37,12 +37,12 @@ def start_local() -> None:
 
 
 def is_private() -> bool:
-    """Return whether Ray is the local one of this search: this machine, and nothing else."""
+    """Return whether Ray is the local one of this search, which runs on this machine only."""
     return PRIVATE in ray.cluster_resources()  # type: ignore[no-untyped-call]
 
 
 def _make_private_token() -> None:
-    """Make the token that Ray would make, unless there is one; only this user may read it."""
+    """Make the token of Ray unless there is one, such that only this user may read it."""
     mask = os.umask(0o077)
     try:
         make_token()

@@ -1,8 +1,8 @@
-"""The names of Ray that are not public and that the driver uses; its other files use none.
+"""The private names of Ray that the driver uses; no other file of the driver uses any.
 
-Ray may change them in any release. That is why its version is pinned, and why
-tests/search/cluster/test_ray_names.py says what has changed when the pin moves. Each entry below
-says what it takes, and why no public name would do.
+Ray may change them in any release. Therefore its version is pinned, and when the pin moves
+tests/search/cluster/test_ray_names.py says what has changed. Each entry below says which names it
+takes, and why no public name does the same.
 
 Two files that run elsewhere use such names themselves:
 
@@ -37,7 +37,7 @@ from ray.tune.progress_reporter import TrialProgressCallback
 
 from trainable.worker.ray_trainable import NodeLeaving
 
-READ_IN = "2.60.0"  # the version of Ray in which all of this was read
+READ_IN = "2.60.0"  # the version of Ray whose source all of this relies on
 ANSWERS_ANYONE = "/ray.rpc.NodeInfoGcsService/GetClusterId"
 PREEMPTION = "DRAIN_NODE_REASON_PREEMPTION"  # the only reason that a busy node accepts
 KEPT_BY_TUNE = ("_trials_to_cache", "_stopped_trials", "_failed_trials")
@@ -160,7 +160,7 @@ def drain_node(node: str, reason: str, deadline: float) -> str:
 
 @contextmanager
 def registered(trainable: type[Trainable]) -> Iterator[str]:
-    """Give the name under which Tune finds a trainable, meanwhile in this process.
+    """Give the name under which Tune finds a trainable; while it lasts, in this process.
 
     Takes `ray.tune.registry._global_registry` and replaces its `contains` and `get` (ray 2.60.0).
     No public name: Tune asks the cluster for it three times for each trial, and the driver waited
@@ -208,7 +208,7 @@ def withhold_credentials() -> None:
 
 
 class NoTuneProgress(TrialProgressCallback):
-    """Takes the place of Tune's own, which at `verbose=0` prints nothing and keeps every trial.
+    """Replaces Tune's own, which at `verbose=0` prints nothing and keeps every trial in memory.
 
     Takes `ray.tune.progress_reporter.TrialProgressCallback` (ray 2.60.0). No public name: Tune adds
     it unless there is one of its class.

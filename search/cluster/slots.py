@@ -1,4 +1,4 @@
-"""What one trial gets of a node, and how many trials the nodes have room for."""
+"""How many CPUs and GPUs each trial has, and how many trials run on the nodes at a time."""
 
 from __future__ import annotations
 
@@ -17,28 +17,20 @@ from search.planning.options import SearchOptions
 from trainable.errors import InputError
 
 HEAD = "node:__internal_head__"  # a resource of the head node
-
-
 BOOTSTRAP = "~/ray_bootstrap_config.yaml"  # `ray up` leaves it on the head
-
-
 _KINDS = ("CPU", "GPU")
-
-
-_PARTS = 10_000  # of a resource, as Ray counts
-
-
+_PARTS = 10_000  # Ray counts resources in ten-thousandths
 _STARTING = "those that are starting count once `ray status` shows them"
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What a trial gets, and how many run at a time.
+    """CPUs and GPUs of one trial, and how many trials run at a time.
 
     Attributes:
-        cpus: CPU cores of a trial.
-        gpus: GPUs of a trial, at most 1.
-        max_concurrent: Trials at the same time when the search begins, at least 1.
+        cpus: CPU cores, above 0.
+        gpus: GPUs, from 0 to 1.
+        max_concurrent: Trials that run at the same time when the search begins, at least 1.
     """
 
     cpus: float
@@ -47,16 +39,16 @@ class Resources:
 
 
 def alive_nodes() -> list[dict[str, Any]]:
-    """Return what Ray says of the nodes that are there."""
+    """Return Ray's description of each node that is alive."""
     return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
-def resources(options: SearchOptions, n_trials: int) -> Resources:
-    """Resolve what a trial gets against what nodes have, or will have once they are launched.
+def resolve_resources(options: SearchOptions, n_trials: int) -> Resources:
+    """Return the resources of each trial, which a node has or will have once it is launched.
 
     Args:
-        options: What the user asked for.
-        n_trials: Trials of the search: no more of them run at a time.
+        options: --cpus-per-trial and --gpus-per-trial; where one is not given, the nodes decide.
+        n_trials: Trials of the search; no more of them run at a time.
 
     Raises:
         InputError: No node can serve a trial.
@@ -75,40 +67,44 @@ def resources(options: SearchOptions, n_trials: int) -> Resources:
                 f"--{kind.lower()}s-per-trial {amount:g}: no node has more than {most[kind]:g} "
                 f"{kind}s; ask for less, or add nodes that have them ({_STARTING})"
             )
-    share = Resources(cpus, gpus, 1)
-    if not any(places(node, share) for node in nodes):
+    resources = Resources(cpus, gpus, 1)
+    if not any(n_slots(node, resources) for node in nodes):
         raise InputError(
             f"--cpus-per-trial {cpus:g} and --gpus-per-trial {gpus:g}: no node has both; ask for "
             f"less, or add nodes that have them ({_STARTING})"
         )
-    return replace(share, max_concurrent=room(options, share, n_trials))
+    return replace(resources, max_concurrent=n_concurrent(options, resources, n_trials))
 
 
-def room(options: SearchOptions, share: Resources, n_trials: int) -> int:
-    """Return how many trials may run at a time on the nodes that there are now.
+def n_concurrent(options: SearchOptions, resources: Resources, n_trials: int) -> int:
+    """Return how many trials may run at a time on the present nodes.
 
     Args:
-        options: --max-concurrent is taken as given: it may count on nodes that are yet unknown.
-        share: What a trial gets.
+        options: --max-concurrent is taken as given, since it may count on nodes that come later.
+        resources: Of one trial.
         n_trials: Trials of the search.
 
     Returns:
-        At least 1: where no node is left, a trial has to wait for one, so that it is noticed.
+        At least 1: where no node is left, a trial waits for one, and the watchdog notices that.
     """
-    there = sum(places(node, share) for node in _nodes())
-    return min(options.max_concurrent or max(1, there), n_trials)
+    present = sum(n_slots(node, resources) for node in _nodes())
+    return min(options.max_concurrent or max(1, present), n_trials)
 
 
-def places(node: Mapping[str, float], share: Resources) -> int:
-    """Return how many trials a node with these resources has room for.
+def n_slots(node: Mapping[str, float], resources: Resources) -> int:
+    """Return how many trials fit on a node.
 
-    A share of a GPU is of one GPU: of trials that get 0.4 each two fit, and on four GPUs eight.
+    A trial never spans two GPUs: trials of 0.4 GPUs fit twice on one GPU, and eight times on four.
+
+    Args:
+        node: Ray's resources of the node, such as `{"CPU": 48.0, "GPU": 4.0}`.
+        resources: Of one trial.
     """
-    by_cpu = _fit(node.get("CPU", 0.0), share.cpus)
-    return min(by_cpu, _places_by_gpu(node, share.gpus)) if share.gpus else by_cpu
+    by_cpu = _fit(node.get("CPU", 0.0), resources.cpus)
+    return min(by_cpu, _n_slots_by_gpu(node, resources.gpus)) if resources.gpus else by_cpu
 
 
-def _places_by_gpu(node: Mapping[str, float], gpus: float) -> int:
+def _n_slots_by_gpu(node: Mapping[str, float], gpus: float) -> int:
     return int(node.get("GPU", 0.0)) * _fit(1.0, gpus)
 
 
@@ -117,33 +113,33 @@ def _fit(whole: float, part: float) -> int:
 
 
 def _cpus_in_proportion(nodes: Sequence[Mapping[str, float]], gpus: float) -> float:
-    """Return the CPUs of a trial so that a node's last as long as its GPUs.
+    """Return the CPUs of a trial, such that CPUs and GPUs of a node are used up together.
 
-    Whole ones, unless a node has fewer CPUs than places: who asks for eight trials on a GPU gets
-    eight, of one thread each.
+    It is a whole number unless a node has fewer CPUs than slots: whoever asks for eight trials on
+    a GPU gets eight, of one thread each.
     """
-    shares = [
-        node["CPU"] / _places_by_gpu(node, gpus)
+    per_slot = [
+        node["CPU"] / _n_slots_by_gpu(node, gpus)
         for node in nodes
-        if gpus and node.get("CPU") and _places_by_gpu(node, gpus)
+        if gpus and node.get("CPU") and _n_slots_by_gpu(node, gpus)
     ]
-    least = min(shares, default=1.0)
+    least = min(per_slot, default=1.0)
     return float(int(least)) if least >= 1 else math.floor(least * _PARTS) / _PARTS
 
 
-def servable(share: Resources) -> bool:
-    """Whether a node that is alive, or that `ray up` may still launch, could serve a trial."""
-    return any(places(node, share) for node in _nodes())
+def any_node_fits(resources: Resources) -> bool:
+    """Return whether a node that is alive, or that `ray up` may still launch, can run a trial."""
+    return any(n_slots(node, resources) for node in _nodes())
 
 
 def _nodes() -> list[dict[str, float]]:
-    """Return the resources of nodes that are alive, or may still be launched."""
+    """Return the resources of each node that is alive or that `ray up` may still launch."""
     alive = [node["Resources"] for node in alive_nodes()]
     return alive if is_private() else [*alive, *_launchable(alive)]
 
 
 def launched_with() -> dict[str, Any] | None:
-    """Return the cluster's configuration; None but on the head of a cluster that `ray up` made."""
+    """Return the configuration of `ray up`; None unless this machine is the head of it."""
     path = Path(BOOTSTRAP).expanduser()
     return _parsed(path, path.stat().st_mtime_ns) if path.is_file() else None
 
@@ -155,7 +151,7 @@ def _parsed(path: Path, changed: int) -> dict[str, Any]:
 
 
 def _launchable(alive: Sequence[dict[str, float]]) -> list[dict[str, float]]:
-    """Resources of workers that `ray up` may still launch; known on the head node only."""
+    """Return the resources of workers that `ray up` may still launch; only its head knows them."""
     config = launched_with()
     if config is None:
         return []

@@ -1,7 +1,8 @@
 """What Ray Tune calls: a searcher, a scheduler, a callback and a stopper around one dispatcher.
 
-To Tune every job is a trial that ends. It never pauses, restores or repeats a search for us: what
-it would keep for that is incomplete (ray-project/ray#30838) and may be torn; the event log is not.
+To Tune every job is a trial that ends. Tune never pauses a trial or restores a search: the state
+that it keeps for that is incomplete (ray-project/ray#30838) and may be torn, and the event log is
+neither.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ METRIC, MODE = "score", "max"
 class TuneSearcher(Searcher):
     """Hands jobs to Tune as its trials.
 
-    Tune's own limit of concurrent trials is not used: it counts suggestions, we count places.
+    Tune's own limit of concurrent trials is not used: it counts suggestions, and we count slots.
 
     Args:
         dispatcher: The search.
-        plan: Where checkpoints are.
-        nodes: How many trials run at a time, which changes as nodes come and go.
-        limits: When nothing new may begin.
+        plan: Says where checkpoints are.
+        nodes: Says how many trials may run at a time, which changes as nodes come and go.
+        limits: Say when nothing new may begin.
     """
 
     def __init__(self, dispatcher: Dispatcher, plan: Plan, nodes: Nodes, limits: Limits) -> None:
@@ -49,7 +50,7 @@ class TuneSearcher(Searcher):
         self._limits.look()  # a resumed search may be beyond a limit before it has begun anything
         if self._limits.reached is not None:
             return Searcher.FINISHED
-        if len(dispatcher.jobs) >= self._nodes.room:
+        if len(dispatcher.jobs) >= self._nodes.n_concurrent:
             return None
         job = dispatcher.next_job(trial_id)
         if job is None:
@@ -66,7 +67,7 @@ class TuneSearcher(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """The callback is told as well, and knows more."""
+        """Do nothing: `TuneCallback` is told of it, too, with more details."""
 
 
 class TuneScheduler(FIFOScheduler):
@@ -83,10 +84,10 @@ class TuneScheduler(FIFOScheduler):
         self._drained: set[str] = set()  # Ray's ids of nodes
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """Return the oldest job that waits for a place.
+        """Return the oldest job that waits for a slot.
 
-        Tune's own goes through all trials that ever were, at every event: at 10,000 trials that was
-        the largest part of what a trial cost.
+        Tune's own goes through all trials that ever were, at every event: at 10,000 trials that is
+        the largest part of the driver's work.
         """
         forget_ended(tune_controller)
         live = {trial.trial_id: trial for trial in tune_controller.get_live_trials()}
@@ -94,7 +95,7 @@ class TuneScheduler(FIFOScheduler):
         return next((trial for trial in jobs if trial and trial.status == Trial.PENDING), None)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Write the report down and decide."""
+        """Record a report, and decide whether its job goes on."""
         job = self._dispatcher.jobs[trial.trial_id]
         job.node = str(result.get("node_ip", ""))
         for path, error in result["lost"]:
@@ -110,9 +111,9 @@ class TuneScheduler(FIFOScheduler):
         return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
 
     def _drain(self, node: str, reason: str, deadline: float) -> None:
-        """Let Ray start nothing more on a node; it is asked once for each node.
+        """Ask Ray, once for each node, to start nothing more on it.
 
-        Where that fails the search goes on: trials that are placed there leave again.
+        Where Ray refuses the search goes on: trials that start there leave the node again.
         """
         if node in self._drained:
             return
@@ -122,30 +123,30 @@ class TuneScheduler(FIFOScheduler):
 
 
 class Watcher(Protocol):
-    """Is asked after every event of Tune's loop, and itself decides how often it has a look."""
+    """Is called after every event of Tune's loop, and decides itself how often it acts."""
 
     def look(self) -> None:
-        """See whether there is anything to do."""
+        """Do what is due, if anything is."""
 
 
 class TuneCallback(Callback):
-    """Tells the dispatcher what becomes of jobs, and lets watchers look at the search.
+    """Tells the dispatcher what becomes of jobs, and calls the watchers.
 
     Args:
         dispatcher: The search.
-        share: What a trial gets.
-        watchers: In the order in which they look.
+        resources: Of one trial.
+        watchers: In the order in which they are called.
     """
 
     def __init__(
-        self, dispatcher: Dispatcher, share: Resources, watchers: Sequence[Watcher]
+        self, dispatcher: Dispatcher, resources: Resources, watchers: Sequence[Watcher]
     ) -> None:
-        self._dispatcher, self._share, self._watchers = dispatcher, share, watchers
+        self._dispatcher, self._resources, self._watchers = dispatcher, resources, watchers
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """A job starts, or starts again after its worker was lost."""
+        """Tell that a job starts, or starts again after its worker was lost."""
         self._dispatcher.started(trial.trial_id)
 
     def on_checkpoint(
@@ -156,32 +157,32 @@ class TuneCallback(Callback):
         checkpoint: Checkpoint,
         **info: Any,
     ) -> None:
-        """A job saved a checkpoint."""
-        if not self._dispatcher.jobs[trial.trial_id].failure:  # what a failed run left is of no use
+        """Tell that a job saved a checkpoint."""
+        if not self._dispatcher.jobs[trial.trial_id].failure:  # no trial goes on from a failed run
             path = Path(checkpoint.path)
             self._dispatcher.saved(trial.trial_id, f"{path.parent.name}/{path.name}")
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """A job ended."""
-        self._dispatcher.left(trial.trial_id, self._share.cpus, self._share.gpus)
+        """Tell that a job ended."""
+        self._dispatcher.left(trial.trial_id, self._resources.cpus, self._resources.gpus)
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """An attempt failed, and Tune will not try again."""
+        """Tell that an attempt failed, and that Tune will not try again."""
         error = error_of(trial)
-        self._dispatcher.left(trial.trial_id, self._share.cpus, self._share.gpus, error)
+        self._dispatcher.left(trial.trial_id, self._resources.cpus, self._resources.gpus, error)
 
     def on_trial_recover(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """An attempt failed and will be repeated from the last checkpoint."""
+        """Tell that an attempt failed, and that Tune repeats it from the last checkpoint."""
         self._dispatcher.failed(trial.trial_id, error_of(trial))
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        """Called after every event of Tune's loop."""
+        """Call the watchers, after every event of Tune's loop."""
         for watcher in self._watchers:
             watcher.look()
 
@@ -190,7 +191,7 @@ class LimitStopper(Stopper):
     """Ends Tune's loop when a limit is reached.
 
     Args:
-        limits: Of the search.
+        limits: Say whether the search is over.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -210,8 +211,8 @@ class LimitStopper(Stopper):
 
 
 def error_of(trial: Trial) -> str:
-    """Return the last line of what Tune kept of an error, which says what went wrong."""
-    error = trial.get_pickled_error()  # None where an actor died, rather than raised
+    """Return the last line of the traceback that Tune kept, which says what went wrong."""
+    error = trial.get_pickled_error()  # None where the actor died without raising
     text = "" if error is None else str(error)
     if not text and trial.error_file:
         text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")

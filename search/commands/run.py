@@ -1,45 +1,30 @@
-"""One search from options to results; reads like a recipe."""
+"""The command line of search/run.py: one search, from its options to its results."""
 
 from __future__ import annotations
 
 import errno
-import gc
 import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 
 import ray
-from ray import tune
 from ray.tune import TuneError
 from rich.console import Console
 
 from search.cluster.connect import connect
 from search.cluster.nodes import Nodes, wait_for_nodes
 from search.cluster.preflight.checks import Preflight
-from search.cluster.ray_internals import (
-    NoTuneProgress,
-    quieten_tune,
-    registered,
-    withhold_credentials,
-)
-from search.cluster.slots import Resources, resources, servable
-from search.cluster.tune import (
-    METRIC,
-    MODE,
-    LimitStopper,
-    TuneCallback,
-    TuneScheduler,
-    TuneSearcher,
-)
+from search.cluster.run_tune import run_tune
+from search.cluster.slots import Resources, any_node_fits, resolve_resources
+from search.cluster.tune import LimitStopper, TuneCallback, TuneScheduler, TuneSearcher
+from search.commands.open_journal import open_journal
 from search.log.checkpoints import Checkpoints
-from search.log.events import EventLog, begin_log, new_event, read_events
+from search.log.events import read_events
 from search.log.folder import EVENTS
-from search.log.history import History, Journal
+from search.log.history import History
 from search.log.leaderboard import actor_seconds
 from search.log.lock import only_driver
 from search.log.mirror import Mirror
@@ -51,22 +36,13 @@ from search.planning.algorithms import make_scheduler, make_searcher
 from search.planning.make_plan import make_plan
 from search.planning.options import clock, parse
 from search.planning.plan import Plan, describe
-from search.planning.resume import changed_versions, check_resumable, header, versions
+from search.planning.resume import changed_versions, check_resumable
 from search.report.screen import summary
 from search.report.tensorboard import TensorBoard
 from search.report.write import write_results
 from search.searchers.optuna_tpe import TPE_NOTE
 from trainable.errors import InputError
 from trainable.worker.ray_trainable import MultitaskTrainable
-
-_ENVIRONMENT = {
-    # Our log, TensorBoard files and tables replace Tune's own loggers: fewer files to copy.
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "RAY_AIR_NEW_OUTPUT": "0",  # Tune's own tables; `verbose=0` silences the old ones
-    # Nothing is restored from Tune's snapshots, and each of them holds all trials there were.
-    "TUNE_GLOBAL_CHECKPOINT_S": str(10**9),
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-}
 
 _FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 
@@ -94,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _full_disk(plan: Plan | None, error: Exception) -> str:
-    """Say what to do; without a plan the search has not begun."""
+    """Return the message of a full disk; where there is no plan the search has not begun."""
     if plan is None:
         return f"{error}; make room, then start the search again"
     return (
@@ -121,17 +97,17 @@ def run_search(plan: Plan, console: Console) -> int:
         say(f"using {connect(options.address)}")
         _end_in_order_on_sigterm()
         wait_for_nodes(say)
-        share = resources(options, plan.n_trials)
+        resources = resolve_resources(options, plan.n_trials)
         say(
-            f"search {plan.folder.uri}: {plan.n_trials} trials, {share.max_concurrent} at a time, "
-            f"{plan.budget:,} tokens a full run"
+            f"search {plan.folder.uri}: {plan.n_trials} trials, {resources.max_concurrent} at a "
+            f"time, {plan.budget:,} tokens a full run"
         )
-        preflight = Preflight(plan.folder, options, share, plan.checkpoint_bytes)
+        preflight = Preflight(plan.folder, options, resources, plan.checkpoint_bytes)
         for note in (*notes, *preflight.check(say)):
             say(note)
         if options.searcher == "tpe":
             say(TPE_NOTE)
-        limits, is_answering = _run_jobs(plan, share, preflight, console)
+        limits, is_answering = _run_jobs(plan, resources, preflight, console)
     finally:
         ray.shutdown()
         _end_in_order_on_sigterm()
@@ -159,32 +135,15 @@ def _end_in_order_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
 
 
-def _open_journal(plan: Plan, share: Resources) -> tuple[Journal, EventLog]:
-    """Write how this driver begins, after what an earlier one wrote."""
-    path, options = plan.folder.local / EVENTS, plan.options
-    places = {"slots": share.max_concurrent, "cpus": share.cpus, "gpus": share.gpus}
-    if options.resume:
-        log = EventLog(path)
-        journal = Journal(plan.earlier, log)
-        fields = {"n_trials": plan.n_trials, "versions": versions()}
-        journal.write("resumed", options=asdict(options), **fields, **places)
-        return journal, log
-    first = new_event("search", **places, **header(plan))
-    events = [first, *(new_event("imported", **trial) for trial in plan.carried)]
-    begin_log(path, events)
-    log = EventLog(path)
-    return Journal(History(events), log), log
-
-
 def _run_jobs(
-    plan: Plan, share: Resources, preflight: Preflight, console: Console
+    plan: Plan, resources: Resources, preflight: Preflight, console: Console
 ) -> tuple[Limits, bool]:
     """Let Ray Tune run jobs until nothing is left to do or a limit is reached.
 
     Returns:
         The limits, and whether the storage still answers.
     """
-    journal, log = _open_journal(plan, share)
+    journal, log = open_journal(plan, resources)
     options, points = plan.options, list(plan.points)
     scheduler = make_scheduler(options, plan.n_trials, journal.history)
     searcher = make_searcher(options, plan.space, plan.n_trials, plan.rungs)
@@ -200,76 +159,27 @@ def _run_jobs(
 
     progress = Progress(dispatcher, options, plan.rungs, console)
     dispatcher.on_left, say = progress.left, progress.say
-    limits = Limits(dispatcher, options, share.gpus or share.cpus, say)
-    nodes = Nodes(journal, options, share, preflight, limits, say)
-    watchdog = Watchdog(
-        dispatcher, options, plan.checkpoint_bytes, limits, mirror, lambda: servable(share), say
-    )
+    limits = Limits(dispatcher, options, resources.gpus or resources.cpus, say)
+    nodes = Nodes(journal, options, resources, preflight, limits, say)
+    fits = partial(any_node_fits, resources)
+    watchdog = Watchdog(dispatcher, options, plan.checkpoint_bytes, limits, mirror, fits, say)
     try:
         checkpoints.sweep()
-        _tune(
+        run_tune(
+            MultitaskTrainable,
             plan,
-            share,
+            resources,
             TuneSearcher(dispatcher, plan, nodes, limits),
             TuneScheduler(dispatcher, progress.say),
-            TuneCallback(dispatcher, share, [limits, nodes, watchdog, progress]),
+            TuneCallback(dispatcher, resources, [limits, nodes, watchdog, progress]),
             LimitStopper(limits),
         )
         checkpoints.sweep()
     finally:
-        dispatcher.interrupt(share.cpus, share.gpus)
+        dispatcher.interrupt(resources.cpus, resources.gpus)
         journal.write("closed", reason=limits.reason)
         preflight.close()
         progress.close()
         is_answering = mirror.close()
         log.close()
     return limits, is_answering
-
-
-@contextmanager
-def _libraries_frozen() -> Iterator[None]:
-    """Let Python's collector pass over what is there: each look through it takes 0.4 s."""
-    gc.collect()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-
-
-def _tune(
-    plan: Plan,
-    share: Resources,
-    searcher: TuneSearcher,
-    scheduler: TuneScheduler,
-    callback: TuneCallback,
-    stopper: LimitStopper,
-) -> None:
-    """Let Ray Tune ask the searcher for jobs, and run them, until one of these ends it."""
-    os.environ.update(_ENVIRONMENT)
-    # Read once, and no limit therefore: the searcher knows how many the nodes have room for.
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.n_trials)
-    withhold_credentials()
-    quieten_tune()
-    with _libraries_frozen(), registered(MultitaskTrainable) as trainable:
-        tune.run(
-            trainable,
-            name=plan.folder.name,
-            storage_path=plan.folder.storage,
-            metric=METRIC,
-            mode=MODE,
-            num_samples=-1,  # the searcher says when it is finished
-            search_alg=searcher,
-            scheduler=scheduler,
-            stop=stopper,
-            resources_per_trial={"cpu": share.cpus, "gpu": share.gpus},
-            reuse_actors=True,
-            max_failures=0,  # the dispatcher hands a trial out again
-            raise_on_failed_trial=False,
-            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1),
-            callbacks=[callback, NoTuneProgress()],
-            trial_dirname_creator=lambda trial: (
-                f"trial_{trial.config['trial']:04d}_{trial.trial_id}"
-            ),
-            verbose=0,
-        )

@@ -33,7 +33,7 @@ class Watchdog:
         checkpoint_bytes: Size of a checkpoint.
         limits: Ends the search.
         mirror: Copies the log from the folder of the search to its storage.
-        servable: Whether a node that is there, or can be launched, could serve a trial.
+        any_node_fits: Returns whether a node that is alive, or can be launched, can run a trial.
         say: Prints a line.
     """
 
@@ -44,12 +44,12 @@ class Watchdog:
         checkpoint_bytes: int,
         limits: Limits,
         mirror: Mirror,
-        servable: Callable[[], bool],
+        any_node_fits: Callable[[], bool],
         say: Callable[[str], None],
     ) -> None:
         self._dispatcher, self._options, self._limits = dispatcher, options, limits
         self._checkpoint_bytes, self._mirror = checkpoint_bytes, mirror
-        self._servable, self._say = servable, say
+        self._any_node_fits, self._say = any_node_fits, say
         self._looked = time.monotonic()
         self._said: set[str] = set()
 
@@ -82,7 +82,7 @@ class Watchdog:
                 f"says what the nodes have and what else runs on them; if it is there, the process "
                 f"of a trial takes long to start, on a busy node or from a slow file system",
             )
-            if not self._servable():
+            if not self._any_node_fits():
                 self._limits.fail(f"no node is left that could serve a trial ({wanted})")
 
     def _look_at_silence(self, now: float) -> None:

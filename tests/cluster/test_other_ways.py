@@ -15,14 +15,15 @@ import yaml  # type: ignore[import-untyped, unused-ignore]
 from packaging.requirements import Requirement
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from search.cluster import connect as cluster
+from search.cluster import slots
+from search.cluster.slots import n_slots, resolve_resources
 from search.planning.options import SearchOptions, parse
 from tests import test_cluster as checks
 from tests.cluster.rayjob_schema import problems_of
 from trainable.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
-CLUSTERS = ROOT / "search" / "clusters"
+CLUSTERS = ROOT / "search" / "cluster" / "launch"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LAB_CHECKS: list[checks.Check] = [
     checks.find_token_gaps,
@@ -192,15 +193,15 @@ def find_room(rayjob: dict[str, Any], text: str) -> list[str]:
     options = parse(shlex.split(rayjob["spec"]["entrypoint"])[2:])
     problems = [] if group["replicas"] == group["minReplicas"] else ["replicas: not minReplicas"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cluster, "_nodes", lambda: at_first)
+        patch.setattr(slots, "_nodes", lambda: at_first)
         try:
-            share = cluster.resources(options, n_trials=1000)
+            resources = resolve_resources(options, n_trials=1000)
         except InputError as error:
             return [str(error)]
-    at_most = group["maxReplicas"] * cluster.places(there, share)
-    if share.max_concurrent != at_most:
-        problems.append(f"{share.max_concurrent} trials at a time, room for {at_most}")
-    if share.gpus == 0:
+    at_most = group["maxReplicas"] * n_slots(there, resources)
+    if resources.max_concurrent != at_most:
+        problems.append(f"{resources.max_concurrent} trials at a time, room for {at_most}")
+    if resources.gpus == 0:
         problems.append("trials on the CPU")
     return problems
 

@@ -1,7 +1,7 @@
-"""The Ray Tune `Trainable` around one run: with `tune_storage` all of this package that knows Ray.
+"""The Ray Tune `Trainable` around one run. Only this file and `tune_storage` know Ray.
 
 Actors stay warm: encoder, data and the process outlive a trial, and the next trial costs a copy of
-the weights. `step()` is one unit. What a user may meet, and what happens:
+the weights. `step()` is one unit. What may happen, and what follows:
 
     a loss that is not a number, out of memory   the trial ends, marked failed, with the worst score
     a run that cannot be started                 the search tries again, then marks it failed
@@ -15,8 +15,6 @@ the weights. `step()` is one unit. What a user may meet, and what happens:
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import gc
 import json
 import logging
@@ -25,7 +23,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pyarrow.fs
 import ray
 import torch
 from ray import tune
@@ -39,9 +36,10 @@ from trainable.training.inputs import RunInputs, Source, open_inputs
 from trainable.training.loop import Run, RunFailed, RunLeft
 from trainable.training.predictions import LABELLED, PREDICTIONS, Found, write_probabilities
 from trainable.training.step import STEP_METRICS
+from trainable.worker.release_memory import release_memory
 from trainable.worker.scratch import use_scratch
 from trainable.worker.spot_notice import SpotWatcher, watch_spot
-from trainable.worker.tune_storage import save_in_place
+from trainable.worker.tune_storage import save_in_place, stored_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +58,7 @@ NUMBERS = (
     "save_seconds",
     "peak_memory_bytes",
 )
-# One failure of the machine must not cost the trial; these belong to the trial itself.
+# These belong to the trial itself. Any other failure is the machine's, and the trial is repeated.
 _TRIAL_FAILURES = (RunFailed, StageFailed, torch.OutOfMemoryError, MemoryError)
 
 
@@ -79,23 +77,23 @@ class MultitaskTrainable(tune.Trainable):
         save: `full`, or `weights` for checkpoints without the optimizer's moments.
     """
 
-    # The last trial's inputs, and what it was made from.
+    # What the last trial read, and where that came from.
     _inputs: RunInputs | None = None
     _source: Source | None = None
     _spot: SpotWatcher | None = None
 
     def setup(self, config: dict[str, Any]) -> None:
         """Start the first trial of this actor."""
-        share = self.trial_resources.required_resources if self.trial_resources else {}
-        torch.set_num_threads(max(1, int(share.get("CPU", 1))))
+        resources = self.trial_resources.required_resources if self.trial_resources else {}
+        torch.set_num_threads(max(1, int(resources.get("CPU", 1))))
         # A GPU that the trial did not ask for belongs to somebody else.
-        self._device = torch.device("cuda" if share.get("GPU", 0) else "cpu")
+        self._device = torch.device("cuda" if resources.get("GPU", 0) else "cpu")
         use_scratch()
         self._spot = watch_spot()
         self._start(config)
 
     def cleanup(self) -> None:
-        """Called at the end of this actor."""
+        """End what `setup` began, when this actor ends."""
         if self._spot is not None:
             self._spot.stop()
         gc.unfreeze()
@@ -118,7 +116,7 @@ class MultitaskTrainable(tune.Trainable):
         self._save_optimizer = config.get("save", "full") == "full"
         self.start_error: Exception | None = None
         try:
-            _release_memory()
+            release_memory()
             values = config["run_config"]
             values = json.loads(values) if isinstance(values, str) else values
             run_config = RunConfig.from_dict(values, "trial")
@@ -131,7 +129,7 @@ class MultitaskTrainable(tune.Trainable):
 
     def _new_run(self, config: RunConfig) -> Run:
         if self._inputs is None or self._source != Source.of(config):
-            gc.unfreeze()  # else the other one would stay
+            gc.unfreeze()  # else the memory of the earlier inputs would not be freed
             self._inputs = open_inputs(config, self._device)
             self._source = Source.of(config)
         return Run(config, self._inputs)
@@ -141,7 +139,7 @@ class MultitaskTrainable(tune.Trainable):
         for path in config.get("checkpoints", ()):
             run = self._new_run(run_config)
             try:
-                with _stored(config["storage"], path).as_directory() as folder:
+                with stored_checkpoint(config["storage"], path).as_directory() as folder:
                     checkpoint.load(run, Path(folder))
             except (OSError, InputError) as error:
                 log.warning("checkpoint %s could not be read: %s", path, error)
@@ -176,16 +174,16 @@ class MultitaskTrainable(tune.Trainable):
             message = f"{type(error).__name__}: {error}"
             worst = dict.fromkeys(SCORE_KEYS, WORST_SCORE)
             self._run.model.zero_grad(set_to_none=True)
-            _release_memory()
+            release_memory()
             return self._report({**worst, "failure": message})
 
     def _leave_if_noticed(self, *progress: Any) -> None:
-        """Called between two steps."""
+        """Raise `RunLeft` if the machine is about to be taken away; called between two steps."""
         if self._spot is not None and self._spot.notice is not None:
             raise RunLeft(str(self._spot.notice))
 
     def _leaving(self) -> dict[str, Any]:
-        """Return why the trial leaves, which node, and when that ends; Tune flattens results."""
+        """Return why the trial leaves, the id of its node, and when the node ends."""
         assert self._spot is not None
         assert self._spot.notice is not None
         node = ray.get_runtime_context().get_node_id()
@@ -193,7 +191,7 @@ class MultitaskTrainable(tune.Trainable):
         return {"leaving": str(notice), "node": node, "deadline": notice.deadline}
 
     def _unit(self, run: Run) -> dict[str, Any]:
-        """Return the numbers of one unit; with the *confirm* scores after the last one."""
+        """Return the metrics of one unit; after the last unit with the *confirm* scores."""
         metrics: dict[str, Any] = run.train_unit(self._leave_if_noticed)
         started = time.perf_counter()
         # What a finished run says of each example is kept: the report looks at it.
@@ -209,7 +207,7 @@ class MultitaskTrainable(tune.Trainable):
         return metrics | {"eval_seconds": time.perf_counter() - started}
 
     def _report(self, metrics: dict[str, Any]) -> dict[str, Any]:
-        """Return all keys: a result that lacks one would end the whole search in Tune."""
+        """Return a result with all keys: Tune ends the whole search where one is missing."""
         run = self._run
         assert run is not None
         own = {
@@ -228,14 +226,14 @@ class MultitaskTrainable(tune.Trainable):
         return dict.fromkeys(NUMBERS, math.nan) | own | metrics
 
     def save(self, checkpoint_dir: str | None = None) -> Any:
-        """As Tune's own, but straight to where the checkpoint stays, if that is a folder."""
+        """Save as Tune does, but where the storage is a folder, directly to it."""
         saved = save_in_place(self) if checkpoint_dir is None else None
         return super().save(checkpoint_dir) if saved is None else saved
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write safetensors and JSON; returns None, so that Ray pickles nothing.
 
-        Of a run that is over, no moments of the optimizer: nothing goes on from there.
+        The moments of the optimizer are left out of a run that is over: nothing goes on from it.
         """
         started = time.perf_counter()
         if self._run is not None:
@@ -246,27 +244,6 @@ class MultitaskTrainable(tune.Trainable):
         self.save_seconds = time.perf_counter() - started
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]
-        """Go on where the checkpoint was written: Tune's way, where a node was drained."""
+        """Load the state of a checkpoint; Tune calls this where a node was drained."""
         if self._run is not None:  # else the next step raises what went wrong
             checkpoint.load(self._run, Path(checkpoint_dir))
-
-
-def _release_memory() -> None:
-    """Give what earlier trials freed back to the GPU and to the machine."""
-    gc.collect()
-    # What is left stays: libraries, encoder, data. To look through it at every switch takes 0.3 s.
-    gc.freeze()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-    # glibc keeps freed blocks between those in use: gigabytes after fifty trials on the CPU.
-    with contextlib.suppress(AttributeError, OSError):  # another libc has no such function
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
-
-
-def _stored(storage: str, path: str) -> tune.Checkpoint:
-    """Return a checkpoint below a folder or URI."""
-    if "://" not in storage:
-        return tune.Checkpoint(str(Path(storage) / path))
-    filesystem, root = pyarrow.fs.FileSystem.from_uri(storage)
-    return tune.Checkpoint(f"{root.rstrip('/')}/{path}", filesystem)

@@ -1,7 +1,7 @@
-"""A folder for temporary files that does not outlive its process for long.
+"""A folder for temporary files of one process; a later process removes it if this one was killed.
 
 Ray Tune writes a checkpoint for a remote storage to a temporary folder before it copies it. A
-process that is killed meanwhile leaves it behind: of BERT-base with AdamW's moments 1.3 GB.
+process that is killed meanwhile leaves it there: 1.3 GB for BERT-base with AdamW's moments.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def use_scratch() -> Path:
-    """Make temporary files of this process go to a folder of its own; remove those of dead ones.
+    """Let this process write temporary files to its own folder; remove folders of dead processes.
 
     Returns:
         The folder, `mtbert-UID/PID` below the usual place for temporary files.

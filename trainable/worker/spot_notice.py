@@ -2,7 +2,7 @@
 
 A spot instance is told two minutes before: its metadata service answers 404 to a question until
 then. A worker on such a machine finds the address in `MTBERT_SPOT_METADATA`, which cluster.yaml
-exports; where that is not set nothing is asked, and nothing contacted.
+exports; where that is not set, nothing is asked.
 
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
 """
@@ -38,7 +38,7 @@ class SpotNotice:
 
     Attributes:
         action: `terminate`, `stop` or `hibernate`.
-        deadline: When, in seconds since 1970.
+        deadline: When it is taken away, in seconds since 1970.
     """
 
     action: str
@@ -72,7 +72,7 @@ class SpotWatcher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask no more, once the question under way is answered."""
+        """Ask no more, once the present question is answered."""
         self._over.set()
 
     def _watch(self) -> None:

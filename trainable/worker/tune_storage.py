@@ -1,12 +1,12 @@
-"""Save a Tune trial where its checkpoint stays, if that is a folder.
+"""Checkpoints in the storage of a search: where it is a folder they are written directly to it.
 
-Tune has a trainable write each checkpoint to a temporary folder, and copies it to the storage then:
-twice the writing, most of the time of a switch between trials, and a copy that a killed worker
-leaves in part. A folder that this machine can write to needs none of that. Objects of a remote
-storage are left to Tune.
+Tune lets a trainable write each checkpoint to a temporary folder and then copies it to the storage.
+That writes everything twice, takes most of the time of a switch between trials, and a killed worker
+leaves a part of a copy. A folder that this machine can write to needs no copy. A remote storage is
+left to Tune.
 
-Nobody waits until it is on the disk, as Tune does not. If the power fails in the half minute
-before, it may be torn; that is found when it is read, and the one before is taken, if it is kept.
+As in Tune, nobody waits until a checkpoint is on the disk. If the power fails within half a minute,
+the checkpoint may be torn. Its reader notices that and takes the one before, if it is kept.
 
 Source: `Trainable.save`, `Trainable._report_class_trainable_checkpoint` and
 `StorageContext.persist_current_checkpoint` of ray 2.60.0, whose private names are used here.
@@ -53,3 +53,16 @@ def save_in_place(trial: tune.Trainable) -> _TrainingResult | None:
         raise
     checkpoint = tune.Checkpoint(str(folder), storage.storage_filesystem)
     return _TrainingResult(checkpoint=checkpoint, metrics=dict(trial._last_result or {}))
+
+
+def stored_checkpoint(storage: str, path: str) -> tune.Checkpoint:
+    """Return a checkpoint.
+
+    Args:
+        storage: Folder or URI of searches.
+        path: Of the checkpoint, below `storage`.
+    """
+    if "://" not in storage:
+        return tune.Checkpoint(str(Path(storage) / path))
+    filesystem, root = pyarrow.fs.FileSystem.from_uri(storage)
+    return tune.Checkpoint(f"{root.rstrip('/')}/{path}", filesystem)

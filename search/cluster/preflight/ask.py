@@ -1,4 +1,4 @@
-"""How nodes are asked what they see, and what they should: tokens, versions, paths."""
+"""What nodes are asked for: tokens in the storage, versions of packages, files that trials read."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.cluster.preflight import node_report
-from search.cluster.preflight.node_report import Answer, look
-from search.cluster.preflight.problems import SHARE, Problem
+from search.cluster.preflight.node_report import NodeReport, make_report
+from search.cluster.preflight.problems import SHARED_STORAGE, Problem
 from search.planning.options import SearchOptions
 from search.planning.resume import versions
 from trainable.model.encoder import TINY
 
-_DRIVER_ONLY = "optuna"  # suggests, which no trial does
+_DRIVER_ONLY = "optuna"  # makes suggestions; trials do not import it
 
 
-def packages() -> tuple[str, ...]:
+def trial_packages() -> tuple[str, ...]:
+    """Return the packages whose versions must be the same on all nodes."""
     return tuple(name for name in versions() if name not in ("python", _DRIVER_ONLY))
 
 
-def paths(options: SearchOptions) -> tuple[str, ...]:
+def trial_paths(options: SearchOptions) -> tuple[str, ...]:
     """Return the files and folders that trials read."""
     given = [options.data_dir, *(options.text_data or "").split(","), options.nli_data]
     given += [] if options.encoder == TINY else [options.encoder]
@@ -34,18 +35,18 @@ def paths(options: SearchOptions) -> tuple[str, ...]:
     return tuple(str(path) for path in paths if path.exists())
 
 
-def put(filesystem: pyarrow.fs.FileSystem, folder: str) -> None:
-    """Write the driver's token."""
+def write_token(filesystem: pyarrow.fs.FileSystem, folder: str) -> None:
+    """Write the driver's token into a new folder of the storage."""
     filesystem.create_dir(folder)
     with filesystem.open_output_stream(f"{folder}/driver.token") as stream:
         stream.write(uuid.uuid4().bytes)
 
 
-def questions(ids: list[str], about: tuple[Any, ...]) -> dict[Any, str]:
-    """Ask nodes; returns what Ray will answer -> id of the node."""
+def ask_nodes(ids: list[str], about: tuple[Any, ...]) -> dict[Any, str]:
+    """Ask nodes for their reports; returns Ray's reference to the answer -> id of the node."""
     cloudpickle.register_pickle_by_value(node_report)  # type: ignore[no-untyped-call]
     try:
-        task = ray.remote(num_cpus=0, max_retries=0)(look)
+        task = ray.remote(num_cpus=0, max_retries=0)(make_report)
         return {
             task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(id, soft=False)).remote(
                 id, *about
@@ -56,10 +57,19 @@ def questions(ids: list[str], about: tuple[Any, ...]) -> dict[Any, str]:
         cloudpickle.unregister_pickle_by_value(node_report)  # type: ignore[no-untyped-call]
 
 
-def answers(
+def collect_reports(
     asked: dict[Any, str], seconds: float, allowed: float
-) -> tuple[dict[str, Answer], dict[str, str]]:
-    """Return id of a node -> its answer, and id -> why there is none."""
+) -> tuple[dict[str, NodeReport], dict[str, str]]:
+    """Wait for reports of nodes.
+
+    Args:
+        asked: As `ask_nodes` returned it.
+        seconds: To wait at most.
+        allowed: Seconds that the node had in all, for the message.
+
+    Returns:
+        Id of a node -> its report, and id -> why there is none.
+    """
     found, errors = {}, {}
     done, late = ray.wait(list(asked), num_returns=len(asked), timeout=seconds)
     for question in done:
@@ -74,8 +84,8 @@ def answers(
     return found, errors
 
 
-def unseen(filesystem: pyarrow.fs.FileSystem, folder: str, id: str) -> list[Problem]:
-    """Return what is wrong if a node's token did not arrive."""
+def token_problems(filesystem: pyarrow.fs.FileSystem, folder: str, id: str) -> list[Problem]:
+    """Return a problem if the driver does not find the token that a node wrote; else nothing."""
     tokens = []
     for name in ("driver.token", id):
         try:
@@ -84,4 +94,6 @@ def unseen(filesystem: pyarrow.fs.FileSystem, folder: str, id: str) -> list[Prob
         except OSError as error:
             tokens.append(str(error))
     same = tokens[0] == tokens[1]
-    return [] if same else [("--storage: the driver does not see what it wrote there", SHARE)]
+    return (
+        [] if same else [("--storage: the driver does not see what it wrote there", SHARED_STORAGE)]
+    )

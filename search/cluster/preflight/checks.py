@@ -1,7 +1,7 @@
-"""Looks at nodes before trials run there, so that none fails for what can be seen before.
+"""Checks nodes before trials run on them, so that no trial fails for what can be known before.
 
-Every node answers for itself (node_facts.py); here is what the answers are compared with, and what
-is said. Nodes that are there are looked at before the first trial, others when they join.
+Every node reports what it sees (node_report.py), and the driver compares that with what it sees
+itself. Nodes that are alive are checked before the first trial, others when they join.
 """
 
 from __future__ import annotations
@@ -18,72 +18,79 @@ import pyarrow
 import ray
 
 from search.cluster.local_ray import is_private
-from search.cluster.preflight.ask import answers, packages, paths, put, questions, unseen
-from search.cluster.preflight.node_report import Answer, look
-from search.cluster.preflight.problems import SHARE, SILENT, Problem, compare, text
-from search.cluster.slots import Resources, alive_nodes, places
+from search.cluster.preflight.ask import (
+    ask_nodes,
+    collect_reports,
+    token_problems,
+    trial_packages,
+    trial_paths,
+    write_token,
+)
+from search.cluster.preflight.node_report import NodeReport, make_report
+from search.cluster.preflight.problems import SHARED_STORAGE, SILENT, Problem, compare, text
+from search.cluster.slots import Resources, alive_nodes, n_slots
 from search.log.folder import SearchFolder
 from search.planning.options import SearchOptions
 from trainable.errors import InputError
 
-# For a worker process to start and to answer, on a busy node or from a slow file system: with five
+# For a worker process to start and to answer, on a busy node or from a slow file system. With five
 # other processes on two cores it took more than a minute.
 _SECONDS = 180.0
-_QUIET_SECONDS = 15.0  # of them, before it is said what is waited for
+_QUIET_SECONDS = 15.0  # then a line says what the search waits for
 
 
 @dataclass(frozen=True)
 class _Round:
-    """Nodes that were asked at the same time.
+    """One set of nodes that were asked at the same time.
 
     Attributes:
-        nodes: Id -> what Ray says of it.
-        here: The driver's own answer.
-        folder: Where tokens are.
-        questions: What Ray will answer -> id of the node.
+        nodes: Id -> Ray's description of the node.
+        here: The driver's own report.
+        folder: In the storage; it holds the tokens.
+        questions: Ray's reference to the answer -> id of the node.
         began: When they were asked, in seconds of the monotonic clock.
     """
 
     nodes: dict[str, dict[str, Any]]
-    here: Answer
+    here: NodeReport
     folder: str
     questions: dict[Any, str]
     began: float
 
 
 class Preflight:
-    """Asks every node that could hold a trial, once, unless Ray is this machine only.
+    """Asks every node that could run a trial, once; a local Ray is not asked.
 
     Args:
         folder: Of the search.
-        options: Which files trials read, and whether they train on GPUs.
-        share: What a trial gets.
+        options: Say which files trials read, and whether they train on GPUs.
+        resources: Of one trial.
         checkpoint_bytes: Size of a checkpoint.
-        seconds: That a node has to answer.
+        seconds: Within which a node has to answer.
     """
 
     def __init__(
         self,
         folder: SearchFolder,
         options: SearchOptions,
-        share: Resources,
+        resources: Resources,
         checkpoint_bytes: int,
         seconds: float = _SECONDS,
     ) -> None:
-        self._folder, self._options, self._share = folder, options, share
+        self._folder, self._options, self._resources = folder, options, resources
         self._checkpoint_bytes, self._seconds = checkpoint_bytes, seconds
         self._asked: set[str] = set()
-        self._here: Answer | None = None  # as the search began: that is the code which runs
+        self._here: NodeReport | None = None  # as the search began: that is the code which runs
         self._round: _Round | None = None
 
     def check(self, say: Callable[[str], None]) -> tuple[str, ...]:
-        """Look at the nodes that are there, and wait for their answers.
+        """Check the nodes that are alive, and wait for their answers.
 
         Args:
-            say: Prints a line, where it takes long.
+            say: Prints a line where it takes long.
 
         Returns:
-            What to say about it.
+            Lines to print.
 
         Raises:
             InputError: A node does not see the storage, lacks the project or has another one, has
@@ -92,7 +99,7 @@ class Preflight:
         if is_private():
             return ()
         notes = []
-        if not self._share.gpus and self._options.gpus_per_trial is None:
+        if not self._resources.gpus and self._options.gpus_per_trial is None:
             notes.append("no node has a GPU: trials train on CPUs")
         nodes = self._new()
         if not nodes:
@@ -106,7 +113,9 @@ class Preflight:
             left = asked.began + self._seconds - time.monotonic()
             n_answers, problems, errors = self._compare(asked, max(0.0, left))
         except (OSError, pyarrow.ArrowException) as error:
-            raise InputError(f"--storage {storage!r} has failed: {error}; {SHARE}") from error
+            raise InputError(
+                f"--storage {storage!r} has failed: {error}; {SHARED_STORAGE}"
+            ) from error
         for id, why in self._alive(errors).items():
             problems[why, SILENT].append(_label(nodes[id]))
         if problems:
@@ -114,15 +123,15 @@ class Preflight:
         return (*notes, *_notes(n_answers, len(errors)))
 
     def look(self, say: Callable[[str], None]) -> str:
-        """See whether a node has joined, or has answered; does not wait.
+        """Ask nodes that have joined, and compare what has been answered, without waiting.
 
-        A node that does not answer is only told of: it may be about to vanish.
+        A node that does not answer only gets a warning: it may be about to vanish.
 
         Args:
             say: Prints a line.
 
         Returns:
-            What keeps new nodes from running trials; empty if nothing is known.
+            What keeps new nodes from running trials; an empty string if nothing does so far.
         """
         if is_private():
             return ""
@@ -143,13 +152,13 @@ class Preflight:
         return text(problems) if problems else ""
 
     def close(self) -> None:
-        """Leave nothing in the storage."""
+        """Remove the tokens from the storage."""
         if self._round is not None:
             self._forget(self._round.folder)
 
     def _new(self) -> dict[str, dict[str, Any]]:
-        """Return the nodes that could hold a trial and were not asked before."""
-        nodes = {n["NodeID"]: n for n in alive_nodes() if places(n["Resources"], self._share)}
+        """Return id -> description of the nodes that can run a trial and were not asked before."""
+        nodes = {n["NodeID"]: n for n in alive_nodes() if n_slots(n["Resources"], self._resources)}
         return {id: node for id, node in nodes.items() if id not in self._asked}
 
     def _alive(self, errors: dict[str, str]) -> dict[str, str]:
@@ -157,22 +166,23 @@ class Preflight:
         return {id: error for id, error in errors.items() if id in alive}
 
     def _ask(self, nodes: dict[str, dict[str, Any]]) -> _Round:
-        """Write the driver's token, and ask nodes for what they see.
+        """Write the driver's token, and ask nodes for their reports.
 
         Raises:
-            OSError: The storage has failed; so does `pyarrow.ArrowException`.
+            OSError: The storage has failed.
+            ArrowException: It has failed in a way for which pyarrow raises no OSError.
         """
         self._asked |= nodes.keys()
         filesystem, root = self._folder.location()
         folder = f"{root}/.preflight-{uuid.uuid4().hex}"
-        about = (self._folder.storage, folder, packages(), paths(self._options))
+        about = (self._folder.storage, folder, trial_packages(), trial_paths(self._options))
         try:
-            put(filesystem, folder)
-            self._here = self._here or look("driver", *about)
+            write_token(filesystem, folder)
+            self._here = self._here or make_report("driver", *about)
         except (OSError, pyarrow.ArrowException):
             self._forget(folder)
             raise
-        return _Round(nodes, self._here, folder, questions(list(nodes), about), time.monotonic())
+        return _Round(nodes, self._here, folder, ask_nodes(list(nodes), about), time.monotonic())
 
     def _compare(
         self, asked: _Round, seconds: float
@@ -181,11 +191,11 @@ class Preflight:
         problems = defaultdict[Problem, list[str]](list)
         try:
             filesystem, _ = self._folder.location()
-            found, errors = answers(asked.questions, seconds, self._seconds)
+            found, errors = collect_reports(asked.questions, seconds, self._seconds)
             for id, answer in found.items():
                 node = asked.nodes[id]
-                needed = places(node["Resources"], self._share) * self._checkpoint_bytes
-                lost = [] if answer["storage"] else unseen(filesystem, asked.folder, id)
+                needed = n_slots(node["Resources"], self._resources) * self._checkpoint_bytes
+                lost = [] if answer["storage"] else token_problems(filesystem, asked.folder, id)
                 wrong = compare(answer, asked.here, self._folder.storage, needed)
                 for problem in [*lost, *wrong]:
                     problems[problem].append(_label(node, answer["host"]))

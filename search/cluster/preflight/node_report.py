@@ -1,7 +1,7 @@
-"""What a machine says of itself before it runs trials.
+"""What a machine reports of itself before it runs trials.
 
-Pickled whole to be asked of a node: only Python's library and pyarrow are used, so that it can be
-asked where the project is missing.
+The driver sends this module to each node as a pickle. It imports nothing but Python's library and
+pyarrow, so that it runs where the project is missing.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ import pyarrow
 import pyarrow.fs
 
 
-class Answer(TypedDict):
-    """What a machine says of itself.
+class NodeReport(TypedDict):
+    """What a machine reports of itself.
 
     Attributes:
-        host: Its name.
+        host: Name of the machine.
         storage: Why the token could not be read or written; empty if it could.
         versions: Package -> version, None where it is missing.
-        home: Folder of the project; empty where it is missing.
-        sources: File of the project -> hash.
-        absent: Those of the paths asked for that do not exist.
+        home: Folder that Python imports the project from; empty where it is missing.
+        sources: File of the project, relative to `home` -> SHA-256.
+        absent: Those of the asked paths that do not exist.
         temporary: Folder for temporary files.
-        free: Bytes that it has room for.
+        free: Free bytes of the disk of that folder.
     """
 
     host: str
@@ -45,17 +45,17 @@ class Answer(TypedDict):
     free: int
 
 
-def look(
+def make_report(
     name: str, storage: str, folder: str, packages: tuple[str, ...], paths: tuple[str, ...]
-) -> Answer:
-    """Return what this machine has to say; runs on every node, and on the driver to compare.
+) -> NodeReport:
+    """Return the report of this machine; runs on every node, and on the driver for comparison.
 
     Args:
-        name: Of the token to write.
+        name: Name of the token to write.
         storage: Folder or URI of searches.
-        folder: Where tokens are, in the filesystem of `storage`.
-        packages: To find the versions of.
-        paths: To look for.
+        folder: Of the tokens, in the filesystem of `storage`.
+        packages: Packages whose versions are reported.
+        paths: Files and folders whose absence is reported.
     """
     temporary = tempfile.gettempdir()
     home, sources = _sources()
@@ -73,7 +73,7 @@ def look(
 
 
 def _pass_token(name: str, storage: str, folder: str) -> str:
-    """Read the driver's token and write it again; returns what went wrong."""
+    """Copy the driver's token to one of this machine's name; returns what went wrong."""
     try:
         filesystem = pyarrow.fs.LocalFileSystem()
         if "://" in storage:

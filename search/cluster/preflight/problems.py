@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from search.cluster.preflight.node_report import Answer
+from search.cluster.preflight.node_report import NodeReport
 
-SHARE = (
+SHARED_STORAGE = (
     "give a --storage that every node may read and write: a bucket, such as s3://bucket/prefix, or "
     "a folder on NFS at the same path everywhere"
 )
@@ -17,25 +17,25 @@ _PATH = (
 )
 _INSTALL = "install the versions of pyproject.toml on all nodes: `ray up cluster.yaml` again does"
 _COPY = "copy it to the same path on all nodes: file_mounts in cluster.yaml"
-_ROOM = "make room there, or start Ray there with TMPDIR on a larger disk"
+_FREE_SPACE = "make room there, or start Ray there with TMPDIR on a larger disk"
 SILENT = "look at it with `ray list nodes` and ssh; without Ray on it (`ray stop`) it is left out"
 _MOST_NAMED = 3
 
 Problem = tuple[str, str]  # what is wrong, and what to do about it
 
 
-def compare(there: Answer, here: Answer, storage: str, needed: int) -> list[Problem]:
-    """Return what is wrong on a node.
+def compare(there: NodeReport, here: NodeReport, storage: str, needed: int) -> list[Problem]:
+    """Return the problems of a node.
 
     Args:
-        there: Its answer.
-        here: The driver's.
+        there: Report of the node.
+        here: Report of the driver.
         storage: As the user gave it.
-        needed: Bytes for the checkpoints that its trials write at a time.
+        needed: Bytes of the checkpoints that its trials write at the same time.
     """
     problems = []
     if there["storage"]:
-        problems.append((f"--storage {storage!r}: {there['storage']}", SHARE))
+        problems.append((f"--storage {storage!r}: {there['storage']}", SHARED_STORAGE))
     for name, version in here["versions"].items():
         other = there["versions"][name]
         if _significant(name, other) != _significant(name, version):
@@ -52,18 +52,18 @@ def compare(there: Answer, here: Answer, storage: str, needed: int) -> list[Prob
             (
                 f"{there['temporary']} has {there['free'] / 1e9:.1f} GB left, the checkpoints of "
                 f"its trials pass through it and need {needed / 1e9:.1f} at a time",
-                _ROOM,
+                _FREE_SPACE,
             )
         )
     return problems
 
 
 def _significant(name: str, version: str | None) -> str | None:
-    """Return what must be the same: of Python 3.11.9 only 3.11, as Ray has it."""
+    """Return the part of a version that must be the same; Python 3.11.9 may be any 3.11."""
     return version if version is None or name != "python" else version.rpartition(".")[0]
 
 
-def _differences(there: Answer, here: Answer) -> str:
+def _differences(there: NodeReport, here: NodeReport) -> str:
     names = there["sources"].keys() | here["sources"].keys()
     other = sorted(n for n in names if there["sources"].get(n) != here["sources"].get(n))
     more = f" and {len(other) - _MOST_NAMED} more" if len(other) > _MOST_NAMED else ""
@@ -74,7 +74,7 @@ def _differences(there: Answer, here: Answer) -> str:
 
 
 def text(problems: Mapping[Problem, Sequence[str]]) -> str:
-    """Return what to tell of problems, each with the nodes that have it."""
+    """Return the message that names each problem, its nodes, and what to do."""
     lines = ["not all nodes can run trials of this search:"]
     for (wrong, _), labels in sorted(problems.items()):
         more = f" and {len(labels) - _MOST_NAMED} more" if len(labels) > _MOST_NAMED else ""

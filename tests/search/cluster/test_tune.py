@@ -39,7 +39,7 @@ class Seen:
 
 
 class Tuned:
-    """A search as Tune sees it, with two places and three trials of two units.
+    """A search as Tune sees it, with two slots and three trials of two units.
 
     Attributes:
         searcher: Likewise `scheduler` and `callback`: what Tune calls.
@@ -48,10 +48,10 @@ class Tuned:
 
     def __init__(self, plan: Plan, search: Any) -> None:
         self.plan, self.dispatcher, self.log = plan, search.dispatcher, search.log
-        share = Resources(2.0, 0.5, 2)
+        resources = Resources(2.0, 0.5, 2)
         self.board, self.progress, self.looked = Seen(), Seen(), Seen()
-        self.limits = Limits(self.dispatcher, plan.options, share.gpus, self.progress.say)
-        self.nodes: Any = SimpleNamespace(room=2, look=lambda: self.looked.nodes())
+        self.limits = Limits(self.dispatcher, plan.options, resources.gpus, self.progress.say)
+        self.nodes: Any = SimpleNamespace(n_concurrent=2, look=lambda: self.looked.nodes())
         self.searcher = TuneSearcher(self.dispatcher, plan, self.nodes, self.limits)
         self.said: list[str] = []
         self.scheduler = TuneScheduler(self.dispatcher, self.said.append)
@@ -61,7 +61,7 @@ class Tuned:
         self.dispatcher.on_closed = checkpoints.closed
         self.dispatcher.on_left = self.progress.left
         other: Any = SimpleNamespace(look=lambda: self.looked.other())
-        self.callback = TuneCallback(self.dispatcher, share, [self.limits, self.nodes, other])
+        self.callback = TuneCallback(self.dispatcher, resources, [self.limits, self.nodes, other])
         self.n_saved = Counter[str]()
 
     def start(self, id: str) -> Any:
@@ -167,9 +167,9 @@ def test_there_are_no_more_jobs_than_places(tuned: Tuned) -> None:
 
 def test_places_that_come_later_are_used_and_those_that_go_are_not(tuned: Tuned) -> None:
     assert [type(tuned.start(id)) for id in "abc"] == [dict, dict, type(None)]
-    tuned.nodes.room = 3
+    tuned.nodes.n_concurrent = 3
     assert tuned.start("c")["trial"] == 2
-    tuned.nodes.room = 2
+    tuned.nodes.n_concurrent = 2
     for id in "ab":
         tuned.callback.on_trial_error(0, [], trial(id))
     assert [type(tuned.start(id)) for id in "de"] == [dict, type(None)]

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-import search.commands.run
+import search.commands.open_journal
 import search.log.events
 from search.cluster.slots import Resources
-from search.commands.run import _open_journal
+from search.commands.open_journal import open_journal
 from search.log.events import read_events
 from search.log.find_folder import find_folder
 from search.log.folder import EVENTS
@@ -21,7 +21,7 @@ from search.planning.plan import Plan
 from trainable.run_config import RunConfig
 
 MakePlan = Callable[..., Plan]
-PLACES = Resources(1.0, 0.0, 1)
+RESOURCES = Resources(1.0, 0.0, 1)
 CARRIED = tuple(
     {"params": {"n": n}, "run_config": RunConfig().to_dict(), "reports": {}, "status": "failed"}
     for n in range(3)
@@ -47,11 +47,11 @@ def killed_at(step: int, monkeypatch: pytest.MonkeyPatch, plan: Plan) -> bool:
         return call
 
     with monkeypatch.context() as patched:
-        for module in (search.commands.run, search.log.history):
+        for module in (search.commands.open_journal, search.log.history):
             patched.setattr(module, "new_event", before(search.log.events.new_event))
         patched.setattr(os, "fsync", before(os.fsync))
         try:
-            _, log = _open_journal(plan, PLACES)
+            _, log = open_journal(plan, RESOURCES)
         except Killed:
             return True
     log.close()
@@ -71,7 +71,7 @@ def test_a_log_has_all_that_is_carried_over_or_does_not_exist(
             assert [trial.params for trial in found] == [{"n": 0}, {"n": 1}, {"n": 2}]
         else:  # so the same command begins anew
             assert find_folder(plan.folder.storage, plan.folder.name, resume=False) == plan.folder
-            _open_journal(plan, PLACES)[1].close()
+            open_journal(plan, RESOURCES)[1].close()
             assert len(History(read_events(path)).imported) == 3
         step += 1
     assert step > len(CARRIED) + 1
@@ -79,13 +79,13 @@ def test_a_log_has_all_that_is_carried_over_or_does_not_exist(
 
 def test_what_the_driver_knows_at_the_start_is_what_the_log_says(plan_of: MakePlan) -> None:
     plan = replace(plan_of(space="smoke"), carried=CARRIED)
-    journal, log = _open_journal(plan, PLACES)
+    journal, log = open_journal(plan, RESOURCES)
     log.close()
     again = History(read_events(log.path))
     assert (journal.history.header, journal.history.imported) == (again.header, again.imported)
     assert journal.history.n_trials == again.n_trials == plan.n_trials
     later = replace(plan, options=replace(plan.options, resume=True), earlier=again, carried=())
-    journal, log = _open_journal(later, PLACES)
+    journal, log = open_journal(later, RESOURCES)
     log.close()
     assert [event["event"] for event in read_events(log.path)] == [
         "search",
