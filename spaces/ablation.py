@@ -6,7 +6,7 @@ from spaces.params import all_params, rebuild
 from spaces.stage_data import with_corpora, with_stage_budgets
 from trainable.component import Choice, Domain, Value
 from trainable.data.nli import NliSource
-from trainable.data.text import TextSource
+from trainable.data.pretraining_text import TextSource
 from trainable.run_config import RunConfig
 from trainable.tasks import TASK_NAMES
 

@@ -10,8 +10,8 @@ from spaces.space import Space
 from trainable.batch_orders.all_tasks import LockStep
 from trainable.component import Domain, FloatRange
 from trainable.data.nli import HubNli, NliSource
+from trainable.data.pretraining_text import OwnText, TextSource
 from trainable.data.sources import DataSource
-from trainable.data.text import OwnText, TextSource
 from trainable.errors import InputError, did_you_mean
 from trainable.model.encoder import TINY, EncoderConfig
 from trainable.model.heads import MlpHead

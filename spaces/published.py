@@ -31,7 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from spaces.stage_data import with_corpora, with_stage_budgets
 from trainable.component import Component
 from trainable.data.nli import NliSource
-from trainable.data.text import TextSource
+from trainable.data.pretraining_text import TextSource
 from trainable.errors import InputError, did_you_mean
 from trainable.model.encoder import TINY
 from trainable.run_config import RunConfig

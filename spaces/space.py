@@ -15,7 +15,7 @@ from spaces.params import Choose, Param, all_params, rebuild, value_of
 from spaces.stage_data import with_corpora, with_stage_budgets
 from trainable.component import Domain, Value
 from trainable.data.nli import NliSource, SampleNli
-from trainable.data.text import OwnText, TextSource
+from trainable.data.pretraining_text import OwnText, TextSource
 from trainable.run_config import RunConfig
 
 _OWN_TEXT, _SAMPLE_NLI = OwnText(), SampleNli()

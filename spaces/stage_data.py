@@ -6,7 +6,7 @@ from typing import Any
 
 from trainable.component import Component
 from trainable.data.nli import NliSource
-from trainable.data.text import TextSource
+from trainable.data.pretraining_text import TextSource
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask, NliAuxiliary
 

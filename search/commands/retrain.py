@@ -33,7 +33,7 @@ from trainable.model.pairs import decision_threshold
 from trainable.run_config import RunConfig
 from trainable.tasks import TASK_NAMES
 from trainable.training.hugging_face import write_encoder, write_heads
-from trainable.training.inputs import RunInputs, Source, open_inputs
+from trainable.training.inputs import InputsSpec, RunInputs, open_inputs
 from trainable.training.loop import Run, RunFailed
 from trainable.training.predictions import (
     LABELLED,
@@ -74,7 +74,7 @@ def _retrain_all(options: RetrainOptions, console: Console) -> None:
         raise InputError(f"--out {out} cannot be made ({error}); give another folder") from error
     members: list[Member] = []
     for path, best in bests.items():
-        inputs = benches[Source.of(best.run_config)]
+        inputs = benches[InputsSpec.of(best.run_config)]
         if inputs.corpus.fingerprint != best.data_fingerprint:
             console.print("note: the data are not those of the search; its scores do not compare")
         if options.train_on == "train+dev":
@@ -82,17 +82,17 @@ def _retrain_all(options: RetrainOptions, console: Console) -> None:
         title = f"{path}, " if options.others else ""
         members += _retrain(best, inputs, options, folders[path], title, console)
     if options.ensemble:
-        inputs = benches[Source.of(bests[options.best].run_config)]
+        inputs = benches[InputsSpec.of(bests[options.best].run_config)]
         _write_ensemble(members, inputs, options, out, console)
     console.print(f"encoders, heads and predictions are in {out}", markup=False)
 
 
-def _open(bests: dict[Path, Best], console: Console) -> dict[Source, RunInputs]:
+def _open(bests: dict[Path, Best], console: Console) -> dict[InputsSpec, RunInputs]:
     """Open what the runs need, each only once."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    benches: dict[Source, RunInputs] = {}
+    benches: dict[InputsSpec, RunInputs] = {}
     for best in bests.values():
-        source = Source.of(best.run_config)
+        source = InputsSpec.of(best.run_config)
         if source not in benches:
             benches[source] = open_inputs(best.run_config, device)
     found = {inputs.corpus.fingerprint for inputs in benches.values()}

@@ -15,8 +15,8 @@ from spaces.space import Space
 from trainable.component import Value
 from trainable.data.nli import HubNli, NliSource, SampleNli, SickNli
 from trainable.data.pos_tags import load_tagger
+from trainable.data.pretraining_text import OwnText, SickText, TextFiles, TextSource
 from trainable.data.synonyms import load_wordnet
-from trainable.data.text import OwnText, SickText, TextFiles, TextSource
 from trainable.data.tokenize import encode
 from trainable.errors import InputError, did_you_mean
 from trainable.run_config import RunConfig

@@ -38,8 +38,8 @@ from trainable.batch_orders.in_turn import RoundRobin
 from trainable.batch_orders.visits import SetRoundRobin
 from trainable.cache.files import write_json, write_tensors
 from trainable.data.nli import SickNli
+from trainable.data.pretraining_text import OwnText
 from trainable.data.sources import Cs224nData
-from trainable.data.text import OwnText
 from trainable.metrics import scores
 from trainable.model.encoder import EncoderConfig
 from trainable.optim.adamw import Optimization
@@ -47,7 +47,7 @@ from trainable.run_config import RunConfig
 from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.stages.multitask import Multitask
 from trainable.tasks import TASKS
-from trainable.training.inputs import RunInputs, Source, open_inputs
+from trainable.training.inputs import InputsSpec, RunInputs, open_inputs
 from trainable.training.loop import Run
 
 _REFERENCE = "one-size/para-cross-cls-1layer"
@@ -131,14 +131,14 @@ def _equal_budget(config: RunConfig, options: Options) -> RunConfig:
     return config.model_copy(update=changes)
 
 
-_inputs: tuple[Source, RunInputs] | None = None  # a process keeps its last
+_inputs: tuple[InputsSpec, RunInputs] | None = None  # a process keeps its last
 
 
 def run_one(config: RunConfig, path: Path) -> dict[str, float]:
     """Train one run and write its predictions and scores."""
     global _inputs
     torch.set_num_threads(1)
-    source = Source.of(config)
+    source = InputsSpec.of(config)
     if _inputs is None or _inputs[0] != source:
         _inputs = (source, open_inputs(config, torch.device("cpu")))
     run = Run(config, _inputs[1])

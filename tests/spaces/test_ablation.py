@@ -14,8 +14,8 @@ from trainable.batch_orders.all_tasks import LockStep
 from trainable.batch_orders.in_turn import RoundRobin
 from trainable.component import Domain, Value
 from trainable.data.nli import SickNli
+from trainable.data.pretraining_text import TextFiles
 from trainable.data.sources import SampleData
-from trainable.data.text import TextFiles
 from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
 from trainable.stages.language_modelling import MaskedLanguageModelling

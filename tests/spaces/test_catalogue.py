@@ -8,8 +8,8 @@ from spaces.params import all_params
 from trainable.batch_orders.all_tasks import LockStep
 from trainable.batch_orders.in_turn import RoundRobin
 from trainable.data.nli import HubNli, SampleNli, SickNli
+from trainable.data.pretraining_text import OwnText, TextFiles
 from trainable.data.sources import Cs224nData, SampleData
-from trainable.data.text import OwnText, TextFiles
 from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
 from trainable.stages.head_tuning import CachedHeadTuning, NoHeadTuning

@@ -11,7 +11,7 @@ from trainable.batch_orders.by_size import Proportional
 from trainable.batch_orders.in_turn import RoundRobin
 from trainable.component import Choice, Domain, FloatRange, IntRange, Value
 from trainable.data.nli import HubNli
-from trainable.data.text import TextFiles
+from trainable.data.pretraining_text import TextFiles
 from trainable.model.heads import MlpHead
 from trainable.model.pairs import SiamesePair
 from trainable.optim.adamw import Optimization

@@ -21,8 +21,8 @@ from spaces.published import Row, load_published, merged, read_paper, select
 from trainable.component import Choice, Domain, Value
 from trainable.data.nli import HubNli, SampleNli
 from trainable.data.pos_tags import PosTagger
+from trainable.data.pretraining_text import HubText, OwnText
 from trainable.data.sources import Cs224nData
-from trainable.data.text import HubText, OwnText
 from trainable.errors import InputError
 from trainable.model.encoder import EncoderConfig
 from trainable.optim.adamw import Optimization
@@ -31,7 +31,7 @@ from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.stages.language_modelling import MaskedLanguageModelling
 from trainable.stages.multitask import Multitask
 from trainable.stages.nli_training import ContrastiveNli
-from trainable.training.inputs import RunInputs, Source, open_inputs
+from trainable.training.inputs import InputsSpec, RunInputs, open_inputs
 from trainable.training.loop import Run
 
 ROWS = {row.id: row for row in load_published()}
@@ -279,10 +279,10 @@ def with_an_eighth(inputs: RunInputs) -> RunInputs:
 @pytest.fixture(scope="module")
 def inputs_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., RunInputs]]:
     """Return a function from a configuration to its inputs. Rows share those, and stages."""
-    opened: dict[Source, RunInputs] = {}
+    opened: dict[InputsSpec, RunInputs] = {}
 
     def inputs_of(config: RunConfig) -> RunInputs:
-        source = Source.of(config)
+        source = InputsSpec.of(config)
         if source not in opened:
             opened[source] = with_an_eighth(open_inputs(config, torch.device("cpu")))
         return opened[source]

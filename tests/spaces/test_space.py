@@ -19,7 +19,7 @@ from trainable.batch_orders.in_turn import RoundRobin
 from trainable.component import Choice, Domain, FloatRange, Value
 from trainable.data.features import InputFeatures
 from trainable.data.nli import HubNli
-from trainable.data.text import TextFiles
+from trainable.data.pretraining_text import TextFiles
 from trainable.errors import InputError
 from trainable.model.encoder import EncoderConfig
 from trainable.model.pooling import ClsPooling

@@ -4,7 +4,7 @@ import pytest
 
 from spaces.stage_data import with_corpora, with_stage_budgets
 from trainable.data.nli import HubNli, SampleNli, SickNli
-from trainable.data.text import OwnText, TextFiles
+from trainable.data.pretraining_text import OwnText, TextFiles
 from trainable.run_config import RunConfig
 from trainable.stages.language_modelling import Deshuffling, MaskedLanguageModelling
 from trainable.stages.multitask import Multitask, NliAuxiliary

@@ -1,4 +1,4 @@
-"""A folder of computed results that processes share: one computes, and the oldest go first."""
+"""Folders of results that processes share: one process computes, and the oldest results go."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def locked(path: Path, what: str, on_wait: Callable[[], None] = lambda: None) ->
 
     Args:
         path: File of the lock; its folder is made.
-        what: Is kept in that folder, for the message.
+        what: Name of what the folder keeps, for the message.
         on_wait: Called before waiting for the process that holds it.
 
     Raises:
@@ -51,13 +51,13 @@ def remove_oldest(entries: Iterable[Path], most_bytes: int, keep: Path) -> None:
     """Remove files or folders until the rest is small enough, the one used longest ago first.
 
     Args:
-        entries: Of the cache; the time of change says when each was used.
-        most_bytes: That they may have together.
+        entries: Files or folders of the cache; their mtime is the time of their last use.
+        most_bytes: Bound on their total size, in bytes.
         keep: Never removed.
     """
     found: list[tuple[float, int, Path]] = []
     for path in entries:
-        with suppress(FileNotFoundError):  # another process removes, too
+        with suppress(FileNotFoundError):  # another process may have removed it
             files = path.iterdir() if path.is_dir() else [path]
             size = sum(file.stat().st_size for file in files)
             found.append((path.stat().st_mtime, size, path))

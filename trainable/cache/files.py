@@ -1,7 +1,8 @@
-"""Files appear whole: written under a temporary name, then renamed. And where caches are."""
+"""Write files whole, under a temporary name that is then renamed; find the folder of caches."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -16,7 +17,7 @@ CACHE_VARIABLE = "MTBERT_CACHE"
 
 
 def cache_folder() -> Path:
-    """Return the folder of what can be computed again: $MTBERT_CACHE, or below the user's cache."""
+    """Return the folder of cached results: $MTBERT_CACHE, or one below the user's cache folder."""
     if own := os.environ.get(CACHE_VARIABLE):
         return Path(own).expanduser()
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
@@ -28,7 +29,7 @@ def read_json(path: Path, if_missing: str) -> Any:
 
     Args:
         path: The file.
-        if_missing: What to do where there is none, for the message.
+        if_missing: What the user can do if the file is missing, for the message.
 
     Raises:
         InputError: The file is missing, or is not JSON.
@@ -39,6 +40,12 @@ def read_json(path: Path, if_missing: str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{path}: not valid JSON ({error})") from error
+
+
+def file_digest(path: Path) -> str:
+    """Return 16 hex digits of a SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _replace(temporary: Path, path: Path) -> None:

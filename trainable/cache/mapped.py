@@ -1,11 +1,12 @@
-"""Tensors that the processes of a node hold once: one computes them, all map them into memory.
+"""Tensors that a node holds in memory once: one process computes them, all of them map the file.
 
     <cache>/mapped/<kind>-<key>.safetensors    the tensors; the key says all that they depend on
     <cache>/mapped/<kind>-<key>.lock           held by whoever computes
 
 Pages of a mapped file belong to the system's cache of files, however many processes have it mapped;
-a process that writes to such a tensor gets its own copy of the page. A file is never changed: what
-depends on something else has another name, and one that is removed lives on where it is mapped.
+a process that writes to such a tensor gets its own copy of the page. A file is never changed:
+tensors that depend on something else have another name, and a file that is removed stays readable
+where it is mapped.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def mapped(
     """Return tensors on the CPU, mapped from the file that the first process wrote.
 
     Args:
-        kind: What they are, for people who look into the folder.
+        kind: First part of the file's name, for people who look into the folder.
         identity: All that they depend on, as JSON values.
         compute: Called by one process at a time, while the others wait.
 
@@ -55,7 +56,7 @@ def mapped(
 
 
 def code_digest(*paths: Path) -> str:
-    """Return 16 hex digits of source files: what other code computed is computed again."""
+    """Return 16 hex digits of source files: as part of a key, so that other code computes anew."""
     digest = hashlib.sha256()
     for path in sorted(paths):
         digest.update(path.name.encode() + path.read_bytes())
@@ -63,7 +64,7 @@ def code_digest(*paths: Path) -> str:
 
 
 def _load(path: Path) -> dict[str, Tensor] | None:
-    """Map a file; None where there is none, or no whole one."""
+    """Map a file; return None if it is missing or not whole."""
     try:
         tensors = load_file(path)
     except FileNotFoundError:
@@ -71,20 +72,20 @@ def _load(path: Path) -> dict[str, Tensor] | None:
     except (OSError, SafetensorError) as error:
         log.warning("%s cannot be read and is computed again: %s", path, error)
         return None
-    with suppress(OSError):  # another user's file; it is removed a little earlier
-        os.utime(path)  # now of use
+    with suppress(OSError):  # a file of another user; it is then removed a little earlier
+        os.utime(path)  # the time of its last use
     return tensors
 
 
 def _compute(path: Path, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Compute, write, and map what was written, so that this process holds no copy either."""
+    """Compute, write, and map the file, so that this process holds no copy of its own either."""
     tensors = compute()
-    for left in path.parent.glob(f".{path.name}.*.tmp"):  # by a process that died
-        left.unlink(missing_ok=True)
+    for leftover in path.parent.glob(f".{path.name}.*.tmp"):  # of a process that died
+        leftover.unlink(missing_ok=True)
     try:
         write_tensors(path, tensors)
     except (OSError, SafetensorError) as error:  # a full disk must not cost the search
-        log.warning("each process holds its own copy, for %s cannot be written: %s", path, error)
+        log.warning("cannot write %s, so that each process holds its own copy: %s", path, error)
         return tensors
     remove_oldest(path.parent.glob("*.safetensors"), _MOST_BYTES, keep=path)
     return _load(path) or tensors

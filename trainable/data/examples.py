@@ -1,4 +1,4 @@
-"""The one schema of examples, whatever their source, and the checks on the way into it."""
+"""The schema that examples of every source have, and the checks that they pass first."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Examples:
     cache_dir: Path | None = None
 
     def train_sentences(self) -> Iterator[str]:
-        """Every sentence of the train splits, for training a tokenizer."""
+        """Yield every sentence of the train splits, for training a tokenizer."""
         for splits in self.splits.values():
             # Whole columns: iterating over a data set's column decodes it row by row.
             table = splits["train"].with_format("arrow")[:]

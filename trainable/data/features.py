@@ -1,4 +1,4 @@
-"""What the model may read beside the words themselves, and training text made from the given."""
+"""Optional features of the input: part-of-speech tags, and training examples with synonyms."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pydantic import Field
 
 from trainable.component import Choice, Component, IntRange
 
-# The universal tags of Petrov, Das and McDonald 2012 (arXiv:1104.2086); a tag's id is its place.
-# Id 0 is no tag: special tokens, and text that nobody tagged.
+# The universal tags of Petrov, Das and McDonald 2012 (arXiv:1104.2086); a tag's id is its index.
+# Id 0 means no tag: it is the id of special tokens and of text that was not tagged.
 TAGS = ("", "VERB", "NOUN", "PRON", "ADJ", "ADV", "ADP", "CONJ", "DET", "NUM", "PRT", "X", ".")
 
 
@@ -33,8 +33,8 @@ class InputFeatures(Component):
 
     @property
     def n_tags(self) -> int:
-        """Rows of the encoder's tag table; 0 where it has none."""
+        """Rows of the encoder's tag embedding; 0 without tags."""
         return len(TAGS) if self.pos_tags else 0
 
 
-PLAIN = InputFeatures()  # the words, and nothing else
+PLAIN = InputFeatures()  # words only

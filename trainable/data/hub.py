@@ -19,7 +19,7 @@ _HUB_SPLITS = {"train": "train", "dev": "validation", "test": "test"}
 
 @dataclass(frozen=True)
 class HubDataset:
-    """Where a task's data lies on the hub and what its columns are called.
+    """A task's data set on the hub, pinned to a commit, and the names of its columns.
 
     Attributes:
         repo: Data set id, with its owner.
@@ -28,7 +28,7 @@ class HubDataset:
         sentences: Column of each sentence.
         label: Column of the label.
         label_scale: Factor from the hub's labels to ours.
-        id: Column of the id, or None where the row's number serves.
+        id: Column of the id, or None if the row's number is the id.
     """
 
     repo: str

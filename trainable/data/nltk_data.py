@@ -1,4 +1,4 @@
-"""What NLTK offers for download: a tagger's model, WordNet. NLTK itself is an optional package."""
+"""Find or download NLTK's resources: its tagger, WordNet. NLTK itself is an optional package."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from trainable.errors import InputError
 
 
 def find_resource(path: str, feature: str) -> Any:
-    """Return where one of NLTK's resources lies, after a download if need be.
+    """Return where one of NLTK's resources lies; download it if it is missing.
 
-    Switching a feature on is what asks for the download; it goes to NLTK's own place, and NLTK
-    keeps two processes that want the same file apart.
+    The download goes to NLTK's own folder, and NLTK keeps two processes that want the same file
+    apart.
 
     Args:
         path: The resource, as "corpora/wordnet"; its last part is its name in NLTK's downloader.
-        feature: Who wants it, for the message.
+        feature: Name of the option that needs it, for the message.
 
     Returns:
         NLTK's pointer to the folder, or to the folder inside a zip file.
 
     Raises:
-        InputError: NLTK is not installed, or the resource is not here and cannot be downloaded.
+        InputError: NLTK is not installed, or the resource is missing and cannot be downloaded.
     """
     try:
         import nltk

@@ -1,4 +1,4 @@
-"""Part-of-speech tags: words of a sentence, their tags, and the tags of its tokens."""
+"""Part-of-speech tags of the words and of the tokens of a sentence."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from trainable.data.features import TAGS
 from trainable.data.nltk_data import find_resource
 
 _MODEL = "averaged_perceptron_tagger_eng"
-_RULES = 1  # of the text below and the table; a new number makes cached tags be computed anew
+# Raise it when the pattern or the table below changes: cached tags are then computed again.
+_RULES_VERSION = 1
 
 # Words as in the Penn Treebank, on which taggers are trained: "do" "n't", "it" "'s", "3.5",
-# "U.S.", "well-known". Every character that is no white space is in exactly one word. A combining
-# accent is no \w, and belongs to its letter all the same.
+# "U.S.", "well-known". Every character except white space belongs to exactly one word. \w does not
+# match combining accents, so the pattern names them.
 _WORD = re.compile(
     r"""
     [\w\u0300-\u036f]+(?=n['’]t\b) | n['’]t\b | ['’](?:s|m|d|re|ve|ll)\b
@@ -30,8 +31,8 @@ _WORD = re.compile(
 )
 _QUOTES = str.maketrans({'"': "''", "“": "``", "”": "''", "’": "'"})
 
-# Penn Treebank tag -> place of its universal tag; what is not here (FW, LS, SYM, UH) is X.
-# Source: the table en-ptb of Petrov, Das and McDonald, which NLTK has as one more download.
+# Penn Treebank tag -> id of its universal tag; tags that are missing here (FW, LS, SYM, UH) are X.
+# Source: the table en-ptb of Petrov, Das and McDonald, which NLTK offers as a further download.
 _TAG_IDS = {
     tag: TAGS.index(universal)
     for universal, tags in {
@@ -53,7 +54,7 @@ _OTHER = TAGS.index("X")
 
 
 class Tagger(Protocol):
-    """What gives the words of a sentence their Penn Treebank tags; NLTK's taggers do."""
+    """Gives words their Penn Treebank tags; NLTK's taggers have this method."""
 
     def tag(self, tokens: list[str]) -> list[tuple[str, str]]:
         """Return each word with its tag."""
@@ -61,24 +62,24 @@ class Tagger(Protocol):
 
 @dataclass(frozen=True)
 class PosTagger:
-    """A tagger, and the identity under which its tags are kept.
+    """A tagger, and the digest under which its tags are cached.
 
     Attributes:
         tagger: Tags words.
-        digest: Differs where the tagger differs.
+        digest: Equal digests stand for equal taggers.
     """
 
     tagger: Tagger
     digest: str
 
     def token_tags(self, text: str, offsets: Iterable[tuple[int, int]]) -> list[int]:
-        """Return the places in `TAGS` of the tokens of a sentence.
+        """Return the tag id, an index of `TAGS`, of each token of a sentence.
 
-        A token has the tag of the word that its first character belongs to, and 0 if there is none.
+        A token has the tag of the word that holds its first character; 0 if no word does.
 
         Args:
             text: The sentence.
-            offsets: Where each token starts and ends in `text`, in characters.
+            offsets: Start and end of each token in `text`, in characters.
         """
         spans = word_spans(text)
         words = [text[start:end].translate(_QUOTES) for start, end in spans]
@@ -92,7 +93,7 @@ class PosTagger:
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:
-    """Return where the words of a sentence start and end."""
+    """Return start and end of each word of a sentence, in characters."""
     return [match.span() for match in _WORD.finditer(text)]
 
 
@@ -105,7 +106,7 @@ def load_tagger() -> PosTagger:
     find_resource(f"taggers/{_MODEL}", "features.pos_tags")
     from nltk.tag import PerceptronTagger
 
-    # Not `load=True`: before NLTK 3.9 that unpickled a file, and a pickle can run anything.
+    # Not `load=True`: before NLTK 3.9 it read a pickle, and a pickle can run any code.
     tagger = PerceptronTagger(load=False)
     tagger.load_from_json("eng")
     return PosTagger(tagger, perceptron_digest(tagger))
@@ -114,5 +115,5 @@ def load_tagger() -> PosTagger:
 def perceptron_digest(tagger: Any) -> str:
     """Return 16 hex digits of a SHA-256 of an NLTK `PerceptronTagger` and of our rules."""
     weights, word_tags, classes = tagger.encode_json_obj()
-    model = json.dumps([_RULES, weights, word_tags, sorted(classes)], sort_keys=True)
+    model = json.dumps([_RULES_VERSION, weights, word_tags, sorted(classes)], sort_keys=True)
     return hashlib.sha256(model.encode()).hexdigest()[:16]

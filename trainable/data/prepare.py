@@ -1,4 +1,4 @@
-"""From a data source to tensors ready for a run."""
+"""Turn raw examples into the tokenised splits of a run."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _SYNONYM_SEED = 0  # the same copies for every run over the data, whatever the r
 
 @dataclass(frozen=True)
 class PreparedData:
-    """All that a run reads.
+    """The tokenised splits of all tasks, on the CPU.
 
     Attributes:
         train: Labelled examples to learn from.
         select: The half of dev that scheduler and searcher see.
         confirm: The half of dev that only the final report sees.
-        test: Unlabelled examples of the tasks that have some; may be empty.
+        test: Unlabelled examples; tasks without any are missing.
         notes: What the user should know about the data, one sentence each.
         fingerprint: 16 hex digits of contents, tokenizer and features.
     """
@@ -41,12 +41,12 @@ class PreparedData:
 
 
 @dataclass(frozen=True)
-class Featured:
-    """Examples with the features that were asked for, before they are tokenised.
+class FeaturedExamples:
+    """Examples that are not tokenised yet, and the features that they get.
 
     Attributes:
-        examples: With the copies that have synonyms.
-        tagger: Gives tokens their part of speech; None where nobody asked for it.
+        examples: Raw examples, copies with synonyms included.
+        tagger: Gives tokens their part of speech; None without that feature.
     """
 
     examples: Examples
@@ -59,24 +59,19 @@ class Featured:
         return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
-def add_features(examples: Examples, features: InputFeatures) -> Featured:
-    """Add what the features ask for.
-
-    Args:
-        examples: The raw examples.
-        features: Copies with synonyms join `train`; part-of-speech tags join the tokens of all
-            splits.
+def add_features(examples: Examples, features: InputFeatures) -> FeaturedExamples:
+    """Add copies with synonyms to `train`, and load the tagger, as the features say.
 
     Raises:
-        InputError: A feature needs what is not installed.
+        InputError: A feature needs a package or a resource that is missing.
     """
     if features.synonym_copies:
         copies = features.synonym_copies
         examples = add_synonym_copies(examples, copies, load_wordnet(), _SYNONYM_SEED)
-    return Featured(examples, load_tagger() if features.pos_tags else None)
+    return FeaturedExamples(examples, load_tagger() if features.pos_tags else None)
 
 
-def prepare(featured: Featured, tokenizer: Tokenizer) -> PreparedData:
+def prepare(featured: FeaturedExamples, tokenizer: Tokenizer) -> PreparedData:
     """Tokenise all examples, and cut dev into *select* and *confirm*.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Progress bars of the datasets library, which would fill the logs of a search."""
+"""Switch off the progress bars of the datasets library, which would fill a search's logs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import datasets
 
 @contextmanager
 def no_progress_bars() -> Iterator[None]:
-    """Switch the bars off for a while; leave them as the user had them."""
+    """Switch the bars off inside the block, and leave them as the user had them."""
     if datasets.are_progress_bars_disabled():
         yield
         return

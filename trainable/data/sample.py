@@ -8,16 +8,16 @@ run reaches a perfect score.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import datasets
 import pyarrow as pa
 from datasets import Dataset
 
+from trainable.data.dice import Dice
 from trainable.data.examples import Examples, collect, to_schema
 from trainable.data.sample_words import (
     ACTIONS,
@@ -31,7 +31,7 @@ from trainable.data.sample_words import (
 )
 from trainable.tasks import TASK_NAMES, TaskName
 
-# Tasks of different sizes, as in the course's data, so that batch orders differ.
+# The tasks have different sizes, as in the course's data, so that batch orders differ.
 N_EXAMPLES: dict[TaskName, dict[str, int]] = {
     "sst": {"train": 3000, "dev": 600, "test": 200},
     "para": {"train": 5000, "dev": 600, "test": 200},
@@ -39,39 +39,17 @@ N_EXAMPLES: dict[TaskName, dict[str, int]] = {
 }
 
 SST_NOISE = 0.08  # share of sentiment labels moved to a neighbouring class
-PARA_NOISE = 0.03  # share of paraphrase labels turned round
+PARA_NOISE = 0.03  # share of paraphrase labels inverted
 PARA_POSITIVES = 0.4  # as in Quora's pairs
 
-T = TypeVar("T")
 Example = tuple[str, str, float]  # sentence1, sentence2, label
-
-
-class Dice:
-    """Draws from `random()` alone: the one method whose sequence Python promises to keep."""
-
-    def __init__(self, seed: str) -> None:
-        """Seed with a string; it is hashed with SHA-512, not with Python's salted `hash`."""
-        self._random = random.Random(seed).random
-
-    def pick(self, items: Sequence[T]) -> T:
-        """Return one of the items, all equally likely."""
-        return items[int(self._random() * len(items))]
-
-    def chance(self, probability: float) -> bool:
-        """Return True with the probability."""
-        return self._random() < probability
-
-    def sample(self, items: Sequence[T], n: int) -> list[T]:
-        """Return n different items."""
-        rest = list(items)
-        return [rest.pop(int(self._random() * len(rest))) for _ in range(n)]
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a sentence of a pair says; the numbers index the lists of `sample_words`.
+    """The meaning of a sentence of a pair; the numbers index the lists of `sample_words`.
 
-    `target` is what the action is done to: an object, or a person (then it indexes `AGENTS`).
+    `target` is the thing or person that the action is done to; with `person` it indexes `AGENTS`.
     """
 
     agent: int
@@ -145,7 +123,7 @@ def sst_example(dice: Dice) -> Example:
 def _opinion(dice: Dice, long: bool) -> tuple[str, float]:
     """Return a clause such as "the film was not very good" and its value from -4 to 4.
 
-    A long one also says whose thing it is or where, which is of no account.
+    A long one also names an owner or a place, which does not change the value.
     """
     words, strength = dice.pick(ATTRIBUTES)
     degree, factor = dice.pick(DEGREES)

@@ -7,7 +7,8 @@ thing, or denies it.
 
 from __future__ import annotations
 
-from trainable.data.sample import SLOTS, Dice
+from trainable.data.dice import Dice
+from trainable.data.sample import SLOTS
 from trainable.data.sample_words import ACTIONS, AGENTS, ATTRIBUTES, OBJECTS, PLACES
 
 N_PREMISES = 1500  # three examples each

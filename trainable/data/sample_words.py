@@ -1,7 +1,7 @@
 """The words of the sample data: concepts with their synonyms, and adjectives with a strength.
 
-All three tasks speak about the same things with the same words, as sentences of real tasks do: a
-model that learns the synonyms from one task has them for the others.
+All three tasks speak about the same things with the same words, as sentences of real tasks do, so
+that a model can use the synonyms that it learned from one task in the others.
 """
 
 from __future__ import annotations

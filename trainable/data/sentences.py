@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -12,14 +14,14 @@ N_SPECIAL_TOKENS = 2  # [CLS] and [SEP] around each sentence
 
 @dataclass(frozen=True)
 class Sentences:
-    """Token ids of many sentences, end to end, without special tokens.
+    """Token ids of many sentences, end to end; without special tokens unless a function adds them.
 
     Attributes:
         tokens: (n_tokens,) int32.
         offsets: (n_sentences + 1,) int64, non-decreasing from 0 to n_tokens; sentence i is
             `tokens[offsets[i] : offsets[i + 1]]`.
-        tags: (n_tokens,) uint8, the part of speech of each token as its place in
-            `trainable.data.features.TAGS`; None where nothing was tagged.
+        tags: (n_tokens,) uint8, the part of speech of each token, an index of
+            `trainable.data.features.TAGS`; None if nothing was tagged.
     """
 
     tokens: Tensor
@@ -38,7 +40,7 @@ class Sentences:
         """Return the sentences `indices`, (n,) int64, in that order."""
         lengths = self.lengths[indices]
         offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
-        # Position of each kept token in `tokens`: its place in the result, moved by the distance
+        # Index of each kept token in `tokens`: its index in the result, moved by the distance
         # between the old and the new start of its sentence.
         shift = (self.offsets[indices] - offsets[:-1]).repeat_interleave(lengths)
         position = torch.arange(shift.numel(), device=shift.device) + shift
@@ -51,6 +53,21 @@ class Sentences:
         kept = place < longest
         offsets = torch.nn.functional.pad(self.lengths.clamp(max=longest).cumsum(0), (1, 0))
         return Sentences(self.tokens[kept], offsets, None if self.tags is None else self.tags[kept])
+
+
+def joined(parts: Iterable[Sentences]) -> Sentences:
+    """Return the sentences of all parts, at least one, end to end and without tags."""
+    given = list(parts)
+    lengths = torch.cat([part.lengths for part in given])
+    offsets = torch.nn.functional.pad(lengths.cumsum(0), (1, 0))
+    return Sentences(torch.cat([part.tokens for part in given]), offsets)
+
+
+def sentences_digest(sentences: Sentences) -> str:
+    """Return 16 hex digits of a SHA-256 of token ids and offsets."""
+    digest = hashlib.sha256(sentences.offsets.numpy().astype("<i8").tobytes())
+    digest.update(sentences.tokens.numpy().astype("<i4").tobytes())
+    return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -17,17 +17,17 @@ from datasets import Dataset
 from datasets.table import InMemoryTable
 from filelock import FileLock
 
+from trainable.data.dice import Dice
 from trainable.data.examples import Examples, collect
 from trainable.data.nltk_data import find_resource
 from trainable.data.quiet_datasets import no_progress_bars
-from trainable.data.sample import Dice
 from trainable.tasks import TaskName
 
 Columns = dict[str, list[Any]]
 
-_RULES = 1  # of this file; a new number makes cached copies be made anew
+_RULES_VERSION = 1  # raise it when this file makes other copies: cached ones are then made again
 
-# Names, abbreviations and parts of words such as "n't" stay as they are.
+# Names, abbreviations and parts of words such as "n't" do not match, so they stay as they are.
 _WORD = re.compile(r"(?<![\w'’-])[a-z]{3,}(?![\w'’-])")
 
 # WordNet has no function words, but it has other words that are spelled like them (the metal "can",
@@ -44,11 +44,11 @@ _FIXED = frozenset(_FUNCTION_WORDS.split())
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Where synonyms come from.
+    """A source of synonyms.
 
     Attributes:
-        name: Names the source and its version: results are kept under it, and notes say it.
-        synonyms: From a lower-case word to its synonyms, each one word and none the word itself.
+        name: Name and version, for the key of cached copies and for the notes.
+        synonyms: Maps a lower-case word to its synonyms: single words, never the word itself.
     """
 
     name: str
@@ -58,17 +58,17 @@ class Lexicon:
 def add_synonym_copies(examples: Examples, copies: int, lexicon: Lexicon, seed: int) -> Examples:
     """Add copies of the training examples with one or two words of each sentence replaced.
 
-    A copy keeps the label and has the id of its example with `~syn1` or `~syn2` behind it. A
-    sentence without a replaceable word stays; an example without one has no copy, nor has it a
-    second one equal to the first. The dice are thrown for each example by its id, so that the
-    copies do not depend on the order of the examples.
+    A copy keeps the label and has the id of its example followed by `~syn1` or `~syn2`. A sentence
+    without a replaceable word stays as it is; a copy equal to its example or to the first copy is
+    left out. The draws are seeded by the id, so that the copies do not depend on the order of the
+    examples.
 
     Source: Paper of `mtbert/pos`, "Feature Augmentation", where one copy is made.
 
     Args:
         examples: Only their train splits change.
         copies: Number of copies of each example.
-        lexicon: Gives the synonyms.
+        lexicon: Source of the synonyms.
         seed: Equal seeds make equal copies.
 
     Returns:
@@ -78,7 +78,8 @@ def add_synonym_copies(examples: Examples, copies: int, lexicon: Lexicon, seed: 
     notes = list(examples.notes)
     for task, datasets in examples.splits.items():
         train = datasets["train"]
-        key = f"{examples.fingerprint}:{task}:synonyms:{_RULES}:{copies}:{lexicon.name}:{seed}"
+        key = f"{examples.fingerprint}:{task}:synonyms:{_RULES_VERSION}"
+        key += f":{copies}:{lexicon.name}:{seed}"
         make = functools.partial(_copies, copies=copies, lexicon=lexicon, seed=f"{seed}:{task}")
         new = _computed(train, make, key, examples.cache_dir)
         table = pa.concat_tables([train.with_format("arrow")[:], new])
@@ -95,15 +96,15 @@ def add_synonym_copies(examples: Examples, copies: int, lexicon: Lexicon, seed: 
 def _computed(
     train: Dataset, make: Callable[[Columns], Columns], key: str, cache_dir: Path | None
 ) -> pa.Table:
-    """Make new examples batch by batch, or map those of an earlier start into memory.
+    """Make new examples batch by batch, or map those that another process made into memory.
 
-    One process makes them, others that want the same wait for it.
+    One process makes them, and others that need the same wait for it.
 
     Args:
         train: What they are made from.
-        make: From the columns of a batch to those of its new examples.
-        key: Says all that the result depends on: the data's contents, and what `make` uses.
-        cache_dir: Where results are kept, or None to make them anew.
+        make: Maps the columns of a batch to those of its new examples.
+        key: Names all that the result depends on: contents of the data, arguments of `make`.
+        cache_dir: Folder that keeps the results, or None to make them anew.
     """
     fingerprint = hashlib.sha256(key.encode()).hexdigest()[:16]
     lock = nullcontext() if cache_dir is None else FileLock(cache_dir / f"{fingerprint}.lock")
@@ -136,11 +137,11 @@ def _copies(batch: Columns, copies: int, lexicon: Lexicon, seed: str) -> Columns
 
 
 def replace_words(text: str, lexicon: Lexicon, dice: Dice) -> str:
-    """Replace one or two words that have synonyms; one where only one has, none where none has."""
+    """Replace one or two words that have synonyms, as far as there are any."""
     found = [(match, lexicon.synonyms(match.group())) for match in _WORD.finditer(text)]
     replaceable = [(match, synonyms) for match, synonyms in found if synonyms]
     chosen = dice.sample(replaceable, min(dice.pick((1, 2)), len(replaceable)))
-    # From the right, so that the places further left stay true.
+    # From right to left, so that the positions of the words that follow stay valid.
     for match, synonyms in sorted(chosen, key=lambda one: one[0].start(), reverse=True):
         text = text[: match.start()] + dice.pick(synonyms) + text[match.end() :]
     return text
@@ -164,9 +165,9 @@ def load_wordnet() -> Lexicon:
 def wordnet_synonyms(reader: Any, word: str) -> tuple[str, ...]:
     """Return the words that mean the same as a word most often means.
 
-    That is the first sense with another word in it, of the part of speech that WordNet's own
-    counts find most often: "film" gives "movie", and no verb. An inflected word has no synonyms
-    here, since they would not be inflected.
+    These are the words of its first sense that has another word, in the part of speech that is
+    most frequent by WordNet's own counts: "film" gives "movie", and no verb. An inflected word has
+    no synonyms here, since they would not be inflected.
 
     Args:
         reader: NLTK's `WordNetCorpusReader`.

@@ -1,4 +1,4 @@
-"""WordPiece tokenizers, and the way from sentences to token ids."""
+"""Load or train WordPiece tokenizers, and turn sentences into token ids."""
 
 from __future__ import annotations
 
@@ -103,10 +103,10 @@ def encode(
     Args:
         texts: The texts.
         tokenizer: Cuts them into tokens.
-        tagger: Gives each token its part of speech; None for tokens alone. NLTK's tags about
+        tagger: Gives each token its part of speech; None for no tags. NLTK's tagger does about
             10,000 words a second on one core.
     """
-    # The fast one leaves out where in the text each token is, which only a tagger asks for.
+    # The fast method leaves out the position of each token in the text; only a tagger needs it.
     encode_batch = tokenizer.encode_batch_fast if tagger is None else tokenizer.encode_batch
     tokens: list[np.ndarray] = []
     tags: list[np.ndarray] = []
@@ -135,7 +135,7 @@ def tokenize(
     Args:
         examples: The sentences.
         tokenizer: Cuts them into tokens.
-        tagger: Gives each token its part of speech; None for tokens alone.
+        tagger: Gives each token its part of speech; None for no tags.
 
     Returns:
         task -> split -> `TaskSplit`, on the CPU, and one note per split with shortened sentences.
@@ -179,7 +179,7 @@ def _do_lower_case(folder: Path) -> bool:
 
 
 def _labels(table: pa.Table) -> Tensor | None:
-    """Return the labels, (n,) float32; None for a split without."""
+    """Return the labels, (n,) float32; None for a split without labels."""
     if "label" not in table.column_names:
         return None
     return torch.from_numpy(table["label"].to_numpy().copy())  # writable, as torch demands

@@ -11,9 +11,9 @@ from trainable.model.packing import Packed, attention_layout
 
 
 def token_id(tokenizer: Tokenizer, token: str) -> int:
-    """Return the id of a special token, which every tokenizer of an encoder has."""
+    """Return the id of a special token that every encoder's tokenizer has."""
     found = tokenizer.token_to_id(token)
-    assert found is not None, f"load_tokenizer lets no tokenizer through without {token}"
+    assert found is not None, f"load_tokenizer refuses a tokenizer without {token}"
     return found
 
 
@@ -23,7 +23,7 @@ def with_special_tokens(sentences: Sentences, tokenizer: Tokenizer) -> Sentences
     offsets = torch.nn.functional.pad((lengths + N_SPECIAL_TOKENS).cumsum(0), (1, 0))
     tokens = torch.full((int(offsets[-1]),), token_id(tokenizer, "[SEP]"), dtype=torch.int32)
     tokens[offsets[:-1]] = token_id(tokenizer, "[CLS]")
-    # Sentence number i stands behind i + 1 [CLS] and i [SEP].
+    # i + 1 [CLS] and i [SEP] come before the words of sentence i.
     shifts = 1 + N_SPECIAL_TOKENS * torch.arange(len(sentences))
     places = torch.arange(len(sentences.tokens)) + shifts.repeat_interleave(lengths)
     tokens[places] = sentences.tokens
@@ -31,7 +31,7 @@ def with_special_tokens(sentences: Sentences, tokenizer: Tokenizer) -> Sentences
 
 
 def by_length(sentences: Sentences, numbers: Tensor) -> tuple[Sentences, Tensor]:
-    """Return the sentences `numbers`, (n,) int64, sorted by length, and the row of each, (n,)."""
+    """Return the sentences `numbers`, (n,) int64, sorted by length, and their new rows, (n,)."""
     order = sentences.lengths[numbers].argsort(stable=True)
     rows = torch.empty_like(order)
     rows[order] = torch.arange(len(order))
@@ -39,7 +39,7 @@ def by_length(sentences: Sentences, numbers: Tensor) -> tuple[Sentences, Tensor]
 
 
 def pack(sequences: Sentences, device: torch.device) -> Packed:
-    """Return sequences that are sorted by length, special tokens included, as a batch."""
+    """Return sequences, sorted by length and with special tokens, as a batch on the device."""
     lengths = sequences.lengths
     sequence_of_token = torch.repeat_interleave(lengths)
     positions = torch.arange(len(sequences.tokens)) - sequences.offsets[sequence_of_token]

@@ -1,4 +1,4 @@
-"""Run the stages before the tasks, or take their results from the store."""
+"""Run the stages before the tasks, or take their results from the cache."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from trainable.stages.language_modelling import (
 )
 from trainable.stages.nli_training import ContrastiveNli, LinearNli, NliTraining, NoNli
 from trainable.stages.pretraining_loop import StageInputs
-from trainable.stages.stage_cache import Identity, StageStore, identity_key
+from trainable.stages.stage_cache import Identity, StageCache, identity_key
 
-_FORMAT = 1  # of what is kept; to be raised when a stage computes something else than before
+_FORMAT = 1  # part of every key; raise it when a stage computes something else than before
 
 ActiveStage = (
     MaskedLanguageModelling | Deshuffling | PrefixLanguageModelling | LinearNli | ContrastiveNli
 )
-OnProgress = Callable[[str, float], None]  # what is being done, and how much of it, in [0, 1]
+OnProgress = Callable[[str, float], None]  # activity, and the fraction of it that is done
 
 
 @dataclass(frozen=True)
 class StageReport:
-    """What became of one stage.
+    """How the result of one stage was got.
 
     Attributes:
-        kind: Its kind.
-        seconds: Time until its result was there.
-        cached: Whether it was there already.
+        kind: Kind of the stage.
+        seconds: Seconds of computing, or of reading from the cache.
+        cached: Whether it was read from the cache.
     """
 
     kind: str
@@ -49,36 +49,37 @@ def run_prefix(
     stages: Sequence[FurtherPretraining | NliTraining],
     seed: int,
     device: torch.device,
-    cache: Path,
-    show: OnProgress,
+    cache_folder: Path,
+    on_progress: OnProgress,
 ) -> tuple[Parameters, tuple[StageReport, ...]]:
-    """Run the stages in turn, or take their results from the store.
+    """Run the stages in turn, or take their results from the cache.
 
     Args:
-        inputs: What the first one starts from.
+        inputs: Start of the first stage.
         stages: Those of kind `none` are left out.
         seed: Seed of all draws.
-        device: Where to compute. Results are shared between devices, though not equal to the bit.
-        cache: Results are kept in its folder `stages`; see `files.cache_folder`.
-        show: Called after each step of training, and before waiting for another run.
+        device: Device to compute on. Devices share cached results, which are not equal bit for bit.
+        cache_folder: Results are kept in its folder `stages`; see `files.cache_folder`.
+        on_progress: Called after each step of training, and before waiting for another run.
 
     Returns:
         The encoder's weights, on the CPU, and a report on each stage that was not left out.
 
     Raises:
-        InputError: Text or examples of a stage cannot be had, or the cache cannot be written to.
-        StageFailed: A stage diverged; nothing is kept of it.
+        InputError: Text or examples of a stage are not available, or the cache cannot be written
+            to.
+        StageFailed: A stage diverged; its result is not kept.
     """
     active = [stage for stage in stages if not isinstance(stage, NoFurtherPretraining | NoNli)]
     if not active:
         return inputs.pretrained.parameters, ()
-    store = StageStore(cache / "stages")
+    cache = StageCache(cache_folder / "stages")
     identities = stage_identities(inputs, active, seed)
     reports: list[StageReport] = []
     started = time.perf_counter()
-    # The last result that is there makes all before it needless.
+    # With the result of the last cached stage, those before it are not needed.
     for number in reversed(range(len(active))):
-        found = store.find(identities[number])
+        found = cache.find(identities[number])
         if found is not None:
             inputs = _from_here(inputs, found)
             seconds = time.perf_counter() - started
@@ -87,7 +88,7 @@ def run_prefix(
             break
     for stage, identity in zip(active[len(reports) :], identities[len(reports) :], strict=True):
         started = time.perf_counter()
-        weights, cached = _result(stage, identity, inputs, seed, device, store, show)
+        weights, cached = _result(stage, identity, inputs, seed, device, cache, on_progress)
         inputs = _from_here(inputs, weights)
         reports.append(StageReport(stage.kind, time.perf_counter() - started, cached))
     return inputs.pretrained.parameters, tuple(reports)
@@ -111,7 +112,7 @@ def stage_identities(
             "torch": torch.__version__,
             "seed": seed,
             "start": start,
-            # Where the data comes from is of no account; its contents are.
+            # The contents of the data matter, not the path or name that they come from.
             "stage": stage.model_dump(mode="json", exclude={"source", "sources"}),
             "data": stage.fingerprint(inputs),
         }
@@ -130,12 +131,15 @@ def _result(
     inputs: StageInputs,
     seed: int,
     device: torch.device,
-    store: StageStore,
-    show: OnProgress,
+    cache: StageCache,
+    on_progress: OnProgress,
 ) -> tuple[Parameters, bool]:
-    """Return a stage's result, and whether it was there already."""
+    """Return a stage's result, and whether it was in the cache."""
 
     def compute() -> Parameters:
-        return stage.run(inputs, seed, device, lambda share: show(stage.kind, share))
+        return stage.run(inputs, seed, device, lambda done: on_progress(stage.kind, done))
 
-    return store.get(identity, compute, lambda: show(f"waiting for another run's {stage.kind}", 0))
+    def on_wait() -> None:
+        on_progress(f"waiting for another run's {stage.kind}", 0)
+
+    return cache.get(identity, compute, on_wait)

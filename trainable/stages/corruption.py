@@ -1,8 +1,7 @@
-"""Ways to spoil text so that a model must restore it: pure functions on packed tokens.
+"""Corrupt text so that a model must restore it: pure functions on packed tokens.
 
-Each returns what the encoder reads, (n_tokens,), and the positions at which it must predict the
-original token, (n_predicted,) ascending. The special tokens around and between sentences are never
-touched.
+Each returns the corrupted tokens, (n_tokens,), which the encoder reads, and the ascending
+positions, (n_predicted,), at which it must predict the original token. Special tokens never change.
 """
 
 from __future__ import annotations
@@ -12,12 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-Spoilt = tuple[Tensor, Tensor]  # inputs, positions
+Corrupted = tuple[Tensor, Tensor]  # tokens, positions
 
 
 @dataclass(frozen=True)
 class Text:
-    """Tokens of several sequences, one behind the other, on the CPU.
+    """Tokens of several sequences, end to end, on the CPU.
 
     Attributes:
         tokens: (n_tokens,) int64.
@@ -36,7 +35,7 @@ def mask_tokens(
     mask_id: int,
     vocab_size: int,
     generator: torch.Generator,
-) -> Spoilt:
+) -> Corrupted:
     """Choose positions; 80 % become [MASK], 10 % a random token, 10 % stay.
 
     Source: Devlin et al. 2019 (arXiv:1810.04805), section 3.1. Deviation: drawn anew for every
@@ -45,19 +44,19 @@ def mask_tokens(
 
     Args:
         text: What to mask.
-        probability: That a word is chosen.
+        probability: Probability that a word is chosen.
         mask_id: Id of [MASK].
-        vocab_size: Random tokens are any of these.
+        vocab_size: Random tokens are drawn from [0, vocab_size).
         generator: Source of the draws.
     """
     chosen = text.words & (torch.rand(len(text.words), generator=generator) < probability)
     positions = chosen.nonzero().flatten()
     kind = torch.rand(len(positions), generator=generator)
     random = torch.randint(vocab_size, (len(positions),), generator=generator)
-    spoilt = torch.where(
+    corrupted = torch.where(
         kind < 0.8, mask_id, torch.where(kind < 0.9, random, text.tokens[positions])
     )
-    return text.tokens.index_copy(0, positions, spoilt), positions
+    return text.tokens.index_copy(0, positions, corrupted), positions
 
 
 def shuffle_windows(
@@ -65,26 +64,26 @@ def shuffle_windows(
     window: int,
     share: float,
     generator: torch.Generator,
-) -> Spoilt:
+) -> Corrupted:
     """Shuffle the words inside windows of each sequence.
 
     Args:
         text: What to shuffle.
-        window: Words of a window; the last one of a sequence may have fewer.
+        window: Words in a window; the last window of a sequence may have fewer.
         share: Probability that a window is shuffled.
         generator: Source of the draws.
     """
     places = text.words.nonzero().flatten()
     number = torch.arange(len(places))
-    # Number of each word inside its sequence, then a number for each window of any sequence.
+    # The number of each word in its sequence gives each window of any sequence its own number.
     of_sequence = text.sequences[places]
     first = torch.searchsorted(of_sequence, of_sequence)
     starts = (number - first) % window == 0
     windows = starts.cumsum(0) - 1
     n_windows = int(windows[-1]) + 1 if len(windows) else 0
     drawn = torch.rand(n_windows, generator=generator) < share
-    # Sorted by window and inside it by a random key: a shuffle that leaves windows in their place.
-    # float64: with many windows float32 has no room for the key.
+    # Sorting by window plus a random key in [0, 1) shuffles inside the windows and keeps their
+    # order. With many windows float32 has too few digits for the key, so it is float64.
     keys = torch.rand(len(places), generator=generator, dtype=torch.float64)
     order = torch.where(drawn[windows], windows + keys, windows).argsort(stable=True)
     return text.tokens.index_copy(0, places, text.tokens[places[order]]), places[drawn[windows]]
@@ -95,13 +94,13 @@ def mask_tails(
     largest: float,
     mask_id: int,
     generator: torch.Generator,
-) -> Spoilt:
-    """Hide the words behind a random cut of each sequence.
+) -> Corrupted:
+    """Hide the words after a random cut in each sequence.
 
     Args:
-        text: What to hide a part of.
-        largest: Largest share of a sequence's words that is hidden; the share is uniform in
-            (0, largest]. One word at least.
+        text: What to mask.
+        largest: Largest fraction of a sequence's words that is hidden; the fraction is uniform in
+            (0, largest]. At least one word is hidden.
         mask_id: Id of [MASK].
         generator: Source of the draws.
     """
@@ -110,7 +109,7 @@ def mask_tails(
     lengths = torch.zeros(n_sequences, dtype=torch.int64).index_add(0, text.sequences, words)
     shares = torch.rand(n_sequences, generator=generator) * largest
     hidden = (shares * lengths).ceil().long().clamp(min=1)
-    # Words behind each token.
+    # Number of words after each token.
     from_end = lengths.cumsum(0)[text.sequences] - words.cumsum(0)
     positions = (text.words & (from_end < hidden[text.sequences])).nonzero().flatten()
     return text.tokens.index_fill(0, positions, mask_id), positions

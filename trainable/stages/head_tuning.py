@@ -1,4 +1,4 @@
-"""The stage that trains heads on a frozen encoder."""
+"""Configuration of the stage that trains heads on a frozen encoder; `tune_heads` runs it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ class NoHeadTuning(Component):
 
 
 class CachedHeadTuning(Component):
-    """Each head is trained alone, on sentence vectors that the frozen encoder gave once.
+    """Each head is trained alone, on sentence vectors that the frozen encoder computes once.
 
     Source: "MT-BERT", section 4: "we freeze the BERT layers and fine-tune the
     task-specific layers, one task at a time". Deviation: the vectors are computed once, without
-    dropout in the encoder, and kept; dropout of the heads stays. What tasks share (the pair layer)
-    is frozen too.
+    dropout in the encoder, and kept; the heads keep their dropout. The pair layer, which tasks
+    share, is frozen too.
 
     Attributes:
-        tasks: Whose heads.
+        tasks: Tasks whose heads are trained.
         epochs: Passes over each task's train set.
         batch_size: Examples of a step.
         lr: Peak learning rate; it falls linearly to zero.
-        weight_decay: Decoupled; not on biases and LayerNorm.
+        weight_decay: Decoupled weight decay, not on biases and LayerNorm.
     """
 
     kind: Literal["cached"] = "cached"

@@ -1,4 +1,4 @@
-"""Further pretraining: an encoder restores spoilt text before it sees a task."""
+"""Further pretraining: the encoder learns to restore corrupted text before it sees a task."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from trainable.component import Choice, Component, FloatRange
+from trainable.data.pretraining_text import OwnText, TextSource, load_text, text_fingerprint
 from trainable.data.sentences import N_SPECIAL_TOKENS, Sentences
-from trainable.data.text import OwnText, TextSource, load_text, text_fingerprint
 from trainable.errors import InputError
 from trainable.model.encoder import LONGEST_SEQUENCE, build_encoder
 from trainable.model.weights import Parameters
 from trainable.seeds import ExampleOrder, derive
 from trainable.stages.batches import by_length, pack, token_id, with_special_tokens
-from trainable.stages.corruption import Spoilt, Text, mask_tails, mask_tokens, shuffle_windows
+from trainable.stages.corruption import Corrupted, Text, mask_tails, mask_tokens, shuffle_windows
 from trainable.stages.mlm_head import MlmHead
 from trainable.stages.pretraining_loop import (
     HeadLr,
-    OnShare,
+    OnStep,
     StageInputs,
     TrainedStage,
     train,
@@ -37,16 +37,16 @@ class NoFurtherPretraining(Component):
 
 
 class LanguageModelling(TrainedStage):
-    """What the objectives have in common: text in chunks, spoilt anew in every batch.
+    """Base of the objectives: text in chunks, corrupted anew in every batch.
 
-    The head is that of masked language modelling, pretrained where the checkpoint has one; then it
-    learns at `lr`.
+    The head is that of masked language modelling. If the checkpoint has a pretrained one, it starts
+    from there and learns at `lr`.
 
     Attributes:
-        sources: Where the text comes from; at least one.
+        sources: Sources of the text; at least one.
         batch_size: Chunks of a step.
-        chunk: Tokens of a chunk, [CLS] and [SEP] included. Sentences lie one behind the other with
-            a [SEP] between, cut wherever a chunk is full.
+        chunk: Tokens in a chunk, [CLS] and [SEP] included. Sentences lie end to end with a [SEP]
+            between them, and are cut where a chunk is full.
         head_lr: Peak learning rate of a head that is not pretrained.
     """
 
@@ -56,29 +56,29 @@ class LanguageModelling(TrainedStage):
     head_lr: HeadLr = 1e-3
 
     @abstractmethod
-    def spoil(self, text: Text, tokenizer: Tokenizer, draws: torch.Generator) -> Spoilt:
-        """Return what the encoder reads, and the positions that it must restore."""
+    def corrupt(self, text: Text, tokenizer: Tokenizer, draws: torch.Generator) -> Corrupted:
+        """Return the tokens that the encoder reads, and the positions that it must restore."""
 
     def fingerprint(self, inputs: StageInputs) -> str:
-        """Return what the result depends on besides this configuration and the encoder."""
+        """Return a digest of the text."""
         return text_fingerprint(self.sources, inputs.own)
 
     def run(
-        self, inputs: StageInputs, seed: int, device: torch.device, show: OnShare
+        self, inputs: StageInputs, seed: int, device: torch.device, on_step: OnStep
     ) -> Parameters:
         """Train the encoder to restore text.
 
         Args:
-            inputs: What the stage starts from.
+            inputs: Start of the stage.
             seed: Seed of all draws.
-            device: Where to compute.
-            show: Called after each step.
+            device: Device to compute on.
+            on_step: Called after each step.
 
         Returns:
             The encoder's weights; the head is dropped.
 
         Raises:
-            InputError: A source cannot be had, or is empty.
+            InputError: A source is not available, or is empty.
             StageFailed: The training diverged.
         """
         tokenizer = inputs.pretrained.tokenizer
@@ -98,16 +98,16 @@ class LanguageModelling(TrainedStage):
             tokens = batch.tokens.long()
             sequences = torch.repeat_interleave(batch.lengths)
             text = Text(tokens, ~torch.isin(tokens, special), sequences)
-            spoilt, positions = self.spoil(text, tokenizer, draws)
-            hidden = encoder(pack(Sentences(spoilt, batch.offsets), device))
-            # Only what is predicted goes through the decoder: it is as wide as the vocabulary.
+            corrupted, positions = self.corrupt(text, tokenizer, draws)
+            hidden = encoder(pack(Sentences(corrupted, batch.offsets), device))
+            # Only predicted positions go through the decoder, which is as wide as the vocabulary.
             scores = head(hidden[positions.to(device)], encoder.embeddings.word.weight)
             targets = tokens[positions].to(device)
             loss = F.cross_entropy(scores.float(), targets, reduction="sum")
             return loss / max(1, len(positions)), len(tokens)
 
         head_lr = self.head_lr if inputs.mlm_head is None else self.lr
-        return train(self, encoder, head, head_lr, batch_loss, show)
+        return train(self, encoder, head, head_lr, batch_loss, on_step)
 
 
 class MaskedLanguageModelling(LanguageModelling):
@@ -118,13 +118,13 @@ class MaskedLanguageModelling(LanguageModelling):
     new linear layer for a head.
 
     Attributes:
-        mask_probability: That a word is to be predicted; see `mask_tokens`.
+        mask_probability: Probability that a word must be predicted; see `mask_tokens`.
     """
 
     kind: Literal["mlm"] = "mlm"
     mask_probability: Annotated[float, Field(gt=0, lt=1), FloatRange(0.1, 0.4)] = 0.15
 
-    def spoil(self, text: Text, tokenizer: Tokenizer, draws: torch.Generator) -> Spoilt:
+    def corrupt(self, text: Text, tokenizer: Tokenizer, draws: torch.Generator) -> Corrupted:
         """See `mask_tokens`."""
         mask_id, n_words = token_id(tokenizer, "[MASK]"), tokenizer.get_vocab_size()
         return mask_tokens(text, self.mask_probability, mask_id, n_words, draws)
@@ -134,38 +134,38 @@ class Deshuffling(LanguageModelling):
     """Predict the words that stood where the order was shuffled.
 
     Source: "MT-BERT", table 1, after T5 (arXiv:1910.10683, table 3). Deviation: an encoder writes
-    no text; it says for each shuffled place which word stood there, as in StructBERT
+    no text; it predicts the original word at each shuffled position, as in StructBERT
     (arXiv:1908.04577, section 2.2), which shuffles three words at a time.
 
     Attributes:
-        window: Words that are shuffled among each other; as many as a chunk has for all of it.
-        share: Of the windows that are shuffled.
+        window: Words that are shuffled with each other; `chunk` shuffles whole chunks.
+        share: Fraction of the windows that are shuffled.
     """
 
     kind: Literal["deshuffling"] = "deshuffling"
     window: Annotated[int, Field(ge=2, le=LONGEST_SEQUENCE), Choice((3, 8, 32, 128))] = 128
     share: Annotated[float, Field(gt=0, le=1), FloatRange(0.05, 1.0)] = 1.0
 
-    def spoil(self, text: Text, tokenizer: Tokenizer, draws: torch.Generator) -> Spoilt:
+    def corrupt(self, text: Text, tokenizer: Tokenizer, draws: torch.Generator) -> Corrupted:
         """See `shuffle_windows`."""
         return shuffle_windows(text, self.window, self.share, draws)
 
 
 class PrefixLanguageModelling(LanguageModelling):
-    """Predict how a text goes on behind a random cut.
+    """Predict how a text goes on after a random cut.
 
     Source: "MT-BERT", table 1, after T5 (arXiv:1910.10683, table 3). Deviation: there is no decoder
-    that would write the rest word by word; every word behind the cut is [MASK], and all are
+    that would write the rest word by word; every word after the cut becomes [MASK], and all are
     predicted at once.
 
     Attributes:
-        largest_tail: Largest share of a chunk's words that is hidden; see `mask_tails`.
+        largest_tail: Largest fraction of a chunk's words that is hidden; see `mask_tails`.
     """
 
     kind: Literal["prefix"] = "prefix"
     largest_tail: Annotated[float, Field(gt=0, le=1), FloatRange(0.1, 1.0)] = 1.0
 
-    def spoil(self, text: Text, tokenizer: Tokenizer, draws: torch.Generator) -> Spoilt:
+    def corrupt(self, text: Text, tokenizer: Tokenizer, draws: torch.Generator) -> Corrupted:
         """See `mask_tails`."""
         mask_id = token_id(tokenizer, "[MASK]")
         return mask_tails(text, self.largest_tail, mask_id, draws)
@@ -189,7 +189,7 @@ def cut_chunks(text: Sentences, chunk: int, tokenizer: Tokenizer) -> Sentences:
         tokenizer: Gives the ids of [CLS] and [SEP].
 
     Returns:
-        Chunks, each with [CLS] before and [SEP] behind it.
+        Chunks, each with [CLS] at the start and [SEP] at the end.
 
     Raises:
         InputError: There is no text.

@@ -1,4 +1,4 @@
-"""The stage that trains the encoder and the heads together."""
+"""Configuration of the stage that trains the encoder and the heads together."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ TaskSet = Literal["sst+para+sts", "sst+para", "sst+sts", "para+sts", "sst", "par
 
 
 class NoAuxiliary(Component):
-    """The tasks and nothing else."""
+    """Training on the tasks only."""
 
     kind: Literal["none"] = "none"
 
 
 class NliAuxiliary(Component):
-    """Contrastive batches of natural language inference among those of the tasks.
+    """Contrastive NLI batches among those of the tasks.
 
-    Source: "BERT Goes to College", section 4: SNLI batches in place of STS. Pooling is that of the
-    similarity task, whose vectors it is to shape.
+    Source: "BERT Goes to College", section 4: SNLI batches in place of STS. They use the pooling of
+    the similarity task, whose vectors they are meant to improve.
 
     Attributes:
-        source: Where the premises and hypotheses come from.
-        temperature: Of the contrastive loss.
+        source: Source of premises and hypotheses.
+        temperature: Temperature of the contrastive loss.
     """
 
     kind: Literal["nli"] = "nli"
@@ -49,7 +49,7 @@ class NoRegularization(Component):
 
 
 class RDrop(Component):
-    """R-Drop: two passes with different dropout shall agree. Twice the tokens a step.
+    """R-Drop: the outputs of two passes with different dropout must agree. Doubles a step's tokens.
 
     Source: Liang et al. 2021 (arXiv:2106.14448), equations 1 to 4; see `losses.r_drop_divergence`.
 
@@ -68,12 +68,13 @@ class Multitask(Component):
     """Fine-tuning of the encoder and the heads.
 
     Attributes:
-        tasks: Which tasks it trains; the heads of the others stay as they are.
-        auxiliary: What it trains on besides.
-        batch_order: Which tasks give a batch at each step; it holds the gradient combination.
-        regularization: Besides dropout and weight decay.
+        tasks: Tasks that it trains; the heads of the others stay as they are.
+        auxiliary: Further training data besides the tasks' own.
+        batch_order: Decides which tasks give a batch at each step; holds the weighting of their
+            gradients.
+        regularization: Regularization besides dropout and weight decay.
         optimization: AdamW and its schedule.
-        averaging: Whose weights are evaluated: those of the last step, or an average.
+        averaging: Weights that are evaluated: those of the last step, or an average.
         budget_tokens: Real tokens through forward and backward, over the whole stage.
         units: Reporting intervals that the budget is cut into.
         precision: `fp32`, or `bf16` autocast over float32 weights.
@@ -91,6 +92,6 @@ class Multitask(Component):
 
     @property
     def trains_on(self) -> tuple[TrainName, ...]:
-        """What gives batches: the tasks, and the auxiliary one."""
+        """Names that give batches: the tasks, and `nli` if it is the auxiliary."""
         names: list[TrainName] = [task for task in TASK_NAMES if task in self.tasks.split("+")]
         return (*names, "nli") if isinstance(self.auxiliary, NliAuxiliary) else tuple(names)

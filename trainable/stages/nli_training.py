@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from trainable.component import Choice, Component, FloatRange
 from trainable.data.nli import NLI_LABELS, NliSource, SampleNli, pairs, triplets
-from trainable.data.sentences import Sentences
-from trainable.data.text import joined
+from trainable.data.sentences import Sentences, joined
 from trainable.losses import contrastive
 from trainable.model.bert import MinBert
 from trainable.model.encoder import build_encoder
@@ -22,7 +21,7 @@ from trainable.seeds import ExampleOrder, derive
 from trainable.stages.batches import by_length, pack, with_special_tokens
 from trainable.stages.pretraining_loop import (
     HeadLr,
-    OnShare,
+    OnStep,
     StageInputs,
     TrainedStage,
     train,
@@ -34,16 +33,16 @@ _HEAD_SCALE = 0.02  # BERT's initialisation
 
 
 class NoNli(Component):
-    """No inference before the tasks."""
+    """No training on NLI before the tasks."""
 
     kind: Literal["none"] = "none"
 
 
 class NliStage(TrainedStage):
-    """What both kinds of training have in common.
+    """Base of both kinds of NLI training.
 
     Attributes:
-        source: Where the examples come from.
+        source: Source of the examples.
         pooling: State of [CLS], or mean over a sentence's tokens.
     """
 
@@ -51,7 +50,7 @@ class NliStage(TrainedStage):
     pooling: Annotated[Literal["cls", "mean"], Choice(("cls", "mean"))] = "mean"
 
     def fingerprint(self, inputs: StageInputs) -> str:
-        """Return what the result depends on besides this configuration and the encoder."""
+        """Return a digest of the examples."""
         return self.source.fingerprint()
 
 
@@ -71,18 +70,18 @@ class LinearNli(NliStage):
     head_lr: HeadLr = 1e-3
 
     def run(
-        self, inputs: StageInputs, seed: int, device: torch.device, show: OnShare
+        self, inputs: StageInputs, seed: int, device: torch.device, on_step: OnStep
     ) -> Parameters:
         """Train the encoder.
 
         Args:
-            inputs: What the stage starts from.
+            inputs: Start of the stage.
             seed: Seed of all draws.
-            device: Where to compute.
-            show: Called after each step.
+            device: Device to compute on.
+            on_step: Called after each step.
 
         Raises:
-            InputError: The source cannot be had.
+            InputError: The source is not available.
             StageFailed: The training diverged.
         """
         examples = pairs(self.source, inputs.pretrained.tokenizer)
@@ -104,19 +103,19 @@ class LinearNli(NliStage):
             scores = head(torch.cat([u, v, (u - v).abs()], dim=1))
             return F.cross_entropy(scores.float(), examples.labels[numbers].to(device)), n_tokens
 
-        return train(self, encoder, head, self.head_lr, batch_loss, show)
+        return train(self, encoder, head, self.head_lr, batch_loss, on_step)
 
 
 class ContrastiveNli(NliStage):
-    """Premises near their entailments, away from contradictions and the rest of the batch.
+    """Move premises towards their entailments, away from contradictions and the rest of the batch.
 
     Source: "BERT Goes to College", section 3.4, after supervised SimCSE (Gao et al. 2021,
     arXiv:2104.08821, equation 5). Deviation from SimCSE, as in the paper: no layer between pooling
-    and cosine. `data.nli.find_triplets` says what is paired.
+    and cosine. `data.nli.find_triplets` says which sentences are paired.
 
     Attributes:
         batch_size: Premises of a step.
-        temperature: The cosines are divided by it. The paper has 0.5, SimCSE 0.05.
+        temperature: Divisor of the cosines. The paper has 0.5, SimCSE 0.05.
     """
 
     kind: Literal["contrastive"] = "contrastive"
@@ -124,18 +123,18 @@ class ContrastiveNli(NliStage):
     temperature: Annotated[float, Field(gt=0, le=10), FloatRange(0.05, 1.0, log=True)] = 0.5
 
     def run(
-        self, inputs: StageInputs, seed: int, device: torch.device, show: OnShare
+        self, inputs: StageInputs, seed: int, device: torch.device, on_step: OnStep
     ) -> Parameters:
         """Train the encoder.
 
         Args:
-            inputs: What the stage starts from.
+            inputs: Start of the stage.
             seed: Seed of all draws.
-            device: Where to compute.
-            show: Called after each step.
+            device: Device to compute on.
+            on_step: Called after each step.
 
         Raises:
-            InputError: The source cannot be had, or has no triplet.
+            InputError: The source is not available, or has no triplet.
             StageFailed: The training diverged.
         """
         sides = [
@@ -151,7 +150,7 @@ class ContrastiveNli(NliStage):
             vectors, n_tokens = encode_sides(encoder, sides, numbers, self.pooling)
             return contrastive(vectors.float(), self.temperature), n_tokens
 
-        return train(self, encoder, nn.Module(), self.lr, batch_loss, show)
+        return train(self, encoder, nn.Module(), self.lr, batch_loss, on_step)
 
 
 NliTraining = Annotated[NoNli | LinearNli | ContrastiveNli, Field(discriminator="kind")]

@@ -1,4 +1,4 @@
-"""What the stages before the tasks share: hyperparameters, inputs and the training loop."""
+"""Hyperparameters, inputs and training loop of the stages before the tasks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from trainable.model.weights import Parameters
 from trainable.optim.adamw import build_adamw
 from trainable.optim.schedules import warmup_factor
 
-OnShare = Callable[[float], None]  # how much of the stage is done, in [0, 1]
+OnStep = Callable[[float], None]  # takes the fraction of the stage that is done, in [0, 1]
 
 _WEIGHT_DECAY = 0.01  # Devlin et al. 2019, appendix A.2
 _CLIP = 1.0  # largest norm of the gradient, as in their code
@@ -30,10 +30,10 @@ _CHECK_EVERY = 100  # steps between two looks at the loss, each of which waits f
 
 @dataclass(frozen=True)
 class StageInputs:
-    """What a stage starts from; never written to.
+    """Start of a stage; never written to.
 
     Attributes:
-        pretrained: The encoder as the stage before left it.
+        pretrained: The encoder, with the weights after the previous stage.
         own: The tasks' train sentences as token ids without special tokens, on the CPU.
         mlm_head: The encoder's pretrained head for masked language modelling, if it has one.
     """
@@ -44,7 +44,7 @@ class StageInputs:
 
     @cached_property
     def digest(self) -> str:
-        """64 hex digits of encoder, tokenizer and head; found once, as it takes a second."""
+        """64 hex digits of encoder, tokenizer and head; cached, because hashing takes a second."""
         parts = [self.pretrained.parameters, self.mlm_head or {}]
         digests = [parameters_digest(part) for part in parts]
         text = ":".join([*digests, tokenizer_digest(self.pretrained.tokenizer)])
@@ -59,7 +59,7 @@ class StageFailed(RuntimeError):
 
 
 class TrainedStage(Component):
-    """What every stage before the tasks is trained with.
+    """Base of the stages before the tasks.
 
     The learning rates rise from zero over `warmup` and fall linearly to zero at the full budget.
 
@@ -98,17 +98,17 @@ def train(
     head: nn.Module,
     head_lr: float,
     batch_loss: Callable[[], tuple[Tensor, int]],
-    on_share: OnShare,
+    on_step: OnStep,
 ) -> Parameters:
     """Train until the budget is spent.
 
     Args:
         stage: Budget and learning rates.
         encoder: Changed in place.
-        head: Layers of this stage only.
-        head_lr: Their peak learning rate.
+        head: Layers that only this stage has.
+        head_lr: Peak learning rate of `head`.
         batch_loss: Draws a batch; returns its loss and its number of real tokens.
-        on_share: Called after each step.
+        on_step: Called after each step.
 
     Returns:
         The encoder's weights, on the CPU.
@@ -141,7 +141,7 @@ def train(
         steps += 1
         if steps % _CHECK_EVERY == 0 and not loss.isfinite():
             raise StageFailed(f"the loss is {loss.item()} after {tokens:,} tokens")
-        on_share(min(1.0, tokens / stage.budget_tokens))
+        on_step(min(1.0, tokens / stage.budget_tokens))
     weights = {name: t.detach().cpu().contiguous() for name, t in encoder.state_dict().items()}
     if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
         raise StageFailed(f"weights are not finite after {tokens:,} tokens")

@@ -1,11 +1,11 @@
-"""Results of stages, kept by what they depend on and shared by all runs that need the same.
+"""Results of stages, cached under a digest of all that they depend on and shared by runs.
 
     <folder>/<key>/encoder.safetensors    the weights
     <folder>/<key>/stage.json             what they depend on, and a digest of the other file
     <folder>/<key>.lock                   held by whoever computes
 
-Whoever comes first computes; the others wait and read. The operating system releases the lock of a
-process that dies, and a folder gets its name only when it is whole.
+The first process computes; the others wait and read. The operating system releases the lock of a
+process that dies, and a folder gets its final name when it is whole.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from trainable.cache.cache import locked, remove_oldest
-from trainable.cache.files import write_json, write_tensors
-from trainable.data.text import file_digest
+from trainable.cache.files import file_digest, write_json, write_tensors
 from trainable.model.weights import Parameters
 
 log = logging.getLogger(__name__)
@@ -41,12 +40,12 @@ def identity_key(identity: Identity) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-class StageStore:
-    """Encoder weights by what they depend on.
+class StageCache:
+    """Encoder weights, by a digest of all that they depend on.
 
     Args:
-        folder: Where; made when it is first written to.
-        most_bytes: Size that it is kept below by removing what was not used for longest.
+        folder: Folder of the results; made when it is first written to.
+        most_bytes: Bound on its size, kept by removing the results that were used longest ago.
     """
 
     def __init__(self, folder: Path, most_bytes: int = _MOST_BYTES) -> None:
@@ -54,13 +53,13 @@ class StageStore:
         self.most_bytes = most_bytes
 
     def find(self, identity: Identity) -> Parameters | None:
-        """Return a result, on the CPU; None where there is none or its folder is not whole."""
+        """Return a result, on the CPU; None if it is missing or not whole."""
         folder = self.folder / identity_key(identity)
         try:
             record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
             if record["key"] != folder.name or record["digest"] != file_digest(folder / _WEIGHTS):
                 return None
-            os.utime(folder)  # now of use
+            os.utime(folder)  # the time of its last use
             return load_file(folder / _WEIGHTS)
         except (OSError, ValueError, LookupError, TypeError, SafetensorError):
             return None
@@ -68,10 +67,10 @@ class StageStore:
     def get(
         self, identity: Identity, compute: Callable[[], Parameters], on_wait: Callable[[], None]
     ) -> tuple[Parameters, bool]:
-        """Return a result, and whether it was there; else compute and keep it.
+        """Return a result, and whether it was in the cache; compute and keep it if it was not.
 
         Args:
-            identity: What it depends on.
+            identity: All that it depends on.
             compute: Called by one process at a time.
             on_wait: Called before waiting for a process that computes the same.
 
@@ -90,7 +89,7 @@ class StageStore:
                 self._write(folder, weights, identity)
             except (OSError, SafetensorError) as error:  # a full disk must not cost the work
                 log.warning("cannot keep the result of a stage in %s: %s", folder, error)
-        # A process that reads what is removed finds it gone and computes it again.
+        # A process that needs a removed result computes it again.
         remove_oldest(self.folder.glob("[0-9a-f]*/"), self.most_bytes, keep=folder)
         return weights, False
 

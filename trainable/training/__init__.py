@@ -1,1 +1,1 @@
-"""One run: its inputs, model, training step and loop, checkpoints and predictions."""
+"""One run: inputs, model, training loop and step, checkpoints and predictions."""

@@ -1,7 +1,7 @@
-"""Save a run and go on from it: tensors as safetensors, all else as JSON.
+"""Save a run and resume it: tensors as safetensors, everything else as JSON.
 
-`state.json` is written last and names the run. Whoever saves gives the folder its name once both
-files are there; `load` finds out if one of them is torn.
+`state.json` is written last and holds the RunConfig. The caller of `save` renames the folder once
+both files are there; `load` refuses files that are torn or do not belong together.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def save(run: Run, folder: Path, *, optimizer: bool = True) -> None:
     Args:
         run: The run, between two units or two steps.
         folder: An existing folder.
-        optimizer: Whether to keep AdamW's moments, two thirds of the size. Without them a run that
-            goes on from here begins them anew, and so does their correction of bias.
+        optimizer: Whether to keep AdamW's moments, two thirds of the size. Without them a resumed
+            run starts them from zero, and their bias correction with them.
     """
     tensors = {f"model.{name}": t.contiguous() for name, t in run.model.state_dict().items()}
     tensors["generator"] = run.generator.get_state()
@@ -49,19 +49,19 @@ def save(run: Run, folder: Path, *, optimizer: bool = True) -> None:
     if run.training is not None:
         tensors |= _training_tensors(run.training, optimizer)
         state["multitask"] = _training_state(run.training)
-    # Not `write_tensors`: to wait for the disk takes four times as long as writing.
+    # Not `write_tensors`: its fsync takes four times as long as writing.
     save_file(tensors, folder / _TENSORS)
     (folder / _STATE).write_text(json.dumps(state, indent=2, allow_nan=False), encoding="utf-8")
 
 
 def _unit_state(unit: UnitSoFar) -> dict[str, Any]:
-    """Return the numbers of a unit that is under way."""
+    """Return counts and seconds of a unit that is under way."""
     seconds = {"prefix_seconds": unit.prefix_seconds, "train_seconds": unit.train_seconds}
     return {"counts": dict(unit.counts), **seconds}
 
 
 def _named_parameters(training: MultitaskTraining) -> dict[str, nn.Parameter]:
-    """Return name -> everything that the optimizer trains."""
+    """Return all parameters that the optimizer trains, by name."""
     learned = training.weighting.module.named_parameters(prefix="combination")
     return dict(training.model.named_parameters()) | dict(learned)
 
@@ -78,23 +78,23 @@ def _training_tensors(training: MultitaskTraining, optimizer: bool) -> dict[str,
 
 
 def _training_state(training: MultitaskTraining) -> dict[str, Any]:
-    """Return the numbers of a multitask stage."""
+    """Return the state of a multitask stage that is not in tensors."""
     return {
         "tokens": training.tokens,
         "steps": training.steps,
         "order": training.order.state(),
         "combination": training.weighting.state(),
         "average": training.average.state(),
-        "examples": {name: order.position for name, order in training.examples.items()},
+        "examples": {name: order.position for name, order in training.example_orders.items()},
     }
 
 
 def load(run: Run, folder: Path) -> None:
-    """Make a new run go on where the saved one stopped.
+    """Make a new run resume where the saved one stopped.
 
     Args:
         run: A run of the same RunConfig that has not begun.
-        folder: What `save` wrote.
+        folder: Folder that `save` wrote to.
 
     Raises:
         InputError: A file is missing or torn, or belongs to another run.
@@ -141,7 +141,7 @@ def _load_training(
     training.weighting.load(state["combination"])
     training.average.load(_below(tensors, "average."), state["average"])
     for name, position in state["examples"].items():
-        training.examples[name].position = position
+        training.example_orders[name].position = position
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,8 +1,8 @@
-"""The prepared data on the device, and batches cut from it.
+"""The tokenised data on the device, and batches cut from it.
 
-All sentences of all tasks lie in one flat tensor of tokens. A batch is a gather from it: each
-sequence is a row of at most five pieces, [CLS] s1 [SEP] s2 [SEP], and the special tokens are rows
-of the same tensor. No DataLoader, no padding, no Python loop over examples.
+All sentences of all tasks lie in one flat tensor of tokens. A batch is a gather from it: a sequence
+has up to five pieces, [CLS] s1 [SEP] s2 [SEP], and the special tokens are elements of the same
+tensor. No DataLoader, no padding, no Python loop over examples.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Pair = ParaPair | StsPair | None
 
 @dataclass(frozen=True)
 class Rows:
-    """Where the sentences of one task and split lie in the flat tensor; all on the CPU.
+    """Positions of the sentences of one task and split in the flat tensor; all on the CPU.
 
     Attributes:
         starts: (n_sentences, n_examples) int64.
@@ -71,8 +71,8 @@ class Corpus:
 
     Attributes:
         tokens: (n_tokens,) int32 on the device: [CLS], [SEP], then all sentences.
-        tags: (n_tokens,) uint8 beside them, as `Sentences.tags`; None where nothing was tagged.
-        splits: `train`, `select`, `confirm` and `test`, each task -> where its sentences lie.
+        tags: (n_tokens,) uint8, as `Sentences.tags`; None if nothing was tagged.
+        splits: `train`, `select`, `confirm` and `test`; each maps a task to its rows.
         fingerprint: As `PreparedData.fingerprint`.
         notes: What the user should know about the data, one sentence each.
     """
@@ -85,20 +85,20 @@ class Corpus:
 
     @property
     def device(self) -> torch.device:
-        """Where tokens and batches live."""
+        """Device of tokens and batches."""
         return self.tokens.device
 
     def to(self, device: torch.device) -> Corpus:
-        """Return the corpus on a device; from CPU to CPU nothing is copied."""
+        """Return the corpus on a device; nothing is copied if it is there already."""
         tags = None if self.tags is None else self.tags.to(device)
         return replace(self, tokens=self.tokens.to(device), tags=tags)
 
     def with_train(self, rows: dict[TrainName, Rows]) -> Corpus:
-        """Return a corpus with these in place of those of the same names in `train`."""
+        """Return a corpus with `rows` added to `train`, in place of rows of the same name."""
         return replace(self, splits={**self.splits, "train": {**self.splits["train"], **rows}})
 
     def with_dev_in_train(self) -> Corpus:
-        """Return a corpus in which `train` holds the labelled examples of dev, too."""
+        """Return a corpus in which `train` also holds the labelled examples of dev."""
         parts = [self.splits[split] for split in ("train", "select", "confirm")]
         return self.with_train(
             {task: _joined([part[task] for part in parts]) for task in self.splits["select"]}
@@ -107,12 +107,12 @@ class Corpus:
     def batch(
         self, split: Split, examples: dict[TrainName, Tensor], pairs: dict[TrainName, Pair]
     ) -> Batch:
-        """Cut a batch.
+        """Return a batch of the given examples.
 
         Args:
             split: `train`, `select`, `confirm` or `test`.
             examples: Task -> (n,) int64 numbers of examples of that split.
-            pairs: Task -> its pair encoding; None for a task with one sentence.
+            pairs: Task -> its pair encoding; None if each sentence is a sequence of its own.
 
         Returns:
             The batch, on the device.
@@ -131,8 +131,8 @@ class Corpus:
         starts, lengths = torch.cat(all_starts), torch.cat(all_lengths)
         totals, order = lengths.sum(1).sort(stable=True)
         packed = self._pack(starts[order], lengths[order], torch.cat(all_segments)[order], totals)
-        place = torch.empty_like(order)
-        place[order] = torch.arange(len(order))
+        row_of = torch.empty_like(order)  # row of each sequence after sorting by length
+        row_of[order] = torch.arange(len(order))
         labels = {}
         for task, numbers in examples.items():
             known = self.splits[split][task].labels
@@ -140,7 +140,7 @@ class Corpus:
                 labels[task] = known[numbers].to(self.device)
         return Batch(
             packed,
-            {task: place[first:last].to(self.device) for task, (first, last) in owners.items()},
+            {task: row_of[first:last].to(self.device) for task, (first, last) in owners.items()},
             labels,
             int(totals.sum()),
         )

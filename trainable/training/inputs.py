@@ -1,4 +1,4 @@
-"""What runs over the same encoder and data share, and a warm actor keeps."""
+"""Encoder and data that runs share, and that a warm actor keeps between trials."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from trainable.training.shared_corpus import open_corpus, train_sentences
 
 
 @dataclass(frozen=True)
-class Source:
-    """What inputs is made from.
+class InputsSpec:
+    """The part of a RunConfig that inputs are made from; runs with equal specs share their inputs.
 
     Attributes:
         data: Examples of the tasks.
         encoder: Id or folder of the pretrained encoder, and its commit.
-        features: What the input holds besides the words.
-        nli: Examples of inference for the multitask stage, if it trains on them.
+        features: Features of the input besides the words.
+        nli: NLI examples for the multitask stage, if it trains on them.
     """
 
     data: DataSource
@@ -38,8 +38,8 @@ class Source:
     nli: NliSource | None
 
     @classmethod
-    def of(cls, config: RunConfig) -> Source:
-        """Return what a run needs; runs that need the same share inputs."""
+    def of(cls, config: RunConfig) -> InputsSpec:
+        """Return the spec of a run."""
         auxiliary = config.multitask.auxiliary if config.multitask else None
         nli = auxiliary.source if isinstance(auxiliary, NliAuxiliary) else None
         encoder = (config.encoder.source, config.encoder.revision)
@@ -48,13 +48,13 @@ class Source:
 
 @dataclass(frozen=True)
 class RunInputs:
-    """What runs over the same encoder and data share; a run never writes to it.
+    """Encoder and data of one or more runs, which never write to them.
 
     Attributes:
         pretrained: Encoder weights, on the CPU.
         corpus: Data, on the device.
-        stage_inputs: What the stages before the tasks start from.
-        device: Where runs compute.
+        stage_inputs: Start of the stages before the tasks.
+        device: Device that runs compute on.
     """
 
     pretrained: Pretrained
@@ -64,36 +64,36 @@ class RunInputs:
 
 
 def open_inputs(config: RunConfig, device: torch.device) -> RunInputs:
-    """Load encoder and data of a run; the processes of a node hold them once.
+    """Load encoder and data of a run; the processes of a node hold them in memory once.
 
-    On a GPU this process computes deterministically from here on.
+    For a GPU, this also makes the whole process compute deterministically.
 
     Raises:
-        InputError: Either cannot be had; the cache cannot be written to.
+        InputError: Encoder or data are not available; the cache cannot be written to.
     """
     if device.type == "cuda":
         compute_deterministically()
-    source = Source.of(config)
-    examples = source.data.load()
+    spec = InputsSpec.of(config)
+    examples = spec.data.load()
     pretrained = load_pretrained(config.encoder, examples.train_sentences())
-    featured = add_features(examples, source.features)
-    corpus = open_corpus(featured, pretrained.tokenizer, source.nli)
+    featured = add_features(examples, spec.features)
+    corpus = open_corpus(featured, pretrained.tokenizer, spec.nli)
     mlm_head = None
     if config.encoder.source != TINY:
         folder = find_folder(config.encoder.source, config.encoder.revision)
         mlm_head = read_mlm_head(folder, pretrained.shape)
     inputs = StageInputs(pretrained, train_sentences(corpus), mlm_head)
     del examples, featured
-    pa.default_memory_pool().release_unused()  # what reading them took stays with Arrow else
+    pa.default_memory_pool().release_unused()  # Arrow keeps the memory of reading otherwise
     return RunInputs(pretrained, corpus.to(device), inputs, device)
 
 
 def compute_deterministically() -> None:
-    """Let steps on a GPU from the same state come to the same, bit for bit.
+    """Make steps on a GPU from equal states equal bit for bit, in the whole process.
 
-    Where threads add in whatever order they come, the last bit differs from run to run: a trial
-    that goes on from a checkpoint would become another one. For the whole process.
+    Where threads add in an arbitrary order, the last bit differs from run to run, so that a trial
+    resumed from a checkpoint would become a different one.
     """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # torch insists on it
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # torch requires it
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -1,12 +1,12 @@
-"""One run: its stages in turn, units of training, evaluation.
+"""One run: its stages, cut into units, and the evaluation after each unit.
 
-    prefix      further pretraining, NLI: encoder weights, computed once for all runs with them
-    multitask   cut into units; after each the run reports
-    head tuning on the frozen encoder, at the end of the last unit
+    prefix        further pretraining and NLI, in the first unit; runs share the results
+    multitask     spread over all units
+    head tuning   on the frozen encoder, at the end of the last unit
 
-A run may be left between any two steps, saved, and gone on with elsewhere: see `RunLeft`.
+A run can be interrupted between any two steps, saved, and resumed elsewhere: see `RunLeft`.
 
-Read `Run.train_unit` first, then `multitask.MultitaskTraining.step`.
+Read `Run.train_unit` first, then `step.MultitaskTraining.step`.
 """
 
 from __future__ import annotations
@@ -41,25 +41,25 @@ _EVALUATION_TOKENS = 8192  # tokens of one evaluation pass
 
 
 class RunFailed(RuntimeError):
-    """The run cannot go on: its loss is no longer a number."""
+    """The run cannot go on: a loss or another metric is NaN or infinite."""
 
 
 class RunLeft(Exception):
-    """Raised by `on_progress` to leave the run; another `train_unit` goes on with the same unit.
+    """Raised by `on_progress` to interrupt the run; the next `train_unit` resumes the same unit.
 
-    Between two steps of the multitask stage nothing is lost. A stage before it begins anew.
+    Nothing is lost between two steps of the multitask stage. A stage of the prefix starts again.
     """
 
 
 @dataclass
 class UnitSoFar:
-    """What a unit that is under way has come to.
+    """Metrics and times of a unit that is under way.
 
     Attributes:
         sums: Metric -> its sum over steps; on the device, so that no step waits for it.
-        counts: Metric -> steps that knew it.
-        prefix_seconds: What the stages before the tasks took.
-        train_seconds: What its steps took.
+        counts: Metric -> number of steps that reported it.
+        prefix_seconds: Seconds of the stages before the tasks.
+        train_seconds: Seconds of its steps and of head tuning.
     """
 
     sums: dict[str, Tensor] = field(default_factory=dict)
@@ -73,14 +73,14 @@ class Run:
 
     Args:
         config: What to run.
-        inputs: Encoder and data that `config` names.
+        inputs: The encoder and the data that `config` names.
     """
 
     def __init__(self, config: RunConfig, inputs: RunInputs) -> None:
         self.config = config
         self.inputs = inputs
         device = inputs.device
-        # Heads' initial weights and all dropout.
+        # Draws the heads' initial weights, then all dropout.
         self.generator = torch.Generator(device).manual_seed(derive(config.seed, "model"))
         self.model = build_model(config, inputs.pretrained, device, self.generator)
         self.training: MultitaskTraining | None = None
@@ -105,52 +105,53 @@ class Run:
         return self.training.steps if self.training else 0
 
     def train_unit(self, on_progress: OnProgress | None = None) -> dict[str, float]:
-        """Train for one unit: the whole prefix first, the heads last.
+        """Train for one unit; the first also runs the prefix, the last also tunes the heads.
 
         Args:
             on_progress: Called after each step, also of the stages before the tasks.
 
         Returns:
-            The means of `STEP_METRICS` over the unit, NaN where no step knows them, and
+            The means of `STEP_METRICS` over the unit, NaN where no step reported them, and
             `prefix_seconds` and `train_seconds`.
 
         Raises:
             RunFailed: A loss is NaN or infinite.
             StageFailed: A stage before the tasks diverged.
             RunLeft: `on_progress` raised it; the unit is not over.
-            InputError: The text or the NLI examples of a stage cannot be had.
+            InputError: The text or the NLI examples of a stage are not available.
         """
-        self.units += 1  # a unit that fails counts, too
+        self.units += 1  # a unit that fails counts as well
         try:
-            return self._train_unit(on_progress or (lambda what, share: None))
+            return self._train_unit(on_progress or (lambda activity, fraction: None))
         except RunLeft:
             self.units -= 1
             raise
 
-    def _train_unit(self, show: OnProgress) -> dict[str, float]:
-        unit, started = self.so_far, time.perf_counter()
-        if self.units == 1 and self.steps == 0:  # else the weights are those of the steps
-            self._start_from_prefix(show)
+    def _train_unit(self, on_progress: OnProgress) -> dict[str, float]:
+        unit = self.so_far
+        if self.units == 1 and self.steps == 0:  # not resumed in the middle of unit 1
+            started = time.perf_counter()
+            self._start_from_prefix(on_progress)
             unit.prefix_seconds = time.perf_counter() - started
-        ready = time.perf_counter()
         metrics = dict.fromkeys(STEP_METRICS, math.nan)
+        started = time.perf_counter()
         try:
             if self.training is not None:
-                metrics |= self._train_multitask(self.training, show)
+                metrics |= self._train_multitask(self.training, on_progress)
             if self.done:
                 self._finish()
         finally:
-            unit.train_seconds += time.perf_counter() - ready
+            unit.train_seconds += time.perf_counter() - started
         self.so_far = UnitSoFar()
         seconds = {"prefix_seconds": unit.prefix_seconds, "train_seconds": unit.train_seconds}
         return metrics | seconds
 
-    def _start_from_prefix(self, show: OnProgress) -> None:
-        """Load the encoder's weights after the stages before the tasks, if there are any."""
+    def _start_from_prefix(self, on_progress: OnProgress) -> None:
+        """Run the stages before the tasks, if there are any, and load their encoder weights."""
         stages = (self.config.further_pretraining, self.config.nli)
-        inputs = self.inputs
+        inputs, seed = self.inputs, self.config.seed
         weights, reports = run_prefix(
-            inputs.stage_inputs, stages, self.config.seed, inputs.device, cache_folder(), show
+            inputs.stage_inputs, stages, seed, inputs.device, cache_folder(), on_progress
         )
         for report in reports:
             origin = "taken from the cache" if report.cached else "computed"
@@ -158,7 +159,9 @@ class Run:
         if reports:
             self.model.load_encoder(weights)
 
-    def _train_multitask(self, training: MultitaskTraining, show: OnProgress) -> dict[str, float]:
+    def _train_multitask(
+        self, training: MultitaskTraining, on_progress: OnProgress
+    ) -> dict[str, float]:
         """Train the multitask stage to the end of this unit; return means over its steps."""
         sums, counts = self.so_far.sums, self.so_far.counts
         self.model.train()
@@ -168,7 +171,7 @@ class Run:
             for key, value in training.step().items():
                 sums[key] = sums[key] + value if key in sums else value
                 counts[key] += 1
-            show("training", training.tokens / budget)
+            on_progress("training", training.tokens / budget)
         means = {key: float(total) / counts[key] for key, total in sums.items()}
         broken = [f"{key} {mean}" for key, mean in means.items() if not math.isfinite(mean)]
         if broken:
@@ -176,16 +179,17 @@ class Run:
         return means
 
     def _finish(self) -> None:
-        """The multitask stage is over: its averaged weights become the model's; tune heads."""
+        """Replace the model's weights by their average, if there is one; then tune the heads."""
         if self.training is not None:
             self.training.average.adopt(list(self.model.parameters()))
         if isinstance(self.config.head_tuning, CachedHeadTuning):
             tune_heads(self.config, self.config.head_tuning, self.model, self.inputs.corpus)
 
     def probabilities(self, split: str) -> dict[TaskName, Tensor]:
-        """Return task -> what an ensemble averages, float32 on the CPU, in the split's order.
+        """Return task -> probabilities or scores, float32 on the CPU, in the split's order.
 
-        (n_examples, n_classes) class probabilities for sentiment, else (n_examples, 1) scores.
+        (n_examples, n_classes) class probabilities for sentiment, else (n_examples, 1) scores. An
+        ensemble averages them over runs.
         """
         corpus, pairs = self.inputs.corpus, pair_encodings(self.config)
         self.model.eval()
@@ -196,7 +200,7 @@ class Run:
         result: dict[TaskName, Tensor] = {}
         with torch.inference_mode(), averaged:
             for task in TASK_NAMES:
-                if task not in corpus.splits[split]:  # no test examples
+                if task not in corpus.splits[split]:  # a task may have no test examples
                     continue
                 totals, order = corpus.splits[split][task].lengths.sum(0).sort(stable=True)
                 per_pass = max(1, _EVALUATION_TOKENS // (int(totals[-1]) + 4))
@@ -206,9 +210,9 @@ class Run:
                         outputs = self.model(corpus.batch(split, {task: numbers}, pairs))[task]
                     loss = task_config(self.config, task).loss
                     parts.append(probabilities(loss, outputs, TASKS[task]).cpu())
-                found = torch.cat(parts)
-                result[task] = torch.empty_like(found)
-                result[task][order] = found
+                by_length = torch.cat(parts)
+                result[task] = torch.empty_like(by_length)
+                result[task][order] = by_length
         return result
 
     def decide(self, found: dict[TaskName, Tensor]) -> dict[TaskName, Tensor]:
@@ -227,7 +231,7 @@ class Run:
         return metrics | {"eval_seconds": time.perf_counter() - started}
 
     def score(self, split: str, found: dict[TaskName, Tensor]) -> dict[str, float]:
-        """Return the scores of what `probabilities` gave for a labelled split."""
+        """Return the scores of the result of `probabilities` on a labelled split."""
         labels = {task: self.inputs.corpus.splits[split][task].labels for task in found}
         known = {task: own for task, own in labels.items() if own is not None}
         return scores(self.decide(found), known)

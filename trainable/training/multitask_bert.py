@@ -1,4 +1,4 @@
-"""The multitask model: one encoder or one for each task, and a pooling, dropout and head each."""
+"""The multitask model: a shared encoder or one per task, and each task's pooling and head."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHARED = "shared"  # name of the one encoder
 
 
 class TaskModule(nn.Module):
-    """What one task has for itself: from token states to its outputs."""
+    """Pooling, dropout and head of one task."""
 
     def __init__(self, pooling: nn.Module, dropout: nn.Module, head: nn.Module) -> None:
         super().__init__()
@@ -33,12 +33,12 @@ class TaskModule(nn.Module):
 
 
 class MultitaskBert(nn.Module):
-    """The encoders, the tasks' modules, and what the two pair tasks share.
+    """The encoders, the tasks' modules, and the layer that the two pair tasks share.
 
     Args:
         encoders: `shared` -> encoder, or task -> encoder.
         tasks: Task -> module.
-        pair_layer: On the pooled vectors of paraphrase and similarity.
+        pair_layer: Applied to the pooled vectors of paraphrase and similarity.
     """
 
     def __init__(
@@ -50,12 +50,12 @@ class MultitaskBert(nn.Module):
         self.pair_layer = pair_layer
 
     def encoder_of(self, name: TrainName) -> MinBert:
-        """Return the encoder of a task; NLI shapes that of similarity."""
+        """Return the encoder of a task; NLI trains that of similarity."""
         own = "sts" if name == "nli" else name
         return self.encoders[SHARED if SHARED in self.encoders else own]  # type: ignore[return-value]
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
-        """Every parameter that more than one task may have a gradient for."""
+        """Yield every parameter that more than one task may have a gradient for."""
         yield from self.encoders.parameters()
         yield from self.pair_layer.parameters()
 
@@ -73,12 +73,12 @@ class MultitaskBert(nn.Module):
         }
 
     def vectors(self, name: TrainName, states: SequenceStates, rows: Tensor) -> Tensor:
-        """Return what pooling takes from the encoder, (n_sequences, k, width)."""
+        """Return the k vectors of each sequence that pooling uses, (n_sequences, k, width)."""
         pooling = self.tasks["sts" if name == "nli" else name].pooling
         return pooling.vectors(states, rows)  # type: ignore[operator,union-attr,no-any-return]
 
     def outputs(self, name: TrainName, vectors: Tensor) -> Tensor:
-        """Return the outputs of a task from `vectors`: everything behind the encoder."""
+        """Return the outputs of a task from its `vectors`: all layers after the encoder."""
         module = self.tasks["sts" if name == "nli" else name]
         pooled = module.pooling.combine(vectors)  # type: ignore[operator,union-attr]  # (n_sequences, width)
         if name == "nli":
@@ -94,14 +94,14 @@ class MultitaskBert(nn.Module):
 
 
 def task_config(config: RunConfig, task: TaskName) -> TaskConfig:
-    """Return the part of a RunConfig that belongs to a task."""
+    """Return a task's own part of a RunConfig."""
     own: dict[TaskName, TaskConfig]
     own = {"sst": config.sst, "para": config.para, "sts": config.sts}
     return own[task]
 
 
 def pair_encodings(config: RunConfig) -> dict[TrainName, Pair]:
-    """Return task -> pair encoding, None where every sentence is a sequence of its own."""
+    """Return task -> pair encoding; None if every sentence is a sequence of its own."""
     return {"sst": None, "para": config.para.pair, "sts": config.sts.pair, "nli": None}
 
 
@@ -113,8 +113,8 @@ def build_model(
     Args:
         config: The run.
         pretrained: Its encoder; its tensors are copied, never shared.
-        device: Where the model lives.
-        generator: On `device`; draws the heads' weights here and dropout's bits for ever after.
+        device: Device of the model.
+        generator: On `device`; draws the heads' weights now and dropout's bits during training.
     """
     names = [SHARED] if config.encoder.sharing == "shared" else TASK_NAMES
     encoders = {

@@ -1,8 +1,8 @@
-"""What a run says of whole splits: as tensors for programs, and in the course's format.
+"""A run's predictions of whole splits: as tensors for programs, and in the course's format.
 
-Tensors are in one safetensors file: `SPLIT.TASK` is what `Run.probabilities` gives, in the order of
-the split, and `SPLIT.TASK.ids` the SHA-256 of the ids in that order, so that no reader takes them
-for those of other examples.
+The tensors are in one safetensors file. `SPLIT.TASK` holds the result of `Run.probabilities`, in
+the order of the split; `SPLIT.TASK.ids` holds the SHA-256 of the ids in that order, so that a
+reader can tell them from predictions of other examples.
 
 Source of the submission format: the CS224N default project's starter code: a header, then lines
 `id , prediction `. Its header for similarity has a spelling mistake, which graders' scripts may
@@ -43,7 +43,7 @@ def write_probabilities(run: Run, path: Path, found: Found | None = None) -> Non
     Args:
         run: The run.
         path: The file.
-        found: Split -> what `run.probabilities` gave. Default: that of *select* and *confirm*.
+        found: Split -> result of `run.probabilities`. Default: *select* and *confirm* are computed.
     """
     splits = run.inputs.corpus.splits
     tensors = {}
@@ -60,16 +60,16 @@ def read_probabilities(
     """Read what `write_probabilities` wrote.
 
     Args:
-        content: Of the file.
-        ids: Split -> task -> the ids that the predictions must be of, in their order. Splits and
-            tasks that are not asked for are left out.
+        content: Bytes of the file.
+        ids: Split -> task -> the ids of the expected examples, in their order. Splits and tasks
+            that are missing here are not read.
         origin: Name of the file, for messages.
 
     Returns:
         Split -> task -> (n, n_classes) or (n, 1) float32.
 
     Raises:
-        InputError: The content is torn, or of other examples.
+        InputError: The file is torn, or its predictions are of other examples.
     """
     try:
         tensors = load(content)

@@ -1,4 +1,4 @@
-"""Train a run outside a search, with a bar that shows what is left."""
+"""Train a run outside a search, with a progress bar."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def train(run: Run, console: Console, title: str, on_unit: Callable[[Metrics], N
     """Train a run to the end of its budget.
 
     Args:
-        run: A run, begun or not.
-        console: Where the bar is drawn; nothing moves if it is no terminal.
-        title: Stands before the bar.
+        run: A new or a resumed run.
+        console: Shows the bar if it is a terminal.
+        title: Text before the bar.
         on_unit: Called with the losses of each finished unit.
     """
     columns = (
@@ -30,8 +30,8 @@ def train(run: Run, console: Console, title: str, on_unit: Callable[[Metrics], N
     with Progress(*columns, console=console) as bar:
         row = bar.add_task(title, total=1.0)
 
-        def show(what: str, share: float) -> None:
-            bar.update(row, description=f"{title}: {what}", completed=min(1.0, share))
+        def on_progress(activity: str, fraction: float) -> None:
+            bar.update(row, description=f"{title}: {activity}", completed=min(1.0, fraction))
 
         while not run.done:
-            on_unit(run.train_unit(show))
+            on_unit(run.train_unit(on_progress))

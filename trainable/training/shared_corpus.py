@@ -17,22 +17,22 @@ import trainable.data
 import trainable.training.corpus
 from trainable.cache.mapped import code_digest, mapped
 from trainable.data.nli import NliSource, Triplets, triplets
-from trainable.data.prepare import Featured, PreparedData, prepare
+from trainable.data.prepare import FeaturedExamples, PreparedData, prepare
 from trainable.data.sentences import N_SPECIAL_TOKENS, Sentences
 from trainable.errors import InputError
 from trainable.tasks import TrainName
 from trainable.training.corpus import SPLITS, Corpus, Rows, Split
 
-_TEXT = "text"  # tensor of what is no tensor, as JSON in UTF-8
+_TEXT = "text"  # name of a tensor that holds the rest of the corpus, as JSON in UTF-8
 
 
-def open_corpus(featured: Featured, tokenizer: Tokenizer, nli: NliSource | None) -> Corpus:
+def open_corpus(featured: FeaturedExamples, tokenizer: Tokenizer, nli: NliSource | None) -> Corpus:
     """Map the corpus, on the CPU; the first process of a node prepares it, the others wait.
 
     Args:
-        featured: The examples.
+        featured: The raw examples and their features.
         tokenizer: The encoder's.
-        nli: Examples of inference for `train`; None for those of the tasks alone.
+        nli: Source of NLI examples for `train`; None for the tasks' examples only.
 
     Raises:
         InputError: The data cannot be used; the cache cannot be written to.
@@ -40,7 +40,7 @@ def open_corpus(featured: Featured, tokenizer: Tokenizer, nli: NliSource | None)
     folder = Path(trainable.data.__file__).parent
     identity = {
         "data": featured.fingerprint(tokenizer),
-        "notes": featured.examples.notes,  # of rows that are not in the data
+        "notes": featured.examples.notes,  # they may be about rows that are not in the data
         "nli": None if nli is None else [nli.kind, nli.fingerprint()],
         "tokenizers": tokenizers.__version__,
         "code": code_digest(
@@ -61,11 +61,11 @@ def build_corpus(data: PreparedData, tokenizer: Tokenizer) -> Corpus:
     """Lay all sentences end to end, on the CPU: those of `train` first, task by task.
 
     Args:
-        data: Prepared data.
-        tokenizer: Gives the ids of [CLS] and [SEP].
+        data: The tokenised splits.
+        tokenizer: Its ids of [CLS] and [SEP] become tokens 0 and 1 of the corpus.
 
     Raises:
-        InputError: It has none.
+        InputError: The tokenizer lacks [CLS] or [SEP].
     """
     special = [tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]")]
     if None in special:
@@ -92,7 +92,7 @@ def build_corpus(data: PreparedData, tokenizer: Tokenizer) -> Corpus:
 
 
 def with_nli(corpus: Corpus, sides: Triplets) -> Corpus:
-    """Return a corpus, on the CPU, in which `train` holds examples of inference, too.
+    """Return a corpus, on the CPU, in which `train` also holds NLI examples.
 
     Args:
         corpus: On the CPU.
@@ -107,7 +107,7 @@ def with_nli(corpus: Corpus, sides: Triplets) -> Corpus:
 
 
 def train_sentences(corpus: Corpus) -> Sentences:
-    """Return the tasks' train sentences: a view of the tokens that `build_corpus` laid out."""
+    """Return the tasks' train sentences, as a view of the corpus's tokens."""
     train = [corpus.splits["train"][task] for task in corpus.splits["select"]]
     lengths = torch.cat([rows.lengths.flatten() for rows in train])
     offsets = torch.nn.functional.pad(lengths.cumsum(0), (1, 0))
@@ -115,7 +115,7 @@ def train_sentences(corpus: Corpus) -> Sentences:
 
 
 def _spans(columns: Sequence[Sentences], start: int) -> tuple[Tensor, Tensor]:
-    """Return starts and lengths, (n_columns, n) each, of columns that are laid end to end."""
+    """Return starts and lengths, (n_columns, n) int64 each, of columns laid end to end."""
     starts = []
     for column in columns:
         starts.append(start + column.offsets[:-1])
@@ -124,7 +124,7 @@ def _spans(columns: Sequence[Sentences], start: int) -> tuple[Tensor, Tensor]:
 
 
 def _tags(sentences: Sentences) -> Tensor:
-    """Return the tags, 0 where nothing was tagged."""
+    """Return the tags, (n_tokens,) uint8; zeros if nothing was tagged."""
     if sentences.tags is not None:
         return sentences.tags
     return torch.zeros(len(sentences.tokens), dtype=torch.uint8)

@@ -1,4 +1,4 @@
-"""The multitask stage under way: one optimizer step after the other.
+"""The steps of the multitask stage.
 
 Read `MultitaskTraining.step` first.
 """
@@ -23,22 +23,22 @@ from trainable.training.inputs import RunInputs
 from trainable.training.multitask_bert import SHARED, MultitaskBert, pair_encodings, task_config
 
 _PAIRS = tuple(combinations(TASK_NAMES, 2))
-# What a step may report; a unit reports the means.
+# Metrics that a step may report; a unit reports their means.
 STEP_METRICS = (
     *(f"{name}_loss" for name in TRAIN_NAMES),
-    *(f"cosine_{a}_{b}" for a, b in _PAIRS),  # between the tasks' shared gradients, where known
+    *(f"cosine_{a}_{b}" for a, b in _PAIRS),  # of the tasks' shared gradients, if kept apart
     *(f"conflict_{a}_{b}" for a, b in _PAIRS),  # 1 where that cosine is negative
 )
 
 
 class MultitaskTraining:
-    """Everything that the next step of the multitask stage depends on.
+    """Runs the steps of the multitask stage, and holds all that they depend on.
 
     Args:
         config: The run.
         stage: Its multitask stage.
         inputs: Encoder and data.
-        model: What is trained.
+        model: The model, which is trained in place.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class MultitaskTraining:
         sizes = {name: len(inputs.corpus.splits["train"][name]) for name in stage.trains_on}
         self.order = stage.batch_order.build(sizes, derive(seed, "batch_order"))
         draw = ReplacementOrder if self.order.with_replacement else ExampleOrder
-        self.examples = {name: draw(n, derive(seed, name)) for name, n in sizes.items()}
+        self.example_orders = {name: draw(n, derive(seed, name)) for name, n in sizes.items()}
         self.weighting = stage.batch_order.gradients.build(stage.trains_on)
         self.weighting.module.to(inputs.device)
         self.gradient_generator = torch.Generator().manual_seed(derive(seed, "gradients"))
@@ -61,7 +61,7 @@ class MultitaskTraining:
         self.steps = 0
 
     def step(self) -> dict[str, Tensor]:
-        """Make one optimizer step; return those of `STEP_METRICS` that it knows, detached."""
+        """Make one optimizer step; return its metrics, some of `STEP_METRICS`, detached."""
         budget = self.stage.budget_tokens
         step = self.order.next(self.tokens / budget)
         batches = self._batches(step.sizes)
@@ -71,16 +71,16 @@ class MultitaskTraining:
         set_learning_rates(self.optimizer, self.stage.optimization, progress, tuple(step.sizes))
         self.optimizer.zero_grad(set_to_none=True)
         losses: dict[TrainName, Tensor] = {}
-        kept_apart: list[list[Tensor | None]] = []
+        gradients: list[list[Tensor | None]] = []  # of each task, where they are kept apart
         for batch in batches:
             own = self._losses(batch)
             losses |= own
             if self.weighting.needs_gram:
                 self._backward(own, step.loss_scales)
-                kept_apart.append(self._take_shared_gradients())
+                gradients.append(self._take_shared_gradients())
         metrics = {f"{name}_loss": loss.detach() for name, loss in losses.items()}
         if self.weighting.needs_gram:
-            metrics |= self._combine(tuple(losses), kept_apart)
+            metrics |= self._combine(tuple(losses), gradients)
         else:
             self._backward(losses, step.loss_scales)
         max_norm = self.stage.optimization.clip.max_norm
@@ -95,9 +95,9 @@ class MultitaskTraining:
         return metrics
 
     def _batches(self, sizes: dict[TrainName, int]) -> list[Batch]:
-        """Draw examples: one batch for all tasks, or one each where they must be kept apart."""
-        drawn = {name: self.examples[name].take(n) for name, n in sizes.items()}
-        if isinstance(self.stage.regularization, RDrop):  # the two passes are one batch
+        """Draw examples: one batch for all tasks, or one per task if they must be kept apart."""
+        drawn = {name: self.example_orders[name].take(n) for name, n in sizes.items()}
+        if isinstance(self.stage.regularization, RDrop):  # one batch holds the two passes
             drawn = {n: d if n == "nli" else torch.cat([d, d]) for n, d in drawn.items()}
         apart = self.weighting.needs_gram or SHARED not in self.model.encoders
         parts = [{name: numbers} for name, numbers in drawn.items()] if apart else [drawn]
@@ -120,7 +120,7 @@ class MultitaskTraining:
         if isinstance(self.stage.regularization, RDrop):
             first, second = outputs.chunk(2)
             divergence = r_drop_divergence(own.loss, first, second, task)
-            # The paper adds the losses of both passes, we take their mean: half of its alpha, too.
+            # The paper adds the losses of both passes. We take their mean, so alpha is halved too.
             loss = loss + self.stage.regularization.alpha / 2 * divergence
         return loss
 
@@ -129,7 +129,7 @@ class MultitaskTraining:
         self.weighting.total(scaled).backward()  # type: ignore[no-untyped-call]
 
     def _take_shared_gradients(self) -> list[Tensor | None]:
-        """Take the shared gradients away, so that the next task's backward starts at zero."""
+        """Detach the shared gradients, so that the next task's backward starts at zero."""
         taken = []
         for parameter in self.model.shared_parameters():
             taken.append(parameter.grad)
@@ -139,31 +139,28 @@ class MultitaskTraining:
     def _combine(
         self, names: tuple[TrainName, ...], gradients: list[list[Tensor | None]]
     ) -> dict[str, Tensor]:
-        """Put the combination of the tasks' gradients into the parameters; return their cosines.
+        """Set each parameter's gradient to the weighted sum over tasks.
 
-        A parameter that only one task has a gradient for (the pooler, say) is not shared: it counts
-        as that task's own.
+        A shared parameter that only one task has a gradient for (the pooler, say) counts as that
+        task's own.
+
+        Args:
+            names: The m tasks.
+            gradients: For each task, its gradient of each shared parameter.
+
+        Returns:
+            Cosines and conflicts of the tasks' shared gradients.
         """
-        m = len(names)
-        gram = torch.zeros(m, m, dtype=torch.float64)
-        own = torch.zeros(m, dtype=torch.float64)
-        by_parameter = list(zip(*gradients, strict=True))
-        for row in by_parameter:
-            given = [(i, g.flatten()) for i, g in enumerate(row) if g is not None]
-            if len(given) > 1:
-                numbers = torch.tensor([i for i, _ in given])
-                rows = torch.stack([g for _, g in given])
-                gram[numbers[:, None], numbers] += (rows @ rows.T).cpu()
-            elif given:
-                own[given[0][0]] += given[0][1].square().sum().cpu()
-        for i, name in enumerate(names):
-            for parameter in self._own_parameters(name):
-                if parameter.grad is not None:
-                    own[i] += parameter.grad.square().sum().cpu()
+        # For each shared parameter, the tasks (by number) that have a gradient for it.
+        by_parameter = [
+            [(i, gradient) for i, gradient in enumerate(row) if gradient is not None]
+            for row in zip(*gradients, strict=True)
+        ]
+        gram = self._gram(len(names), by_parameter)
+        own = self._own_squared_norms(names, by_parameter)
         weights = self.weighting.weights(names, gram, own, self.gradient_generator)
         shared, alone = weights.shared.tolist(), weights.own.tolist()
-        for parameter, row in zip(self.model.shared_parameters(), by_parameter, strict=True):
-            given = [(i, g) for i, g in enumerate(row) if g is not None]
+        for parameter, given in zip(self.model.shared_parameters(), by_parameter, strict=True):
             if len(given) == 1:
                 parameter.grad = alone[given[0][0]] * given[0][1]
             elif given:
@@ -175,6 +172,31 @@ class MultitaskTraining:
                         parameter.grad *= factor
         return _cosine_metrics(names, cosines(gram))
 
+    @staticmethod
+    def _gram(m: int, by_parameter: list[list[tuple[int, Tensor]]]) -> Tensor:
+        """Return the scalar products of the tasks' shared gradients, (m, m) float64 on the CPU."""
+        gram = torch.zeros(m, m, dtype=torch.float64)
+        for given in by_parameter:
+            if len(given) > 1:
+                numbers = torch.tensor([i for i, _ in given])
+                rows = torch.stack([gradient.flatten() for _, gradient in given])
+                gram[numbers[:, None], numbers] += (rows @ rows.T).cpu()
+        return gram
+
+    def _own_squared_norms(
+        self, names: tuple[TrainName, ...], by_parameter: list[list[tuple[int, Tensor]]]
+    ) -> Tensor:
+        """Return the squared norms of the tasks' own gradients, (m,) float64 on the CPU."""
+        own = torch.zeros(len(names), dtype=torch.float64)
+        for given in by_parameter:
+            if len(given) == 1:
+                own[given[0][0]] += given[0][1].flatten().square().sum().cpu()
+        for i, name in enumerate(names):
+            for parameter in self._own_parameters(name):
+                if parameter.grad is not None:
+                    own[i] += parameter.grad.square().sum().cpu()
+        return own
+
     def _own_parameters(self, name: TrainName) -> list[nn.Parameter]:
         return [] if name == "nli" else list(self.model.tasks[name].parameters())
 
@@ -185,7 +207,7 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 
 def _cosine_metrics(names: tuple[TrainName, ...], matrix: Tensor) -> dict[str, Tensor]:
-    """Return cosine and conflict of each pair of tasks that both have a gradient."""
+    """Return cosine and conflict of each pair of tasks that both have a shared gradient."""
     found = {}
     for a, b in _PAIRS:
         if a in names and b in names:

@@ -1,4 +1,4 @@
-"""Train heads on a frozen encoder: its vectors are computed once, then no epoch runs it again."""
+"""Run the stage `head_tuning`: train heads on vectors that the frozen encoder gives once."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def tune_heads(
 
     Args:
         config: The run.
-        stage: Its head tuning.
-        model: Encoders stay as they are; poolings and heads of the stage's tasks change.
+        stage: Its head tuning stage.
+        model: Poolings and heads of the stage's tasks change, the encoders do not.
         corpus: Data.
     """
     for task in TASK_NAMES:
@@ -38,11 +38,11 @@ def tune_heads(
 def sentence_vectors(
     config: RunConfig, task: TaskName, model: MultitaskBert, corpus: Corpus, split: Split = "train"
 ) -> Tensor:
-    """Return what the frozen encoder says of each example.
+    """Return the vectors that the frozen encoder gives each example.
 
     Returns:
-        (n_examples, n_sequences, k, width) float32 on the device: the sequences of an example (two
-        where a pair is encoded apart) and the k vectors that its pooling takes from each.
+        (n_examples, n_sequences, k, width) float32 on the device. An example has two sequences if
+        the sentences of a pair are encoded separately, else one; pooling uses k vectors of each.
     """
     model.eval()
     pairs = pair_encodings(config)
@@ -63,7 +63,7 @@ def sentence_vectors(
 
 def head_outputs(model: MultitaskBert, task: TaskName, vectors: Tensor) -> Tensor:
     """Map (n, n_sequences, k, width) to the task's outputs, (n, n_outputs)."""
-    # All first sentences before all second ones, as a batch has them.
+    # As in a batch, all first sentences come before all second ones.
     return model.outputs(task, vectors.transpose(0, 1).flatten(0, 1))
 
 
@@ -75,7 +75,7 @@ def train_head(
     vectors: Tensor,
     corpus: Corpus,
 ) -> None:
-    """Train what follows the vectors from `sentence_vectors`: a task's pooling weights and head."""
+    """Train a task's pooling weights and head on the result of `sentence_vectors`."""
     own, labels = task_config(config, task), corpus.splits["train"][task].labels
     assert labels is not None
     labels = labels.to(corpus.device)

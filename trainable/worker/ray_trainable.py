@@ -32,7 +32,7 @@ from trainable.metrics import SCORE_KEYS, WORST_SCORE
 from trainable.run_config import RunConfig
 from trainable.stages.pretraining_loop import StageFailed
 from trainable.training import checkpoint
-from trainable.training.inputs import RunInputs, Source, open_inputs
+from trainable.training.inputs import InputsSpec, RunInputs, open_inputs
 from trainable.training.loop import Run, RunFailed, RunLeft
 from trainable.training.predictions import LABELLED, PREDICTIONS, Found, write_probabilities
 from trainable.training.step import STEP_METRICS
@@ -79,7 +79,7 @@ class MultitaskTrainable(tune.Trainable):
 
     # What the last trial read, and where that came from.
     _inputs: RunInputs | None = None
-    _source: Source | None = None
+    _source: InputsSpec | None = None
     _spot: SpotWatcher | None = None
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -128,10 +128,10 @@ class MultitaskTrainable(tune.Trainable):
         self.save_seconds = 0.0
 
     def _new_run(self, config: RunConfig) -> Run:
-        if self._inputs is None or self._source != Source.of(config):
+        if self._inputs is None or self._source != InputsSpec.of(config):
             gc.unfreeze()  # else the memory of the earlier inputs would not be freed
             self._inputs = open_inputs(config, self._device)
-            self._source = Source.of(config)
+            self._source = InputsSpec.of(config)
         return Run(config, self._inputs)
 
     def _continued(self, run_config: RunConfig, config: dict[str, Any]) -> Run | None:

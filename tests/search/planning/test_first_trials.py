@@ -30,8 +30,8 @@ from spaces.published import load_published
 from spaces.space import Space
 from trainable.component import Value
 from trainable.data.nli import HubNli, NliSource, SampleNli, SickNli
+from trainable.data.pretraining_text import OwnText, SickText, TextFiles, TextSource
 from trainable.data.sources import SampleData
-from trainable.data.text import OwnText, SickText, TextFiles, TextSource
 from trainable.errors import InputError
 from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from tokenizers import Tokenizer
 
-from trainable.data import corpora
+from trainable.data import public_datasets
 from trainable.data.nli import (
     NLI_LABELS,
     HubNli,
@@ -149,7 +149,7 @@ def test_hub_leaves_out_what_annotators_did_not_agree_on(monkeypatch: pytest.Mon
             }
         )
 
-    monkeypatch.setattr(corpora, "load_dataset", load_dataset)
+    monkeypatch.setattr(public_datasets, "load_dataset", load_dataset)
     rows = HubNli(name="snli").load()
     assert rows == [("a dog", "an animal", "entailment"), ("a dog", "a cat", "contradiction")]
     assert len(HubNli().load()) == 4
@@ -160,7 +160,7 @@ def test_hub_is_known_without_a_download(monkeypatch: pytest.MonkeyPatch) -> Non
     def unreachable(*_: object, **__: object) -> Dataset:
         raise ConnectionError("Couldn't reach the Hub")
 
-    monkeypatch.setattr(corpora, "load_dataset", unreachable)
+    monkeypatch.setattr(public_datasets, "load_dataset", unreachable)
     names = ("snli", "multi_nli", "snli+multi_nli")
     assert len({HubNli(name=name).fingerprint() for name in names}) == 3  # type: ignore[arg-type]
     with pytest.raises(InputError, match="cannot get stanfordnlp/snli"):

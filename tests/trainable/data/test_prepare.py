@@ -14,7 +14,7 @@ from trainable.data import prepare as module
 from trainable.data.examples import Examples, collect, to_schema
 from trainable.data.features import PLAIN, InputFeatures
 from trainable.data.pos_tags import PosTagger
-from trainable.data.prepare import Featured, add_features, prepare
+from trainable.data.prepare import FeaturedExamples, add_features, prepare
 from trainable.data.sample import N_EXAMPLES, generate_sample
 from trainable.data.sources import Cs224nData, DataSource, HubData, SampleData
 from trainable.data.synonyms import Lexicon
@@ -94,7 +94,7 @@ def test_without_features_nothing_is_loaded_and_the_fingerprint_stays(
 def test_sample_is_ready_for_a_run() -> None:
     examples = SampleData().load()
     tokenizer = train_wordpiece(examples.train_sentences(), 1000)
-    data = prepare(Featured(examples, None), tokenizer)
+    data = prepare(FeaturedExamples(examples, None), tokenizer)
     assert data.notes == ()
     for task, split in data.train.items():
         assert len(split) == N_EXAMPLES[task]["train"]
@@ -102,10 +102,10 @@ def test_sample_is_ready_for_a_run() -> None:
         assert not set(data.select[task].ids) & set(data.confirm[task].ids)
         assert data.test[task].labels is None
         assert tokenizer.token_to_id("[UNK]") not in split.sentence1.tokens
-    again = prepare(Featured(generate_sample(0), None), tokenizer)
+    again = prepare(FeaturedExamples(generate_sample(0), None), tokenizer)
     assert again.fingerprint == data.fingerprint
     assert torch.equal(again.train["sts"].sentence1.tokens, data.train["sts"].sentence1.tokens)
-    other = Featured(SampleData(seed=1).load(), None)
+    other = FeaturedExamples(SampleData(seed=1).load(), None)
     assert other.fingerprint(tokenizer) != data.fingerprint
 
 
@@ -113,7 +113,7 @@ def test_sample_is_ready_for_a_run() -> None:
 def test_real_course_files_are_ready_for_a_run(real_course: Path) -> None:
     examples = Cs224nData(dir=str(real_course)).load()
     tokenizer = train_wordpiece(examples.train_sentences(), 8000)
-    data = prepare(Featured(examples, None), tokenizer)
+    data = prepare(FeaturedExamples(examples, None), tokenizer)
     assert "quora-train.csv: 1 row without a label dropped" in data.notes
     for task in data.train:
         n_dev = len(data.select[task]) + len(data.confirm[task])

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from trainable.data.dice import Dice
 from trainable.data.examples import Examples
-from trainable.data.sample import N_EXAMPLES, Dice, generate_sample, sst_example
+from trainable.data.sample import N_EXAMPLES, generate_sample, sst_example
 from trainable.data.sources import SampleData
 from trainable.tasks import TASK_NAMES
 

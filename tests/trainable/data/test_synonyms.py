@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainable.data.dice import Dice
 from trainable.data.examples import Examples, collect, to_schema
-from trainable.data.sample import Dice
 from trainable.data.synonyms import Lexicon, add_synonym_copies, load_wordnet, replace_words
 from trainable.errors import InputError
 from trainable.tasks import TASK_NAMES, TASKS

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from trainable.data.nli import SickNli
-from trainable.data.text import OwnText, TextFiles
+from trainable.data.pretraining_text import OwnText, TextFiles
 from trainable.model.weights import Parameters
 from trainable.stages.before_tasks import ActiveStage, StageReport, run_prefix, stage_identities
 from trainable.stages.language_modelling import MaskedLanguageModelling, NoFurtherPretraining

@@ -1,4 +1,4 @@
-"""Spoilt text: which positions, what stands there, what is never touched."""
+"""Corrupted text: which positions, what stands there, what is never touched."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def test_fifteen_percent_are_chosen_and_become_80_10_10() -> None:
     text = Text(tokens, torch.ones(n, dtype=torch.bool), torch.zeros(n, dtype=torch.int64))
     inputs, positions = mask_tokens(text, 0.15, MASK, 1000, generator(1))
     assert_share(len(positions), n, 0.15)
-    spoilt, original = inputs[positions], tokens[positions]
-    masked, kept = spoilt == MASK, spoilt == original
+    corrupted, original = inputs[positions], tokens[positions]
+    masked, kept = corrupted == MASK, corrupted == original
     # One random token in 1000 is [MASK], too.
     assert_share(int(masked.sum()), len(positions), 0.8 + 0.1 / 1000)
     assert_share(int(kept.sum()), len(positions), 0.1)
-    random = spoilt[~masked & ~kept]
+    random = corrupted[~masked & ~kept]
     assert_share(len(random), len(positions), 0.1 - 0.1 / 1000)
     assert int(random.max()) < 1000
     assert len(random.unique()) > 900

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
+from trainable.data.pretraining_text import HubText, OwnText, SickText, TextFiles
 from trainable.data.sentences import Sentences
-from trainable.data.text import HubText, OwnText, SickText, TextFiles
 from trainable.data.tokenize import encode, train_wordpiece
 from trainable.errors import InputError
 from trainable.model.encoder import EncoderConfig, load_pretrained

@@ -1,4 +1,4 @@
-"""The store: what is kept, what is not believed, and two processes that want the same."""
+"""Cached results of stages: what is kept, what is refused, and two processes that need the same."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import torch
 
 from trainable.errors import InputError
 from trainable.model.weights import Parameters
-from trainable.stages import store as store_module
-from trainable.stages.stage_cache import StageStore, identity_key
+from trainable.stages import stage_cache
+from trainable.stages.stage_cache import StageCache, identity_key
 
 IDENTITY = {"stage": {"kind": "mlm", "lr": 1e-4}, "seed": 0, "start": "abc"}
 KEY = identity_key(IDENTITY)
@@ -31,17 +31,17 @@ def never() -> Parameters:
     raise AssertionError("computed what was there already")
 
 
-def get(store: StageStore, value: float = 1.0) -> tuple[Parameters, bool]:
-    return store.get(IDENTITY, lambda: weights(value), lambda: None)
+def get(cache: StageCache, value: float = 1.0) -> tuple[Parameters, bool]:
+    return cache.get(IDENTITY, lambda: weights(value), lambda: None)
 
 
 def test_what_was_computed_is_there_afterwards_bit_for_bit(tmp_path: Path) -> None:
-    store = StageStore(tmp_path / "stages")
-    assert store.find(IDENTITY) is None
-    computed, cached = get(store)
+    cache = StageCache(tmp_path / "stages")
+    assert cache.find(IDENTITY) is None
+    computed, cached = get(cache)
     assert not cached
     assert torch.equal(computed["a"], weights()["a"])
-    read, cached = StageStore(tmp_path / "stages").get(IDENTITY, never, lambda: None)
+    read, cached = StageCache(tmp_path / "stages").get(IDENTITY, never, lambda: None)
     assert cached
     assert read.keys() == weights().keys()
     assert all(torch.equal(read[name], tensor) for name, tensor in weights().items())
@@ -50,9 +50,9 @@ def test_what_was_computed_is_there_afterwards_bit_for_bit(tmp_path: Path) -> No
 
 
 def test_another_identity_is_another_result(tmp_path: Path) -> None:
-    store = StageStore(tmp_path)
-    get(store)
-    assert store.find({**IDENTITY, "seed": 1}) is None
+    cache = StageCache(tmp_path)
+    get(cache)
+    assert cache.find({**IDENTITY, "seed": 1}) is None
     # The order of the keys says nothing.
     assert identity_key(dict(reversed(IDENTITY.items()))) == KEY
     assert identity_key({**IDENTITY, "seed": 1}) != KEY
@@ -94,37 +94,37 @@ def copy_of_another(folder: Path) -> None:
 def test_a_folder_that_is_not_whole_is_computed_again(
     damage, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = StageStore(tmp_path)
-    get(store)
+    cache = StageCache(tmp_path)
+    get(cache)
     damage(tmp_path / KEY)
-    assert store.find(IDENTITY) is None
+    assert cache.find(IDENTITY) is None
     with caplog.at_level(logging.WARNING):
-        computed, cached = get(store, 2.0)
+        computed, cached = get(cache, 2.0)
     assert not cached
     assert "holds no whole result" in caplog.text
     assert float(computed["a"][0, 0]) == 2.0
-    assert get(store)[1]
+    assert get(cache)[1]
 
 
 def test_what_fails_leaves_nothing_and_the_next_one_computes(tmp_path: Path) -> None:
-    store = StageStore(tmp_path)
+    cache = StageCache(tmp_path)
 
     def fail() -> Parameters:
         raise RuntimeError("diverged")
 
     with pytest.raises(RuntimeError, match="diverged"):
-        store.get(IDENTITY, fail, lambda: None)
+        cache.get(IDENTITY, fail, lambda: None)
     assert not list(tmp_path.glob("*/"))
-    assert not get(store)[1]
+    assert not get(cache)[1]
 
 
 def test_leftovers_of_a_process_that_died_are_swept(tmp_path: Path) -> None:
     leftover = tmp_path / f".{KEY}.tmp"
     leftover.mkdir()
     (leftover / "encoder.safetensors").write_bytes(b"half")
-    store = StageStore(tmp_path)
-    assert not get(store)[1]
-    assert get(store)[1]
+    cache = StageCache(tmp_path)
+    assert not get(cache)[1]
+    assert get(cache)[1]
     assert not leftover.exists()
 
 
@@ -134,8 +134,8 @@ def test_a_full_disk_does_not_cost_the_work(
     def full(path: Path, tensors: Parameters) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(store_module, "write_tensors", full)
-    computed, cached = get(StageStore(tmp_path))
+    monkeypatch.setattr(stage_cache, "write_tensors", full)
+    computed, cached = get(StageCache(tmp_path))
     assert not cached
     assert torch.equal(computed["a"], weights()["a"])
     assert "No space left on device" in caplog.text
@@ -144,21 +144,21 @@ def test_a_full_disk_does_not_cost_the_work(
 def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="set MTBERT_CACHE to a folder that can be written to"):
-        get(StageStore(tmp_path / "file" / "stages"))
+        get(StageCache(tmp_path / "file" / "stages"))
 
 
 def test_results_used_longest_ago_are_removed(tmp_path: Path) -> None:
-    store = StageStore(tmp_path)
+    cache = StageCache(tmp_path)
     identities = [{"number": number} for number in range(4)]
     for age, identity in enumerate(reversed(identities[:3])):
-        store.get(identity, weights, lambda: None)
+        cache.get(identity, weights, lambda: None)
         seconds = 1_000_000.0 - age
         os.utime(tmp_path / identity_key(identity), (seconds, seconds))
     size = sum(file.stat().st_size for file in (tmp_path / identity_key(identities[0])).iterdir())
-    assert store.find(identities[0]) is not None  # used now
-    small = StageStore(tmp_path, most_bytes=int(2.5 * size))
+    assert cache.find(identities[0]) is not None  # used now
+    small = StageCache(tmp_path, most_bytes=int(2.5 * size))
     small.get(identities[3], weights, lambda: None)
-    there = [store.find(identity) is not None for identity in identities]
+    there = [cache.find(identity) is not None for identity in identities]
     assert there == [True, False, False, True]
 
 
@@ -167,7 +167,7 @@ WORKER = """
 import json, sys, time
 from pathlib import Path
 import torch
-from trainable.stages.stage_cache import StageStore
+from trainable.stages.stage_cache import StageCache
 folder, name = Path(sys.argv[1]), sys.argv[2]
 def compute():
     (folder / f"computing-{name}").touch()
@@ -176,7 +176,7 @@ def compute():
     return {"a": torch.ones(3)}
 def wait():
     (folder / f"waiting-{name}").touch()
-_, cached = StageStore(folder / "stages").get(json.loads(sys.argv[3]), compute, wait)
+_, cached = StageCache(folder / "stages").get(json.loads(sys.argv[3]), compute, wait)
 print("read" if cached else "computed")
 """
 
@@ -191,7 +191,7 @@ def start(folder: Path, name: str, repository: Path) -> subprocess.Popen[str]:
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    for _ in range(30_000):  # a store that is wrong must not hang the tests
+    for _ in range(30_000):  # a cache that is wrong must not hang the tests
         if path.exists():
             return
         assert process.poll() is None, f"the process ended before {path.name} was there"
@@ -223,4 +223,4 @@ def test_whoever_waits_computes_when_the_first_is_killed(tmp_path: Path, reposit
     (tmp_path / "go").touch()
     assert second.communicate()[0].strip() == "computed"
     assert first.wait() == -signal.SIGKILL
-    assert StageStore(tmp_path / "stages").find(IDENTITY) is not None
+    assert StageCache(tmp_path / "stages").find(IDENTITY) is not None

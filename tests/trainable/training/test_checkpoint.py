@@ -150,8 +150,8 @@ def assert_equal_training(one: MultitaskTraining, other: MultitaskTraining) -> N
     assert one.average.state() == other.average.state()
     for number, tensor in one.average.tensors().items():
         assert torch.equal(tensor, other.average.tensors()[number]), number
-    for task, order in one.examples.items():
-        assert torch.equal(order.take(20), other.examples[task].take(20)), task
+    for task, order in one.example_orders.items():
+        assert torch.equal(order.take(20), other.example_orders[task].take(20)), task
 
 
 def optimized(run: MultitaskTraining) -> dict[str, torch.Tensor]:
@@ -260,7 +260,7 @@ def test_resumed_run_equals_the_uninterrupted_one_over_the_end_of_a_pass(
     inputs: RunInputs, tmp_path: Path
 ) -> None:
     def near_the_end(run: Run) -> Run:
-        for order in training(run).examples.values():
+        for order in training(run).example_orders.values():
             order.position = 2 * order.n_examples - 6
         return run
 

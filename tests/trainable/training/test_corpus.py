@@ -7,7 +7,7 @@ import torch
 from tokenizers import Tokenizer
 from tokenizers.processors import BertProcessing
 
-from trainable.data.prepare import Featured, prepare
+from trainable.data.prepare import FeaturedExamples, prepare
 from trainable.data.sentences import Sentences, TaskSplit
 from trainable.data.sources import SampleData
 from trainable.errors import InputError
@@ -153,7 +153,7 @@ def test_rows_count_two_special_tokens_for_each_sentence() -> None:
 
 
 def test_tokenizer_without_special_tokens_is_refused(inputs: RunInputs) -> None:
-    data = prepare(Featured(SampleData().load(), None), inputs.pretrained.tokenizer)
+    data = prepare(FeaturedExamples(SampleData().load(), None), inputs.pretrained.tokenizer)
     description = inputs.pretrained.tokenizer.to_str().replace("[SEP]", "[END]")
     with pytest.raises(InputError, match=r"no \[CLS\] or no \[SEP\]"):
         build_corpus(data, Tokenizer.from_str(description))
@@ -176,7 +176,7 @@ def tagged_part(part: TaskSplit) -> TaskSplit:
 @pytest.fixture(scope="module")
 def tagged_corpus(inputs: RunInputs) -> Corpus:
     tokenizer = inputs.pretrained.tokenizer
-    data = prepare(Featured(SampleData().load(), None), tokenizer)
+    data = prepare(FeaturedExamples(SampleData().load(), None), tokenizer)
     data = replace(
         data,
         train={task: tagged_part(part) for task, part in data.train.items()},

@@ -9,7 +9,7 @@ import trainable.training.inputs
 from trainable.data.examples import Examples
 from trainable.data.features import InputFeatures
 from trainable.data.nli import HubNli, SampleNli, triplets
-from trainable.data.prepare import Featured
+from trainable.data.prepare import FeaturedExamples
 from trainable.data.sources import Cs224nData, SampleData
 from trainable.data.tokenize import encode
 from trainable.errors import InputError
@@ -19,7 +19,7 @@ from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.stages.language_modelling import MaskedLanguageModelling
 from trainable.stages.multitask import Multitask, NliAuxiliary
 from trainable.stages.nli_training import LinearNli
-from trainable.training.inputs import RunInputs, Source, compute_deterministically, open_inputs
+from trainable.training.inputs import InputsSpec, RunInputs, compute_deterministically, open_inputs
 
 CPU = torch.device("cpu")
 SAME = {
@@ -48,12 +48,12 @@ OTHER = {
 
 
 @pytest.mark.parametrize("name", SAME)
-def test_runs_that_need_the_same_share_a_inputs(name: str) -> None:
-    assert Source.of(SAME[name]) == Source.of(RunConfig())
+def test_runs_that_need_the_same_share_their_inputs(name: str) -> None:
+    assert InputsSpec.of(SAME[name]) == InputsSpec.of(RunConfig())
 
 
 def test_runs_that_need_something_else_do_not() -> None:
-    sources = [Source.of(config) for config in (RunConfig(), *OTHER.values())]
+    sources = [InputsSpec.of(config) for config in (RunConfig(), *OTHER.values())]
     assert len(set(sources)) == len(OTHER) + 1  # as keys of a dictionary, too
 
 
@@ -97,9 +97,9 @@ def test_further_pretraining_reads_every_train_sentence_once(inputs: RunInputs) 
 def test_the_features_are_those_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[InputFeatures] = []
 
-    def record(examples: Examples, features: InputFeatures) -> Featured:
+    def record(examples: Examples, features: InputFeatures) -> FeaturedExamples:
         asked.append(features)
-        return Featured(examples, None)
+        return FeaturedExamples(examples, None)
 
     monkeypatch.setattr(trainable.training.inputs, "add_features", record)
     features = InputFeatures(pos_tags=True, synonym_copies=2)

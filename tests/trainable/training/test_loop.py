@@ -90,7 +90,7 @@ def test_seed_decides_heads_order_and_dropout(inputs: RunInputs) -> None:
     head = "tasks.sst.head.weight"
     assert not torch.equal(weights(first)[head], weights(second)[head])
     for task in TASK_NAMES:
-        one, other = (training(run).examples[task].take(50) for run in (first, second))
+        one, other = (training(run).example_orders[task].take(50) for run in (first, second))
         assert not torch.equal(one, other)
     assert [training(first).order.next(0) for _ in range(50)] != [
         training(second).order.next(0) for _ in range(50)
@@ -236,7 +236,7 @@ def task_gradients(config: RunConfig, inputs: RunInputs) -> dict[TaskName, dict[
     run = Run(config, inputs)
     result: dict[TaskName, dict[str, Tensor]] = {}
     for task in TASK_NAMES:
-        numbers = {task: training(run).examples[task].take(4)}
+        numbers = {task: training(run).example_orders[task].take(4)}
         batch = inputs.corpus.batch("train", numbers, pair_encodings(config))
         loss_name = {"sst": config.sst.loss, "para": config.para.loss, "sts": config.sts.loss}[task]
         run.model.zero_grad()

@@ -14,9 +14,9 @@ from trainable.cache.files import CACHE_VARIABLE
 from trainable.data.examples import Examples, collect, to_schema
 from trainable.data.nli import SampleNli, triplets
 from trainable.data.pos_tags import PosTagger
-from trainable.data.prepare import Featured, prepare
+from trainable.data.prepare import FeaturedExamples, prepare
+from trainable.data.sentences import joined
 from trainable.data.sources import SampleData
-from trainable.data.text import joined
 from trainable.data.tokenize import train_wordpiece
 from trainable.tasks import TASK_NAMES
 from trainable.training.inputs import RunInputs
@@ -46,7 +46,9 @@ def test_every_part_comes_back(
 ) -> None:
     tokenizer = inputs.pretrained.tokenizer
     nli = SampleNli() if is_full else None
-    featured = Featured(SampleData().load(), PosTagger(OneTagger(), "one") if is_full else None)
+    featured = FeaturedExamples(
+        SampleData().load(), PosTagger(OneTagger(), "one") if is_full else None
+    )
     expected = build_corpus(prepare(featured, tokenizer), tokenizer)
     if nli is not None:
         expected = with_nli(expected, triplets(nli, tokenizer))
@@ -77,9 +79,9 @@ def test_every_part_comes_back(
 @pytest.mark.slow
 def test_what_is_asked_for_besides_decides_what_is_shared(inputs: RunInputs) -> None:
     tokenizer, examples = inputs.pretrained.tokenizer, SampleData().load()
-    plain = open_corpus(Featured(examples, None), tokenizer, None)
-    tagged = open_corpus(Featured(examples, PosTagger(OneTagger(), "one")), tokenizer, None)
-    extended = open_corpus(Featured(examples, None), tokenizer, SampleNli())
+    plain = open_corpus(FeaturedExamples(examples, None), tokenizer, None)
+    tagged = open_corpus(FeaturedExamples(examples, PosTagger(OneTagger(), "one")), tokenizer, None)
+    extended = open_corpus(FeaturedExamples(examples, None), tokenizer, SampleNli())
     assert plain.tags is None
     assert tagged.tags is not None
     assert "nli" not in plain.splits["train"]
@@ -105,7 +107,7 @@ def examples_of(texts: list[str]) -> Examples:
 def test_a_second_start_neither_tokenises_nor_tags_again() -> None:
     texts = [f"the cat sat {number} times ." for number in range(20)]
     tokenizer, tagger = train_wordpiece(texts, 200), OneTagger()
-    featured = Featured(examples_of([*texts, "cat " * 200]), PosTagger(tagger, "one"))
+    featured = FeaturedExamples(examples_of([*texts, "cat " * 200]), PosTagger(tagger, "one"))
     first = open_corpus(featured, tokenizer, None)
     # Three tasks of 1 + 2 + 2 sentences, in two splits.
     assert tagger.n_sentences == 5 * 2 * 21
@@ -131,7 +133,7 @@ def test_a_second_start_neither_tokenises_nor_tags_again() -> None:
 def test_train_sentences_are_a_view_of_the_tokens() -> None:
     texts = [f"the cat sat {number} times ." for number in range(20)]
     tokenizer = train_wordpiece(texts, 200)
-    data = prepare(Featured(examples_of(texts), None), tokenizer)
+    data = prepare(FeaturedExamples(examples_of(texts), None), tokenizer)
     corpus = build_corpus(data, tokenizer)
     columns = [(own.sentence1, own.sentence2) for own in data.train.values()]
     expected = joined(own for pair in columns for own in pair if own is not None)

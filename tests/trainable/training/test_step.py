@@ -108,7 +108,7 @@ def task_gradients(
     found: dict[TaskName, dict[str, Tensor]] = {}
     for task, n in sizes.items():
         run, training = started(config, inputs)
-        numbers: dict[TrainName, Tensor] = {task: training.examples[task].take(n)}
+        numbers: dict[TrainName, Tensor] = {task: training.example_orders[task].take(n)}
         batch = inputs.corpus.batch("train", numbers, pair_encodings(config))
         own = task_config(config, task)
         loss = loss_value(own.loss, run.model(batch)[task], batch.labels[task], TASKS[task])
@@ -242,8 +242,8 @@ def test_r_drop_without_dropout_is_twice_the_work_for_the_same_gradient(
     first.step()
     second.step()
     assert double.tokens == 2 * once.tokens > 0
-    assert {n: e.position for n, e in first.examples.items()} == {
-        n: e.position for n, e in second.examples.items()
+    assert {n: e.position for n, e in first.example_orders.items()} == {
+        n: e.position for n, e in second.example_orders.items()
     }
 
 
@@ -258,7 +258,7 @@ def test_r_drop_adds_how_much_two_passes_disagree(inputs: RunInputs) -> None:
     metrics = training.step()
     # Another run of the same seed draws the same dropout.
     run, other = started(config, inputs)
-    numbers = {task: other.examples[task].take(4).repeat(2) for task in TASK_NAMES}
+    numbers = {task: other.example_orders[task].take(4).repeat(2) for task in TASK_NAMES}
     batch = inputs.corpus.batch("train", numbers, pair_encodings(config))
     outputs = run.model(batch)
     for task in TASK_NAMES:
@@ -384,7 +384,7 @@ def test_inference_is_a_contrastive_loss_over_the_pooling_of_similarity(
     run, other = started(config, with_nli)
     rows = with_nli.corpus.splits["train"]["nli"]
     assert rows.starts.shape[0] == 3
-    numbers = other.examples["nli"].take(4)
+    numbers = other.example_orders["nli"].take(4)
     # Each sentence by itself, as if it were an example of sentiment.
     tokens = with_nli.corpus.tokens
     vectors: list[list[Tensor]] = []

@@ -33,7 +33,7 @@ from trainable.stages.multitask import Multitask, NliAuxiliary
 from trainable.stages.pretraining_loop import StageFailed
 from trainable.task_config import ParaTask
 from trainable.tasks import TASK_NAMES, TaskName
-from trainable.training.inputs import RunInputs, Source
+from trainable.training.inputs import InputsSpec, RunInputs
 from trainable.training.loop import Run
 from trainable.training.predictions import LABELLED, PREDICTIONS, read_probabilities
 from trainable.worker.ray_trainable import NUMBERS, MultitaskTrainable, NodeLeaving
@@ -85,7 +85,7 @@ def start(
     def new(config: RunConfig) -> Any:
         # As after the first trial of an actor: setup() would take half a second each time.
         monkeypatch.setattr(MultitaskTrainable, "_inputs", quick)
-        monkeypatch.setattr(MultitaskTrainable, "_source", Source.of(RunConfig()))
+        monkeypatch.setattr(MultitaskTrainable, "_source", InputsSpec.of(RunConfig()))
         actor = MultitaskTrainable(config=tune_config(config))
         open_actors.append(actor)
         return actor

@@ -39,14 +39,14 @@ Metrics = dict[str, float]
 
 
 @pytest.fixture(scope="module")
-def inputs(cut_inputs: Callable[..., RunInputs]) -> RunInputs:
+def cut(cut_inputs: Callable[..., RunInputs]) -> RunInputs:
     return cut_inputs(scored=40, sst=60, para=60, sts=60)
 
 
 @pytest.fixture(scope="module")
-def whole(inputs: RunInputs) -> tuple[Run, list[Metrics]]:
+def whole(cut: RunInputs) -> tuple[Run, list[Metrics]]:
     """A run that was never left, and what its units reported."""
-    run = Run(CONFIG, inputs)
+    run = Run(CONFIG, cut)
     return run, [run.train_unit() for _ in range(2)]
 
 
@@ -54,13 +54,13 @@ def leave_after(steps: int, stage: str = "training") -> Callable[[str, float], N
     """Return what leaves a run after so many steps of a stage."""
     seen = 0
 
-    def show(what: str, share: float) -> None:
+    def on_progress(activity: str, fraction: float) -> None:
         nonlocal seen
-        seen += what == stage
+        seen += activity == stage
         if seen == steps:
-            raise RunLeft(f"{what} after {steps} steps")
+            raise RunLeft(f"{activity} after {steps} steps")
 
-    return show
+    return on_progress
 
 
 def elsewhere(run: Run, folder: Path) -> Run:
@@ -91,9 +91,9 @@ def assert_same(run: Run, metrics: list[Metrics], whole: tuple[Run, list[Metrics
 
 
 def test_a_run_that_moves_after_every_step_equals_one_that_stays(
-    inputs: RunInputs, whole: tuple[Run, list[Metrics]], tmp_path: Path
+    cut: RunInputs, whole: tuple[Run, list[Metrics]], tmp_path: Path
 ) -> None:
-    run, metrics, moves = Run(CONFIG, inputs), [], 0
+    run, metrics, moves = Run(CONFIG, cut), [], 0
     while not run.done:
         try:
             metrics.append(run.train_unit(leave_after(1)))
@@ -106,13 +106,13 @@ def test_a_run_that_moves_after_every_step_equals_one_that_stays(
 
 
 def test_a_run_that_is_left_in_a_stage_before_the_tasks_has_not_begun(
-    inputs: RunInputs,
+    cut: RunInputs,
     whole: tuple[Run, list[Metrics]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-    run = Run(CONFIG, inputs)
+    run = Run(CONFIG, cut)
     with pytest.raises(RunLeft, match="mlm after 2 steps"):
         run.train_unit(leave_after(2, "mlm"))
     assert (run.units, run.steps) == (0, 0)
@@ -122,8 +122,8 @@ def test_a_run_that_is_left_in_a_stage_before_the_tasks_has_not_begun(
     assert_same(run, metrics, whole)
 
 
-def test_files_of_two_moments_of_a_unit_are_refused(inputs: RunInputs, tmp_path: Path) -> None:
-    run = Run(CONFIG, inputs)
+def test_files_of_two_moments_of_a_unit_are_refused(cut: RunInputs, tmp_path: Path) -> None:
+    run = Run(CONFIG, cut)
     for name in ("first", "second"):
         with pytest.raises(RunLeft):
             run.train_unit(leave_after(1))
@@ -131,11 +131,11 @@ def test_files_of_two_moments_of_a_unit_are_refused(inputs: RunInputs, tmp_path:
         checkpoint.save(run, tmp_path / name)
     shutil.copyfile(tmp_path / "first" / "state.json", tmp_path / "second" / "state.json")
     with pytest.raises(InputError, match="two files are of different steps"):
-        checkpoint.load(Run(CONFIG, inputs), tmp_path / "second")
+        checkpoint.load(Run(CONFIG, cut), tmp_path / "second")
 
 
-def test_seconds_are_those_of_all_parts_of_a_unit(inputs: RunInputs, tmp_path: Path) -> None:
-    run = Run(CONFIG, inputs)
+def test_seconds_are_those_of_all_parts_of_a_unit(cut: RunInputs, tmp_path: Path) -> None:
+    run = Run(CONFIG, cut)
     with pytest.raises(RunLeft):
         run.train_unit(leave_after(1))
     prefix, train = run.so_far.prefix_seconds, run.so_far.train_seconds

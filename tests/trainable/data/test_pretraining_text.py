@@ -15,18 +15,17 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from tokenizers import Tokenizer
 
-from trainable.data import corpora
-from trainable.data.sentences import Sentences
-from trainable.data.text import (
+from trainable.data import public_datasets
+from trainable.data.pretraining_text import (
     HubText,
     OwnText,
     SickText,
     TextFiles,
     TextSource,
-    joined,
     load_text,
     text_fingerprint,
 )
+from trainable.data.sentences import Sentences, joined
 from trainable.data.tokenize import encode, load_tokenizer, train_wordpiece
 from trainable.errors import InputError
 
@@ -55,7 +54,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Callable[[Dataset], list[object]]:
             asked.append((args, options))
             return dataset
 
-        monkeypatch.setattr(corpora, "load_dataset", load_dataset)
+        monkeypatch.setattr(public_datasets, "load_dataset", load_dataset)
         return asked
 
     return replace
@@ -173,8 +172,15 @@ def test_a_limit_draws_from_all_over_and_always_the_same(
 
 
 def test_every_corpus_is_pinned_to_a_commit() -> None:
-    assert set(corpora.HUB_CORPORA) == {"imdb", "yelp", "sick", "paws", "multi_nli", "snli"}
-    for corpus in corpora.HUB_CORPORA.values():
+    assert set(public_datasets.PUBLIC_DATASETS) == {
+        "imdb",
+        "yelp",
+        "sick",
+        "paws",
+        "multi_nli",
+        "snli",
+    }
+    for corpus in public_datasets.PUBLIC_DATASETS.values():
         assert re.fullmatch("[0-9a-f]{40}", corpus.revision)
         assert "/" in corpus.repo
 
@@ -193,7 +199,7 @@ def test_no_network_is_an_input_error(
     def unreachable(*_: object, **__: object) -> Dataset:
         raise ConnectionError("Couldn't reach the Hub")
 
-    monkeypatch.setattr(corpora, "load_dataset", unreachable)
+    monkeypatch.setattr(public_datasets, "load_dataset", unreachable)
     with pytest.raises(InputError, match="Couldn't reach the Hub; check the network"):
         HubText(name="imdb").load(tokenizer, NOTHING)
     # What the text is, is known without it.

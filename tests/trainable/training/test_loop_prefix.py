@@ -60,7 +60,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-def nothing(what: str, share: float) -> None:
+def nothing(activity: str, fraction: float) -> None:
     """Show nothing."""
 
 

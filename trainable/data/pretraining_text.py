@@ -1,9 +1,9 @@
-"""Text for further pretraining: where it comes from, and its way to token ids."""
+"""Sources of text for further pretraining, and the token ids of their sentences."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,13 +12,14 @@ import torch
 from pydantic import Field
 from tokenizers import Tokenizer
 
-from trainable.data.corpora import HUB_CORPORA, Source, download, find_sick, read_sick
-from trainable.data.sentences import Sentences
+from trainable.cache.files import file_digest
+from trainable.data.public_datasets import PUBLIC_DATASETS, Source, download, find_sick, read_sick
+from trainable.data.sentences import Sentences, joined, sentences_digest
 from trainable.data.tokenize import encode
 from trainable.errors import InputError
 from trainable.seeds import derive
 
-TextCorpus = Literal["imdb", "yelp", "sick", "paws", "multi_nli"]
+TextDatasetName = Literal["imdb", "yelp", "sick", "paws", "multi_nli"]
 
 
 class OwnText(Source):
@@ -31,35 +32,35 @@ class OwnText(Source):
         return sentences_digest(own)
 
     def load(self, tokenizer: Tokenizer, own: Sentences) -> Sentences:
-        """Return the sentences, which are tokens already."""
+        """Return the sentences: they are tokenised already."""
         return own
 
 
 class HubText(Source):
-    """A corpus on the Hugging Face hub, at a pinned commit; both sentences of a pair.
+    """A data set on the Hugging Face hub, at a pinned commit; both sentences of a pair.
 
     Attributes:
-        name: Which one; see `corpora.HUB_CORPORA`.
-        limit: Examples (reviews, or pairs of sentences), drawn at random but always the same; None
+        name: Key of `PUBLIC_DATASETS`.
+        limit: Number of examples (reviews, or pairs of sentences), drawn with a fixed seed; None
             for all.
     """
 
     kind: Literal["hub"] = "hub"
-    name: TextCorpus
+    name: TextDatasetName
     limit: Annotated[int, Field(ge=1)] | None = None
 
     def fingerprint(self, own: Sentences) -> str:
-        """Return what the text depends on; nothing is downloaded."""
-        return f"{HUB_CORPORA[self.name].identity}:{self.limit}"
+        """Return the pinned commit, the columns and the limit; nothing is downloaded."""
+        return f"{PUBLIC_DATASETS[self.name].identity}:{self.limit}"
 
     def load(self, tokenizer: Tokenizer, own: Sentences) -> Sentences:
-        """Download the corpus, or take it from the local cache, and tokenise it.
+        """Download the data set, or take it from the local cache, and tokenise it.
 
         Raises:
-            InputError: It cannot be had.
+            InputError: It is not available.
         """
         rows = _sampled(download(self.name), self.limit, self.name)
-        columns = [rows[column].to_pylist() for column in HUB_CORPORA[self.name].text]
+        columns = [rows[column].to_pylist() for column in PUBLIC_DATASETS[self.name].text]
         texts = [_clean(text) for row in zip(*columns, strict=True) for text in row]
         return encode([text for text in texts if text], tokenizer)
 
@@ -75,7 +76,7 @@ class SickText(Source):
     dir: str
 
     def fingerprint(self, own: Sentences) -> str:
-        """Return a digest of the file."""
+        """Return a digest of the file's bytes."""
         return file_digest(find_sick(self.dir))
 
     def load(self, tokenizer: Tokenizer, own: Sentences) -> Sentences:
@@ -99,7 +100,7 @@ class TextFiles(Source):
     paths: Annotated[tuple[str, ...], Field(min_length=1)]
 
     def fingerprint(self, own: Sentences) -> str:
-        """Return a digest of the files."""
+        """Return a digest of the files' bytes."""
         return ":".join(file_digest(_text_file(path)) for path in self.paths)
 
     def load(self, tokenizer: Tokenizer, own: Sentences) -> Sentences:
@@ -143,30 +144,9 @@ def load_text(sources: Sequence[TextSource], tokenizer: Tokenizer, own: Sentence
         own: The tasks' train sentences, without special tokens.
 
     Raises:
-        InputError: A source cannot be had.
+        InputError: A source is not available.
     """
     return joined([source.load(tokenizer, own) for source in sources])
-
-
-def joined(parts: Iterable[Sentences]) -> Sentences:
-    """Return the sentences of all parts, one part after another; at least one part."""
-    given = list(parts)
-    lengths = torch.cat([part.lengths for part in given])
-    offsets = torch.nn.functional.pad(lengths.cumsum(0), (1, 0))
-    return Sentences(torch.cat([part.tokens for part in given]), offsets)
-
-
-def sentences_digest(sentences: Sentences) -> str:
-    """Return 16 hex digits of the contents."""
-    digest = hashlib.sha256(sentences.offsets.numpy().astype("<i8").tobytes())
-    digest.update(sentences.tokens.numpy().astype("<i4").tobytes())
-    return digest.hexdigest()[:16]
-
-
-def file_digest(path: Path) -> str:
-    """Return 16 hex digits of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _text_file(path: str) -> Path:
@@ -177,7 +157,7 @@ def _text_file(path: str) -> Path:
 
 
 def _sampled(rows: pa.Table, limit: int | None, name: str) -> pa.Table:
-    """Return `limit` rows in their order, drawn at random: a corpus may be sorted by label."""
+    """Return `limit` rows in their order, drawn at random: a data set may be sorted by label."""
     if limit is None or limit >= rows.num_rows:
         return rows
     generator = torch.Generator().manual_seed(derive(0, name))
@@ -186,5 +166,5 @@ def _sampled(rows: pa.Table, limit: int | None, name: str) -> pa.Table:
 
 
 def _clean(text: str) -> str:
-    """Take out the line breaks that IMDB writes as tags and Yelp as a backslash and an n."""
+    """Replace the line breaks that IMDB writes as tags and Yelp as a backslash and an n."""
     return text.replace("<br />", " ").replace("\\n", " ").strip()

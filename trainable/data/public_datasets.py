@@ -1,4 +1,4 @@
-"""Public corpora beside the three tasks' data: on the Hugging Face hub, and SICK's own file."""
+"""Public data sets for the stages before the tasks: on the Hugging Face hub, and SICK's file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from trainable.data.quiet_datasets import no_progress_bars
 from trainable.errors import InputError, did_you_mean
 
-CorpusName = Literal["imdb", "yelp", "sick", "paws", "multi_nli", "snli"]
+PublicName = Literal["imdb", "yelp", "sick", "paws", "multi_nli", "snli"]
 
 SICK_FILE = "SICK_train.txt"
 _SICK_COLUMNS = ("sentence_A", "sentence_B", "entailment_judgment")
@@ -28,8 +28,8 @@ class Source(BaseModel):
 
 
 @dataclass(frozen=True)
-class HubCorpus:
-    """Where a corpus lies on the hub and what its columns are called.
+class PublicDataset:
+    """A data set on the hub, pinned to a commit, and the names of its columns.
 
     Attributes:
         repo: Data set id, with its owner.
@@ -50,20 +50,20 @@ class HubCorpus:
 
     @property
     def identity(self) -> str:
-        """What the contents depend on: a commit's files never change."""
+        """All that the rows depend on: the files of a commit never change."""
         return f"{self.repo}@{self.revision}:{self.config}:{self.split}:{self.text}:{self.label}"
 
 
-HUB_CORPORA: dict[CorpusName, HubCorpus] = {
+PUBLIC_DATASETS: dict[PublicName, PublicDataset] = {
     # "BERT++", section 4.1, samples the reviews without a label.
-    "imdb": HubCorpus(
+    "imdb": PublicDataset(
         "stanfordnlp/imdb",
         None,
         "e6281661ce1c48d982bc483cf8a173c1bbeb5d31",
         "unsupervised",
         ("text",),
     ),
-    "yelp": HubCorpus(
+    "yelp": PublicDataset(
         "Yelp/yelp_review_full",
         None,
         "c1f9ee939b7d05667af864ee1cb066393154bf85",
@@ -71,7 +71,7 @@ HUB_CORPORA: dict[CorpusName, HubCorpus] = {
         ("text",),
     ),
     # The original `RobZamp/sick` needs a loading script, which the library no longer runs.
-    "sick": HubCorpus(
+    "sick": PublicDataset(
         "yangwang825/sick",
         None,
         "4c90d63ab7702fcb591bb3a4d5d9bd1ccff50127",
@@ -79,14 +79,14 @@ HUB_CORPORA: dict[CorpusName, HubCorpus] = {
         ("text1", "text2"),
         "label",
     ),
-    "paws": HubCorpus(
+    "paws": PublicDataset(
         "google-research-datasets/paws",
         "labeled_final",
         "161ece9501cf0a11f3e48bd356eaa82de46d6a09",
         "train",
         ("sentence1", "sentence2"),
     ),
-    "multi_nli": HubCorpus(
+    "multi_nli": PublicDataset(
         "nyu-mll/multi_nli",
         None,
         "da70db2af9d09693783c3320c4249840212ee221",
@@ -94,7 +94,7 @@ HUB_CORPORA: dict[CorpusName, HubCorpus] = {
         ("premise", "hypothesis"),
         "label",
     ),
-    "snli": HubCorpus(
+    "snli": PublicDataset(
         "stanfordnlp/snli",
         None,
         "cdb5c3d5eed6ead6e5a341c8e56e669bb666725b",
@@ -105,13 +105,13 @@ HUB_CORPORA: dict[CorpusName, HubCorpus] = {
 }
 
 
-def download(name: CorpusName) -> pa.Table:
-    """Return a corpus from the hub, or from the local cache: its columns `text` and `label`.
+def download(name: PublicName) -> pa.Table:
+    """Return the text and label columns of a data set, from the hub or from the local cache.
 
     Raises:
-        InputError: It can neither be downloaded nor found in the cache, or is not as expected.
+        InputError: It can neither be downloaded nor found in the cache, or a column is missing.
     """
-    corpus = HUB_CORPORA[name]
+    corpus = PUBLIC_DATASETS[name]
     wanted = [*corpus.text, *([corpus.label] if corpus.label else [])]
     try:
         with no_progress_bars():
@@ -137,7 +137,7 @@ def find_sick(folder: str) -> Path:
     """Return the path of SICK's train file.
 
     Raises:
-        InputError: The folder has none.
+        InputError: The folder does not contain it.
     """
     path = Path(folder).expanduser() / SICK_FILE
     if not path.is_file():
@@ -152,7 +152,7 @@ def read_sick(folder: str) -> list[tuple[str, str, str]]:
         sentence_A, sentence_B and the judgment in lower case ("entailment", ...) of each pair.
 
     Raises:
-        InputError: No file, no tab-separated UTF-8 text, or a column is missing.
+        InputError: The file or a column is missing, or it is not tab-separated UTF-8 text.
     """
     path = find_sick(folder)
     try:
