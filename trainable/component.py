@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 Value = str | int | float | bool
-"""Of a hyperparameter."""
+"""A value of a hyperparameter."""
 
 
 @dataclass(frozen=True)

@@ -56,9 +56,9 @@ def r_drop_divergence(loss: Loss, first: Tensor, second: Tensor, task: Task) -> 
     where the paper has nothing: the squared difference, in units of the label.
 
     Args:
-        loss: Which loss the outputs are for.
+        loss: The loss that the outputs are trained with.
         first: (n, n_classes) for `cross_entropy`, else (n, 1) outputs of one pass.
-        second: Those of the other pass, with different dropout.
+        second: Outputs of the other pass, whose dropout is different.
         task: Which task.
 
     Returns:
@@ -114,7 +114,7 @@ def decide(probabilities: Tensor, task: Task, threshold: float = 0.5) -> Tensor:
     Args:
         probabilities: (n, n_classes) or (n, 1), see `probabilities`.
         task: Which task.
-        threshold: Score from which on a pair is a paraphrase.
+        threshold: Smallest score that counts as a paraphrase.
     """
     if probabilities.shape[1] > 1:
         return probabilities.argmax(dim=1).float()

@@ -36,7 +36,7 @@ class RunConfig(Component):
         seed: Every random draw of the run derives from it.
         data: Where examples come from.
         encoder: The encoder, or encoders.
-        features: What the input holds besides the words.
+        features: What the encoder reads besides the words.
         sst: Sentiment.
         para: Paraphrase.
         sts: Similarity.

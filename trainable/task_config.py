@@ -24,7 +24,7 @@ class SingleTask(Component):
         pooling: From token states to one vector.
         dropout: On that vector.
         head: From that vector to logits.
-        label_smoothing: Share of the target that goes to all classes alike.
+        label_smoothing: Share of the target that is spread evenly over all classes.
     """
 
     pooling: Pooling = ClsPooling()
@@ -46,7 +46,7 @@ class ParaTask(Component):
         dropout: On those vectors.
         pair: From two sentences to one output.
         loss: Binary cross entropy, or squared error between the score and 0 or 1.
-        label_smoothing: Labels are this much nearer to 1/2, twice at most, under either loss.
+        label_smoothing: A value s moves the labels 0 and 1 to s / 2 and 1 - s / 2 in either loss.
     """
 
     pooling: Pooling = ClsPooling()

@@ -21,8 +21,8 @@ class LockStep(Component):
 
     Attributes:
         batch_size: Examples of each task in a step.
-        wrap: Whether a small train set begins again at once; if not, its task sits out until the
-            largest set ends.
+        wrap: Whether a small train set begins again at once. If not, its task has no batches until
+            the largest set ends.
         replacement: Whether examples are drawn with replacement instead of pass by pass.
         gradients: How the tasks' gradients become one.
     """
@@ -44,9 +44,9 @@ class ProportionalBatches(Component):
     """A batch of every task at every step, in proportion to its train set.
 
     Source: "Leave It To BERT", GS_bd, equations 6 and 7: batches of 1, 24 and 1 for sst, para and
-    sts, and each loss times (smallest batch) / (its batch). It says that this weighs the tasks
-    equally, which holds for losses that are sums over a batch; ours are means, which are equal as
-    they are. So the factor is optional.
+    sts, and each loss times (smallest batch) / (its batch). The paper says that this weighs the
+    tasks equally. That holds for losses that are sums over a batch; ours are means and weigh the
+    tasks equally without it. So the factor is optional.
 
     Attributes:
         largest: Examples of the task with the largest train set in a step.
@@ -81,7 +81,9 @@ class ProportionalBatches(Component):
 
 
 class ParallelPasses(BatchOrder):
-    """A batch of every task of which the epoch has not had all examples; the largest set ends it.
+    """A batch of every task whose train set the epoch has not finished yet.
+
+    The largest train set ends the epoch.
 
     Args:
         sizes: Task -> number of training examples.
@@ -115,7 +117,12 @@ class ParallelPasses(BatchOrder):
 
 
 class AllTasks(BatchOrder):
-    """A batch of every task at every step."""
+    """The same batch sizes at every step.
+
+    Args:
+        step: Every step of the run.
+        with_replacement: See `BatchOrder`.
+    """
 
     def __init__(self, step: Step, with_replacement: bool = False) -> None:
         self.step = step

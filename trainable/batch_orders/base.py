@@ -1,7 +1,7 @@
-"""What a batch order is at run time: which tasks give a batch at the next step, of what size.
+"""What a batch order is at run time: which tasks give a batch at the next step, and of what size.
 
-Their components, with the hyperparameters and the search ranges, are in `batch_order`; the orders
-that draw a task at each step are in `task_sampling`.
+Every other file here holds one or two orders: their configurations, which name the papers, and then
+what these build. `family` is the union of the configurations.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ class Step:
 
 
 class BatchOrder(Protocol):
-    """What the loop needs of a batch order; what most of them do not need has a default.
+    """What the training loop needs from a batch order. The defaults fit most orders.
 
     Attributes:
         with_replacement: Whether examples are drawn with replacement instead of pass by pass.
-        needs_losses: Whether `observe` must be called, which waits for the device.
+        needs_losses: Whether the loop must call `observe`. Then every step waits for the device.
     """
 
     with_replacement: bool = False
     needs_losses: bool = False
 
     def next(self, progress: float) -> Step:
-        """Return the next step, given progress in [0, 1) of the full budget."""
+        """Return the next step, given the share in [0, 1) of the full budget that is spent."""
 
     def observe(self, losses: Mapping[TrainName, float]) -> None:
-        """Take note of the step's mean loss of each of its tasks, after the step."""
+        """Take note of the losses of the step that was just made: task -> mean over its batch."""
         return  # most orders do not look at losses
 
     def state(self) -> State:
@@ -54,7 +54,7 @@ class BatchOrder(Protocol):
         return {}
 
     def load(self, state: State) -> None:
-        """Go on from the saved state of an order that was built alike."""
+        """Go on from the saved state of an order with the same configuration, tasks and seed."""
         return  # an order that is the same at every step has none
 
 
@@ -64,6 +64,4 @@ def unscaled(sizes: dict[TrainName, int]) -> Step:
 
 
 BATCH_SIZES = (4, 8, 16, 32, 64)  # what a search tries
-
-
 BatchSize = Annotated[int, Field(ge=1, le=4096), Choice(BATCH_SIZES)]

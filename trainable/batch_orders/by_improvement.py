@@ -1,4 +1,7 @@
-"""Batch orders that draw the task of each step: by train set size, or by loss improvement."""
+"""Stochastic: one task a step, drawn by how much the tasks' losses fell.
+
+Source: "BERT Goes to College" (CS224N 2023).
+"""
 
 from __future__ import annotations
 
@@ -17,15 +20,40 @@ from trainable.gradients.loss_weights import PlainGradients
 from trainable.tasks import TrainName
 
 
-@dataclass
-class LossTrack:
-    """What `ImprovementSampling` knows of a task.
+class Stochastic(Component):
+    """One task a step, drawn from the softmax of the tasks' last loss improvements.
+
+    Source: section 3.6 of the paper, equations 4, 5 and 7. Deviations: an improvement is between
+    two batches of the task itself, since the losses of tasks that do not train are not computed; it
+    fades while the task waits, so that none waits for ever; and it can be standardised, since a
+    squared error outweighs a cross entropy by its scale.
 
     Attributes:
-        n_batches: How many losses it has seen.
-        loss: The last of them.
-        mean_square: Moving mean of the squares of their falls, not yet bias-corrected.
-        improvement: How much the loss fell, standardised if asked for, faded since.
+        batch_size: Examples of a step.
+        standardised: Whether improvements are divided by their usual size. The paper does not.
+        gradients: Scaling of the one gradient of a step.
+    """
+
+    kind: Literal["stochastic"] = "stochastic"
+    batch_size: BatchSize = 16
+    standardised: Annotated[bool, Choice((False, True))] = False
+    gradients: ScalarGradients = PlainGradients()
+
+    def build(self, sizes: dict[TrainName, int], seed: int) -> BatchOrder:
+        """Return the order over tasks with these train set sizes."""
+        return ImprovementSampling(tuple(sizes), self.batch_size, self.standardised, seed)
+
+
+@dataclass
+class LossTrack:
+    """The losses of one task so far, as `ImprovementSampling` needs them.
+
+    Attributes:
+        n_batches: Number of losses.
+        loss: The last loss.
+        mean_square: Moving mean of the squared improvements, without the correction of its bias.
+        improvement: By how much the last loss was lower than the one before, standardised if the
+            configuration says so, and halved for every step since.
     """
 
     n_batches: int = 0
@@ -35,15 +63,15 @@ class LossTrack:
 
 
 class ImprovementSampling(BatchOrder):
-    """One task a step, drawn from the softmax of how much the tasks' losses fell of late.
+    """One task a step, drawn from the softmax of how much the tasks' losses fell.
 
-    A task's improvement is the loss of its batch before the last minus that of its last. Each task
-    gives two batches first. No task starves: an improvement halves with every step that its task
-    waits, so the share of a task that got worse comes back to that of one that stood still.
+    A task's improvement is the loss of its second to last batch minus that of its last batch. Each
+    task gives two batches first. No task waits for ever: an improvement halves with every step that
+    its task waits, so a task that got worse is soon as likely as one that stood still.
 
     Args:
         tasks: What can be drawn.
-        batch_size: Examples a step.
+        batch_size: Examples of a step.
         standardised: Whether a task's improvements are divided by the root of the moving mean of
             their squares, which makes losses on different scales comparable.
         seed: Seed of the draws.
@@ -63,7 +91,7 @@ class ImprovementSampling(BatchOrder):
         self.tracks = {task: LossTrack() for task in tasks}
 
     def probabilities(self) -> Tensor:
-        """Return (n_tasks,) float64 that sum to 1."""
+        """Return the probability of each task at the next step, (n_tasks,) float64."""
         improvements = [self.tracks[task].improvement for task in self.tasks]
         return torch.tensor(improvements, dtype=torch.float64).softmax(0)
 
@@ -105,27 +133,3 @@ class ImprovementSampling(BatchOrder):
         """See `BatchOrder`."""
         self.generator.set_state(torch.tensor(state["generator"], dtype=torch.uint8))
         self.tracks = {task: LossTrack(**state["tracks"][task]) for task in self.tasks}
-
-
-class Stochastic(Component):
-    """One task a step, drawn from the softmax of the tasks' last loss improvements.
-
-    Source: "BERT Goes to College", section 3.6, equations 4, 5 and 7. Deviations: an improvement
-    is between two batches of the task itself, since the losses of tasks that do not train are not
-    computed; it fades while the task waits, so that none waits for ever; and it can be
-    standardised, since a squared error outweighs a cross entropy by its scale.
-
-    Attributes:
-        batch_size: Examples of a step.
-        standardised: Whether improvements are divided by their usual size; as published, no.
-        gradients: Scaling of the one gradient of a step.
-    """
-
-    kind: Literal["stochastic"] = "stochastic"
-    batch_size: BatchSize = 16
-    standardised: Annotated[bool, Choice((False, True))] = False
-    gradients: ScalarGradients = PlainGradients()
-
-    def build(self, sizes: dict[TrainName, int], seed: int) -> BatchOrder:
-        """Return the order over tasks with these train set sizes."""
-        return ImprovementSampling(tuple(sizes), self.batch_size, self.standardised, seed)

@@ -1,4 +1,4 @@
-"""A batch order that draws each step's task by the size of its train set."""
+"""Proportional sampling: one task a step, drawn by the size of its train set."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Proportional(Component):
     Attributes:
         batch_size: Examples of a step.
         alpha: 1 is proportional, 0.5 square root, 0 uniform.
-        annealing: Taken off alpha in the course of the run.
+        annealing: What alpha loses in the course of the run.
         gradients: Scaling of the one gradient of a step.
     """
 
@@ -45,9 +45,9 @@ class SizeSampling(BatchOrder):
 
     Args:
         sizes: Task -> number of training examples.
-        batch_size: Examples a step.
+        batch_size: Examples of a step.
         alpha: Exponent at the start.
-        annealing: How much of alpha is gone at the end.
+        annealing: How much lower the exponent is at the end.
         seed: Seed of the draws.
     """
 
@@ -66,7 +66,7 @@ class SizeSampling(BatchOrder):
         self.generator = torch.Generator().manual_seed(seed)
 
     def probabilities(self, progress: float) -> Tensor:
-        """Return (n_tasks,) float64 that sum to 1."""
+        """Return the probability of each task, (n_tasks,) float64, at this share of the budget."""
         weights = self.sizes ** (self.alpha - self.annealing * progress)
         return weights / weights.sum()
 

@@ -1,7 +1,7 @@
-"""Batch orders: which tasks give a batch at each step, and of what size.
+"""The batch orders that a configuration can choose from, as a union.
 
-Orders with one task a step offer the gradient combinations that scale, orders with all tasks in
-every step offer surgery too. What an order does at run time is in `orders` and `task_sampling`.
+An order with one task a step has a field of `ScalarGradients`; one with all tasks in every step has
+all `Gradients`. A new order is one new file, or a class in one of these files, and its entry here.
 """
 
 from __future__ import annotations

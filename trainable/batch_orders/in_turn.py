@@ -1,4 +1,4 @@
-"""A batch order in which the tasks take turns."""
+"""Round robin: one task a step, and the tasks take turns."""
 
 from __future__ import annotations
 
@@ -29,7 +29,12 @@ class RoundRobin(Component):
 
 
 class TurnTaking(BatchOrder):
-    """One task a step, in turn."""
+    """One task a step, in turn.
+
+    Args:
+        tasks: In the order of their turns.
+        batch_size: Examples of a step.
+    """
 
     def __init__(self, tasks: tuple[TrainName, ...], batch_size: int) -> None:
         self.tasks = tasks

@@ -1,4 +1,4 @@
-"""A batch order that trains one task after the other."""
+"""Sequential: all of the training on one task, then all on the next."""
 
 from __future__ import annotations
 
@@ -35,7 +35,12 @@ class Sequential(Component):
 
 
 class Phases(BatchOrder):
-    """One task a step: one task until its share of the budget is spent, then the next."""
+    """One task a step: one task until its share of the budget is spent, then the next.
+
+    Args:
+        sizes: Task -> number of training examples; the tasks train in this order.
+        batch_size: Examples of a step.
+    """
 
     def __init__(self, sizes: dict[TrainName, int], batch_size: int) -> None:
         self.tasks = tuple(sizes)

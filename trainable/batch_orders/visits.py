@@ -1,4 +1,7 @@
-"""Batch orders that visit the tasks' batches in a drawn order."""
+"""Orders that train on one whole train set before they go on to the next.
+
+A visit is one pass through (a part of) the train set of one task; an epoch is a sequence of visits.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +26,12 @@ class SetRoundRobin(Component):
     """One task a step: in each epoch the whole train set of each task in turn.
 
     Source: "Finetuning a multitask BERT for downstream tasks", sections 4.1 and 5.3, with 1,000
-    random batches of para an epoch. Deviation: they go on in the shuffled train set where those of
-    the epoch before ended, so that no example comes again before all have come.
+    random batches of para an epoch. Deviation: a visit goes on in the shuffled train set where the
+    last visit ended, so that no example comes again before all have come.
 
     Attributes:
         batch_size: Examples of a step.
-        cap: Most batches of para, and of nli, in an epoch; 0 for no limit.
+        cap: Largest number of batches of para, and of nli, in an epoch; 0 for no limit.
         gradients: Scaling of the one gradient of a step.
     """
 
@@ -78,7 +81,7 @@ class RandomShuffleDropout(Component):
 
 
 class Visits(BatchOrder):
-    """One task a step, many steps on end: epochs of visits to one task's train set after the other.
+    """One task a step; an epoch visits the train sets of its tasks one after the other.
 
     Args:
         examples: Task -> number of examples of one visit. The last batch of a visit is smaller, so
@@ -127,7 +130,7 @@ def drawn_visits(
 ) -> tuple[TrainName, ...]:
     """Draw the tasks of an epoch: each with its probability, in a random order.
 
-    An epoch without a task is drawn again.
+    A draw without any task is repeated.
 
     Args:
         probabilities: Task -> a number in (0, 1].

@@ -1,1 +1,1 @@
-"""Gradient combinations: how the tasks' losses or gradients become one update."""
+"""Gradient methods: how the tasks' losses or gradients become one update."""

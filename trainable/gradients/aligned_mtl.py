@@ -1,4 +1,7 @@
-"""Aligned-MTL."""
+"""Aligned-MTL: the mean of the gradients after their principal components got equal lengths.
+
+Source: Senushkin et al. 2023 (CVPR, Independent component alignment).
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,27 @@ from torch import Tensor
 
 from trainable.component import Component
 from trainable.gradients.base import GramMethod, Weighting
-from trainable.gradients.gram import solve
+from trainable.gradients.gram import weigh_nonzero
 from trainable.tasks import TrainName
 
 
-def aligned_mtl_weights(gram: Tensor) -> Tensor:
-    """Weights of the mean of the gradients after their principal components got equal lengths.
+class AlignedMTL(Component):
+    """Principal components of the gradients made equally long (Senushkin et al. 2023)."""
 
-    Source: Senushkin et al. 2023 (CVPR, Independent component alignment), algorithm 1 with equal
-    preferences 1/m: w = sqrt(s_min) G^-1/2 1/m on the components that are not zero, s_min the
-    smallest of their eigenvalues. The authors' code sums instead. Deviation: an eigenvalue below
-    m times float32's epsilon, relative to the largest, is zero, since gradients are float32.
+    kind: Literal["aligned_mtl"] = "aligned_mtl"
+
+    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
+        """Return the weighting for these tasks."""
+        return GramMethod(lambda gram, _: aligned_mtl_weights(gram))
+
+
+def aligned_mtl_weights(gram: Tensor) -> Tensor:
+    """Return (m,) weights of Aligned-MTL's update from the (m, m) Gram matrix.
+
+    Source: algorithm 1 of the paper with equal preferences 1/m: w = sqrt(s_min) G^-1/2 1/m on the
+    components that are not zero, s_min the smallest of their eigenvalues. The authors' code sums
+    instead. Deviation: an eigenvalue below m times float32's epsilon, relative to the largest, is
+    zero, since gradients are float32.
     """
 
     def aligned(norms: Tensor, cosine: Tensor) -> Tensor:
@@ -29,14 +42,4 @@ def aligned_mtl_weights(gram: Tensor) -> Tensor:
         balance: Tensor = (vectors * (values[0] / values).sqrt()) @ vectors.T
         return balance.mean(1)
 
-    return solve(gram, aligned)
-
-
-class AlignedMTL(Component):
-    """Principal components of the gradients made equally long (Senushkin et al. 2023)."""
-
-    kind: Literal["aligned_mtl"] = "aligned_mtl"
-
-    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
-        """Return the combination for these tasks."""
-        return GramMethod(lambda gram, _: aligned_mtl_weights(gram))
+    return weigh_nonzero(gram, aligned)

@@ -1,7 +1,7 @@
-"""What a gradient combination is at run time, and those that weigh the tasks' losses.
+"""What a gradient method is at run time: a weighting of the tasks' losses or of their gradients.
 
-Their components, with the hyperparameters and the search ranges, are in `gradients`; those that
-work on gradients are in `surgery`.
+Every other file here is one method: its configuration, which names the paper, and then what that
+configuration builds. `family` is the union of the configurations.
 """
 
 from __future__ import annotations
@@ -34,10 +34,12 @@ class Weights:
 
 
 class Weighting(Protocol):
-    """What the training step needs of a combination; what most do not need has a default.
+    """What the training step needs from a gradient method. The defaults fit most methods.
 
     Attributes:
-        needs_gram: Whether each task needs a backward of its own, its gradients kept apart.
+        needs_gram: Whether the step runs a backward pass for each task and keeps the gradients
+            apart. Then `total` is called once for each task of the step, with that task's loss
+            alone, and `weights` is called after the last backward pass.
         module: Learned parameters, if any: their values are in its state dict, not in `state`.
     """
 
@@ -45,10 +47,7 @@ class Weighting(Protocol):
     module: nn.Module
 
     def total(self, losses: Losses) -> Tensor:
-        """Return the scalar to call backward on, from the mean losses of the step's tasks.
-
-        Called once a step, or, with `needs_gram`, once for each of its tasks.
-        """
+        """Return the scalar to call backward on, from the mean losses of the step's tasks."""
         ...
 
     def weights(
@@ -69,12 +68,12 @@ class Weighting(Protocol):
         return {}
 
     def load(self, state: State) -> None:
-        """Go on from the saved state of a combination that was built alike."""
-        return  # one that is the same at every step has none
+        """Go on from the saved state of a weighting with the same configuration and tasks."""
+        return  # a method that is the same at every step has no state
 
 
 class Surgery(Weighting, ABC):
-    """A method on the gradients of a step; one backward per task."""
+    """A method that works on the gradients of a step; each task has a backward pass of its own."""
 
     needs_gram = True
 
@@ -90,7 +89,7 @@ class Surgery(Weighting, ABC):
     ) -> Weights:
         """See `Weighting`."""
         if not gram.isfinite().all():
-            # The run will fail by its losses, which says more than a solver that does.
+            # The run will fail because of its losses, and that message says more than a solver's.
             return Weights(torch.ones_like(own), torch.ones_like(own))
         return self.operate(tasks, gram, own, generator)
 

@@ -1,8 +1,8 @@
-"""Gradient combinations: how the tasks' losses or gradients become one update.
+"""The gradient methods that a configuration can choose from, as two unions.
 
-One family is for batch orders with one task a step, where there are factors of losses only; the
-other, for those with every task at every step, has methods on gradients, too. What they do at run
-time is in `combination` and `surgery`.
+`Gradients` is for batch orders with all tasks in every step. `ScalarGradients` is for batch orders
+with one task a step, where only factors of the losses make sense. A new method is one new file and
+its entry here.
 """
 
 from __future__ import annotations
@@ -13,23 +13,18 @@ from pydantic import Field
 
 from trainable.gradients.aligned_mtl import AlignedMTL
 from trainable.gradients.cagrad import CAGrad
+from trainable.gradients.dynamic_weight_average import DynamicWeightAverage
 from trainable.gradients.gradvac import GradVac
 from trainable.gradients.imtl_g import IMTLG
-from trainable.gradients.loss_history import (
-    DynamicWeightAverage,
-    LossImprovement,
-)
-from trainable.gradients.loss_weights import (
-    PlainGradients,
-    UncertaintyGradients,
-    WeightedGradients,
-)
+from trainable.gradients.loss_improvement import LossImprovement
+from trainable.gradients.loss_weights import PlainGradients, WeightedGradients
 from trainable.gradients.mgda import MGDA
 from trainable.gradients.nash_mtl import NashMTL
 from trainable.gradients.pcgrad import PCGrad, PCGradTseng
+from trainable.gradients.uncertainty import UncertaintyGradients
 
-# With one task a step there is no gradient to compare with, nor a loss. Left are factors that are
-# fixed, or that each task earns with its own losses over many steps: learned variances, windows.
+# With one task a step there is no other gradient or loss of the same step to compare with. What is
+# left are factors that are fixed, or that follow from a task's own losses over many steps.
 ScalarGradients = Annotated[
     PlainGradients | WeightedGradients | UncertaintyGradients | DynamicWeightAverage,
     Field(discriminator="kind"),

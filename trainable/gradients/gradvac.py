@@ -1,4 +1,7 @@
-"""Gradient Vaccine."""
+"""GradVac, gradient vaccine: gradients are turned until their cosines reach the usual ones.
+
+Source: Wang et al. 2021 (arXiv:2010.05874).
+"""
 
 from __future__ import annotations
 
@@ -15,19 +18,35 @@ from trainable.tasks import TrainName
 _LARGEST_GOAL = 1 - 1e-6  # reaching a cosine of 1 would take an infinitely long step
 
 
+class GradVac(Component):
+    """Gradient vaccine (Wang et al. 2021, arXiv:2010.05874): surgery towards usual cosines.
+
+    Attributes:
+        beta: Share of a step's cosine in the next target; the paper has 0.01.
+    """
+
+    kind: Literal["gradvac"] = "gradvac"
+    beta: Annotated[float, Field(ge=0, le=1), FloatRange(1e-3, 0.5, log=True)] = 0.01
+
+    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
+        """Return the weighting for these tasks."""
+        return Vaccine(tasks, self.beta)
+
+
 def gradvac_weights(
     gram: Tensor, target: Tensor, beta: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Weights of gradient vaccine's update, and the next target cosines.
+    """Return the weights of gradient vaccine's update, and the next target cosines.
 
-    Source: Wang et al. 2021 (arXiv:2010.05874), algorithm 1: where the cosine of g_i, as it has
-    become, and g_j is below its target, so much of g_j is added to g_i that it reaches it; then
-    the target moves towards the cosine that was found. Targets start at zero. Deviation: one
-    target for the whole shared network, none for each layer; targets above 1 - 1e-6 act as that.
+    Source: algorithm 1 of the paper: where the cosine between g_i, as changed so far, and g_j is
+    below its target, g_i gets as much of g_j as it needs to reach the target; then the target moves
+    towards the cosine that was found. Targets start at zero. Deviation: a pair of tasks has one
+    target for the whole shared network instead of one for each layer; a target above 1 - 1e-6
+    counts as 1 - 1e-6.
 
     Args:
         gram: (m, m) float64.
-        target: (m, m) float64 target cosines, row i for g_i.
+        target: (m, m) float64 target cosines; row i is for changes of g_i. It is not written to.
         beta: Share of the new cosine in the next target, in [0, 1].
         generator: Draws the order of the other tasks.
 
@@ -55,23 +74,8 @@ def gradvac_weights(
     return coefficients.sum(0), target
 
 
-class GradVac(Component):
-    """Gradient vaccine (Wang et al. 2021, arXiv:2010.05874): surgery towards usual cosines.
-
-    Attributes:
-        beta: Share of a step's cosine in the next target; the paper has 0.01.
-    """
-
-    kind: Literal["gradvac"] = "gradvac"
-    beta: Annotated[float, Field(ge=0, le=1), FloatRange(1e-3, 0.5, log=True)] = 0.01
-
-    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
-        """Return the combination for these tasks."""
-        return Vaccine(tasks, self.beta)
-
-
 class Vaccine(Surgery):
-    """GradVac, with the cosines that it aims at.
+    """GradVac and its target cosines, one for each ordered pair of the run's tasks.
 
     Args:
         tasks: The tasks of the run; a step may have any of them.

@@ -1,13 +1,13 @@
-"""Multitask gradient methods as pure functions: from a Gram matrix to weights.
+"""What methods share that compute their weights from the Gram matrix of the gradients.
 
-With gradients g_1 .. g_m of m <= 8 tasks as the rows of J, every method here needs only the Gram
+With gradients g_1 .. g_m of m <= 8 tasks as the rows of J, such a method needs only the Gram
 matrix G = J J^T, (m, m) float64 on the CPU, and gives the (m,) float64 weights w of the update
-d = J^T w, along which the optimizer descends. The scale of w is each method's own, as its paper
-has it: PCGrad and GradVac sum, CAGrad, Aligned-MTL and PCGrad as Tseng has it take a mean, the
-weights of MGDA and IMTL-G sum to 1, and the update of Nash-MTL has length sqrt(m).
+d = J^T w, along which the optimizer descends. The scale of w is that of each method's paper:
+PCGrad and GradVac sum the gradients; CAGrad, Aligned-MTL and PCGrad as Tseng has it take a mean;
+the weights of MGDA and IMTL-G sum to 1; the update of Nash-MTL has length sqrt(m).
 
 Weights are finite for every finite Gram matrix. A task whose gradient is zero (a ReLU may do that
-to a batch) takes no part: the papers' formulas would divide by its length, or stop the others.
+to a batch) gets the weight 0: the papers' formulas would divide by its length, or stop the others.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ def cosines(gram: Tensor) -> Tensor:
     return (gram / norms / norms[:, None]).clamp(-1, 1)
 
 
-def solve(gram: Tensor, method: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Return (m,) weights by `method` for the tasks with a gradient, 0 for the others.
+def weigh_nonzero(gram: Tensor, method: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Return (m,) weights: by `method` for gradients that are not zero, 0 for the others.
 
     Args:
         gram: (m, m) float64.
         method: From the (k,) lengths of the gradients, the longest 1, and their (k, k) cosines,
-            positive definite, to (k,) weights. Taken apart, because lengths may lie many orders
-            of magnitude apart without harm, cosines may not.
+            positive definite, to (k,) weights. Lengths and cosines come apart because lengths that
+            differ by many orders of magnitude would make the Gram matrix itself ill-conditioned.
     """
     squares = gram.diagonal()
     present = squares > 0
@@ -50,23 +50,37 @@ def solve(gram: Tensor, method: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     return weights
 
 
-def hull_faces(m: int) -> Tensor:
-    """Return (2^m - 1, m) float64: 1 for the tasks that span a face of the convex hull, else 0."""
+def convex_hull_faces(m: int) -> Tensor:
+    """Return the faces of the convex hull of m gradients: (2^m - 1, m) float64.
+
+    Row i is 1 for the gradients that span face i, else 0.
+    """
     return ((torch.arange(1, 2**m)[:, None] >> torch.arange(m)) & 1).double()
 
 
-def on_faces(faces: Tensor, norms: Tensor, cosine: Tensor, right: Tensor) -> Tensor:
-    """Solve G x = right among the tasks of each face: (n_faces, m), zero for other tasks."""
+def solve_on_faces(faces: Tensor, norms: Tensor, cosine: Tensor, right: Tensor) -> Tensor:
+    """Solve G w = right for each face, with only the gradients that span it.
+
+    Args:
+        faces: (n_faces, m), see `convex_hull_faces`.
+        norms: (m,) lengths of the gradients.
+        cosine: (m, m) cosines between them, positive definite.
+        right: (m,) right-hand side.
+
+    Returns:
+        (n_faces, m) weights, zero for gradients that do not span the face.
+    """
     blocks = faces[:, :, None] * faces[:, None] * cosine + torch.diag_embed(1 - faces)
     solutions: Tensor = torch.linalg.solve(blocks, faces * (right / norms))
     return solutions / norms
 
 
-def onto_simplex(points: Tensor, faces: Tensor) -> Tensor:
-    """Make (n_faces, m) weights non-negative with sum 1.
+def clamp_to_hull(points: Tensor, faces: Tensor) -> Tensor:
+    """Return (n_faces, m) weights that are non-negative and sum to 1.
 
-    The best point of the hull is the solution of its own face and stays as it is. Solutions that
-    lie outside of their face become some other point of the hull, which is not better.
+    A solution that lies on its own face stays as it is, and the best point of the hull is one of
+    these. A solution outside of its face becomes some other point of the hull: no harm is done,
+    because that point is not better than the best.
     """
     points = points.clamp(min=0)
     totals = points.sum(1, keepdim=True)
@@ -74,7 +88,7 @@ def onto_simplex(points: Tensor, faces: Tensor) -> Tensor:
     return torch.where(totals > 0, points / totals, centres)
 
 
-def vector_lengths(points: Tensor, norms: Tensor, cosine: Tensor) -> Tensor:
-    """Return (n_faces,) lengths of the vectors with these (n_faces, m) weights."""
-    scaled = points * norms
+def combined_lengths(weights: Tensor, norms: Tensor, cosine: Tensor) -> Tensor:
+    """Return the lengths of weighted sums of the gradients: (n, m) weights to (n,) lengths."""
+    scaled = weights * norms
     return (scaled @ cosine * scaled).sum(1).clamp(min=0).sqrt()

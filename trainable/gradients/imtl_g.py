@@ -1,4 +1,7 @@
-"""IMTL-G."""
+"""IMTL-G: the update with equal projections on all gradients.
+
+Source: Liu et al. 2021 (Towards impartial multi-task learning, ICLR).
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,26 @@ from torch import Tensor
 
 from trainable.component import Component
 from trainable.gradients.base import GramMethod, Weighting
-from trainable.gradients.gram import solve
+from trainable.gradients.gram import weigh_nonzero
 from trainable.tasks import TrainName
 
 
-def imtl_g_weights(gram: Tensor) -> Tensor:
-    """Weights of the update with equal projections on all gradients; they sum to 1.
+class IMTLG(Component):
+    """Equal projections on all gradients, IMTL-G (Liu et al. 2021)."""
 
-    Source: Liu et al. 2021 (Towards impartial multi-task learning, ICLR), IMTL-G, in the form that
-    Quinton and Rey 2024 (arXiv:2406.16232) give it: G^-1 of the lengths, scaled to sum to 1. As
-    published, weights may be negative, and then even the common projection. Where the sum to
-    scale is zero, all weights are.
+    kind: Literal["imtl_g"] = "imtl_g"
+
+    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
+        """Return the weighting for these tasks."""
+        return GramMethod(lambda gram, _: imtl_g_weights(gram))
+
+
+def imtl_g_weights(gram: Tensor) -> Tensor:
+    """Return (m,) weights of IMTL-G's update from the (m, m) Gram matrix; they sum to 1.
+
+    Source: the form of Quinton and Rey 2024 (arXiv:2406.16232): G^-1 times the lengths, scaled to
+    sum to 1. As published, weights may be negative, and then even the common projection. Where the
+    sum to scale is zero, all weights are zero.
     """
 
     def impartial(norms: Tensor, cosine: Tensor) -> Tensor:
@@ -29,14 +41,4 @@ def imtl_g_weights(gram: Tensor) -> Tensor:
             return torch.zeros_like(norms)
         return weights / total
 
-    return solve(gram, impartial)
-
-
-class IMTLG(Component):
-    """Equal projections on all gradients, IMTL-G (Liu et al. 2021)."""
-
-    kind: Literal["imtl_g"] = "imtl_g"
-
-    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
-        """Return the combination for these tasks."""
-        return GramMethod(lambda gram, _: imtl_g_weights(gram))
+    return weigh_nonzero(gram, impartial)

@@ -1,4 +1,4 @@
-"""Weights of the tasks' losses: none, fixed, or learned from their uncertainty."""
+"""The sum of the tasks' losses, plain or with fixed weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class PlainGradients(Component):
     kind: Literal["plain"] = "plain"
 
     def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
-        """Return the combination for these tasks."""
+        """Return the weighting for these tasks."""
         return FixedFactors(dict.fromkeys(tasks, 1.0))
 
 
@@ -28,7 +28,7 @@ class WeightedGradients(Component):
 
     The weights are exp(0), exp(log_para), exp(log_sts) for sst, para, sts, scaled to sum to the
     number of tasks, so that AdamW's epsilon and clipping see gradients of the usual size. Natural
-    language inference has the weight of sts, whose place it takes.
+    language inference has the weight of sts, because it trains what sts trains.
 
     Attributes:
         log_para: Logarithm of the weight of para over that of sst.
@@ -40,26 +40,11 @@ class WeightedGradients(Component):
     log_sts: Annotated[float, Field(ge=-10, le=10), FloatRange(-2.0, 2.0)] = 0.0
 
     def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
-        """Return the combination for these tasks."""
+        """Return the weighting for these tasks."""
         logs: dict[TrainName, float]
         logs = {"sst": 0.0, "para": self.log_para, "sts": self.log_sts, "nli": self.log_sts}
         factors = torch.tensor([logs[task] for task in tasks]).softmax(0) * len(tasks)
         return FixedFactors(dict(zip(tasks, factors.tolist(), strict=True)))
-
-
-class UncertaintyGradients(Component):
-    """Losses divided by variances that are learned with the model (Kendall et al. 2018).
-
-    Source: arXiv:1705.07115, equation 10, with s = log sigma^2, learned from 0: the sum over tasks
-    of exp(-s) L / 2 + s / 2. Deviation: factor 1/2 for cross entropies, too, which moves s but not
-    the weight that it settles at, 1 / (2 L).
-    """
-
-    kind: Literal["uncertainty"] = "uncertainty"
-
-    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
-        """Return the combination for these tasks."""
-        return LearnedUncertainty(tasks)
 
 
 class FixedFactors(Weighting):
@@ -76,22 +61,3 @@ class FixedFactors(Weighting):
     def total(self, losses: Losses) -> Tensor:
         """See `Weighting`."""
         return torch.stack([loss * self.factors[task] for task, loss in losses.items()]).sum()
-
-
-class LearnedUncertainty(Weighting):
-    """Losses divided by variances that are learned with the model.
-
-    Args:
-        tasks: The tasks of the run; a step may have any of them.
-    """
-
-    def __init__(self, tasks: tuple[TrainName, ...]) -> None:
-        # One parameter each: the optimizer must leave alone those of tasks without a loss.
-        self.log_variances = nn.ParameterDict({task: torch.zeros(()) for task in tasks})
-        self.module = self.log_variances
-
-    def total(self, losses: Losses) -> Tensor:
-        """See `Weighting`."""
-        logs = {task: self.log_variances[task] for task in losses}
-        parts = [((-logs[task]).exp() * loss + logs[task]) / 2 for task, loss in losses.items()]
-        return torch.stack(parts).sum()

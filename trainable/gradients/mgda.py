@@ -1,4 +1,7 @@
-"""MGDA."""
+"""MGDA: the shortest vector in the convex hull of the gradients.
+
+Source: Desideri 2012; Sener and Koltun 2018 (arXiv:1810.04650).
+"""
 
 from __future__ import annotations
 
@@ -9,25 +12,14 @@ from torch import Tensor
 
 from trainable.component import Component
 from trainable.gradients.base import GramMethod, Weighting
-from trainable.gradients.gram import hull_faces, on_faces, onto_simplex, solve, vector_lengths
+from trainable.gradients.gram import (
+    clamp_to_hull,
+    combined_lengths,
+    convex_hull_faces,
+    solve_on_faces,
+    weigh_nonzero,
+)
 from trainable.tasks import TrainName
-
-
-def mgda_weights(gram: Tensor) -> Tensor:
-    """Weights of the shortest vector in the convex hull of the gradients; they sum to 1.
-
-    Source: Desideri 2012 (MGDA); Sener and Koltun 2018 (arXiv:1810.04650), equation 3. Deviation:
-    exact, as the best of the 2^m - 1 faces of the hull, where the latter iterate (algorithm 2).
-    """
-
-    def shortest(norms: Tensor, cosine: Tensor) -> Tensor:
-        faces = hull_faces(len(norms))
-        # On a face's plane, all <g_i, d> are alike where d is shortest: G w is constant.
-        points = onto_simplex(on_faces(faces, norms, cosine, torch.ones_like(norms)), faces)
-        best = int(vector_lengths(points, norms, cosine).argmin())
-        return points[best]
-
-    return solve(gram, shortest)
 
 
 class MGDA(Component):
@@ -36,5 +28,22 @@ class MGDA(Component):
     kind: Literal["mgda"] = "mgda"
 
     def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
-        """Return the combination for these tasks."""
+        """Return the weighting for these tasks."""
         return GramMethod(lambda gram, _: mgda_weights(gram))
+
+
+def mgda_weights(gram: Tensor) -> Tensor:
+    """Return (m,) weights of MGDA's update from the (m, m) Gram matrix; they sum to 1.
+
+    Source: Sener and Koltun 2018, equation 3. Deviation: they iterate (algorithm 2); this is exact,
+    the best of the 2^m - 1 faces of the hull.
+    """
+
+    def shortest(norms: Tensor, cosine: Tensor) -> Tensor:
+        faces = convex_hull_faces(len(norms))
+        # The shortest d on a face's plane has the same <g_i, d> for all i: G w is constant.
+        points = clamp_to_hull(solve_on_faces(faces, norms, cosine, torch.ones_like(norms)), faces)
+        best = int(combined_lengths(points, norms, cosine).argmin())
+        return points[best]
+
+    return weigh_nonzero(gram, shortest)

@@ -1,4 +1,7 @@
-"""Nash-MTL."""
+"""Nash-MTL: the update that the tasks would agree on in Nash bargaining.
+
+Source: Navon et al. 2022 (arXiv:2202.01017).
+"""
 
 from __future__ import annotations
 
@@ -9,19 +12,31 @@ from torch import Tensor
 
 from trainable.component import Component
 from trainable.gradients.base import GramMethod, Weighting
-from trainable.gradients.gram import solve
+from trainable.gradients.gram import weigh_nonzero
 from trainable.tasks import TrainName
 
 _NEWTON_STEPS = 200
 
 
-def nash_mtl_weights(gram: Tensor) -> Tensor:
-    """Weights of the Nash bargaining solution: w > 0 with G w = 1 / w, so |J^T w| = sqrt(m).
+class NashMTL(Component):
+    """The tasks' Nash bargaining solution (Navon et al. 2022, arXiv:2202.01017)."""
 
-    Source: Navon et al. 2022 (arXiv:2202.01017), claim 3.1. Deviation: solved exactly and anew
-    for each Gram matrix by Newton's method, as the minimum of w G w / 2 - sum log w; the authors
-    approximate by a few convex problems, start from the last solution, and cut the update to
-    length 1. Where no solution exists, the directions that no gradient has count as 1e-4 long.
+    kind: Literal["nash_mtl"] = "nash_mtl"
+
+    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
+        """Return the weighting for these tasks."""
+        return GramMethod(lambda gram, _: nash_mtl_weights(gram))
+
+
+def nash_mtl_weights(gram: Tensor) -> Tensor:
+    """Return (m,) weights from the (m, m) Gram matrix: w > 0 with G w = 1 / w.
+
+    The update J^T w then has length sqrt(m).
+
+    Source: claim 3.1 of the paper. Deviation: solved exactly and anew for each Gram matrix by
+    Newton's method, as the minimum of w G w / 2 - sum log w; the authors approximate by a few
+    convex problems, start from the last solution, and cut the update to length 1. Where no solution
+    exists, the directions that no gradient has count as 1e-4 long.
     """
 
     def bargained(norms: Tensor, cosine: Tensor) -> Tensor:
@@ -37,14 +52,4 @@ def nash_mtl_weights(gram: Tensor) -> Tensor:
         return weights / norms
 
     longest = gram.diagonal().max().sqrt()
-    return solve(gram, bargained) / (longest if longest > 0 else 1)
-
-
-class NashMTL(Component):
-    """The tasks' Nash bargaining solution (Navon et al. 2022, arXiv:2202.01017)."""
-
-    kind: Literal["nash_mtl"] = "nash_mtl"
-
-    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
-        """Return the combination for these tasks."""
-        return GramMethod(lambda gram, _: nash_mtl_weights(gram))
+    return weigh_nonzero(gram, bargained) / (longest if longest > 0 else 1)

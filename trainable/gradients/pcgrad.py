@@ -1,4 +1,7 @@
-"""PCGrad, and the variant of Tseng."""
+"""PCGrad, which projects gradients in conflict off each other, and a widely used variant of it.
+
+Source: Yu et al. 2020 (arXiv:2001.06782); github.com/WeiChengTseng/Pytorch-PCGrad.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,32 @@ from trainable.gradients.base import GramMethod, Surgery, Weighting, Weights
 from trainable.tasks import TrainName
 
 
-def pcgrad_weights(gram: Tensor, generator: torch.Generator) -> Tensor:
-    """Weights of PCGrad's update, the sum of the projected gradients.
+class PCGrad(Component):
+    """Gradient surgery (Yu et al. 2020, arXiv:2001.06782), as in the paper."""
 
-    Source: Yu et al. 2020 (arXiv:2001.06782), algorithm 1: each gradient is projected onto the
-    normal plane of every other that it is in conflict with, in a fresh random order, against the
-    others as they were. No deviation.
+    kind: Literal["pcgrad"] = "pcgrad"
+
+    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
+        """Return the weighting for these tasks."""
+        return GramMethod(pcgrad_weights)
+
+
+class PCGradTseng(Component):
+    """Gradient surgery as in WeiChengTseng/Pytorch-PCGrad, which the course's papers used."""
+
+    kind: Literal["pcgrad_tseng"] = "pcgrad_tseng"
+
+    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
+        """Return the weighting for these tasks."""
+        return TsengProjection()
+
+
+def pcgrad_weights(gram: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the weights of PCGrad's update, the sum of the projected gradients.
+
+    Source: algorithm 1 of the paper: each gradient is projected onto the normal plane of every
+    other that it is in conflict with, in a fresh random order, and the others enter as they were
+    before any projection. No deviation.
 
     Args:
         gram: (m, m) float64, gram[i, j] = <g_i, g_j>.
@@ -32,7 +55,7 @@ def pcgrad_weights(gram: Tensor, generator: torch.Generator) -> Tensor:
 def pcgrad_tseng_weights(
     gram: Tensor, own: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Weights of PCGrad as in a widely used implementation, which differs from the paper.
+    """Return the weights of PCGrad as Tseng implemented it, which differs from the paper.
 
     Source: github.com/WeiChengTseng/Pytorch-PCGrad, pcgrad.py at e987ac6. A gradient there is one
     vector over all parameters, heads included, with zeros for other tasks' heads. So a projection
@@ -63,26 +86,6 @@ def _projections(gram: Tensor, generator: torch.Generator, onto_itself: bool) ->
             if conflict < 0 < gram[j, j] and (j != i or onto_itself):
                 coefficients[i, j] -= conflict / gram[j, j]
     return coefficients
-
-
-class PCGrad(Component):
-    """Gradient surgery (Yu et al. 2020, arXiv:2001.06782), as in the paper."""
-
-    kind: Literal["pcgrad"] = "pcgrad"
-
-    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
-        """Return the combination for these tasks."""
-        return GramMethod(pcgrad_weights)
-
-
-class PCGradTseng(Component):
-    """Gradient surgery as in WeiChengTseng/Pytorch-PCGrad, which the course's papers used."""
-
-    kind: Literal["pcgrad_tseng"] = "pcgrad_tseng"
-
-    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
-        """Return the combination for these tasks."""
-        return TsengProjection()
 
 
 class TsengProjection(Surgery):

@@ -33,7 +33,7 @@ class BertShape:
 
 
 class BertEmbeddings(nn.Module):
-    """Word + position + segment embeddings, perhaps + part of speech, LayerNorm, dropout."""
+    """Word + position + segment embeddings, + parts of speech if asked for; LayerNorm, dropout."""
 
     def __init__(self, shape: BertShape, dropout: Dropout, n_tags: int) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class BertEmbeddings(nn.Module):
         self.word = nn.Embedding(shape.vocab_size, width)
         self.position = nn.Embedding(shape.max_position_embeddings, width)
         self.segment = nn.Embedding(shape.type_vocab_size, width)
-        # No row is added for "no tag" (0): text that nobody tagged is read as without a table.
+        # Row 0 means "no tag" and stays zero: it changes nothing where text has no tags.
         self.tag = nn.Embedding(n_tags, width, padding_idx=0) if n_tags else None
         if self.tag is not None:
             nn.init.zeros_(self.tag.weight)  # the pretrained function, until training moves it

@@ -48,12 +48,12 @@ class EncoderConfig(Component):
 
 @dataclass(frozen=True)
 class Pretrained:
-    """What all runs over one encoder share; never written to.
+    """An encoder as all runs over it share it; nothing writes to it.
 
     Attributes:
         shape: Sizes.
         tokenizer: WordPiece tokenizer.
-        parameters: Name -> float32 tensor on the CPU, one for all processes of a node.
+        parameters: Name -> float32 tensor on the CPU, in memory that all processes of a node share.
     """
 
     shape: BertShape
@@ -66,7 +66,7 @@ def load_pretrained(config: EncoderConfig, sentences: Iterable[str]) -> Pretrain
 
     Args:
         config: Which encoder.
-        sentences: Training text; read only by `tiny`, which has its WordPiece trained on it.
+        sentences: Training text. Only `tiny` reads it: its vocabulary is made from this text.
 
     Raises:
         InputError: The source cannot be had, or is no BERT; the cache cannot be written to.
@@ -90,9 +90,9 @@ def load_pretrained(config: EncoderConfig, sentences: Iterable[str]) -> Pretrain
 
 
 def pinned(config: EncoderConfig) -> EncoderConfig:
-    """Return the encoder with a folder made absolute, or with the commit that a Hub id stands for.
+    """Return the encoder with an absolute folder, or with the commit that a Hub id stands for.
 
-    What is written to files and sent to other machines must mean the same there and next year.
+    Files and other machines get the result: it must mean the same there and next year.
 
     Raises:
         InputError: The encoder cannot be had.
@@ -107,7 +107,7 @@ def pinned(config: EncoderConfig) -> EncoderConfig:
 
 
 def find_folder(source: str, revision: str | None) -> Path:
-    """Return the local folder of an encoder, downloading a Hub id if need be."""
+    """Return the local folder of an encoder; a Hub id is downloaded unless it is in the cache."""
     folder = Path(source).expanduser()
     if folder.is_dir():
         return folder
@@ -145,7 +145,7 @@ def build_encoder(
     Args:
         pretrained: Sizes and weights.
         dropout: Hidden dropout.
-        device: Where it lives.
+        device: Device of the parameters.
         generator: On `device`; draws dropout's bits.
         attention_dropout: Dropout of attention weights.
         n_tags: Rows of the tag table, which begins at zero since no pretrained encoder has one; 0

@@ -33,14 +33,14 @@ class LinearHead(Component):
 class MlpHead(Component):
     """Hidden layers of linear, LayerNorm (if asked for), activation and dropout; then linear.
 
-    Behind the dropout of the pooled vector this is the two-layer classifier of "Finetuning a
+    After the dropout of the pooled vector this is the two-layer classifier of "Finetuning a
     multitask BERT" (section 4.3: GELU, no dropout), the added layer of "Leave It To BERT" (section
     4.2: leaky ReLU, dropout 0.45) and the SST layers of "MT-BERT" (section 4.2: ReLU, LayerNorm).
 
     Attributes:
         depth: Number of hidden layers.
         width: Their width.
-        activation: After each hidden layer; `leaky_relu` has a slope of 0.01 below zero.
+        activation: In each hidden layer; `leaky_relu` has a slope of 0.01 below zero.
         dropout: After each activation.
         layer_norm: Whether a LayerNorm stands before each activation.
     """

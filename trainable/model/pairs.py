@@ -132,14 +132,14 @@ class CosinePair(_Cosine):
 
 
 class ParaCosine(_Cosine):
-    """Each sentence encoded by itself; a paraphrase has a scaled cosine from the threshold on.
+    """Each sentence encoded by itself; a scaled cosine of at least the threshold is a paraphrase.
 
     Source: "Finetuning a multitask BERT", section 4.3.
 
     Attributes:
         side: On each vector, before the cosine.
         scaling: From the cosine to a score in [0, 1].
-        threshold: Score from which on a pair is a paraphrase. Training does not see it.
+        threshold: Smallest score that counts as a paraphrase. Training does not see it.
     """
 
     threshold: Annotated[float, Field(gt=0, lt=1), FloatRange(0.3, 0.9)] = 0.5
@@ -150,15 +150,15 @@ StsPair = Annotated[JointPair | SiamesePair | CosinePair, Field(discriminator="k
 
 
 def decision_threshold(pair: ParaPair) -> float:
-    """Return the score from which on a pair is a paraphrase: 1/2, unless the encoding has its own.
+    """Return the smallest score that counts as a paraphrase: 1/2 unless the encoding has its own.
 
-    A head's bias can learn any threshold; the cosine has no bias.
+    A head can learn any threshold through its bias. A cosine has no bias.
     """
     return pair.threshold if isinstance(pair, ParaCosine) else 0.5
 
 
 class NoPairLayer(Component):
-    """Paraphrase and similarity share no layer behind the encoder."""
+    """Paraphrase and similarity share no layer after the encoder."""
 
     kind: Literal["none"] = "none"
 
@@ -174,8 +174,8 @@ class DensePairLayer(Component):
     the residual form is ours; it starts near the pooled vectors.
 
     Attributes:
-        activation: Behind the linear layer.
-        dropout: Behind the activation.
+        activation: After the linear layer.
+        dropout: After the activation.
         residual: Whether the pooled vector is added to the result.
     """
 

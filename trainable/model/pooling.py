@@ -67,11 +67,11 @@ class SequenceStates:
 
 
 class PoolingModule(nn.Module, ABC):
-    """What poolings have in common; see the module's docstring."""
+    """A pooling at run time, in its two parts; see the module's docstring."""
 
     @abstractmethod
     def vectors(self, states: SequenceStates, rows: Tensor) -> Tensor:
-        """Return (len(rows), k, width)."""
+        """Return what `combine` needs from the encoder, (len(rows), k, width)."""
 
     def combine(self, vectors: Tensor) -> Tensor:
         """Map (n, k, width) to (n, width); here k is 1."""
@@ -157,7 +157,7 @@ class ClsPooling(Component):
     """State of [CLS].
 
     Attributes:
-        pooler: Whether through the pretrained pooler (dense + tanh).
+        pooler: Whether the state goes through the pretrained pooler (dense + tanh).
     """
 
     kind: Literal["cls"] = "cls"
@@ -207,8 +207,8 @@ class AttentionPooling(Component):
     Source: Yang et al. 2016 (Hierarchical Attention Networks), equations 5 to 7. Deviations: no
     layer before the product; the product is divided by sqrt(width); the query starts at zero.
 
-    The query stands before the vector that a frozen encoder's cache holds, so head tuning leaves
-    it as it is.
+    Head tuning does not train the query, because a frozen encoder's cache holds vectors that were
+    computed with it.
     """
 
     kind: Literal["attention"] = "attention"

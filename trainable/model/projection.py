@@ -18,13 +18,13 @@ DropoutField = Annotated[float, Field(ge=0, lt=1), FloatRange(0.0, 0.8)]
 
 
 class Dense(nn.Module):
-    """Linear, activation, dropout; to be added to its input, if asked for.
+    """Linear, activation, dropout; with `residual`, their result is added to the input.
 
     Args:
         width: Of input and output.
         activation: Name of the activation, or `none`.
-        dropout: Behind the activation.
-        residual: Whether the output is the input plus that.
+        dropout: After the activation.
+        residual: Whether the input is added to the result.
     """
 
     def __init__(
@@ -58,8 +58,8 @@ class DenseSide(Component):
     Source: "MT-BERT", section 4.2 (ReLU); "BERT++", section 4.3.5 and table 4 (model E).
 
     Attributes:
-        activation: Behind the linear layer.
-        dropout: Behind the activation.
+        activation: After the linear layer.
+        dropout: After the activation.
     """
 
     kind: Literal["dense"] = "dense"

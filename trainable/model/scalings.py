@@ -37,7 +37,7 @@ class Line(nn.Module):
 
     Args:
         slope: A number, or a parameter to be learned.
-        offset: Likewise.
+        offset: A number, or a parameter to be learned.
     """
 
     def __init__(self, slope: float | nn.Parameter, offset: float | nn.Parameter) -> None:

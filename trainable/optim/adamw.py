@@ -1,4 +1,4 @@
-"""AdamW groups, learning rates and gradient clipping."""
+"""AdamW: its groups of parameters, their learning rates, and gradient clipping."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Rate = Annotated[float, Field(gt=0, le=1000), FloatRange(0.1, 10.0, log=True)]
 class TaskRates(Component):
     """Factors of the learning rates, by task.
 
-    What belongs to one task learns at its factor. What tasks share learns, in each step, at the
-    mean factor of the tasks of the step.
+    Parameters of one task learn at its factor. Parameters that tasks share learn, in each step, at
+    the mean factor of the step's tasks.
 
     Attributes:
         sst: Factor of sst.
-        para: Of para.
-        sts: Of sts, and of nli.
+        para: Factor of para.
+        sts: Factor of sts, and of nli.
     """
 
     sst: Rate = 1.0
@@ -73,12 +73,12 @@ class Optimization(Component):
         head_lr: Peak learning rate of everything outside the encoder.
         task_lr: Factors of both, by task.
         layer_decay: The learning rate of a layer is this factor times that of the layer above.
-        weight_decay: Decoupled; not on biases, LayerNorm and other vectors.
+        weight_decay: Decoupled decay of matrices; biases, LayerNorm and other vectors have none.
         amsgrad: Whether the second moment that divides a step is the largest so far (Reddi et al.
             2018, arXiv:1904.09237) instead of the current one.
         schedule: The learning rate after the warm-up.
         warmup: Fraction of the full budget over which the learning rate rises from zero.
-        clip: What is done with long gradients.
+        clip: Whether and how long gradients are shortened.
     """
 
     lr: Annotated[float, Field(gt=0, le=1), FloatRange(1e-5, 3e-4, log=True)] = 3e-5
@@ -109,7 +109,7 @@ class Optimization(Component):
             encoders: One MinBert for all tasks, under any name that is no task's, or one for each
                 task, under the task's name.
             tasks: Task -> what follows the encoder.
-            others: What else is trained, shared by tasks.
+            others: Everything else that is trained; tasks share it.
         """
         groups: list[dict[str, Any]] = []
         for name, encoder in encoders.items():
@@ -138,8 +138,8 @@ def build_adamw(
     ones are left out.
 
     Args:
-        groups: Each has `params`, a list of parameters, and what else its groups are to carry,
-            such as `peak_lr`.
+        groups: Each has `params`, a list of parameters, and further entries that its two groups
+            get as well, such as `peak_lr`.
         weight_decay: Decoupled decay of the matrices.
         amsgrad: See `Optimization.amsgrad`.
     """
@@ -174,7 +174,7 @@ def set_learning_rates(
 
 
 def _by_depth(encoder: MinBert) -> dict[int, list[nn.Parameter]]:
-    """Return number of layers above -> parameters: of the embeddings, each layer, the pooler."""
+    """Return the encoder's parameters by how many layers lie above them: number -> parameters."""
     n_layers = encoder.shape.num_hidden_layers
     depths: dict[int, list[nn.Parameter]] = {}
     for name, parameter in encoder.named_parameters():

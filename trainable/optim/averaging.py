@@ -1,4 +1,4 @@
-"""Averaging of the weights over the steps of training: which weights are evaluated."""
+"""Which weights are evaluated: those of the last step, or an average over the steps."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Rule = Callable[[int, float], float]
 
 
 class WeightAverage:
-    """A running average of parameters; it takes memory from the first update that counts on.
+    """A running average of parameters. It takes no memory before the first update that counts.
 
-    All methods are to be given the same parameters in the same order.
+    All methods must be given the same parameters in the same order.
 
     Args:
         rule: From the number of updates that counted before, and the progress in [0, 1], to the
-            share of the newest weights in the average, in [0, 1]. At 0 an update does not count;
-            the first that does is copied.
+            share of the newest weights in the average, in [0, 1]. An update with share 0 does not
+            count; the first one that counts is copied.
     """
 
     def __init__(self, rule: Rule) -> None:
@@ -47,7 +47,7 @@ class WeightAverage:
 
     @contextmanager
     def applied(self, parameters: Sequence[nn.Parameter]) -> Iterator[None]:
-        """Give the parameters their averages inside a `with`; as they are if there is none yet."""
+        """Give the parameters their averages inside a `with`; without one nothing changes."""
         self._swap(parameters)
         try:
             yield
@@ -66,7 +66,7 @@ class WeightAverage:
                 parameter.data, self.averages[i] = self.averages[i], parameter.data
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the tensors of the state: place among the parameters -> average."""
+        """Return the tensors of the state: number of the parameter -> its average."""
         return {str(i): average for i, average in enumerate(self.averages)}
 
     def state(self) -> dict[str, int]:
@@ -79,15 +79,15 @@ class WeightAverage:
         self.averages = [tensors[str(i)] for i in range(len(tensors))]
 
 
-def _none(count: int, progress: float) -> float:
+def _no_share(count: int, progress: float) -> float:
     return 0.0
 
 
-def _exponential(decay: float, count: int, progress: float) -> float:
+def _exponential_share(decay: float, count: int, progress: float) -> float:
     return 1.0 - min(decay, (1 + count) / (10 + count))
 
 
-def _equal(start: float, count: int, progress: float) -> float:
+def _equal_share(start: float, count: int, progress: float) -> float:
     return 1.0 / (count + 1) if progress >= start else 0.0
 
 
@@ -98,19 +98,19 @@ class NoAveraging(Component):
 
     def build(self) -> WeightAverage:
         """Return an average that stays empty."""
-        return WeightAverage(_none)
+        return WeightAverage(_no_share)
 
 
 class EmaAveraging(Component):
     """An exponential moving average of the weights.
 
-    Source: Kingma and Ba 2015 (arXiv:1412.6980), section 7.2. Deviation: for the zero that they
-    correct stands the first step, and update t keeps min(decay, (1 + t) / (10 + t)), as
-    `num_updates` does in TensorFlow's ExponentialMovingAverage, so that the first weights are soon
-    forgotten.
+    Source: Kingma and Ba 2015 (arXiv:1412.6980), section 7.2. Deviation: the average starts at the
+    weights of the first step instead of a zero whose bias is corrected; and update t keeps
+    min(decay, (1 + t) / (10 + t)) of it, as `num_updates` does in TensorFlow's
+    ExponentialMovingAverage, so that the first weights are soon forgotten.
 
     Attributes:
-        decay: Share of the average that a step keeps, in the end.
+        decay: Share of the average that a late step keeps.
     """
 
     kind: Literal["ema"] = "ema"
@@ -118,7 +118,7 @@ class EmaAveraging(Component):
 
     def build(self) -> WeightAverage:
         """Return the empty average."""
-        return WeightAverage(partial(_exponential, self.decay))
+        return WeightAverage(partial(_exponential_share, self.decay))
 
 
 class SwaAveraging(Component):
@@ -129,7 +129,7 @@ class SwaAveraging(Component):
     of the last step are evaluated.
 
     Attributes:
-        start: Fraction of the full budget from which on weights are averaged.
+        start: Fraction of the full budget after which weights are averaged.
     """
 
     kind: Literal["swa"] = "swa"
@@ -137,7 +137,7 @@ class SwaAveraging(Component):
 
     def build(self) -> WeightAverage:
         """Return the empty average."""
-        return WeightAverage(partial(_equal, self.start))
+        return WeightAverage(partial(_equal_share, self.start))
 
 
 Averaging = Annotated[NoAveraging | EmaAveraging | SwaAveraging, Field(discriminator="kind")]

@@ -1,4 +1,4 @@
-"""The warm-up, and schedules: the learning rate from its end to the end of the full budget."""
+"""Learning-rate schedules: the warm-up, and what follows it until the end of the full budget."""
 
 from __future__ import annotations
 

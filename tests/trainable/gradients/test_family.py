@@ -1,46 +1,28 @@
+"""The contract of gradient methods, over the union: a new method is tested without being named."""
+
 from __future__ import annotations
 
 import copy
 import itertools
 import json
 import math
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from trainable.component import Component
+from tests.trainable.gradients.drawn import kind_of, members
 from trainable.gradients.cagrad import CAGrad
+from trainable.gradients.dynamic_weight_average import DynamicWeightAverage
 from trainable.gradients.family import Gradients, ScalarGradients
 from trainable.gradients.gradvac import GradVac
-from trainable.gradients.loss_history import DynamicWeightAverage, LossImprovement
+from trainable.gradients.loss_improvement import LossImprovement
 from trainable.gradients.loss_weights import PlainGradients, WeightedGradients
-from trainable.gradients.pcgrad import PCGrad
 from trainable.tasks import TASK_NAMES, TRAIN_NAMES, TrainName
-
-TASKS_OF_A_RUN = st.sampled_from(
-    [names for n in range(1, 5) for names in itertools.combinations(TRAIN_NAMES, n)]
-)
-
-
-def members(family: Any) -> list[Any]:
-    """Return one component of each kind, such that all of it shows within a few steps."""
-    special = {"dwa": {"window": 2}, "gradvac": {"beta": 0.5}}
-    return [
-        kind(**special.get(kind.model_fields["kind"].default, {}))
-        for kind in get_args(get_args(family)[0])
-    ]
-
 
 ALL = [*members(Gradients), LossImprovement(standardised=True)]
 SCALAR = members(ScalarGradients)
-
-
-def kind_of(config: Component) -> str:
-    return "-".join(str(value) for value in config.model_dump().values())
 
 
 class TwoLayers(nn.Module):
@@ -59,7 +41,7 @@ class TwoLayers(nn.Module):
 
 
 class Training:
-    """A training loop over a tiny network: the protocol of a combination, and nothing else."""
+    """A training loop over a tiny network: the protocol of `Weighting`, and nothing else."""
 
     def __init__(self, config: Any, tasks: tuple[TrainName, ...]) -> None:
         self.tasks = tasks
@@ -126,13 +108,13 @@ class Training:
         return [p.flatten().tolist() for module in modules for p in module.parameters()]
 
 
-def test_families_have_every_method() -> None:
-    assert {config.kind for config in ALL} == {
+def test_all_methods_are_tested() -> None:
+    assert {config.kind for config in ALL} >= {
         *("plain", "weighted", "loss_improvement", "uncertainty", "dwa"),
         *("pcgrad", "pcgrad_tseng", "gradvac", "mgda", "cagrad"),
         *("imtl_g", "aligned_mtl", "nash_mtl"),
     }
-    assert {config.kind for config in SCALAR} == {"plain", "weighted", "uncertainty", "dwa"}
+    assert {config.kind for config in SCALAR} >= {"plain", "weighted", "uncertainty", "dwa"}
 
 
 @pytest.mark.parametrize("n_tasks", [1, 2, 3, 4])
@@ -208,42 +190,3 @@ def test_every_hyperparameter_reaches_the_update(one: Any, other: Any) -> None:
     for number, training in itertools.product(range(8), trainings):
         training.step(number, TASK_NAMES)
     assert trainings[0].values() != trainings[1].values()
-
-
-def factors(config: Any, tasks: tuple[TrainName, ...]) -> dict[TrainName, float]:
-    """Return the factor of each task's loss."""
-    weighting = config.build(tasks)
-    return {task: float(weighting.total({task: torch.tensor(1.0)})) for task in tasks}
-
-
-@given(TASKS_OF_A_RUN)
-def test_plain_gradients_weigh_all_losses_alike(tasks: tuple[TrainName, ...]) -> None:
-    assert set(factors(PlainGradients(), tasks).values()) == {1.0}
-
-
-@given(st.floats(-10, 10), st.floats(-10, 10), TASKS_OF_A_RUN)
-def test_weighted_gradients_have_the_stated_ratios_and_sum_to_the_number_of_tasks(
-    log_para: float, log_sts: float, tasks: tuple[TrainName, ...]
-) -> None:
-    found = factors(WeightedGradients(log_para=log_para, log_sts=log_sts), tasks)
-    assert sum(found.values()) == pytest.approx(len(tasks))
-    logs = {"sst": 0.0, "para": log_para, "sts": log_sts, "nli": log_sts}
-    for one, other in itertools.combinations(tasks, 2):
-        ratio = math.log(found[one] / found[other])
-        assert ratio == pytest.approx(logs[one] - logs[other], abs=1e-4)
-
-
-def test_a_task_has_its_own_weight_whichever_tasks_are_in_the_step() -> None:
-    weighting = WeightedGradients(log_para=1.0, log_sts=-1.0).build(TASK_NAMES)
-    losses = {task: torch.tensor(2.0) for task in TASK_NAMES}
-    apart = sum(weighting.total({task: loss}) for task, loss in losses.items())
-    torch.testing.assert_close(weighting.total(losses), apart)
-
-
-def test_surgery_keeps_gradients_apart_and_losses_as_they_are() -> None:
-    weighting = PCGrad().build(TASK_NAMES)
-    assert weighting.needs_gram
-    assert weighting.total({"para": torch.tensor(3.0)}) == 3
-    gram = torch.eye(3, dtype=torch.float64)
-    weights = weighting.weights(TASK_NAMES, gram, gram.diagonal(), torch.Generator())
-    assert weights.shared.tolist() == weights.own.tolist() == [1, 1, 1]

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -24,15 +24,8 @@ from trainable.model.pooling import (
 
 WIDTH = 6
 ROWS = torch.tensor([2, 0])  # of the second task of a batch, say
-AnyPooling = ClsPooling | MeanPooling | MaxPooling | WeightedPooling | AttentionPooling
-POOLINGS: list[AnyPooling] = [
-    ClsPooling(),
-    ClsPooling(pooler=True),
-    MeanPooling(),
-    MaxPooling(),
-    WeightedPooling(),
-    AttentionPooling(),
-]
+# Every pooling of the union, and what the default of one does not show.
+POOLINGS: list[Any] = [*(own() for own in get_args(get_args(Pooling)[0])), ClsPooling(pooler=True)]
 # In ascending order, as batches are packed.
 LENGTHS = st.lists(st.integers(1, 9), min_size=1, max_size=6).map(sorted)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -82,7 +75,8 @@ def states() -> SequenceStates:
 
 
 def test_all_poolings_are_tested() -> None:
-    assert {type(pooling) for pooling in POOLINGS} == set(get_args(get_args(Pooling)[0]))
+    kinds = {pooling.kind for pooling in POOLINGS}
+    assert kinds >= {"cls", "mean", "max", "weighted", "attention"}
 
 
 def test_cls_is_the_state_of_the_first_token(states: SequenceStates) -> None:
@@ -179,7 +173,7 @@ def test_attention_to_one_token_alone_is_finite(states: SequenceStates, factor: 
 
 
 @pytest.mark.parametrize("pooling", POOLINGS, ids=repr)
-def test_a_cache_of_vectors_is_enough_to_go_on(states: SequenceStates, pooling: AnyPooling) -> None:
+def test_a_cache_of_vectors_is_enough_to_go_on(states: SequenceStates, pooling: Any) -> None:
     module = pooling.build(WIDTH)
     with torch.no_grad():
         cached = module.vectors(states, torch.arange(3))
@@ -190,7 +184,7 @@ def test_a_cache_of_vectors_is_enough_to_go_on(states: SequenceStates, pooling: 
 @pytest.mark.parametrize("pooling", POOLINGS, ids=repr)
 @given(lengths=LENGTHS, seed=SEEDS)
 def test_a_vector_depends_on_its_own_sequence_alone(
-    pooling: AnyPooling, lengths: list[int], seed: int
+    pooling: Any, lengths: list[int], seed: int
 ) -> None:
     hidden = random_hidden(lengths, seed, torch.float32)
     module = pooling.build(WIDTH)

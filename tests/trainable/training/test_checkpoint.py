@@ -13,10 +13,11 @@ from trainable.batch_orders.all_tasks import LockStep, ProportionalBatches
 from trainable.batch_orders.family import BatchOrderConfig
 from trainable.component import Component
 from trainable.errors import InputError
+from trainable.gradients.dynamic_weight_average import DynamicWeightAverage
 from trainable.gradients.gradvac import GradVac
-from trainable.gradients.loss_history import DynamicWeightAverage, LossImprovement
-from trainable.gradients.loss_weights import UncertaintyGradients
+from trainable.gradients.loss_improvement import LossImprovement
 from trainable.gradients.pcgrad import PCGrad
+from trainable.gradients.uncertainty import UncertaintyGradients
 from trainable.model.encoder import EncoderConfig
 from trainable.model.pairs import DensePairLayer
 from trainable.model.pooling import AttentionPooling, WeightedPooling

@@ -17,13 +17,10 @@ from trainable.batch_orders.by_improvement import Stochastic
 from trainable.batch_orders.family import BatchOrderConfig
 from trainable.batch_orders.in_turn import RoundRobin
 from trainable.gradients.family import Gradients
-from trainable.gradients.loss_weights import (
-    LearnedUncertainty,
-    PlainGradients,
-    UncertaintyGradients,
-)
+from trainable.gradients.loss_weights import PlainGradients
 from trainable.gradients.mgda import MGDA
 from trainable.gradients.pcgrad import PCGrad, PCGradTseng
+from trainable.gradients.uncertainty import LearnedUncertainty, UncertaintyGradients
 from trainable.losses import loss_value
 from trainable.model.encoder import EncoderConfig
 from trainable.model.pairs import DensePairLayer
