@@ -1,4 +1,4 @@
-"""From options to a checked plan: everything that can be refused is refused here, before Ray."""
+"""Make a plan from options, and refuse what would fail later: all of it before Ray starts."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from search.log.events import read_events
 from search.log.find_folder import find_folder
 from search.log.folder import SearchFolder
 from search.log.history import History
+from search.planning.amounts import budget_tokens
+from search.planning.check_options import ROW_SPACES, check_numbers, check_row_options
 from search.planning.first_trials import (
-    ROW_SPACES,
     check_corpora,
-    check_row_options,
     nli_data,
     row_space,
     text_data,
     warm_points,
 )
-from search.planning.options import SearchOptions, budget_tokens, check_numbers
+from search.planning.options import SearchOptions
 from search.planning.plan import Plan, Point, TaskSize
 from search.planning.warm_start import carry_over
 from search.schedulers.rungs import rungs
@@ -44,10 +44,10 @@ _LONGEST_STEP = len(TASK_NAMES) * max(BATCH_SIZES)  # examples
 
 
 def make_plan(options: SearchOptions) -> Plan:
-    """Resolve and check options.
+    """Return the plan of a search; makes its folder unless this is a dry run.
 
     Raises:
-        InputError: Anything that would make the search fail later.
+        InputError: An option, the data, the encoder or the storage would make the search fail.
     """
     check_numbers(options)
     check_row_options(options)
@@ -94,7 +94,7 @@ def make_plan(options: SearchOptions) -> Plan:
 
 
 def _earlier(folder: SearchFolder) -> tuple[History, int]:
-    """Return what the log says, and its size before it was read: it may grow meanwhile."""
+    """Return the history, and the size of the log before it was read, because it may grow."""
     log = folder.fetch_log()
     size = folder.log_bytes
     return History(read_events(log)), size
@@ -115,7 +115,7 @@ def _start(
 
 
 def _merged(points: list[Point]) -> list[Point]:
-    """Return each point once, with all of its names: rows may differ in what was published only."""
+    """Return each point once, with all of its names: two rows may have one configuration."""
     merged: dict[int, Point] = {}
     for params, name in points:
         key = params_key(params)

@@ -1,15 +1,13 @@
-"""The command line of a search, as one frozen object."""
+"""The options of `search/run.py`, as one frozen object."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import tyro
 
-from search.schedulers.rungs import rungs
-from trainable.errors import InputError
+from search.planning.amounts import seconds
 
 
 @dataclass(frozen=True)
@@ -143,90 +141,3 @@ def parse(arguments: list[str] | None = None) -> SearchOptions:
     return tyro.cli(
         SearchOptions, prog="search/run.py", args=arguments, config=(tyro.conf.FlagCreatePairsOff,)
     )
-
-
-def seconds(text: str) -> float:
-    """Return the seconds of `90s`, `30m`, `2h` or `1.5h`.
-
-    Raises:
-        InputError: Something else.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
-    if not match or float(match[1]) == 0:
-        raise InputError(f"--time-limit {text!r}: give a number and s, m or h, such as 30m")
-    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
-
-
-def clock(seconds: float) -> str:
-    """Return seconds as people read them: 75 as `1:15`, 3700 as `1:01:40`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def budget_tokens(text: str, tokens_per_epoch: int) -> int:
-    """Return the tokens of `800000`, `800_000` or `3ep`.
-
-    Args:
-        text: What the user gave.
-        tokens_per_epoch: Tokens of all train sets together.
-
-    Raises:
-        InputError: Not a positive number.
-    """
-    match = re.fullmatch(r"(\d[\d_]*(?:\.\d+)?)(ep)?", text)
-    tokens = 0
-    if match:
-        number = float(match[1].replace("_", ""))
-        tokens = round(number * tokens_per_epoch if match[2] else number)
-    if tokens < 1:
-        raise InputError(
-            f"--budget {text!r}: give a number of tokens, such as 800000, or a number of passes "
-            f"over all train sets, such as 3ep (one is {tokens_per_epoch:,} tokens here)"
-        )
-    return tokens
-
-
-def check_numbers(options: SearchOptions) -> None:
-    """Refuse what is out of range.
-
-    Raises:
-        InputError: Anything that is.
-    """
-    if options.eta < 2:
-        raise InputError(f"--eta {options.eta}: ASHA needs at least 2 (one in eta trials goes on)")
-    at_least_one = {
-        "--trials": options.trials,
-        "--brackets": options.brackets,
-        "--beam": options.beam,
-        "--units": options.units,
-        "--max-concurrent": options.max_concurrent,
-    }
-    for name, value in at_least_one.items():
-        if value is not None and value < 1:
-            raise InputError(f"{name} {value}: give at least 1")
-    n_brackets = len(rungs(options.units, options.eta))
-    if options.brackets > n_brackets:
-        raise InputError(
-            f"--brackets {options.brackets}: --units {options.units} and --eta {options.eta} give "
-            f"at most {n_brackets}"
-        )
-    _ = options.time_limit_seconds  # refuses what is no duration
-    if options.max_device_hours is not None and not options.max_device_hours > 0:
-        raise InputError(f"--max-device-hours {options.max_device_hours:g}: give more than 0")
-    if options.min_gain is not None and not options.min_gain >= 0:
-        raise InputError(f"--min-gain {options.min_gain:g}: give at least 0, such as 0.002")
-    if not 0 <= options.seed < 2**31:
-        raise InputError(f"--seed {options.seed}: give a number from 0 to {2**31 - 1}")
-    if options.cpus_per_trial is not None and not options.cpus_per_trial > 0:  # NaN too
-        raise InputError(f"--cpus-per-trial {options.cpus_per_trial:g}: give more than 0")
-    gpus = options.gpus_per_trial
-    if gpus is not None and not 0 <= gpus <= 1:
-        raise InputError(
-            f"--gpus-per-trial {gpus:g}: give a number from 0 to 1; a trial trains on one GPU, and "
-            f"more trials use more GPUs"
-        )
-    if options.name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", options.name):
-        raise InputError(f"--name {options.name!r}: use letters, digits, '.', '_' and '-'")
-    if options.resume and options.name is None:
-        raise InputError("--resume: say which search with --name")

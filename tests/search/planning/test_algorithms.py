@@ -21,7 +21,7 @@ from search.searchers.random_search import RandomSearch
 from search.searchers.stepwise import Stepwise
 
 MakePlan = Callable[..., Plan]
-PROPOSERS = {
+SEARCHERS = {
     "rung-gp": RungGp,
     "random": RandomSearch,
     "stepwise": Stepwise,
@@ -44,11 +44,11 @@ def with_options(plan_of: MakePlan) -> MakePlan:
     return lambda **changed: replace(plan, options=replace(plan.options, **changed))
 
 
-@pytest.mark.parametrize("name", PROPOSERS)
+@pytest.mark.parametrize("name", SEARCHERS)
 def test_each_searcher_suggests_what_the_space_has(with_options: MakePlan, name: str) -> None:
     plan = with_options(searcher=name)
     searcher = searcher_of(plan)
-    assert type(searcher) is PROPOSERS[name]
+    assert type(searcher) is SEARCHERS[name]
     suggestion = searcher.suggest(0, History())
     assert isinstance(suggestion, Suggestion)
     assert plan.space.params_of(suggestion.run_config) == suggestion.params
