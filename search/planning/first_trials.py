@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 from tokenizers import Tokenizer
 
@@ -12,6 +12,7 @@ from spaces.ablation import ablation
 from spaces.fixed_configs import RowSpace
 from spaces.published import load_published, select
 from spaces.space import Space
+from trainable.cache.files import user_path
 from trainable.component import Value
 from trainable.data.nli import HubNli, NliSource, SampleNli, SickNli
 from trainable.data.pos_tags import load_tagger
@@ -82,12 +83,16 @@ def warm_points(
 
 
 def check_corpora(
-    space: Space | RowSpace, rows: dict[str, RunConfig], tokenizer: Tokenizer
+    options: SearchOptions,
+    space: Space | RowSpace,
+    rows: dict[str, RunConfig],
+    tokenizer: Tokenizer,
 ) -> None:
     """Load all text, NLI examples and taggers that a trial may need.
 
     Raises:
-        InputError: A file, a corpus or a tagger is missing or broken.
+        InputError: A file, a corpus or a tagger is missing or broken; or text or NLI examples are
+            given that no trial reads.
     """
     texts: list[TextSource] = []
     examples: list[NliSource] = []
@@ -104,6 +109,12 @@ def check_corpora(
     if isinstance(space, Space):
         texts += space.text if space.varies("further_pretraining") else ()
         examples += [space.nli] if space.varies("nli") else []
+    for option, given, read in (
+        ("--text-data", options.text_data, texts),
+        ("--nli-data", options.nli_data, examples),
+    ):
+        if given is not None and not read:
+            raise InputError(f"{option} {given!r}: none of the rows reads it; drop it")
     nothing = encode([], tokenizer)  # the tasks' own text has been loaded before
     for text in dict.fromkeys(texts):
         text.load(tokenizer, nothing)
@@ -122,7 +133,7 @@ def text_data(options: SearchOptions) -> tuple[TextSource, ...] | None:
         return (OwnText(),)
     if given.startswith("sick:"):
         return (SickText(dir=_folder("--text-data", given)),)
-    return (TextFiles(paths=tuple(str(Path(p).expanduser().absolute()) for p in given.split(","))),)
+    return (TextFiles(paths=tuple(str(user_path(path)) for path in given.split(","))),)
 
 
 def nli_data(options: SearchOptions) -> NliSource | None:
@@ -139,8 +150,8 @@ def nli_data(options: SearchOptions) -> NliSource | None:
 
 def _folder(option: str, given: str) -> str:
     """Return the absolute folder of `sick:DIR`."""
-    folder = Path(given.removeprefix("sick:")).expanduser().absolute()
-    if not folder.is_dir():
+    folder = user_path(given.removeprefix("sick:"))
+    if not os.path.isdir(folder):  # unlike Path's, it is False for a name that is too long
         raise InputError(
             f"{option} {given!r}: no folder {folder}; give the one with SICK_train.txt"
         )

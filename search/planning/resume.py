@@ -15,10 +15,12 @@ from trainable.component import domain_from_json
 from trainable.errors import InputError
 
 # If one of these changed, trials could no longer be compared, or the old value would stay in use
-# without a word.
-_SAME_OPTIONS = (
+# without a word. Data are compared by their fingerprint, the space by its params.
+COMPARED_OPTIONS = (
+    "space",
     "encoder",
     "budget",
+    "units",
     "precision",
     "searcher",
     "scheduler",
@@ -28,6 +30,7 @@ _SAME_OPTIONS = (
     "seed",
     "warm_start",
     "rows",
+    "repeats",
     "text_data",
     "nli_data",
 )
@@ -68,17 +71,12 @@ def check_resumable(plan: Plan) -> None:
             f"--resume: {plan.folder.uri} was stopped before it began; start anew with another "
             f"--name"
         )
-    _check_space(plan, then["space"], header(plan)["space"])
-    now: dict[str, Any] = header(plan)
-    before = then | {key: then["options"].get(key) for key in _SAME_OPTIONS}
-    now |= {key: now["options"][key] for key in _SAME_OPTIONS}
-    for key in ("data_fingerprint", "rungs", "units", *_SAME_OPTIONS):
-        if before[key] != now[key]:
-            raise InputError(
-                f"--resume: {key} of {plan.folder.uri} was {_short(before[key])}, now it is "
-                f"{_short(now[key])}; give the options that the search was started with, or start "
-                f"another --name"
-            )
+    now = header(plan)
+    for key in COMPARED_OPTIONS:
+        _check_equal(plan, key, then["options"].get(key), now["options"][key])
+    for key in ("data_fingerprint", "units", "rungs"):
+        _check_equal(plan, key, then[key], now[key])
+    _check_space(plan, then["space"], now["space"])
     if plan.n_trials < len(history.trials):
         raise InputError(
             f"--trials {plan.n_trials}: {plan.folder.uri} has begun {len(history.trials)} already; "
@@ -91,6 +89,14 @@ def changed_versions(earlier: History) -> list[str]:
     then, now = earlier.header["versions"], versions()
     changed = [f"{k} {then.get(k)}, now {now[k]}" for k in now if then.get(k) != now[k]]
     return [f"the search began with {'; '.join(changed)}"] if changed else []
+
+
+def _check_equal(plan: Plan, key: str, then: Any, now: Any) -> None:
+    if then != now:
+        raise InputError(
+            f"--resume: {key} of {plan.folder.uri} was {_short(then)}, now it is {_short(now)}; "
+            f"give the options that the search was started with, or start another --name"
+        )
 
 
 def _check_space(plan: Plan, then: dict[str, Any], now: dict[str, Any]) -> None:

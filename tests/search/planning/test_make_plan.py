@@ -6,11 +6,16 @@ from pathlib import Path
 
 import pytest
 
+import search.planning.make_plan
 from search.log.events import VERSION, EventLog, new_event
 from search.log.folder import EVENTS
-from search.planning.make_plan import make_plan
+from search.planning.check_options import check_options
+from search.planning.make_plan import _default_name, make_plan
 from search.planning.options import SearchOptions
-from search.planning.plan import Plan
+from search.planning.plan import Plan, describe
+from trainable.errors import InputError
+from trainable.model.encoder import EncoderConfig
+from trainable.run_config import RunConfig
 from trainable.training import checkpoint
 from trainable.training.inputs import RunInputs
 from trainable.training.loop import Run
@@ -96,3 +101,66 @@ def test_a_search_that_goes_on_knows_what_was_and_how_many_trials_it_has(
     assert plan.earlier.n_trials == 30
     new = make_plan(replace(options, name="new", resume=False))
     assert (new.n_trials, new.earlier.n_trials) == (asked or 12, 0)
+
+
+def test_a_search_that_goes_on_keeps_the_commit_of_its_encoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Hub may have a newer one by now."""
+    asked: list[EncoderConfig] = []
+
+    def stop(config: EncoderConfig) -> EncoderConfig:
+        asked.append(config)
+        raise InputError("far enough")
+
+    monkeypatch.setattr(search.planning.make_plan, "pinned", stop)
+    then = EncoderConfig(source="a/b", revision="abc")
+    for storage, n_trials in (("none", 0), ("one", 1)):
+        path = tmp_path / storage / "n" / EVENTS
+        path.parent.mkdir(parents=True)
+        log = EventLog(path)
+        log.append(new_event("search", version=VERSION, n_trials=30))
+        chosen = {"params": {}, "run_config": RunConfig(encoder=then).to_dict()}
+        for number in range(n_trials):
+            log.append(new_event("suggested", trial=number, bracket=0, origin="", **chosen))
+        log.close()
+        for encoder in ("a/b", "a/c"):
+            options = SearchOptions(
+                name="n", storage=str(tmp_path / storage), encoder=encoder, resume=True
+            )
+            with pytest.raises(InputError, match="far enough"):
+                make_plan(options)
+    assert [(config.source, config.revision) for config in asked] == [
+        ("a/b", None),
+        ("a/c", None),
+        ("a/b", "abc"),
+        ("a/c", None),
+    ]
+
+
+def test_there_are_enough_trials_for_all_points_or_the_search_is_refused(
+    plan_of: MakePlan,
+) -> None:
+    rows = {"space": "full", "warm_start": "published", "rows": "one-size/para-cosine-*"}
+    assert len(plan_of(trials=5, **rows).points) == 5
+    with pytest.raises(InputError, match=r"--trials 4: .* give at least --trials 5"):
+        plan_of(trials=4, **rows)
+
+
+def test_a_search_of_one_unit_has_one_rung(plan_of: MakePlan) -> None:
+    plan = plan_of(units=1)
+    assert plan.rungs == (1,)
+    assert plan.space.base.multitask.units == 1
+    assert "  rung 0: unit 1 of 1, 90,000 tokens" in describe(plan).splitlines()
+
+
+def test_eta_may_be_more_than_units(plan_of: MakePlan) -> None:
+    assert plan_of(units=4, eta=5).rungs == (1, 4)
+    assert plan_of(units=4, eta=4).rungs == (1, 4)
+    assert plan_of(units=5, eta=4).rungs == (1, 4, 5)
+
+
+def test_a_name_that_is_made_for_a_search_is_allowed_whatever_the_encoder_is_called() -> None:
+    for encoder in ("e" * 255, "/", "..", "a/b c*[?]", "ä", "~"):
+        name = _default_name(SearchOptions(encoder=encoder))
+        check_options(SearchOptions(name=name))

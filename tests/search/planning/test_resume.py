@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
 from search.log.events import VERSION, Event
 from search.log.history import History
+from search.planning.options import SearchOptions
 from search.planning.plan import Plan
-from search.planning.resume import changed_versions, check_resumable, header
+from search.planning.resume import COMPARED_OPTIONS, changed_versions, check_resumable, header
+from tests.search.planning.every_option import GIVEN
 from trainable.errors import InputError
 
 MakePlan = Callable[..., Plan]
@@ -42,29 +44,63 @@ def test_a_log_without_its_first_line_is_refused(plan: Plan) -> None:
         check_resumable(plan)
 
 
-@pytest.mark.parametrize(
-    ("changed", "name", "then"),
-    [
-        ({"data_fingerprint": "0ther"}, "data_fingerprint", '"0ther"'),
-        ({"rungs": [1, 9]}, "rungs", "[1, 9]"),
-        ({"units": 27}, "units", "27"),
-        ({"options": {"searcher": "random"}}, "searcher", '"random"'),
-        ({"options": {"scheduler": "asha"}}, "scheduler", '"asha"'),
-        ({"options": {"eta": 4}}, "eta", "4"),
-        ({"options": {"brackets": 2}}, "brackets", "2"),
-        ({"options": {"budget": "9ep"}}, "budget", '"9ep"'),
-        ({"options": {"encoder": "other"}}, "encoder", '"other"'),
-        ({"options": {"precision": "bf16"}}, "precision", '"bf16"'),
-        ({"options": {"seed": 5}}, "seed", "5"),
-        ({"options": {"warm_start": "published"}}, "warm_start", '"published"'),
-    ],
-)
-def test_what_differs_is_named_with_both_values(
-    plan: Plan, changed: dict[str, Any], name: str, then: str
-) -> None:
+# Of the options, these are compared by what they lead to: the data by their fingerprint, the trials
+# by how many have begun.
+BY_RESULT = {"data", "data_dir", "trials"}
+MAY_DIFFER = {
+    *("max_concurrent", "time_limit", "max_device_hours", "min_gain", "name", "storage"),
+    *("checkpoint", "cpus_per_trial", "gpus_per_trial", "address", "resume", "dry_run", "quiet"),
+}
+
+
+def test_every_option_is_compared_or_may_differ() -> None:
+    """A new option has to be put into one of the three lists."""
+    named = [*COMPARED_OPTIONS, *BY_RESULT, *MAY_DIFFER]
+    assert sorted(named) == sorted(field.name for field in fields(SearchOptions))
+
+
+@pytest.mark.parametrize("name", COMPARED_OPTIONS)
+def test_each_option_that_is_compared_is_named_with_both_values(plan: Plan, name: str) -> None:
+    _, then = GIVEN[name]
+    now = getattr(plan.options, name)
+    assert then != now
     with pytest.raises(InputError, match="the options that the search was started with") as caught:
-        check_resumable(begun(plan, **changed))
-    assert f"--resume: {name} of {plan.folder.uri} was {then}, now it is " in str(caught.value)
+        check_resumable(begun(plan, options={name: then}))
+    both = f"was {json.dumps(then)}, now it is {json.dumps(now)};"
+    assert str(caught.value).startswith(f"--resume: {name} of {plan.folder.uri} {both}")
+
+
+@pytest.mark.parametrize("name", COMPARED_OPTIONS)
+def test_an_option_that_the_log_does_not_have_counts_as_none(plan: Plan, name: str) -> None:
+    """Logs of older versions lack some."""
+    later = begun(plan)
+    del later.earlier.header["options"][name]
+    if getattr(plan.options, name) is None:
+        check_resumable(later)
+    else:
+        with pytest.raises(InputError, match=f"{name} of .* was null, now it is"):
+            check_resumable(later)
+
+
+@pytest.mark.parametrize(
+    ("name", "then"), [("data_fingerprint", "0ther"), ("rungs", [1, 9]), ("units", 27)]
+)
+def test_what_the_options_lead_to_is_compared_too(plan: Plan, name: str, then: Any) -> None:
+    with pytest.raises(InputError, match="the options that the search was started with") as caught:
+        check_resumable(begun(plan, **{name: then}))
+    assert f"--resume: {name} of {plan.folder.uri} was {json.dumps(then)}, now" in str(caught.value)
+
+
+def test_another_space_is_said_in_a_line_and_not_param_by_param(
+    plan: Plan, plan_of: MakePlan
+) -> None:
+    full = plan_of(space="full", name="search")
+    with pytest.raises(InputError) as caught:
+        check_resumable(replace(plan, earlier=begun(full).earlier))
+    message = str(caught.value)
+    assert "space of" in message
+    assert 'was "full", now it is "smoke"' in message
+    assert "\n" not in message
 
 
 def test_a_searcher_that_this_version_no_longer_has_is_named(plan: Plan) -> None:
@@ -79,9 +115,16 @@ def test_a_searcher_that_this_version_no_longer_has_is_named(plan: Plan) -> None
     assert "start another --name" in message
 
 
-@pytest.mark.parametrize("name", ["time_limit", "max_concurrent", "checkpoint", "address"])
-def test_limits_and_places_may_differ(plan: Plan, name: str) -> None:
-    check_resumable(begun(plan, options={name: "something else"}))
+@pytest.mark.parametrize("name", sorted(MAY_DIFFER))
+def test_limits_and_resources_may_differ(plan: Plan, name: str) -> None:
+    _, then = GIVEN[name]
+    assert then != getattr(plan.options, name)
+    check_resumable(begun(plan, options={name: then}))
+
+
+@pytest.mark.parametrize("name", sorted(BY_RESULT))
+def test_equal_data_may_lie_elsewhere_and_trials_may_be_more(plan: Plan, name: str) -> None:
+    check_resumable(begun(plan, options={name: GIVEN[name][1]}))
 
 
 def test_versions_that_changed_are_noted(plan: Plan) -> None:
