@@ -11,7 +11,8 @@ from trainable.run_config import RunConfig
 from trainable.tasks import TASK_NAMES
 
 _STAGES = ("further_pretraining", "nli", "head_tuning")
-_SHARING = "encoder.sharing"  # a component in all but name: it has no hyperparameters of its own
+# No component, since its values have no hyperparameters of their own, but exchanged like one.
+_SHARING = "encoder.sharing"
 _ORDER, _LOCK_STEP = "multitask.batch_order", "lock_step"
 
 
@@ -22,12 +23,12 @@ def ablation(
 ) -> list[tuple[str, RunConfig]]:
     """Return the base and, for each kind of each family in it, the base with that kind.
 
-    What is exchanged has the defaults of its kind. Gradient combinations are exchanged under the
-    lock-step batch order, whatever that of the base is: under an order with one task a step most of
-    them have nothing to combine. So `batch_order/lock_step` is what they are to be compared with.
+    A new component has the defaults of its kind. Gradient combinations are exchanged under the
+    lock-step batch order, whatever the batch order of the base is: most of them have nothing to
+    combine where a step has one task only. Compare them with `batch_order/lock_step`.
 
     Args:
-        base: What is varied.
+        base: The configuration in which components are exchanged.
         text: Text for every further pretraining; None for the default.
         nli: Examples for every NLI stage; None for the default.
 
@@ -38,23 +39,23 @@ def ablation(
     lock_step = _exchanged(base, _ORDER, _LOCK_STEP)
     found = {"base": base}
     for start, gradients in ((base, False), (lock_step, True)):
-        for place, kinds in _families(start).items():
-            if place.endswith(".gradients") == gradients:
+        for family, kinds in _families(start).items():
+            if family.endswith(".gradients") == gradients:
                 for kind in kinds:
-                    config = with_corpora(_exchanged(start, place, str(kind)), text, nli)
+                    config = with_corpora(_exchanged(start, family, str(kind)), text, nli)
                     config = with_stage_budgets(config, base.multitask)
                     if config not in found.values():
-                        found[_name(place, str(kind))] = config
+                        found[_name(family, str(kind))] = config
     return list(found.items())
 
 
-def _exchanged(config: RunConfig, place: str, kind: str) -> RunConfig:
-    """Return a configuration with another kind at one place."""
-    return rebuild(config, lambda name, _, current: kind if name == place else current)
+def _exchanged(config: RunConfig, family: str, kind: str) -> RunConfig:
+    """Return a configuration in which the family with a dotted name has another kind."""
+    return rebuild(config, lambda name, _, current: kind if name == family else current)
 
 
 def _families(config: RunConfig) -> dict[str, tuple[Value, ...]]:
-    """Return the dotted name of each family that the configuration has a member of -> kinds."""
+    """Return dotted name -> kinds, for each family that the configuration has a member of."""
     known = {name for param in all_params(config) for name, _ in param.parents} | {_SHARING}
     found: dict[str, tuple[Value, ...]] = {}
 
@@ -67,10 +68,9 @@ def _families(config: RunConfig) -> dict[str, tuple[Value, ...]]:
     return found
 
 
-def _name(place: str, kind: str) -> str:
-    """Return `family/kind`; tasks keep their name before it, and stages are all called so."""
-    if place in _STAGES:
-        return f"stage/{place}.{kind}"
-    task, *_ = place.split(".")
-    family = place.rsplit(".", maxsplit=1)[-1]
-    return f"{task}.{family}/{kind}" if task in TASK_NAMES else f"{family}/{kind}"
+def _name(family: str, kind: str) -> str:
+    """Return `family/kind`, `task.family/kind` for parts of a task, or `stage/family.kind`."""
+    if family in _STAGES:
+        return f"stage/{family}.{kind}"
+    path = family.split(".")
+    return f"{path[0]}.{path[-1]}/{kind}" if path[0] in TASK_NAMES else f"{path[-1]}/{kind}"

@@ -35,9 +35,9 @@ _TRAINING = (
 )
 
 _VARY: dict[str, tuple[str, ...]] = {
-    # Everything about one training of encoder and heads on the tasks.
+    # Everything about one training of encoder and heads.
     "full": _TRAINING,
-    # The same, and the stages before and after it.
+    # The same, and the stages before and after that training.
     "stages": (
         *_TRAINING,
         "further_pretraining*",
@@ -46,7 +46,7 @@ _VARY: dict[str, tuple[str, ...]] = {
         "multitask.auxiliary*",
         "head_tuning*",
     ),
-    # Poolings, pair encodings and heads; training as in the base.
+    # Poolings, pair encodings and heads; the training stays that of the base.
     "heads": tuple(f"{task}.{part}*" for task in _TASKS for part in ("pooling", "pair", "head")),
     # Three params, for tests and first looks.
     "smoke": ("multitask.optimization.lr", "para.pair", "sts.pair"),
@@ -68,11 +68,13 @@ def base_config(encoder: EncoderConfig, data: DataSource, seed: int, stage: Mult
         encoder: Which encoder.
         data: Which data.
         seed: Seed of the runs.
-        stage: Budget, units and precision; `tiny` has its optimization replaced.
+        stage: Budget, units and precision. For `tiny`, other learning rates and another batch order
+            replace those of the stage.
     """
     if encoder.source != TINY:
         return RunConfig(seed=seed, data=data, encoder=encoder, multitask=stage)
-    # From scratch, comparing two vectors is learned long before attention between sentences is.
+    # An encoder from scratch learns to compare two vectors long before it learns attention between
+    # two sentences.
     pair = SiamesePair(features="uv_diff_sq", head=MlpHead())
     rates = stage.optimization.model_copy(update={"lr": 2e-3, "head_lr": 4e-3})
     order = LockStep()
@@ -98,8 +100,8 @@ def make_space(
     Args:
         name: One of `SPACE_NAMES`.
         base: Gives the value of everything that the space does not vary.
-        text: Text for further pretraining; by default the tasks' own.
-        nli: Examples of inference; by default those of the Hub.
+        text: Text for further pretraining. Default: the tasks' own.
+        nli: Examples of inference. Default: those of the Hub.
 
     Raises:
         InputError: There is no such space.

@@ -1,7 +1,7 @@
-"""The table of all components, made from the models; it stands in `spaces/docs/components.md`.
+"""Write the table of all components in `spaces/docs/components.md` from the models.
 
-python -m spaces.component_table          writes it between the two marks of that document
-python -m spaces.component_table FILE.md  writes it between the two marks of another one
+python -m spaces.component_table          replaces the text between the two marks of that document
+python -m spaces.component_table FILE.md  does the same in another document
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _hyperparameters(model: type[Component]) -> str:
 
 
 def update(text: str) -> str:
-    """Return a document with the table between its marks brought up to date."""
+    """Return a document in which the present table stands between the marks."""
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
     return f"{before}{BEGIN}\n{table()}\n{END}{after}"

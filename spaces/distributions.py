@@ -1,4 +1,4 @@
-"""Ranges as Optuna knows them."""
+"""From ranges to Optuna's distributions and suggestions."""
 
 from __future__ import annotations
 

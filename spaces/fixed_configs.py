@@ -1,4 +1,4 @@
-"""A space of named configurations: rows of the published, or an ablation, run as they are."""
+"""A space of named configurations that are run as they are: published rows, or an ablation."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ class RowSpace:
     """Named configurations, each with several seeds.
 
     Attributes:
-        name: For people.
-        base: Gives data, encoder and budget of all of them.
+        name: What `--space` calls it.
+        base: Has the data, the encoder and the budget of all configurations.
         rows: Name -> configuration.
-        repeats: Runs of each; their seeds are those of the configuration, that plus 1, ...
+        repeats: Runs of each configuration. The first has the seed of the configuration, the second
+            that plus 1, and so on.
     """
 
     name: str
@@ -59,5 +60,5 @@ class RowSpace:
         return config.model_copy(update={"seed": config.seed + int(repeat)})
 
     def __call__(self, trial: optuna.Trial) -> dict[str, Any]:
-        """The form that Ray's OptunaSearch calls: the RunConfig goes along beside the params."""
+        """Return `{"run_config": ...}`, which Ray's OptunaSearch adds to the params."""
         return {"run_config": self.suggest(trial).to_dict()}

@@ -39,10 +39,10 @@ class Param:
     parents: tuple[tuple[str, str], ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return all but the name, as the log of a search keeps it under the name.
+        """Return the fields that the log of a search keeps under the param's name.
 
-        Such as `{"type": "int", "low": 1, "high": 4, "parents": [["sst.pooling", "layers"]]}`; what
-        comes before the parents is the `to_json` of the domain.
+        For example `{"type": "int", "low": 1, "high": 4, "parents": [["sst.pooling", "layers"]]}`:
+        the `to_json` of the domain, and the parents.
         """
         return {**self.domain.to_json(), "parents": [list(pair) for pair in self.parents]}
 
@@ -58,8 +58,8 @@ def value_of(params: Mapping[str, Value], name: str, domain: Domain) -> Value:
 
     Args:
         params: Name -> value.
-        name: Which of them.
-        domain: In which its value has to be.
+        name: Dotted name of the param.
+        domain: The range in which its value has to be.
 
     Raises:
         KeyError: There is no value for it.
@@ -81,7 +81,7 @@ def field_domain(field: FieldInfo) -> Domain | None:
 def field_family(field: FieldInfo) -> dict[str, type[Component]]:
     """Return kind -> model for a field that holds one of several components, else nothing."""
     members = get_args(field.annotation)
-    # Data sources have kinds, too, but they are no components: a search does not choose its data.
+    # Data sources have kinds, too, but are not components, because a search does not vary them.
     if field.discriminator != "kind" or not all(issubclass(m, Component) for m in members):
         return {}
     return {model.model_fields["kind"].default: model for model in members}
@@ -99,7 +99,7 @@ def rebuild(config: RunConfig, choose: Choose) -> RunConfig:
     """Return a copy of a RunConfig in which each hyperparameter is what `choose` returns.
 
     Args:
-        config: Where the current values come from.
+        config: Gives the current values.
         choose: Called as `choose(name, domain, current value)`, parents before their children.
     """
     return _rebuild(config, "", choose)  # type: ignore[return-value]
@@ -143,7 +143,7 @@ def _rebuild_field(
 
 
 def all_params(config: RunConfig) -> tuple[Param, ...]:
-    """Return every hyperparameter of every component that could stand in a RunConfig."""
+    """Return every hyperparameter of every component that a RunConfig could hold."""
     return tuple(_params(type(config), config, "", ()))
 
 
@@ -163,6 +163,6 @@ def _params(
             yield Param(here, Choice(tuple(sorted(family))), parents)
             for kind, member in sorted(family.items()):
                 yield from _params(member, None, f"{here}.{kind}", (*parents, (here, kind)))
-        # A stage that the example leaves out has nothing to search.
+        # A stage that is None in the example adds no params.
         elif (component := field_component(field)) and (example is None or value is not None):
             yield from _params(component, value, here, parents)

@@ -26,10 +26,10 @@ class Space:
     """What may vary.
 
     Attributes:
-        name: For people.
+        name: What `--space` calls it.
         base: Gives the value of everything that does not vary.
         vary: Patterns of dotted names, as in the shell: `*.pooling*`.
-        narrowed: Name -> range, where it is not the one beside the field.
+        narrowed: Name -> range that replaces the one beside the field.
         text: Text for every further pretraining that the space suggests.
         nli: Examples for every NLI stage that the space suggests.
     """
@@ -56,7 +56,9 @@ class Space:
         return self._with(choose)
 
     def config_of(self, params: Mapping[str, Value]) -> RunConfig:
-        """Return the RunConfig that params mean; those that it does not need are not read.
+        """Return the RunConfig that params mean.
+
+        Params that do not exist under the others are ignored.
 
         Raises:
             KeyError: A hyperparameter that varies and exists under the others has no value.
@@ -77,7 +79,7 @@ class Space:
     def why_not(self, config: RunConfig) -> str | None:
         """Return why the space cannot suggest this RunConfig, or None if it can.
 
-        Seeds are not looked at.
+        Seeds are not compared.
         """
         params = self.params_of(config)
         for param in all_params(self.base):
@@ -119,7 +121,7 @@ class Space:
         return tuple(kept)
 
     def __call__(self, trial: optuna.Trial) -> dict[str, Any]:
-        """The form that Ray's OptunaSearch calls: the RunConfig goes along beside the params."""
+        """Return `{"run_config": ...}`, which Ray's OptunaSearch adds to the params."""
         return {"run_config": self.suggest(trial).to_dict()}
 
 

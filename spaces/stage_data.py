@@ -1,4 +1,4 @@
-"""What the stages before the tasks take from a search: text, NLI examples and budget."""
+"""Give the stages before the tasks the text, the NLI examples and the budget of a search."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from trainable.stages.multitask import Multitask, NliAuxiliary
 def with_corpora(
     config: RunConfig, text: tuple[TextSource, ...] | None, nli: NliSource | None
 ) -> RunConfig:
-    """Return a RunConfig whose stages read other corpora, as far as it has such stages.
+    """Return a RunConfig in which the stages that it has read other corpora.
 
     Args:
-        config: What to change.
+        config: The configuration to change.
         text: Text of further pretraining; None keeps it.
         nli: Examples of inference, in its own stage and in the multitask one; None keeps them.
     """
@@ -36,7 +36,7 @@ def with_stage_budgets(config: RunConfig, like: Multitask | None) -> RunConfig:
     """Return a RunConfig whose stages before the tasks have the budget of a multitask stage.
 
     Args:
-        config: What to change.
+        config: The configuration to change.
         like: Gives budget and precision; None keeps them.
     """
     if like is None:

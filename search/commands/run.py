@@ -33,8 +33,9 @@ from search.loop.limits import Limits
 from search.loop.progress import Progress
 from search.loop.watchdog import Watchdog
 from search.planning.algorithms import make_scheduler, make_searcher
+from search.planning.amounts import clock
 from search.planning.make_plan import make_plan
-from search.planning.options import clock, parse
+from search.planning.options import parse
 from search.planning.plan import Plan, describe
 from search.planning.resume import changed_versions, check_resumable
 from search.report.screen import summary

@@ -10,16 +10,23 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from search.log.folder import EVENTS, SearchFolder
+from trainable.cache.files import user_path
 from trainable.errors import InputError, did_you_mean
 
 _SECRET = re.compile(r"secret|token|password|^sig$", re.IGNORECASE)  # of a URI's options
 
 
-def split(uri: str) -> tuple[str, str]:
-    """Return storage and name of a search whose folder or URI is given."""
-    path, mark, query = uri.partition("?")
+def split(given: str) -> tuple[str, str]:
+    """Return storage and name of a search whose folder or URI is given.
+
+    `?` begins the options of a URI; in the name of a folder it is a character like any other.
+    """
+    if "://" not in given:
+        folder = user_path(given)
+        return str(folder.parent), folder.name
+    path, mark, query = given.partition("?")
     storage, _, name = path.rstrip("/").rpartition("/")
-    return f"{storage or '/'}{mark}{query}", name
+    return f"{storage}{mark}{query}", name
 
 
 def find_folder(storage: str, name: str, *, resume: bool) -> SearchFolder:
@@ -36,7 +43,7 @@ def find_folder(storage: str, name: str, *, resume: bool) -> SearchFolder:
         local = Path(tempfile.gettempdir()) / f"searches-{os.getuid()}" / own / name
         folder = SearchFolder(name, storage, local)
     else:
-        path = Path(storage).expanduser().absolute()
+        path = user_path(storage)
         folder = SearchFolder(name, str(path), path / name)
     exists = folder.has_log()
     if resume and not exists:

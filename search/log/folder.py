@@ -33,6 +33,8 @@ class SearchFolder:
     @property
     def uri(self) -> str:
         """Where the search is to be found; what `split` takes apart."""
+        if not self.is_copied:  # in the name of a folder, `?` is a character like any other
+            return f"{self.storage.rstrip('/')}/{self.name}"
         path, mark, query = self.storage.partition("?")
         return f"{path.rstrip('/')}/{self.name}{mark}{query}"
 

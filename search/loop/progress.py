@@ -10,7 +10,8 @@ from rich.console import Console
 
 from search.log.trial import TrialRecord
 from search.loop.dispatcher import Dispatcher
-from search.planning.options import SearchOptions, clock
+from search.planning.amounts import clock
+from search.planning.options import SearchOptions
 from search.schedulers.rungs import units_per_trial
 
 # Between two status lines: a twentieth of what has elapsed, within these bounds.

@@ -1,1 +1,1 @@
-"""From the options of a command to a checked plan of the search."""
+"""From the options of a search to a checked plan."""

@@ -1,4 +1,4 @@
-"""Which scheduler and which searcher the options ask for."""
+"""Make the scheduler and the searcher that the options ask for."""
 
 from __future__ import annotations
 
@@ -18,14 +18,20 @@ from spaces.space import Space
 
 
 class NoSearch:
-    """Suggests nothing: all trials are given points."""
+    """Suggests nothing, because rows are points of the plan."""
 
     def suggest(self, number: int, history: History) -> None:
-        """Return None: there is nothing to suggest but the given points."""
+        """Return None."""
 
 
 def make_scheduler(options: SearchOptions, n_trials: int, history: History) -> Scheduler:
-    """Return the scheduler of a search of so many trials, with what the history holds."""
+    """Return the scheduler of a search; it decides from the history.
+
+    Args:
+        options: Which scheduler, its units, eta, brackets and seed.
+        n_trials: Number of trials of the search.
+        history: What has happened so far; it grows while the search runs.
+    """
     if options.scheduler == "none":
         return RunAll()
     if options.scheduler == "asha":
@@ -43,7 +49,7 @@ def make_searcher(
     Args:
         options: Which searcher, its seed and its beam.
         space: What varies, or which rows are run.
-        n_trials: Of the search.
+        n_trials: Number of trials of the search.
         rungs: Units after which a scheduler decides, ascending; the last one ends the run.
     """
     if isinstance(space, RowSpace):
@@ -53,6 +59,6 @@ def make_searcher(
     if options.searcher == "stepwise":
         return Stepwise(space, options.seed, options.beam)
     if options.searcher == "tpe":
-        # A third of the trials at random first, at most Optuna's usual ten.
+        # The first third of the trials is random, but at most Optuna's usual ten are.
         return OptunaTpe(space, options.seed, max(2, min(10, n_trials // 3)))
     return RungGp(space, options.seed, rungs)

@@ -1,9 +1,9 @@
-"""Rows as the start of a search: which configurations it runs, or suggests first."""
+"""The rows that a search runs or begins with, and the text and NLI examples that they read."""
 
 from __future__ import annotations
 
+import os
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 from tokenizers import Tokenizer
 
@@ -12,6 +12,7 @@ from spaces.ablation import ablation
 from spaces.fixed_configs import RowSpace
 from spaces.published import load_published, select
 from spaces.space import Space
+from trainable.cache.files import user_path
 from trainable.component import Value
 from trainable.data.nli import HubNli, NliSource, SampleNli, SickNli
 from trainable.data.pos_tags import load_tagger
@@ -20,56 +21,6 @@ from trainable.data.synonyms import load_wordnet
 from trainable.data.tokenize import encode
 from trainable.errors import InputError, did_you_mean
 from trainable.run_config import RunConfig
-
-ROW_SPACES = ("published", "ablation")
-
-
-def check_row_options(options: SearchOptions) -> None:
-    """Refuse options that mean nothing together.
-
-    Raises:
-        InputError: They do.
-    """
-    has_rows = options.space in ROW_SPACES
-    if options.warm_start is not None and has_rows:
-        raise InputError(
-            f"--warm-start: --space {options.space} runs its rows as they are; drop one of the two"
-        )
-    published = options.warm_start == "published"
-    if options.rows is not None and not has_rows and not published:
-        raise InputError(
-            f"--rows {options.rows!r}: has no meaning with --space {options.space}; add "
-            f"--warm-start published, or choose --space published or ablation"
-        )
-    if options.repeats < 1:
-        raise InputError(f"--repeats {options.repeats}: give at least 1")
-    if not has_rows and options.repeats != 1:
-        raise InputError(
-            f"--repeats {options.repeats}: --space {options.space} has no rows to repeat; choose "
-            f"--space published or ablation"
-        )
-    if options.seed + options.repeats > 2**31:
-        raise InputError(
-            f"--seed {options.seed}: the seeds of --repeats {options.repeats} would end above "
-            f"{2**31 - 1}; give a smaller one"
-        )
-    if not has_rows and options.space != "stages" and not published:
-        for name, given in (("text", options.text_data), ("nli", options.nli_data)):
-            if given is not None:
-                raise InputError(
-                    f"--{name}-data {given!r}: no run of --space {options.space} would read it; "
-                    f"drop it, or choose --space stages, published or ablation"
-                )
-    if options.text_data == "hub" and options.space != "published" and not published:
-        raise InputError(
-            f"--text-data hub: it is what the papers of rows read, and --space {options.space} has "
-            f"no such rows; give own, sick:DIR or files"
-        )
-    if has_rows and options.trials is not None:
-        raise InputError(
-            f"--trials {options.trials}: --space {options.space} runs each row once for each of "
-            f"--repeats; choose rows with --rows"
-        )
 
 
 def row_space(options: SearchOptions, base: RunConfig) -> RowSpace:
@@ -92,7 +43,7 @@ def row_space(options: SearchOptions, base: RunConfig) -> RowSpace:
 
 
 def published(options: SearchOptions, base: RunConfig) -> dict[str, RunConfig]:
-    """Return id -> configuration of the published rows that `--rows` names.
+    """Return id -> configuration, for the published rows that `--rows` names.
 
     Raises:
         InputError: A pattern fits no row; a row that it names in full cannot be run.
@@ -132,12 +83,16 @@ def warm_points(
 
 
 def check_corpora(
-    space: Space | RowSpace, rows: dict[str, RunConfig], tokenizer: Tokenizer
+    options: SearchOptions,
+    space: Space | RowSpace,
+    rows: dict[str, RunConfig],
+    tokenizer: Tokenizer,
 ) -> None:
     """Load all text, NLI examples and taggers that a trial may need.
 
     Raises:
-        InputError: Something cannot be had.
+        InputError: A file, a corpus or a tagger is missing or broken; or text or NLI examples are
+            given that no trial reads.
     """
     texts: list[TextSource] = []
     examples: list[NliSource] = []
@@ -154,7 +109,13 @@ def check_corpora(
     if isinstance(space, Space):
         texts += space.text if space.varies("further_pretraining") else ()
         examples += [space.nli] if space.varies("nli") else []
-    nothing = encode([], tokenizer)  # the tasks' own text is there
+    for option, given, read in (
+        ("--text-data", options.text_data, texts),
+        ("--nli-data", options.nli_data, examples),
+    ):
+        if given is not None and not read:
+            raise InputError(f"{option} {given!r}: none of the rows reads it; drop it")
+    nothing = encode([], tokenizer)  # the tasks' own text has been loaded before
     for text in dict.fromkeys(texts):
         text.load(tokenizer, nothing)
     for found in dict.fromkeys(examples):
@@ -162,7 +123,7 @@ def check_corpora(
 
 
 def text_data(options: SearchOptions) -> tuple[TextSource, ...] | None:
-    """Return the text of further pretraining, or None for what each row's paper used."""
+    """Return the text of further pretraining; None means what the paper of each row used."""
     given = options.text_data
     if given is None:
         return (OwnText(),) if options.data == "sample" else None
@@ -172,11 +133,11 @@ def text_data(options: SearchOptions) -> tuple[TextSource, ...] | None:
         return (OwnText(),)
     if given.startswith("sick:"):
         return (SickText(dir=_folder("--text-data", given)),)
-    return (TextFiles(paths=tuple(str(Path(p).expanduser().absolute()) for p in given.split(","))),)
+    return (TextFiles(paths=tuple(str(user_path(path)) for path in given.split(","))),)
 
 
 def nli_data(options: SearchOptions) -> NliSource | None:
-    """Return where NLI examples come from, or None for what each row's paper used."""
+    """Return the source of NLI examples; None means what the paper of each row used."""
     given = options.nli_data or ("sample" if options.data == "sample" else "hub")
     if given == "sample":
         return SampleNli()
@@ -189,8 +150,8 @@ def nli_data(options: SearchOptions) -> NliSource | None:
 
 def _folder(option: str, given: str) -> str:
     """Return the absolute folder of `sick:DIR`."""
-    folder = Path(given.removeprefix("sick:")).expanduser().absolute()
-    if not folder.is_dir():
+    folder = user_path(given.removeprefix("sick:"))
+    if not os.path.isdir(folder):  # unlike Path's, it is False for a name that is too long
         raise InputError(
             f"{option} {given!r}: no folder {folder}; give the one with SICK_train.txt"
         )

@@ -1,4 +1,4 @@
-"""From options to a checked plan: everything that can be refused is refused here, before Ray."""
+"""Make a plan from options, and refuse what would fail later: all of it before Ray starts."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from search.log.events import read_events
 from search.log.find_folder import find_folder
 from search.log.folder import SearchFolder
 from search.log.history import History
+from search.planning.amounts import budget_tokens
+from search.planning.check_options import LONGEST_NAME, ROW_SPACES, check_options
 from search.planning.first_trials import (
-    ROW_SPACES,
     check_corpora,
-    check_row_options,
     nli_data,
     row_space,
     text_data,
     warm_points,
 )
-from search.planning.options import SearchOptions, budget_tokens, check_numbers
+from search.planning.options import SearchOptions
 from search.planning.plan import Plan, Point, TaskSize
 from search.planning.warm_start import carry_over
 from search.schedulers.rungs import rungs
@@ -29,6 +29,7 @@ from spaces.catalogue import base_config, make_space
 from spaces.fixed_configs import RowSpace
 from spaces.space import Space
 from trainable.batch_orders.base import BATCH_SIZES
+from trainable.cache.files import user_path
 from trainable.data.features import PLAIN
 from trainable.data.prepare import add_features
 from trainable.data.sources import Cs224nData, DataSource, HubData, SampleData
@@ -44,19 +45,18 @@ _LONGEST_STEP = len(TASK_NAMES) * max(BATCH_SIZES)  # examples
 
 
 def make_plan(options: SearchOptions) -> Plan:
-    """Resolve and check options.
+    """Return the plan of a search; makes its folder unless this is a dry run.
 
     Raises:
-        InputError: Anything that would make the search fail later.
+        InputError: An option, the data, the encoder or the storage would make the search fail.
     """
-    check_numbers(options)
-    check_row_options(options)
+    check_options(options)
     name = options.name or _default_name(options)
     folder = find_folder(options.storage, name, resume=options.resume)
     earlier, log_bytes = _earlier(folder) if options.resume else (History(), 0)
     source = _data_source(options)
     examples = source.load()
-    encoder = pinned(EncoderConfig(source=options.encoder))
+    encoder = pinned(EncoderConfig(source=options.encoder, revision=_revision(options, earlier)))
     pretrained = load_pretrained(encoder, examples.train_sentences())
     data = open_corpus(add_features(examples, PLAIN), pretrained.tokenizer, None)
     train = {task: data.splits["train"][task] for task in TASK_NAMES}
@@ -65,7 +65,7 @@ def make_plan(options: SearchOptions) -> Plan:
     base = base_config(encoder, source, options.seed, stage)
     space, rows, points = _start(options, base)
     n_trials = _n_trials(options, space, points, earlier)
-    check_corpora(space, rows, pretrained.tokenizer)
+    check_corpora(options, space, rows, pretrained.tokenizer)
     carried, notes = carry_over(options, space, data.fingerprint, budget, encoder)
     if not options.dry_run:  # last, so that a refused search leaves nothing behind
         folder.make()
@@ -94,10 +94,18 @@ def make_plan(options: SearchOptions) -> Plan:
 
 
 def _earlier(folder: SearchFolder) -> tuple[History, int]:
-    """Return what the log says, and its size before it was read: it may grow meanwhile."""
+    """Return the history, and the size of the log before it was read, because it may grow."""
     log = folder.fetch_log()
     size = folder.log_bytes
     return History(read_events(log)), size
+
+
+def _revision(options: SearchOptions, earlier: History) -> str | None:
+    """Return the commit that earlier trials began with: the Hub may have a newer one by now."""
+    trial = next(iter(earlier.trials.values()), None)
+    if trial is None or trial.config.encoder.source != options.encoder:
+        return None
+    return trial.config.encoder.revision
 
 
 def _start(
@@ -115,7 +123,7 @@ def _start(
 
 
 def _merged(points: list[Point]) -> list[Point]:
-    """Return each point once, with all of its names: rows may differ in what was published only."""
+    """Return each point once, with all of its names: two rows may have one configuration."""
     merged: dict[int, Point] = {}
     for params, name in points:
         key = params_key(params)
@@ -140,18 +148,14 @@ def _n_trials(
 
 
 def _default_name(options: SearchOptions) -> str:
-    encoder = re.sub(r"[^A-Za-z0-9.-]+", "-", Path(options.encoder).name)
+    encoder = re.sub(r"[^A-Za-z0-9.-]+", "-", Path(options.encoder).name)[: LONGEST_NAME // 2]
     return f"{options.data}-{encoder}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 def _data_source(options: SearchOptions) -> DataSource:
-    if options.data == "cs224n":
-        if options.data_dir is None:
-            raise InputError("--data cs224n: say where the course's files are with --data-dir DIR")
-        # Absolute, since trials run in other folders.
-        return Cs224nData(dir=str(Path(options.data_dir).expanduser().absolute()))
     if options.data_dir is not None:
-        raise InputError(f"--data-dir: has no meaning with --data {options.data}; drop it")
+        # Absolute, since trials run in other folders.
+        return Cs224nData(dir=str(user_path(options.data_dir)))
     return SampleData() if options.data == "sample" else HubData()
 
 

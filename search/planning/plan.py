@@ -1,4 +1,4 @@
-"""From options to a checked plan: everything that can be refused is refused here, before Ray."""
+"""What a search needs to know before it starts, and its text for `--dry-run`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Point = tuple[dict[str, Value], str]
 
 @dataclass(frozen=True)
 class TaskSize:
-    """How much data a task has.
+    """Size of a task's data.
 
     Attributes:
-        n_train: Training examples.
-        train_tokens: Mean tokens of one of them.
-        n_confirm: Examples of *confirm*.
+        n_train: Number of training examples.
+        train_tokens: Mean number of tokens of a training example.
+        n_confirm: Number of examples in *confirm*.
     """
 
     n_train: int
@@ -35,25 +35,26 @@ class TaskSize:
 
 @dataclass(frozen=True)
 class Plan:
-    """A search that can start.
+    """A search whose options and data have been checked.
 
     Attributes:
         options: What the user asked for.
         space: What varies, over the base RunConfig, or which rows are run.
         n_trials: Number of trials.
-        points: Params of the first trials, in this order and each once, with where they are from:
-            names of rows, `default`, joined by commas.
-        carried: Trials of another search that the searcher learns from, as fields of events.
-        rows: Name -> configuration of every row among the points.
-        folder: Where the search is kept.
-        earlier: What an earlier driver left; empty for a new search.
-        log_bytes: Size of the log that says so; 0 for a new search.
+        points: The first trials in their order, each as its params and its origin: `default`, the
+            name of a row, or several of these with commas.
+        carried: Trials of another search that the searcher learns from, each as the fields of an
+            `imported` event.
+        rows: Name -> configuration, for every row among the points.
+        folder: Folder of the search.
+        earlier: History that an earlier driver left; empty for a new search.
+        log_bytes: Size of the log from which `earlier` was read; 0 for a new search.
         rungs: Units after which ASHA decides, ascending; the last one ends the run.
-        budget: Tokens of a full run.
-        n_parameters: Of the encoder.
-        notes: What the user should know about the data.
-        data_fingerprint: Of contents and tokenizer.
-        sizes: Task -> how much data it has.
+        budget: Training tokens of a full run.
+        n_parameters: Number of parameters of the encoder.
+        notes: Sentences about data and warm start that are printed at the start.
+        data_fingerprint: Hash of the data's contents and of the tokenizer.
+        sizes: Task -> size of its data.
     """
 
     options: SearchOptions
@@ -74,7 +75,7 @@ class Plan:
 
     @property
     def checkpoint_bytes(self) -> int:
-        """Size of a checkpoint."""
+        """Size of a checkpoint in bytes, without the heads."""
         return size_in_bytes(self.n_parameters, optimizer=self.options.checkpoint == "full")
 
 

@@ -1,4 +1,4 @@
-"""What a log says of its search at the start, and whether a later driver may go on with it."""
+"""The first line of a search's log, and whether `--resume` may go on with that search."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from search.planning.plan import Plan
 from trainable.component import domain_from_json
 from trainable.errors import InputError
 
-# A search that went on with another of these would compare what cannot be compared, or would
-# silently keep the old value.
-_SAME_OPTIONS = (
+# If one of these changed, trials could no longer be compared, or the old value would stay in use
+# without a word. Data are compared by their fingerprint, the space by its params.
+COMPARED_OPTIONS = (
+    "space",
     "encoder",
     "budget",
+    "units",
     "precision",
     "searcher",
     "scheduler",
@@ -28,14 +30,16 @@ _SAME_OPTIONS = (
     "seed",
     "warm_start",
     "rows",
+    "repeats",
     "text_data",
     "nli_data",
 )
-_MOST_NAMED = 8
+_MOST_NAMED = 8  # params, in a message
+_PACKAGES = ("ray", "optuna", "torch", "transformers", "datasets", "tokenizers")
 
 
 def header(plan: Plan) -> dict[str, Any]:
-    """Return what a reader of the log needs to know about the search."""
+    """Return the fields of the log's first event."""
     return {
         "version": VERSION,
         "options": asdict(plan.options),
@@ -48,12 +52,17 @@ def header(plan: Plan) -> dict[str, Any]:
     }
 
 
+def versions() -> dict[str, str]:
+    """Return name -> version of Python and of the packages that compute or search."""
+    return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
+
+
 def check_resumable(plan: Plan) -> None:
-    """Refuse to go on with what was another search.
+    """Refuse to go on with a search that was started with other options.
 
     Raises:
         InputError: The log has no whole first line or is of another version; data, space, rungs or
-            an option that every trial depends on differ; there are fewer trials than were begun.
+            an option that every trial depends on differ; `--trials` is less than were begun.
     """
     history = plan.earlier
     then = history.header
@@ -62,17 +71,12 @@ def check_resumable(plan: Plan) -> None:
             f"--resume: {plan.folder.uri} was stopped before it began; start anew with another "
             f"--name"
         )
-    _check_space(plan, then["space"], header(plan)["space"])
-    now: dict[str, Any] = header(plan)
-    before = then | {key: then["options"].get(key) for key in _SAME_OPTIONS}
-    now |= {key: now["options"][key] for key in _SAME_OPTIONS}
-    for key in ("data_fingerprint", "rungs", "units", *_SAME_OPTIONS):
-        if before[key] != now[key]:
-            raise InputError(
-                f"--resume: {key} of {plan.folder.uri} was {_short(before[key])}, now it is "
-                f"{_short(now[key])}; give the options that the search was started with, or start "
-                f"another --name"
-            )
+    now = header(plan)
+    for key in COMPARED_OPTIONS:
+        _check_equal(plan, key, then["options"].get(key), now["options"][key])
+    for key in ("data_fingerprint", "units", "rungs"):
+        _check_equal(plan, key, then[key], now[key])
+    _check_space(plan, then["space"], now["space"])
     if plan.n_trials < len(history.trials):
         raise InputError(
             f"--trials {plan.n_trials}: {plan.folder.uri} has begun {len(history.trials)} already; "
@@ -81,14 +85,22 @@ def check_resumable(plan: Plan) -> None:
 
 
 def changed_versions(earlier: History) -> list[str]:
-    """Return a note where the search began under other versions; results may differ then."""
+    """Return a note if the search began with other versions, since results may differ then."""
     then, now = earlier.header["versions"], versions()
     changed = [f"{k} {then.get(k)}, now {now[k]}" for k in now if then.get(k) != now[k]]
     return [f"the search began with {'; '.join(changed)}"] if changed else []
 
 
+def _check_equal(plan: Plan, key: str, then: Any, now: Any) -> None:
+    if then != now:
+        raise InputError(
+            f"--resume: {key} of {plan.folder.uri} was {_short(then)}, now it is {_short(now)}; "
+            f"give the options that the search was started with, or start another --name"
+        )
+
+
 def _check_space(plan: Plan, then: dict[str, Any], now: dict[str, Any]) -> None:
-    """Name every param that differs."""
+    """Refuse another space; the message names the params that differ."""
     lines = [f"{name} is new" for name in now if name not in then]
     lines += [f"{name} is gone" for name in then if name not in now]
     for name in then:
@@ -112,11 +124,3 @@ def _range(fields: dict[str, Any]) -> str:
 def _short(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-_PACKAGES = ("ray", "optuna", "torch", "transformers", "datasets", "tokenizers")
-
-
-def versions() -> dict[str, str]:
-    """Return name -> version of Python and of the packages that compute or search."""
-    return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}

@@ -1,4 +1,4 @@
-"""Trials of another search, for the searcher to learn from."""
+"""Read the trials of another search, from which the searcher of this one learns."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def carry_over(
     budget: int,
     encoder: EncoderConfig,
 ) -> tuple[Carried, tuple[str, ...]]:
-    """Return the trials of `--warm-start SEARCH` that the space can express, and what to say of it.
+    """Return trials of `--warm-start SEARCH` that the space can express, and notes for the user.
 
     Raises:
         InputError: There is no such search, or its scores are not comparable: other data, encoder,
             budget, units or precision.
     """
     given = options.warm_start
-    # What was carried over before is in the log of the search that goes on.
+    # A search that is resumed has the trials in its own log.
     if given in (None, "published") or options.resume or isinstance(space, RowSpace):
         return (), ()
     history = _history(str(given), options)
@@ -41,7 +41,7 @@ def carry_over(
     carried, refused = [], Counter[str]()
     for trial in history.trials.values():
         if not trial.reports and trial.status != "failed":
-            continue  # nothing is known of it yet
+            continue  # it has no result yet
         reason = space.why_not(trial.config)
         if reason is None:
             carried.append(_fields(str(given), trial, space))
@@ -103,7 +103,7 @@ def _fields(given: str, trial: TrialRecord, space: Space) -> dict[str, Any]:
         "search": given,
         "params": space.params_of(trial.config),
         "run_config": trial.run_config,
-        # A failed one says where not to search, with reports or without.
+        # A failed trial says where not to search, even if it has no reports.
         "status": "failed" if trial.status == "failed" else "done",
         "reports": {
             unit: {key: metrics[key] for key in ("score", *TASK_METRICS) if key in metrics}

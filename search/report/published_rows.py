@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from search.log.trial import TrialRecord
 from search.planning.plan import Plan
 from search.report.text import number, table
-from spaces.published import Row, load_published
+from spaces.published import load_published
+from spaces.row import Row
 from trainable.metrics import standard_error, with_overall
 from trainable.tasks import TASKS, TaskName
 

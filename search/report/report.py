@@ -8,7 +8,7 @@ import optuna
 
 from search.log.leaderboard import leaderboard
 from search.log.trial import TrialRecord
-from search.planning.options import clock
+from search.planning.amounts import clock
 from search.planning.plan import Plan
 from search.report.errors.section import analysis_section
 from search.report.figures import (

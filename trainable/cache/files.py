@@ -24,6 +24,11 @@ def cache_folder() -> Path:
     return Path(base).expanduser() / "multitask-bert-search"
 
 
+def user_path(text: str) -> Path:
+    """Return the absolute path that a user means; `~` is a home, an unknown `~name` a folder."""
+    return Path(os.path.expanduser(text)).absolute()
+
+
 def read_json(path: Path, if_missing: str) -> Any:
     """Read a JSON file.
 

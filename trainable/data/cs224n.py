@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def load_cs224n(folder: Path) -> Examples:
 
 def _find_files(folder: Path) -> dict[tuple[TaskName, str], Path]:
     """Return the path of each (task, split), or say all that is missing at once."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # unlike Path's, it is False for a name that is too long
         raise InputError(f"no folder {folder}; give the one with the course's *.csv files")
     found = sorted(path.name for path in folder.iterdir() if path.suffix == ".csv")
     paths: dict[tuple[TaskName, str], Path] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -151,7 +152,7 @@ def load_text(sources: Sequence[TextSource], tokenizer: Tokenizer, own: Sentence
 
 def _text_file(path: str) -> Path:
     found = Path(path).expanduser()
-    if not found.is_file():
+    if not os.path.isfile(found):  # unlike Path's, it is False for a name that is too long
         raise InputError(f"no text file {path}; give files with one document per line")
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from huggingface_hub.errors import HFValidationError
 from pydantic import Field
 from tokenizers import Tokenizer
 
+from trainable.cache.files import user_path
 from trainable.component import Choice, Component, FloatRange
 from trainable.data.tokenize import MAX_SENTENCE_TOKENS, load_tokenizer, train_wordpiece
 from trainable.errors import InputError
@@ -100,16 +102,16 @@ def pinned(config: EncoderConfig) -> EncoderConfig:
     if config.source == TINY:
         return config
     folder = find_folder(config.source, config.revision)
-    if Path(config.source).expanduser().is_dir():
-        return config.model_copy(update={"source": str(folder.absolute())})
+    if os.path.isdir(user_path(config.source)):
+        return config.model_copy(update={"source": str(folder)})
     # The Hub's cache names a snapshot's folder by its commit.
     return config.model_copy(update={"revision": folder.name})
 
 
 def find_folder(source: str, revision: str | None) -> Path:
     """Return the local folder of an encoder; a Hub id is downloaded unless it is in the cache."""
-    folder = Path(source).expanduser()
-    if folder.is_dir():
+    folder = user_path(source)
+    if os.path.isdir(folder):  # unlike Path's, it is False for a name that is too long
         return folder
     looks_like_path = source.startswith((".", "/", "~")) or source.count("/") != 1
     if looks_like_path:

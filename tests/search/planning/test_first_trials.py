@@ -308,12 +308,13 @@ def test_text_and_examples_are_read_before_the_start(
         ),
     }
     for name, config in rows.items():
+        rows_alone = RowSpace("published", BASE, {name: config}, 1)
         with pytest.raises(InputError, match="/nowhere"):
-            check_corpora(RowSpace("published", BASE, {name: config}, 1), {name: config}, tokenizer)
+            check_corpora(options(), rows_alone, {name: config}, tokenizer)
     for changes in ({"text": (text,)}, {"nli": nli}):
         space = replace(make_space("stages", BASE, (OwnText(),), SampleNli()), **changes)  # type: ignore[arg-type]
         with pytest.raises(InputError, match="/nowhere"):
-            check_corpora(space, {}, tokenizer)
+            check_corpora(options(), space, {}, tokenizer)
 
 
 def test_what_no_trial_needs_is_not_read(
@@ -321,7 +322,34 @@ def test_what_no_trial_needs_is_not_read(
 ) -> None:
     text, nli = missing
     space = make_space("full", BASE, (text,), nli)
-    check_corpora(space, {"row": RunConfig()}, inputs.pretrained.tokenizer)
+    check_corpora(options(), space, {"row": RunConfig()}, inputs.pretrained.tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("given", "row", "refused"),
+    [
+        ({"text_data": "own"}, "one-size/final", "--text-data 'own'"),
+        ({"nli_data": "sample"}, "one-size/final", "--nli-data 'sample'"),
+        ({"text_data": "own"}, "leave/NLI+GSw+FL-ConcatB+AL", "--text-data 'own'"),
+        ({"nli_data": "sample"}, "mtbert/pretrain-mt-st", "--nli-data 'sample'"),
+    ],
+)
+def test_text_and_examples_that_no_row_reads_are_refused(
+    inputs: RunInputs, given: dict[str, str], row: str, refused: str
+) -> None:
+    asked = options(rows=row, **given)
+    rows = published(asked, BASE)
+    with pytest.raises(InputError, match=f"{refused}: none of the rows reads it; drop it"):
+        check_corpora(
+            asked, RowSpace("published", BASE, rows, 1), rows, inputs.pretrained.tokenizer
+        )
+
+
+@pytest.mark.parametrize("row", ["college/mlm+nli-contrastive+additive", "college/mlm+*"])
+def test_text_and_examples_that_one_row_reads_are_allowed(inputs: RunInputs, row: str) -> None:
+    asked = options(rows=f"{row},one-size/final", text_data="own", nli_data="sample")
+    rows = published(asked, BASE)
+    check_corpora(asked, RowSpace("published", BASE, rows, 1), rows, inputs.pretrained.tokenizer)
 
 
 @pytest.mark.parametrize("feature", ["pos_tags", "synonym_copies"])
@@ -336,4 +364,6 @@ def test_what_a_feature_needs_is_looked_for_before_the_start(
     config = RunConfig.model_validate({"features": {feature: 1 if feature[0] == "s" else True}})
     rows = {"row": config}
     with pytest.raises(InputError, match=feature):
-        check_corpora(RowSpace("published", BASE, rows, 1), rows, inputs.pretrained.tokenizer)
+        check_corpora(
+            options(), RowSpace("published", BASE, rows, 1), rows, inputs.pretrained.tokenizer
+        )

@@ -1,50 +1,14 @@
 from __future__ import annotations
 
-import math
+import re
+import subprocess
+import sys
 from dataclasses import fields
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from search.planning.options import SearchOptions, budget_tokens, clock, parse, seconds
-from trainable.errors import InputError
-
-GIVEN: dict[str, tuple[list[str], Any]] = {
-    "data": (["--data", "cs224n"], "cs224n"),
-    "data_dir": (["--data-dir", "course"], "course"),
-    "encoder": (["--encoder", "google-bert/bert-base-uncased"], "google-bert/bert-base-uncased"),
-    "space": (["--space", "heads"], "heads"),
-    "trials": (["--trials", "3"], 3),
-    "rows": (["--rows", "one-size/*,leave/*"], "one-size/*,leave/*"),
-    "repeats": (["--repeats", "3"], 3),
-    "warm_start": (["--warm-start", "published"], "published"),
-    "text_data": (["--text-data", "own"], "own"),
-    "nli_data": (["--nli-data", "sick:DIR"], "sick:DIR"),
-    "max_concurrent": (["--max-concurrent", "2"], 2),
-    "budget": (["--budget", "3ep"], "3ep"),
-    "units": (["--units", "4"], 4),
-    "eta": (["--eta", "2"], 2),
-    "brackets": (["--brackets", "3"], 3),
-    "time_limit": (["--time-limit", "30m"], "30m"),
-    "max_device_hours": (["--max-device-hours", "1.5"], 1.5),
-    "min_gain": (["--min-gain", "0.002"], 0.002),
-    "name": (["--name", "first"], "first"),
-    "storage": (["--storage", "s3://bucket/prefix"], "s3://bucket/prefix"),
-    "searcher": (["--searcher", "stepwise"], "stepwise"),
-    "beam": (["--beam", "4"], 4),
-    "scheduler": (["--scheduler", "none"], "none"),
-    "checkpoint": (["--checkpoint", "weights"], "weights"),
-    "cpus_per_trial": (["--cpus-per-trial", "0.5"], 0.5),
-    "gpus_per_trial": (["--gpus-per-trial", "0.25"], 0.25),
-    "precision": (["--precision", "bf16"], "bf16"),
-    "seed": (["--seed", "7"], 7),
-    "address": (["--address", "auto"], "auto"),
-    "resume": (["--resume"], True),
-    "dry_run": (["--dry-run"], True),
-    "quiet": (["--quiet"], True),
-}
+from search.planning.options import SearchOptions, parse
+from tests.search.planning.every_option import GIVEN
 
 
 def test_every_option_is_tried_here() -> None:
@@ -75,6 +39,7 @@ def test_all_options_go_together() -> None:
         (["--searcher", "runggp"], "rung-gp"),
         (["--scheduler", "promotion"], "promotion-asha"),
         (["--trials", "many"], "many"),
+        (["--trials"], "--trials"),
         (["--eta", "2.5"], "2.5"),
         (["--seed"], "--seed"),
         (["first"], "first"),
@@ -91,61 +56,55 @@ def test_a_wrong_option_exits_with_2_and_a_hint(
     assert hint in output.err
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"), [("90s", 90), ("30m", 1800), ("2h", 7200), ("1.5h", 5400), ("0.5s", 0.5)]
-)
-def test_seconds_of_a_time_limit(text: str, expected: float) -> None:
-    assert seconds(text) == expected
+@pytest.mark.parametrize("name", ["trials", "max-concurrent", "min-gain", "gpus-per-trial"])
+def test_a_word_for_a_number_is_refused_without_types_of_python(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parse([f"--{name}", "four"])
+    error = capsys.readouterr().err
+    assert f"--{name}" in error
+    assert "four" in error
+    assert "None" not in error
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (75, "1:15"), (3700, "1:01:40")])
-def test_clock(seconds: float, text: str) -> None:
-    assert clock(seconds) == text
+def test_the_word_none_is_a_name_like_any_other() -> None:
+    assert parse(["--name", "None"]).name == "None"
 
 
-@pytest.mark.parametrize(
-    "text", ["", "30", "m", "-1m", "0h", "0.0s", "1d", "1h30m", "30 m", "1e2s"]
-)
-def test_a_wrong_time_limit_is_refused_by_value(text: str) -> None:
-    with pytest.raises(InputError, match=r"--time-limit .* such as 30m") as caught:
-        seconds(text)
-    assert repr(text) in str(caught.value)
+@pytest.fixture
+def help_text(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as caught:
+        parse(["--help"])
+    assert caught.value.code == 0
+    return capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("800000", 800_000), ("800_000", 800_000), ("3ep", 3000), ("0.5ep", 500), ("1", 1)],
-)
-def test_tokens_of_a_budget(text: str, expected: int) -> None:
-    assert budget_tokens(text, tokens_per_epoch=1000) == expected
+def test_the_help_has_every_option_in_one_of_five_groups(help_text: str) -> None:
+    groups = re.findall(r"^\W*(\w+) options\W*$", help_text, re.MULTILINE)
+    assert groups == ["data", "search", "budget", "resource", "storage"]
+    for field in fields(SearchOptions):
+        option = f"--{field.name.replace('_', '-')}"
+        assert len(re.findall(rf"^\W? *{option} ", help_text, re.MULTILINE)) == 1
 
 
-@pytest.mark.parametrize(
-    "text", ["", "0", "0ep", "0.0001ep", "-5", "ep", "3 ep", "3epochs", "1e6", "nan", "_1"]
-)
-def test_a_wrong_budget_is_refused_by_value(text: str) -> None:
-    with pytest.raises(InputError, match=r"--budget .*one is 1,000 tokens here") as caught:
-        budget_tokens(text, tokens_per_epoch=1000)
-    assert repr(text) in str(caught.value)
+def test_the_help_fits_80_columns_and_says_each_default_once(help_text: str) -> None:
+    assert max(map(len, help_text.splitlines())) <= 80
+    assert "None" not in help_text
+    whole = " ".join(re.sub("[│╭╮╰╯─]|--+ ", " ", help_text).split())
+    for text in re.split(r" (?=--[a-z-]+ )", whole):
+        assert text.lower().count("(default: ") <= 1, text
+        assert "Default:" not in text
 
 
-@given(st.integers(1, 10**12), st.integers(1, 10**7))
-def test_a_number_of_tokens_is_taken_as_it_is(tokens: int, tokens_per_epoch: int) -> None:
-    assert budget_tokens(str(tokens), tokens_per_epoch) == tokens
-    assert budget_tokens(f"{tokens:_}", tokens_per_epoch) == tokens
-
-
-@given(st.text(max_size=8), st.integers(1, 10**7))
-def test_any_text_is_a_budget_or_refused(text: str, tokens_per_epoch: int) -> None:
-    try:
-        assert budget_tokens(text, tokens_per_epoch) >= 1
-    except InputError:
-        return
-
-
-@given(st.text(max_size=8))
-def test_any_text_is_a_time_limit_or_refused(text: str) -> None:
-    try:
-        assert 0 < seconds(text) < math.inf
-    except InputError:
-        return
+def test_options_are_parsed_without_the_libraries_that_take_seconds_to_load() -> None:
+    code = (
+        "import sys, search.planning.check_options\n"
+        "slow = {'torch', 'ray', 'transformers', 'datasets', 'optuna', 'pyarrow', 'pydantic'}\n"
+        "sys.exit(', '.join(slow & set(sys.modules)) or 0)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert (found.returncode, found.stderr) == (0, "")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import random
@@ -12,13 +13,16 @@ from typing import Any
 import pytest
 
 from search.log.events import EventLog, new_event
+from search.log.find_folder import find_folder
 from search.log.folder import EVENTS
 from search.log.history import History
 from search.log.trial import TrialRecord
+from search.planning.options import SearchOptions
 from search.planning.plan import Plan
 from search.planning.resume import header
 from search.planning.warm_start import carry_over
 from search.searchers.gp.results_by_rung import RungResults
+from tests.search.planning.every_option import GIVEN
 from trainable.errors import InputError
 from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
@@ -136,23 +140,51 @@ def test_what_a_space_cannot_express_is_named_and_left_out(
     assert sum(int(reason[1]) for reason in reasons if reason) == 4 - len(trials)
 
 
-@pytest.mark.parametrize(
-    ("changed", "named"),
-    [
-        ({"data_fingerprint": "other"}, "data was "),
-        ({"budget": 77}, "budget was 90000 there and is 77 here"),
-        ({"units": 27}, "units was 9 there and is 27 here"),
-        ({"precision": "bf16"}, "precision was fp32 there and is bf16 here"),
-        ({"encoder": EncoderConfig(source="a/b")}, "encoder was tiny there and is a/b here"),
-    ],
-)
-def test_scores_that_say_nothing_here_are_refused(
-    heads: Plan, plan_of: MakePlan, changed: dict[str, Any], named: str
-) -> None:
+# What has to be equal for scores to be comparable: there the value differs, here it is this plan's.
+COMPARED = {
+    "data": ({"data_fingerprint": "other"}, "data was "),
+    "encoder": ({"encoder": EncoderConfig(source="a/b")}, "encoder was tiny there and is a/b here"),
+    "revision": (
+        {"encoder": EncoderConfig(source="tiny", revision="abc")},
+        "revision was None there and is abc here",
+    ),
+    "budget": ({"budget": 77}, "budget was 90000 there and is 77 here"),
+    "units": ({"units": 27}, "units was 9 there and is 27 here"),
+    "precision": ({"precision": "bf16"}, "precision was fp32 there and is bf16 here"),
+}
+# The data and the encoder themselves are compared, not what they are called.
+RESOLVED = {"data", "data_dir", "encoder", "budget", "resume", "warm_start"}
+# What may differ, since it changes neither the score of a configuration nor its meaning.
+IRRELEVANT = {
+    *("space", "rows", "repeats", "searcher", "beam", "scheduler", "eta", "brackets", "seed"),
+    *("text_data", "nli_data", "trials", "time_limit", "max_device_hours", "min_gain"),
+    *("address", "max_concurrent", "cpus_per_trial", "gpus_per_trial"),
+    *("name", "checkpoint", "dry_run", "quiet"),
+    "storage",  # where the other search is looked for, if its name is given
+}
+
+
+@pytest.mark.parametrize("key", COMPARED)
+def test_scores_that_say_nothing_here_are_refused(heads: Plan, plan_of: MakePlan, key: str) -> None:
+    changed, named = COMPARED[key]
     with pytest.raises(InputError, match="its scores say nothing here") as caught:
         carried(plan_of(space="heads", name="second"), "heads", **changed)
     assert named in str(caught.value)
     assert "--warm-start 'heads'" in str(caught.value)
+
+
+def test_every_option_is_compared_or_irrelevant() -> None:
+    """A new option has to be put into one of the lists."""
+    named = [*COMPARED.keys() - {"data", "encoder", "revision", "budget"}, *RESOLVED, *IRRELEVANT]
+    assert sorted(named) == sorted(field.name for field in dataclasses.fields(SearchOptions))
+
+
+@pytest.mark.parametrize("name", sorted(IRRELEVANT - {"space", "storage"}))
+def test_what_is_irrelevant_may_differ(heads: Plan, plan_of: MakePlan, name: str) -> None:
+    _, value = GIVEN[name]
+    plan = plan_of(space="heads", name="second")
+    assert value != getattr(plan.options, name)
+    assert len(carried(plan, "heads", **{name: value})[0]) == 4
 
 
 def test_a_search_without_trials_is_refused(plan_of: MakePlan) -> None:
@@ -176,3 +208,32 @@ def test_nothing_is_carried_over_unasked_or_twice(heads: Plan, plan_of: MakePlan
     assert carried(plan, "published") == ((), ())
     assert carried(plan, "heads", resume=True) == ((), ())
     assert carried(plan, "heads")[0] != ()
+
+
+@pytest.mark.parametrize("folder", ["what?", "a#b", "100%25", "[ab]*", "~", "a b", "s3:"])
+def test_no_character_of_a_folder_is_a_pattern(
+    plan_of: MakePlan, trial_of: MakeTrial, tmp_path: Path, folder: str
+) -> None:
+    plan = plan_of(space="smoke", name="first")
+    storage = tmp_path / folder
+    there = find_folder(str(storage), "first", resume=False)
+    there.make()
+    logged(replace(plan, folder=there), [trial_of(plan, 0, {9: 0.5})])
+    assert there.uri == str(storage / "first")
+    for given in (there.uri, f"{there.uri}/"):
+        assert len(carried(plan, given)[0]) == 1
+    (tmp_path / "a").mkdir(exist_ok=True)
+    with pytest.raises(InputError, match="did you mean 'first'"):
+        find_folder(str(storage), "frist", resume=True)
+
+
+def test_a_relative_folder_with_or_without_a_slash_at_its_end(
+    heads: Plan, plan_of: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_of(space="heads", name="second")
+    monkeypatch.chdir(heads.folder.local.parent)
+    for given in ("heads", "heads/", "./heads", "../" + heads.folder.local.parent.name + "/heads"):
+        assert len(carried(plan, given)[0]) == 4
+    monkeypatch.setenv("HOME", str(heads.folder.local.parent))
+    monkeypatch.chdir("/")
+    assert len(carried(plan, "~/heads")[0]) == 4

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import search.planning.make_plan
+from search.log.events import VERSION, EventLog, new_event
+from search.log.folder import EVENTS
+from search.planning.check_options import check_options
+from search.planning.make_plan import _default_name, make_plan
+from search.planning.options import SearchOptions
+from search.planning.plan import Plan, describe
+from trainable.errors import InputError
+from trainable.model.encoder import EncoderConfig
+from trainable.run_config import RunConfig
+from trainable.training import checkpoint
+from trainable.training.inputs import RunInputs
+from trainable.training.loop import Run
+
+MakePlan = Callable[..., Plan]
+
+
+@pytest.mark.slow
+def test_the_stated_size_of_a_checkpoint_is_nearly_that_on_disk(
+    plan_of: MakePlan, inputs: RunInputs, tmp_path: Path
+) -> None:
+    run = Run(plan_of(space="smoke").space.base, inputs)
+    run.train_unit()
+    for kind in ("full", "weights"):
+        (tmp_path / kind).mkdir()
+        checkpoint.save(run, tmp_path / kind, optimizer=kind == "full")
+        size = sum(p.stat().st_size for p in (tmp_path / kind).iterdir() if p.is_file())
+        # Of the heads it knows nothing: tiny has a wide one.
+        stated = plan_of(space="smoke", checkpoint=kind).checkpoint_bytes
+        assert stated < size < 4 * stated
+
+
+def test_the_base_has_what_the_options_ask_for(plan_of: MakePlan) -> None:
+    plan = plan_of(seed=5, precision="bf16", units=4)
+    stage = plan.space.base.multitask
+    assert plan.space.base.seed == 5
+    assert (stage.precision, stage.units, stage.budget_tokens) == ("bf16", 4, 90_000)
+    assert plan.rungs == (1, 3, 4)
+
+
+def test_without_a_scheduler_the_only_rung_is_the_full_run(plan_of: MakePlan) -> None:
+    assert plan_of(scheduler="none").rungs == (9,)
+
+
+def test_epochs_are_counted_in_tokens_of_all_train_sets(
+    plan_of: MakePlan, inputs: RunInputs
+) -> None:
+    rows = inputs.corpus.splits["train"].values()
+    # Siamese form: two special tokens around each sentence.
+    epoch = sum(int((own.lengths + 2).sum()) for own in rows)
+    assert plan_of(budget="2ep").budget == 2 * epoch
+    assert plan_of(budget=None).budget == 5 * epoch
+
+
+@pytest.mark.slow
+def test_names_of_searches_that_are_given_none_differ_by_encoder(
+    minilm: Path, tmp_path: Path
+) -> None:
+    options = SearchOptions(encoder=str(minilm), storage=str(tmp_path), dry_run=True)
+    plan = make_plan(options)
+    assert plan.folder.name.startswith(f"sample-{minilm.name}-")
+    assert plan.space.base.encoder.source == str(minilm)
+
+
+def test_a_relative_encoder_folder_is_made_absolute(
+    minilm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(minilm.parent)
+    plan = make_plan(SearchOptions(encoder=minilm.name, storage=str(tmp_path), dry_run=True))
+    assert plan.space.base.encoder.source == str(minilm)
+
+
+def test_the_first_trials_are_the_points_each_with_its_name(plan_of: MakePlan) -> None:
+    plan = plan_of(space="smoke")
+    assert plan.points == ((plan.space.params_of(plan.space.base), "default"),)
+    ablation = plan_of(space="ablation", rows="gradients/*")
+    assert [origin for _, origin in ablation.points] == list(ablation.rows)
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(None, 30), (20, 20), (50, 50)])
+def test_a_search_that_goes_on_knows_what_was_and_how_many_trials_it_has(
+    tmp_path: Path, asked: int | None, expected: int
+) -> None:
+    (tmp_path / "n").mkdir()
+    log = EventLog(tmp_path / "n" / EVENTS)
+    log.append(new_event("search", version=VERSION, n_trials=30))
+    log.close()
+    options = SearchOptions(
+        name="n", storage=str(tmp_path), space="smoke", trials=asked, resume=True, dry_run=True
+    )
+    plan = make_plan(options)
+    assert plan.n_trials == expected
+    assert plan.earlier.n_trials == 30
+    new = make_plan(replace(options, name="new", resume=False))
+    assert (new.n_trials, new.earlier.n_trials) == (asked or 12, 0)
+
+
+def test_a_search_that_goes_on_keeps_the_commit_of_its_encoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Hub may have a newer one by now."""
+    asked: list[EncoderConfig] = []
+
+    def stop(config: EncoderConfig) -> EncoderConfig:
+        asked.append(config)
+        raise InputError("far enough")
+
+    monkeypatch.setattr(search.planning.make_plan, "pinned", stop)
+    then = EncoderConfig(source="a/b", revision="abc")
+    for storage, n_trials in (("none", 0), ("one", 1)):
+        path = tmp_path / storage / "n" / EVENTS
+        path.parent.mkdir(parents=True)
+        log = EventLog(path)
+        log.append(new_event("search", version=VERSION, n_trials=30))
+        chosen = {"params": {}, "run_config": RunConfig(encoder=then).to_dict()}
+        for number in range(n_trials):
+            log.append(new_event("suggested", trial=number, bracket=0, origin="", **chosen))
+        log.close()
+        for encoder in ("a/b", "a/c"):
+            options = SearchOptions(
+                name="n", storage=str(tmp_path / storage), encoder=encoder, resume=True
+            )
+            with pytest.raises(InputError, match="far enough"):
+                make_plan(options)
+    assert [(config.source, config.revision) for config in asked] == [
+        ("a/b", None),
+        ("a/c", None),
+        ("a/b", "abc"),
+        ("a/c", None),
+    ]
+
+
+def test_there_are_enough_trials_for_all_points_or_the_search_is_refused(
+    plan_of: MakePlan,
+) -> None:
+    rows = {"space": "full", "warm_start": "published", "rows": "one-size/para-cosine-*"}
+    assert len(plan_of(trials=5, **rows).points) == 5
+    with pytest.raises(InputError, match=r"--trials 4: .* give at least --trials 5"):
+        plan_of(trials=4, **rows)
+
+
+def test_a_search_of_one_unit_has_one_rung(plan_of: MakePlan) -> None:
+    plan = plan_of(units=1)
+    assert plan.rungs == (1,)
+    assert plan.space.base.multitask.units == 1
+    assert "  rung 0: unit 1 of 1, 90,000 tokens" in describe(plan).splitlines()
+
+
+def test_eta_may_be_more_than_units(plan_of: MakePlan) -> None:
+    assert plan_of(units=4, eta=5).rungs == (1, 4)
+    assert plan_of(units=4, eta=4).rungs == (1, 4)
+    assert plan_of(units=5, eta=4).rungs == (1, 4, 5)
+
+
+def test_a_name_that_is_made_for_a_search_is_allowed_whatever_the_encoder_is_called() -> None:
+    for encoder in ("e" * 255, "/", "..", "a/b c*[?]", "ä", "~"):
+        name = _default_name(SearchOptions(encoder=encoder))
+        check_options(SearchOptions(name=name))
