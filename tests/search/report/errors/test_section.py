@@ -14,10 +14,10 @@ from search.log.folder import SearchFolder
 from search.log.leaderboard import TrialRecord
 from search.report.errors.section import analysis_section
 from search.report.errors.winner_predictions import (
-    Outcomes,
-    outcomes,
+    TaskPredictions,
+    predictions_on_select,
     read_predictions,
-    select_half,
+    select_examples,
 )
 from trainable.data.examples import Examples
 from trainable.data.sample import generate_sample
@@ -74,10 +74,10 @@ def finished(inputs: RunInputs) -> Finished:
 @pytest.fixture(scope="module")
 def found(
     finished: Finished, examples: Examples, tmp_path_factory: pytest.TempPathFactory
-) -> dict[TaskName, Outcomes]:
+) -> dict[TaskName, TaskPredictions]:
     path = tmp_path_factory.mktemp("found") / "file"
     write_probabilities(finished.run, path, finished.found)
-    return outcomes(examples, finished.run.config, path.read_bytes())
+    return predictions_on_select(examples, finished.run.config, path.read_bytes())
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_select_is_read_in_the_order_of_the_predictions(
     inputs: RunInputs, examples: Examples
 ) -> None:
     for task in TASK_NAMES:
-        half = select_half(examples, task)
+        half = select_examples(examples, task)
         own = inputs.corpus.splits["select"][task]
         assert half.ids == own.ids
         assert half.labels == pytest.approx(own.labels.numpy())
@@ -148,8 +148,8 @@ def test_select_is_read_in_the_order_of_the_predictions(
             assert len(tokens.ids) == int(own.lengths[0, i])
 
 
-def test_outcomes_are_what_the_run_decides(
-    finished: Finished, found: dict[TaskName, Outcomes]
+def test_predictions_are_what_the_run_decides(
+    finished: Finished, found: dict[TaskName, TaskPredictions]
 ) -> None:
     decided = finished.run.decide(finished.found["select"])
     for task in TASK_NAMES:
@@ -159,7 +159,7 @@ def test_outcomes_are_what_the_run_decides(
 
 
 def test_confidence_is_the_probability_of_what_is_predicted(
-    finished: Finished, found: dict[TaskName, Outcomes]
+    finished: Finished, found: dict[TaskName, TaskPredictions]
 ) -> None:
     expected = finished.found["select"]["sst"].max(1).values.numpy()
     assert found["sst"].confidence == pytest.approx(expected)
@@ -206,7 +206,7 @@ def test_the_worst_errors_are_shown_with_their_sentences(
     finished: Finished, examples: Examples, section: str
 ) -> None:
     worst = section.split("### Worst errors")[1]
-    sentences = {task: select_half(examples, task).sentences for task in TASK_NAMES}
+    sentences = {task: select_examples(examples, task).sentences for task in TASK_NAMES}
     decided = finished.run.decide(finished.found["select"])
     for task in TASK_NAMES:
         shown = rows(worst, f"{TASKS[task].title}:")
