@@ -14,6 +14,7 @@ from rich.console import Console
 
 from trainable.cache.files import read_json
 from trainable.errors import InputError
+from trainable.exit_status import exit_status
 from trainable.metrics import SCORE_KEYS
 from trainable.run_config import RunConfig
 from trainable.stages.pretraining_loop import StageFailed
@@ -87,4 +88,4 @@ def _train(config: RunConfig, console: Console) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status(main))
