@@ -1,7 +1,7 @@
-"""The command line of search/export.py: what follows from the log of a search alone.
+"""The command of search/export.py: write the results that need only the log of a search.
 
-Neither data nor encoder nor cluster are needed, so that it works from the bucket on any machine,
-and while the search runs.
+It needs neither data nor encoder nor cluster, so it works on any machine that can read the storage,
+also while the search runs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from search.log.find_folder import find_folder
 from search.log.folder import SearchFolder
 from search.log.history import History
 from search.report.optuna_study import shown, write_study
-from search.report.tensorboard import TENSORBOARD, curves, curves_name
+from search.report.tensorboard import TENSORBOARD, tensorboard_file, tensorboard_path
 from search.report.write import result_files
 from spaces.params import param_from_json
 from trainable.cache.files import write_bytes, write_text
@@ -51,14 +51,13 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         print(_export(options))
     except InputError as error:
-        # A search is looked for as one that goes on; here nobody said --resume.
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 
 
 def _export(options: ExportOptions) -> str:
-    """Write what is asked for; returns what to say of it."""
+    """Write what the options ask for; returns a sentence for the user."""
     if options.optuna is not None and options.out is not None:
         raise InputError(
             "--out: has no meaning with --optuna, which writes into its database; drop one of them"
@@ -79,7 +78,7 @@ def _export(options: ExportOptions) -> str:
 
 
 def read_history(folder: SearchFolder) -> History:
-    """Return what happened in a search.
+    """Return the history of a search.
 
     Raises:
         InputError: The storage cannot be read, the search has not begun, or its log is of another
@@ -93,12 +92,12 @@ def read_history(folder: SearchFolder) -> History:
 
 
 def _write(folder: SearchFolder, out: Path | None, files: dict[str, str], history: History) -> str:
-    """Write files into a folder, or where the search is kept; returns which it was."""
+    """Write files into `out`, or into the storage of the search; returns which of the two."""
     try:
         if out is not None:
             _write_into(out, files, history)
             return str(out)
-        # The log stays as it is in the storage: a driver may have gone on with it there.
+        # The log itself is not copied: a driver may be writing to it in the storage.
         folder.publish(*_write_into(folder.local, files, history))
         return folder.uri
     except (OSError, pyarrow.ArrowInvalid) as error:
@@ -109,15 +108,15 @@ def _write(folder: SearchFolder, out: Path | None, files: dict[str, str], histor
 
 
 def _write_into(target: Path, files: dict[str, str], history: History) -> list[str]:
-    """Write files and curves; returns the names of what is written directly below the folder."""
+    """Write the results into a folder; returns the names of the files and folders in it."""
     target.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         write_text(target / name, text)
     space = history.header["space"]
     params = tuple(param_from_json(name, fields) for name, fields in space.items())
     for trial in history.trials.values():
-        path, content = target / curves_name(trial), curves(trial, params)
-        # A driver that is under way has perhaps written more than was in the log.
+        path, content = target / tensorboard_path(trial), tensorboard_file(trial, params)
+        # A running driver may have written more than this log says.
         if trial.id and not (path.exists() and path.read_bytes().startswith(content)):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_bytes(path, content)

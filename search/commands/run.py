@@ -153,9 +153,9 @@ def _run_jobs(
     mirror = Mirror(plan.folder)
     checkpoints = Checkpoints(journal, plan.folder, mirror)
     dispatcher.on_saved, dispatcher.on_closed = checkpoints.saved, checkpoints.closed
-    board = TensorBoard(plan.folder.local, plan.space.params())
-    dispatcher.on_started = dispatcher.on_reported = board.write
-    board.write_all(journal.history)
+    tensorboard = TensorBoard(plan.folder.local, plan.space.params())
+    dispatcher.on_started = dispatcher.on_reported = tensorboard.write
+    tensorboard.write_all(journal.history)
     dispatcher.settle()
 
     progress = Progress(dispatcher, options, plan.rungs, console)

@@ -25,12 +25,13 @@ class Best(BaseModel):
         schema_version: Version of this format.
         search: Name of the search.
         trial: Number of the trial.
-        units: Units that it trained for; fewer than the budget has if the search was cut short.
-        run_config: What ran.
-        select: Scores that the search saw.
-        confirm: Scores that it did not see; None if the trial did not reach its full budget.
-        data_fingerprint: Of contents and tokenizer.
-        versions: Of Python and packages, where the search began.
+        units: Units that the trial trained for; fewer than a full run if the search ended early.
+        run_config: Configuration of the trial.
+        select: Metric -> score on *select*, which the search saw.
+        confirm: Metric -> score on *confirm*, which it did not see; None if the trial ended before
+            its full budget.
+        data_fingerprint: Fingerprint of the examples and the tokenizer.
+        versions: Versions of Python and packages when the search began.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,7 +76,7 @@ def best_of(search: str, history: History, winner: TrialRecord) -> Best:
 
     Args:
         search: Name of the search.
-        history: Of the search, for what its header says of data and versions.
+        history: Its header names the fingerprint of the data, and the versions.
         winner: The best trial.
     """
     return Best(

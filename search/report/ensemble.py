@@ -1,11 +1,12 @@
-"""The average of several runs, and whether it is better than they are.
+"""The average of several runs, and whether it is better than the single runs.
 
 The runs' probabilities (sentiment) and scores (paraphrase, similarity) are averaged with equal
-weights, and so are their thresholds of decision; the average is decided on like a run.
+weights, and so are their decision thresholds. Predictions follow from the averages as they do for
+a single run.
 
 The standard error of a difference is a paired bootstrap over examples: the examples of each task
-are drawn anew, with replacement, and all runs and their average are scored on the same draw. It
-says how far the difference would move on other examples; not how far with other seeds.
+are drawn again with replacement, and all runs and their average are scored on the same draw. It
+says how much the difference varies between samples of examples, not between seeds.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from search.report.seeds import heading
+from search.report.seed_scores import heading
 from trainable.losses import decide
 from trainable.metrics import SCORE_KEYS, scores, with_overall
 from trainable.seeds import derive
@@ -55,7 +56,7 @@ class Member:
 
 
 def average(members: Sequence[Member]) -> Member:
-    """Return the ensemble of members that have the same splits and examples."""
+    """Return the average of members, which all have the same splits and examples."""
     found = {
         split: {
             task: torch.stack([member.found[split][task] for member in members]).mean(0)
@@ -78,9 +79,9 @@ def compare(
         resamples: Draws of the bootstrap.
 
     Returns:
-        As ensemble.json has it: `best_member`, the best on *select*, also where scores are on
-        *confirm*; and for each split the scores of `members`, their `mean`, the `ensemble`, and
-        ensemble minus mean and minus best member, with standard errors.
+        The content of ensemble.json. `best_member` is the one with the best score on *select*, for
+        the scores on *confirm*, too. Each split has the scores of `members`, their `mean`, those
+        of the `ensemble`, and ensemble minus mean and minus best member with standard errors.
     """
     predicted = [member.predicted() for member in [*members, average(members)]]
     found = {s: [scores(own[s], labels[s]) for own in predicted] for s in LABELLED}
@@ -103,7 +104,7 @@ def compare(
 def _difference(
     rows: dict[str, Tensor], drawn: dict[str, Tensor], others: list[int]
 ) -> dict[str, dict[str, float]]:
-    """Return metric -> ensemble, the last column, minus the mean of others, and standard error."""
+    """Return metric -> score of the ensemble, the last column, minus the mean of other columns."""
     return {
         key: {
             "difference": float(row[0, -1] - row[0, others].mean()),
@@ -116,7 +117,7 @@ def _difference(
 def _resampled(
     predicted: list[dict[TaskName, Tensor]], labels: dict[TaskName, Tensor], resamples: int
 ) -> dict[str, Tensor]:
-    """Return metric -> (resamples, len(predicted)) float64 scores on the same drawn examples."""
+    """Return metric -> (resamples, len(predicted)) float64 scores; a row shares one draw."""
     metrics = {}
     for name, task in TASKS.items():
         rows = torch.stack([own[name] for own in predicted]).double()  # (m, n)
@@ -131,7 +132,7 @@ def _resampled(
 
 
 def _parts(resamples: int) -> list[int]:
-    """Cut the number of draws: all at once would be much memory."""
+    """Return how many draws to make at a time; all at once would need much memory."""
     return [min(_DRAWS_AT_ONCE, resamples - done) for done in range(0, resamples, _DRAWS_AT_ONCE)]
 
 
@@ -160,7 +161,7 @@ def _correlations(rows: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
 
 
 def table(comparison: dict[str, Any]) -> str:
-    """Return what `compare` found, for people."""
+    """Return the result of `compare` as text for people."""
     lines = []
     for split, own in comparison["splits"].items():
         rows = {f"mean of {len(own['members'])} runs": own["mean"]}

@@ -8,15 +8,15 @@ search replaces it. A trial of the study is
     FAIL      failed, or ended without a score
     RUNNING   under way where the log ends
 
-and what Optuna has no field for is in its user attributes: the scores of the tasks, who suggested
-it, what it cost, why it failed.
+Its user attributes hold what Optuna has no field for: the scores of the tasks, who suggested it,
+what it cost, why it failed.
 
-Optuna writes a trial at a time and asks the database again for each of its params. Into a file of
-SQLite, 1,000 trials take 122 seconds of processor time, 2,000 take 243, and 10,000 would take 20
-minutes; the disk's time for one commit a trial comes on top. To delete the 2,000 takes 11 seconds.
-Measured with trials of the space `full` (51 params, 1 to 9 reports) at random, Optuna 5.0, on one
-of two cores that other processes kept busy. `optuna.copy_study` from memory, or a SQLite database
-in memory, take a tenth less: what costs is SQLAlchemy's work, not the disk.
+Optuna writes one trial at a time, with a query to the database for each of its params. In a SQLite
+file, 1,000 trials take 122 seconds of processor time, 2,000 take 243, and 10,000 would take 20
+minutes, plus the disk's time for one commit per trial. Deleting 2,000 trials takes 11 seconds.
+Measured with random trials of the space `full` (51 params, 1 to 9 reports), Optuna 5.0, on one of
+two cores that other processes kept busy. `optuna.copy_study` from memory, or a SQLite database in
+memory, takes a tenth less: SQLAlchemy's own work costs the time, not the disk.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ from trainable.errors import InputError
 from trainable.metrics import SCORE_KEYS
 
 _OPTIONS = ("data", "encoder", "space", "searcher", "scheduler", "budget", "units", "seed")
-_BEGUN = "begun"  # when the search began, in seconds since 1970: it tells a search from others
+_BEGUN = "begun"  # start of the search, in seconds since 1970; it identifies the search
 _COMPLETE = "export_complete"  # False until the last trial is there
 
 
 def write_study(search: str, history: History, url: str) -> bool:
-    """Write a study of the name of the search; that of an earlier export is replaced.
+    """Write a study with the name of the search; it replaces the study of an earlier export.
 
     An export that is killed, or in which the database fails, leaves a study whose user attribute
     `export_complete` is False: Optuna can neither rename a study nor write one in one transaction.
@@ -58,7 +58,7 @@ def write_study(search: str, history: History, url: str) -> bool:
     Args:
         search: Name of the search.
         history: What happened in it.
-        url: Of the database, as SQLAlchemy reads it; a file of SQLite is made.
+        url: SQLAlchemy's URL of the database; a missing SQLite file is created.
 
     Returns:
         Whether it has replaced a study that an earlier export left incomplete.
@@ -72,7 +72,7 @@ def write_study(search: str, history: History, url: str) -> bool:
     attributes |= {key: options.get(key) for key in _OPTIONS}
     attributes |= {key: header[key] for key in ("data_fingerprint", "versions")}
     trials = frozen_trials(history)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # else it tells of every study made
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it logs every new study otherwise
     with _database(url) as storage:
         was_incomplete = _delete_earlier(search, header["time"], storage, url)
         study = optuna.create_study(study_name=search, storage=storage, direction="maximize")
@@ -105,7 +105,7 @@ def _database(url: str) -> Iterator[RDBStorage]:
     """Open a database.
 
     Raises:
-        InputError: It cannot be opened, or what is done with it in this context fails.
+        InputError: It cannot be opened, or an operation on it inside the context fails.
     """
     try:
         storage = RDBStorage(url)
@@ -114,7 +114,8 @@ def _database(url: str) -> Iterator[RDBStorage]:
         finally:
             storage.remove_session()
             storage.engine.dispose()
-    # ImportError: of the database's module; RuntimeError: tables of another version of Optuna.
+    # ImportError: the database's driver is not installed. RuntimeError: the tables are those of
+    # another version of Optuna.
     except (SQLAlchemyError, StorageInternalError, ImportError, RuntimeError) as error:
         cause = error.__cause__ if isinstance(error, StorageInternalError) else error
         raise InputError(
@@ -132,7 +133,7 @@ def frozen_trials(history: History) -> list[FrozenTrial]:
     """Return the trials of a search as Optuna knows them, in the order of their numbers.
 
     Raises:
-        InputError: The params of a trial are not of the space that the log's first line tells.
+        InputError: A trial's params do not fit the space that the log's first line names.
     """
     space = {
         name: to_optuna(domain_from_json(fields))
@@ -172,13 +173,13 @@ def _state(trial: TrialRecord) -> TrialState:
 
 
 def _score_at(trial: TrialRecord, unit: int) -> float:
-    """Return a score; NaN where it is not known, as Optuna has it of a report of NaN."""
+    """Return a score; NaN where it is not known, as Optuna stores a reported NaN."""
     score = trial.score_at(unit)
     return score if math.isfinite(score) else math.nan
 
 
 def _attributes(trial: TrialRecord) -> dict[str, Any]:
-    """Return what Optuna has no field for; what is not known is left out."""
+    """Return the user attributes of a trial; unknown values are left out."""
     keys = [*SCORE_KEYS[1:], *(f"confirm_{key}" for key in SCORE_KEYS)]  # `score` is the value
     found = {
         "status": trial.status,

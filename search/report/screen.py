@@ -10,12 +10,12 @@ from search.log.trial import TrialRecord
 def summary(
     folder: SearchFolder, units: int, trials: list[TrialRecord], winner: TrialRecord | None
 ) -> str:
-    """Return the leaderboard, and what to type next.
+    """Return the first ten of the leaderboard, and the commands to type next.
 
     Args:
-        folder: Of the search.
-        units: Of a full run.
-        trials: Of the search.
+        folder: Folder of the search.
+        units: Units of a full run.
+        trials: All trials of the search.
         winner: The best of them, or None where no trial finished a unit.
     """
     lines = ["rank trial units  score   sst     para    sts     status"]

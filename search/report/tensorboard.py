@@ -1,7 +1,7 @@
 """TensorBoard files: curves for each trial, and the HParams page.
 
-A trial's file is a function of its record, byte by byte, so that a later driver, on any machine,
-and `search/export.py` write the same from the log.
+A trial's file depends on its record alone, byte for byte: a later driver on another machine, and
+`search/export.py`, write the same file from the log.
 
 All trials have the same keys on the HParams page: where keys differ, TensorBoard shows only some of
 the trials. A param that a trial does not have reads "n/a".
@@ -30,7 +30,7 @@ from trainable.metrics import SCORE_KEYS
 from trainable.training.step import STEP_METRICS
 
 TENSORBOARD = "tensorboard"  # below the folder of the search
-_CURVES = (*SCORE_KEYS, *STEP_METRICS, "train_seconds", "eval_seconds")
+_SCALARS = (*SCORE_KEYS, *STEP_METRICS, "train_seconds", "eval_seconds")
 _Cell = str | float | bool  # of the HParams page
 _VERSION = "brain.Event:2"  # of the format, in the first record of a file
 
@@ -40,62 +40,62 @@ class TensorBoard:
 
     Args:
         folder: Local folder of the search.
-        params: Everything that varies.
+        params: All params of the search space.
     """
 
     def __init__(self, folder: Path, params: tuple[Param, ...]) -> None:
         self._folder, self._params = folder, params
 
     def write_all(self, history: History) -> None:
-        """Write what an earlier driver had, and a kill or a lost machine may have taken.
+        """Restore the files of an earlier driver that are missing or incomplete.
 
-        A kill can only take from files of trials that were under way: call it before the history
-        says what became of them.
+        A kill can damage only the files of trials that were running. So this must be called while
+        the history still says which trials those are.
         """
         for trial in history.trials.values():
-            there = (self._folder / curves_name(trial)).exists()
-            if trial.id and (trial.is_open or not there):  # it has been started
+            there = (self._folder / tensorboard_path(trial)).exists()
+            if trial.id and (trial.is_open or not there):  # the trial has been started
                 self.write(trial)
 
     def write(self, trial: TrialRecord) -> None:
-        """Let the file of a trial say what its record says."""
-        path, wanted = self._folder / curves_name(trial), curves(trial, self._params)
+        """Bring the file of a trial up to date with its record."""
+        path, wanted = self._folder / tensorboard_path(trial), tensorboard_file(trial, self._params)
         there = path.read_bytes() if path.exists() else b""
-        if wanted.startswith(there):  # TensorBoard reads on in a file that grows
+        if wanted.startswith(there):  # TensorBoard goes on reading a file that grows
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("ab") as file:
                 file.write(wanted[len(there) :])
-        else:  # of another driver, and torn, say
+        else:  # for example a torn file of an earlier driver
             write_bytes(path, wanted)
 
 
-def curves_name(trial: TrialRecord) -> str:
+def tensorboard_path(trial: TrialRecord) -> str:
     """Return the path of a trial's file below the folder of its search."""
     return f"{TENSORBOARD}/trial_{trial.number:04d}/events.out.tfevents.{trial.started:.0f}.search"
 
 
-def curves(trial: TrialRecord, params: tuple[Param, ...]) -> bytes:
-    """Return the content of a trial's file: its line of the HParams page, and a point per unit.
+def tensorboard_file(trial: TrialRecord, params: tuple[Param, ...]) -> bytes:
+    """Return the content of a trial's file: its line on the HParams page, and a point per unit.
 
     The steps of the curves are training tokens.
 
     Args:
-        trial: What is known of it.
-        params: Everything that varies.
+        trial: Record of the trial.
+        params: All params of the search space.
     """
     values = tuple((param.name, _shown(param, trial.params)) for param in params)
     records = [_head(trial.number, trial.started, values)]
     for unit, metrics in trial.reports.items():
-        known = {key: metrics[key] for key in _CURVES if metrics.get(key) is not None}
+        known = {key: metrics[key] for key in _SCALARS if metrics.get(key) is not None}
         points = [Summary.Value(tag=key, simple_value=value) for key, value in known.items()]
         time, step = trial.reported[unit], int(metrics["tokens"] or 0)
         records.append(_record(Event(wall_time=time, step=step, summary=Summary(value=points))))
     return b"".join(records)
 
 
-@lru_cache(maxsize=256)  # trials under way repeat theirs with every report
+@lru_cache(maxsize=256)  # a running trial needs its own again with every report
 def _head(number: int, started: float, values: tuple[tuple[str, _Cell], ...]) -> bytes:
-    """Return the first records of a trial's file: all but its curves."""
+    """Return the records of a trial's file that come before its curves."""
     types = tuple((name, type(value)) for name, value in values)
     pages = (_columns(types), _line(number, started, dict(values)))
     records = [Event(wall_time=started, file_version=_VERSION)]
@@ -104,10 +104,10 @@ def _head(number: int, started: float, values: tuple[tuple[str, _Cell], ...]) ->
 
 
 def _record(event: Event) -> bytes:
-    """Return an event as it stands in a file: length and content, each with a checksum.
+    """Return the record of an event: its length and its content, each with a checksum.
 
-    Source: TensorFlow's TFRecord. TensorBoard's own writer computes the checksum in Python, which
-    took a twentieth of what a trial without work cost its driver.
+    Source: TensorFlow's TFRecord format. TensorBoard's own writer computes the checksum in Python,
+    which was a twentieth of the driver's time for a trial without training.
     """
     data = _bytes(event)
     length = struct.pack("<Q", len(data))
@@ -120,7 +120,7 @@ def _checksum(data: bytes) -> bytes:
     return struct.pack("<I", masked & 0xFFFFFFFF)
 
 
-@lru_cache(maxsize=1)  # the same for all trials of a search, and slow
+@lru_cache(maxsize=1)  # slow, and the same for all trials of a search
 def _columns(types: tuple[tuple[str, type], ...]) -> Any:
     """Return the columns of the HParams page."""
     empty = {name: of() for name, of in types}
@@ -136,12 +136,15 @@ def _line(number: int, started: float, values: dict[str, _Cell]) -> Summary:
 
 
 def _bytes(message: Any) -> bytes:
-    """Return the bytes of a message: the same for the same, also in another process."""
+    """Return the bytes of a message; equal messages give equal bytes in every process."""
     return bytes(message.SerializeToString(deterministic=True))
 
 
 def _shown(param: Param, params: dict[str, Value]) -> _Cell:
-    """A column needs one type: params that a trial may lack are shown as text in every trial."""
+    """Return the cell of a param.
+
+    A column needs one type, so params that some trials lack are text in every trial.
+    """
     if param.parents:
         value = params.get(param.name, "n/a")
         return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -13,14 +13,14 @@ from search.log.leaderboard import leaderboard
 from search.log.trial import TrialRecord
 from search.planning.plan import Plan
 from search.report.best import best_of
-from search.report.published_rows import published_section
 from search.report.report import write_report
+from search.report.sections.base import FinishedSearch
 from trainable.cache.files import write_text
 from trainable.metrics import SCORE_KEYS
 
 
 def result_files(search: str, history: History) -> dict[str, str]:
-    """Return file name -> content; without a report from any trial there is no best.json.
+    """Return file name -> content; there is no best.json before a trial reports a score.
 
     Args:
         search: Name of the search.
@@ -54,11 +54,10 @@ def write_results(plan: Plan, history: History, actor_seconds: float) -> TrialRe
     Args:
         plan: The search.
         history: What happened in it.
-        actor_seconds: Seconds that places for trials were there, busy or not.
+        actor_seconds: Seconds for which slots for trials existed, busy or not.
     """
     for name, text in result_files(plan.folder.name, history).items():
         write_text(plan.folder.local / name, text)
-    trials, winner = list(history.trials.values()), history.best
-    write_report(plan, trials, winner, actor_seconds, published_section(plan, trials))
+    write_report(FinishedSearch(plan, history, actor_seconds))
     plan.folder.publish()
-    return winner
+    return history.best

@@ -198,9 +198,11 @@ def without_ray(plan: Plan, options: Options, meter: Meter, faults: stub.Faults)
     log = EventLog(plan.folder.local / EVENTS)
     journal = Journal(History(), log)
     journal.write("search", slots=options.places, **header(plan))
-    board = TensorBoard(plan.folder.local, plan.space.params()) if options.tensorboard else None
+    tensorboard = (
+        TensorBoard(plan.folder.local, plan.space.params()) if options.tensorboard else None
+    )
     trials, draw = journal.history.trials, random.Random(0)
-    run(plan, journal, faults, options.places, draw, board, lambda: meter.look(len(trials)))
+    run(plan, journal, faults, options.places, draw, tensorboard, lambda: meter.look(len(trials)))
     log.close()
 
 

@@ -99,7 +99,7 @@ def run(
     faults: Faults,
     n_places: int,
     draw: random.Random,
-    board: TensorBoard | None = None,
+    tensorboard: TensorBoard | None = None,
     look: Callable[[], None] = lambda: None,
 ) -> None:
     """Run jobs until the search is finished.
@@ -110,15 +110,15 @@ def run(
         faults: What trials report.
         n_places: Trials at a time.
         draw: Which place reports next.
-        board: Where to write curves, if anywhere.
+        tensorboard: Where to write curves, if anywhere.
         look: Called after every job that is handed out.
     """
     dispatcher = make_dispatcher(plan, journal)
     checkpoints = Checkpoints(journal, plan.folder, Mirror(plan.folder))
     dispatcher.on_saved, dispatcher.on_closed = checkpoints.saved, checkpoints.closed
-    if board:
-        board.write_all(journal.history)
-        dispatcher.on_started = dispatcher.on_reported = board.write
+    if tensorboard:
+        tensorboard.write_all(journal.history)
+        dispatcher.on_started = dispatcher.on_reported = tensorboard.write
     dispatcher.settle()
     places: list[_Place] = []
     while True:

@@ -1,4 +1,4 @@
-"""Pictures of what one model says: confusion, similarity, and where it is right."""
+"""Pictures of the errors of one model: confusion, similarity, and metrics by quantities."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from search.report.errors.measures import LabelRow, Quantity
-from search.report.errors.winner_predictions import Outcomes
+from search.report.errors.winner_predictions import TaskPredictions
 from trainable.tasks import TASKS, TaskName
 
 CLASS_NAMES: dict[TaskName, tuple[str, ...]] = {
@@ -20,7 +20,7 @@ CLASS_NAMES: dict[TaskName, tuple[str, ...]] = {
 
 
 def confusion_figure(matrices: Mapping[TaskName, NDArray[np.int64]]) -> Figure:
-    """One matrix of counts beside the other; colours are shares of the label's examples."""
+    """Draw the matrices of counts side by side; colours are shares of the label's examples."""
     figure = Figure(figsize=(10, 4.6), layout="constrained")
     widths = [len(matrix) + 2 for matrix in matrices.values()]
     panels = figure.subplots(1, len(matrices), width_ratios=widths)
@@ -39,11 +39,13 @@ def confusion_figure(matrices: Mapping[TaskName, NDArray[np.int64]]) -> Figure:
     return figure
 
 
-def similarity_figure(outcomes: Outcomes, rows: Sequence[LabelRow]) -> Figure:
-    """Predicted against true similarity: every pair, and means with standard errors."""
+def similarity_figure(predictions: TaskPredictions, rows: Sequence[LabelRow]) -> Figure:
+    """Draw predicted against true similarity: every pair, and means with standard errors."""
     figure = Figure(figsize=(5.5, 5), layout="constrained")
     axes = figure.add_subplot()
-    axes.scatter(outcomes.labels, outcomes.predicted, s=10, alpha=0.35, linewidth=0, label="a pair")
+    axes.scatter(
+        predictions.labels, predictions.predicted, s=10, alpha=0.35, linewidth=0, label="a pair"
+    )
     shown = [row for row in rows if row.predicted.n]
     axes.errorbar(
         [row.label for row in shown],
@@ -54,12 +56,12 @@ def similarity_figure(outcomes: Outcomes, rows: Sequence[LabelRow]) -> Figure:
         capsize=3,
         label="mean and standard error",
     )
-    end = outcomes.task.label_max
+    end = predictions.task.label_max
     axes.plot([0, end], [0, end], color="black", linestyle="--", linewidth=1, label="as labelled")
     axes.set(
         xlabel="true similarity",
         ylabel="predicted similarity",
-        title=outcomes.task.title,
+        title=predictions.task.title,
         xlim=(-0.15, end + 0.15),
         ylim=(-0.15, end + 0.15),
         aspect="equal",
@@ -70,7 +72,7 @@ def similarity_figure(outcomes: Outcomes, rows: Sequence[LabelRow]) -> Figure:
 
 
 def quantities_figure(found: Mapping[TaskName, Sequence[Quantity]]) -> Figure:
-    """A row of panels for each task, a column for each quantity; bars are standard errors."""
+    """Draw a row of panels for each task, a column for each quantity; bars are standard errors."""
     n_columns = max(len(own) for own in found.values())
     figure = Figure(figsize=(10, 7.5), layout="constrained")
     panels = figure.subplots(len(found), n_columns, sharey="row", squeeze=False)

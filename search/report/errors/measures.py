@@ -1,6 +1,6 @@
-"""What the papers looked at by hand: where a model is right, and where and how it is wrong.
+"""Where a model is right, and where and how it is wrong: the papers looked at this by hand.
 
-Pure functions from the examples of one task, and what a model says of them, to tables.
+The functions are pure: they go from the examples of one task and the predictions to tables.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from search.report.errors.winner_predictions import Floats, Outcomes
+from search.report.errors.winner_predictions import Floats, TaskPredictions
 from trainable.metrics import accuracy, pearson, standard_error
 
 _WORD = re.compile(r"\w+(?:'\w+)*")
@@ -22,7 +22,7 @@ _WORD = re.compile(r"\w+(?:'\w+)*")
 
 @dataclass(frozen=True)
 class Measured:
-    """A share or a correlation, over some examples.
+    """A metric or a mean over some examples.
 
     Attributes:
         score: Accuracy in [0, 1], Pearson correlation in [-1, 1], or a mean; NaN where it is not
@@ -36,27 +36,27 @@ class Measured:
     n: int
 
 
-def measured(outcomes: Outcomes, chosen: NDArray[np.bool_] | None = None) -> Measured:
+def measured(predictions: TaskPredictions, chosen: NDArray[np.bool_] | None = None) -> Measured:
     """Return the task's metric over all examples, or over the chosen ones, (n,) bool.
 
-    Over some examples a correlation may be undefined; over all it is 0 then, as in every report.
+    An undefined correlation is NaN over chosen examples. Over all it is 0, as in every report.
     """
     which = slice(None) if chosen is None else chosen
-    labels, predicted = outcomes.labels[which], outcomes.predicted[which]
-    n, n_classes = len(labels), outcomes.task.n_classes
+    labels, predicted = predictions.labels[which], predictions.predicted[which]
+    n, n_classes = len(labels), predictions.task.n_classes
     part = chosen is not None and n_classes is None
     if n == 0 or (part and (n < 4 or np.ptp(labels) == 0 or np.ptp(predicted) == 0)):
         return Measured(float("nan"), float("nan"), n)
     metric = pearson if n_classes is None else accuracy
     score = metric(torch.from_numpy(predicted), torch.from_numpy(labels))
-    return Measured(score, standard_error(outcomes.task, score, n), n)
+    return Measured(score, standard_error(predictions.task, score, n), n)
 
 
-def confusion(outcomes: Outcomes) -> NDArray[np.int64]:
+def confusion(predictions: TaskPredictions) -> NDArray[np.int64]:
     """Return the (n_classes, n_classes) counts; rows are labels, columns are predictions."""
-    n_classes = outcomes.task.n_classes
+    n_classes = predictions.task.n_classes
     assert n_classes is not None, "a confusion matrix is of classes"
-    cells = outcomes.labels.astype(np.int64) * n_classes + outcomes.predicted.astype(np.int64)
+    cells = predictions.labels.astype(np.int64) * n_classes + predictions.predicted.astype(np.int64)
     return np.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
@@ -75,15 +75,15 @@ class ClassRow:
     precision: Measured
 
 
-def by_class(outcomes: Outcomes) -> list[ClassRow]:
+def by_class(predictions: TaskPredictions) -> list[ClassRow]:
     """Return a row for each class; for paraphrase, 0 is the non-paraphrases and 1 the others."""
     return [
         ClassRow(
             label,
-            measured(outcomes, outcomes.labels == label),
-            measured(outcomes, outcomes.predicted == label),
+            measured(predictions, predictions.labels == label),
+            measured(predictions, predictions.predicted == label),
         )
-        for label in range(outcomes.task.n_classes or 0)
+        for label in range(predictions.task.n_classes or 0)
     ]
 
 
@@ -104,14 +104,17 @@ class LabelRow:
     predicted: Measured
 
 
-def by_label(outcomes: Outcomes, n_bins: int = 5) -> list[LabelRow]:
-    """Return what is predicted on average for labels of about the same size."""
-    edges = np.linspace(0, outcomes.task.label_max, n_bins + 1)
-    # The highest label belongs to the last bin.
-    bins = np.minimum(np.searchsorted(edges, outcomes.labels, side="right") - 1, n_bins - 1)
+def by_label(predictions: TaskPredictions, n_bins: int = 5) -> list[LabelRow]:
+    """Return the mean prediction in bins of equal width over the range of labels."""
+    edges = np.linspace(0, predictions.task.label_max, n_bins + 1)
+    # The highest label belongs to the last bin, which includes its upper end.
+    bins = np.minimum(np.searchsorted(edges, predictions.labels, side="right") - 1, n_bins - 1)
     rows = []
     for number in range(n_bins):
-        labels, predicted = outcomes.labels[bins == number], outcomes.predicted[bins == number]
+        labels, predicted = (
+            predictions.labels[bins == number],
+            predictions.predicted[bins == number],
+        )
         n = len(labels)
         mean = float(predicted.mean()) if n else float("nan")
         error = float(predicted.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
@@ -141,13 +144,15 @@ class QuantileRow:
     metric: Measured
 
 
-def by_quantiles(outcomes: Outcomes, values: Floats, n_bins: int = 5) -> list[QuantileRow]:
+def by_quantiles(
+    predictions: TaskPredictions, values: Floats, n_bins: int = 5
+) -> list[QuantileRow]:
     """Return the metric in bins of about equally many examples.
 
-    Equal values are never parted, so that bins may differ in size, or be fewer.
+    Equal values share a bin, so bins may differ in size, and there may be fewer.
 
     Args:
-        outcomes: n examples.
+        predictions: n examples.
         values: (n,) of the quantity.
         n_bins: Number of bins, at most.
     """
@@ -156,7 +161,7 @@ def by_quantiles(outcomes: Outcomes, values: Floats, n_bins: int = 5) -> list[Qu
     rows = []
     for number in np.unique(bins):
         own = values[bins == number]
-        metric = measured(outcomes, bins == number)
+        metric = measured(predictions, bins == number)
         rows.append(QuantileRow(float(own.min()), float(own.max()), float(own.mean()), metric))
     return rows
 
@@ -174,38 +179,38 @@ def word_counts(sentences: Iterable[str]) -> Counter[str]:
     return counts
 
 
-def lengths(outcomes: Outcomes) -> Floats:
+def lengths(predictions: TaskPredictions) -> Floats:
     """Return the number of words of each example, of both sentences together, (n,)."""
-    return np.array([sum(len(words(s)) for s in both) for both in outcomes.sentences], float)
+    return np.array([sum(len(words(s)) for s in both) for both in predictions.sentences], float)
 
 
-def usual_counts(outcomes: Outcomes, counts: Mapping[str, int]) -> Floats:
+def usual_counts(predictions: TaskPredictions, counts: Mapping[str, int]) -> Floats:
     """Return the geometric mean of 1 + count over the words of each example, minus 1, (n,).
 
     An example without a word has 0, like one of unknown words.
     """
-    return np.array([np.expm1(np.log1p(own).mean()) for own in _word_counts(outcomes, counts)])
+    return np.array([np.expm1(np.log1p(own).mean()) for own in _word_counts(predictions, counts)])
 
 
-def smallest_counts(outcomes: Outcomes, counts: Mapping[str, int]) -> Floats:
+def smallest_counts(predictions: TaskPredictions, counts: Mapping[str, int]) -> Floats:
     """Return the count of each example's rarest word, (n,); 0 for one without a word."""
-    return np.array([own.min() for own in _word_counts(outcomes, counts)])
+    return np.array([own.min() for own in _word_counts(predictions, counts)])
 
 
-def _word_counts(outcomes: Outcomes, counts: Mapping[str, int]) -> Iterator[Floats]:
+def _word_counts(predictions: TaskPredictions, counts: Mapping[str, int]) -> Iterator[Floats]:
     """Yield the counts of each example's words."""
-    for both in outcomes.sentences:
+    for both in predictions.sentences:
         known = [counts.get(word, 0) for sentence in both for word in words(sentence)]
         yield np.array(known or [0], float)
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """Something that examples have more or less of, and the metric by it.
+    """A quantity that each example has, and the metric in bins of it.
 
     Attributes:
         name: For people.
-        is_count: Whether it is a word's count in the train set, which says most as a logarithm.
+        is_count: Whether it is a word's count in the train set; a figure shows its logarithm.
         rows: Bins, ascending.
     """
 
@@ -214,28 +219,30 @@ class Quantity:
     rows: list[QuantileRow]
 
 
-def quantities(outcomes: Outcomes, counts: Mapping[str, int]) -> list[Quantity]:
+def quantities(predictions: TaskPredictions, counts: Mapping[str, int]) -> list[Quantity]:
     """Return the metric by length and by word frequency.
 
     Args:
-        outcomes: n examples.
+        predictions: n examples.
         counts: Word -> how often it occurs in the task's train set.
     """
-    usual, smallest = usual_counts(outcomes, counts), smallest_counts(outcomes, counts)
+    usual, smallest = usual_counts(predictions, counts), smallest_counts(predictions, counts)
     return [
-        Quantity("words of the example", False, by_quantiles(outcomes, lengths(outcomes))),
-        Quantity("count of a usual word", True, by_quantiles(outcomes, usual)),
-        Quantity("count of the rarest word", True, by_quantiles(outcomes, smallest)),
+        Quantity("words of the example", False, by_quantiles(predictions, lengths(predictions))),
+        Quantity("count of a usual word", True, by_quantiles(predictions, usual)),
+        Quantity("count of the rarest word", True, by_quantiles(predictions, smallest)),
     ]
 
 
-def worst(outcomes: Outcomes, n: int) -> list[int]:
-    """Return the numbers of the at most n worst errors, the worst first.
+def worst(predictions: TaskPredictions, n: int) -> list[int]:
+    """Return the numbers of at most n examples with the worst errors, the worst first.
 
-    The further a prediction is from its label, the worse; among classes equally far, the more
-    confident the model was.
+    An error is worse the further the prediction is from the label; where they are equally far, it
+    is worse the more confident the model was.
     """
-    distance = np.abs(outcomes.predicted - outcomes.labels)
-    sureness = np.zeros(len(outcomes)) if outcomes.confidence is None else outcomes.confidence
+    distance = np.abs(predictions.predicted - predictions.labels)
+    sureness = (
+        np.zeros(len(predictions)) if predictions.confidence is None else predictions.confidence
+    )
     order = np.lexsort((-sureness, -distance))
     return [int(number) for number in order[:n] if distance[number] > 0]

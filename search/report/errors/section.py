@@ -1,6 +1,6 @@
-"""The part of report.md that says where the best configuration is right and where it is wrong.
+"""The section that says where the best configuration is right and where it is wrong.
 
-All of it is on *select*: errors that a person has looked at may steer the next search, and
+All of it is on *select*. A person who has looked at errors may let them steer the next search, and
 *confirm* must stay unseen for the final claim.
 """
 
@@ -18,9 +18,14 @@ from search.report.errors.error_figures import (
     similarity_figure,
 )
 from search.report.errors.measures import Measured, Quantity
-from search.report.errors.winner_predictions import Outcomes, outcomes, read_predictions
+from search.report.errors.winner_predictions import (
+    TaskPredictions,
+    predictions_on_select,
+    read_predictions,
+)
 from search.report.figures import save
-from search.report.text import number, quoted, table, with_error
+from search.report.markdown import number, quoted, table, with_error
+from search.report.sections.base import FinishedSearch
 from trainable.data.examples import Examples
 from trainable.errors import InputError
 from trainable.tasks import TaskName
@@ -28,10 +33,15 @@ from trainable.tasks import TaskName
 _N_WORST = 10  # errors shown of each task
 
 
+def analysis(search: FinishedSearch) -> list[str]:
+    """Return the section on the winner; none where no trial reported a score."""
+    return [] if search.winner is None else analysis_section(search.plan.folder, search.winner)
+
+
 def analysis_section(folder: SearchFolder, trial: TrialRecord) -> list[str]:
     """Return the paragraphs of the section; writes its pictures beside the report.
 
-    Where the trial left no predictions, or the data are gone, the section says so.
+    Where the trial left no predictions, or the data are gone, the only paragraph says so.
     """
     heading = "## Analysis of the best configuration"
     try:
@@ -39,7 +49,7 @@ def analysis_section(folder: SearchFolder, trial: TrialRecord) -> list[str]:
         if content is None:
             return [heading, _none(trial)]
         examples = trial.config.data.load()
-        found = outcomes(examples, trial.config, content)
+        found = predictions_on_select(examples, trial.config, content)
     except InputError as error:
         return [heading, f"There is none: {error}."]
     return [heading, _scores(trial, found), *_tables(examples, found, folder.local)]
@@ -55,7 +65,7 @@ def _none(trial: TrialRecord) -> str:
     return f"There is none: the checkpoints of trial {trial.number} are not there any more."
 
 
-def _scores(trial: TrialRecord, found: dict[TaskName, Outcomes]) -> str:
+def _scores(trial: TrialRecord, found: dict[TaskName, TaskPredictions]) -> str:
     intro = (
         f"What trial {trial.number} says of *select*, which the search saw: its scores are a "
         f"little too good, and *confirm* is kept for the final claim. Behind ± is one standard "
@@ -69,7 +79,7 @@ def _scores(trial: TrialRecord, found: dict[TaskName, Outcomes]) -> str:
     return f"{intro}\n\n{table(['task', 'metric', 'score', 'examples'], rows)}"
 
 
-def _tables(examples: Examples, found: dict[TaskName, Outcomes], folder: Path) -> list[str]:
+def _tables(examples: Examples, found: dict[TaskName, TaskPredictions], folder: Path) -> list[str]:
     """Return the rest of the section, and write the pictures."""
     matrices = {task: measures.confusion(found[task]) for task in CLASS_NAMES}
     save(confusion_figure(matrices), folder / "confusion.png")
@@ -107,7 +117,7 @@ def _shown(measured: Measured) -> str:
     return with_error(measured.score, measured.error)
 
 
-def _classes(found: Outcomes, task: TaskName) -> str:
+def _classes(found: TaskPredictions, task: TaskName) -> str:
     rows = [
         [
             f"{row.label} {CLASS_NAMES[task][row.label]}",
@@ -122,7 +132,7 @@ def _classes(found: Outcomes, task: TaskName) -> str:
     return f"{found.task.title}:\n\n{table(header, rows)}"
 
 
-def _quantities(found: Outcomes, examples: Examples) -> list[Quantity]:
+def _quantities(found: TaskPredictions, examples: Examples) -> list[Quantity]:
     columns = examples.splits[found.task.name]["train"].with_format("arrow")[:]
     sides = (columns["sentence1"], columns["sentence2"])
     counts = measures.word_counts(text for side in sides for text in side.to_pylist())
@@ -138,7 +148,7 @@ def _quantity_table(title: str, quantities: list[Quantity]) -> str:
     return f"{title}:\n\n{table(['by', 'from, to', 'examples', 'score'], rows)}"
 
 
-def _worst(found: Outcomes) -> str:
+def _worst(found: TaskPredictions) -> str:
     header = ["sentences" if found.task.is_pair else "sentence", "label", "predicted"]
     header.append("confidence" if found.confidence is not None else "off by")
     rows = []

@@ -21,8 +21,8 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Outcomes:
-    """The examples of one task and split, and what a model says of them.
+class TaskPredictions:
+    """The examples of one task in *select*, and what a model predicted for them.
 
     Attributes:
         task: Which task.
@@ -44,8 +44,8 @@ class Outcomes:
 
 
 @dataclass(frozen=True)
-class Half:
-    """The examples of *select* of one task.
+class LabelledSentences:
+    """The examples of one task in *select*.
 
     Attributes:
         ids: n ids.
@@ -58,13 +58,13 @@ class Half:
     labels: Floats
 
 
-def select_half(examples: Examples, task: TaskName) -> Half:
-    """Return *select* in the order that predictions have."""
+def select_examples(examples: Examples, task: TaskName) -> LabelledSentences:
+    """Return the examples of *select*, in the order in which predictions are stored."""
     columns = examples.splits[task]["dev"].with_format("arrow")[:].to_pydict()
     ids: list[str] = columns["id"]
     kept = [i for i, name in enumerate(ids) if not is_confirm(task, name)]
     sides = ("sentence1", "sentence2") if TASKS[task].is_pair else ("sentence1",)
-    return Half(
+    return LabelledSentences(
         tuple(ids[i] for i in kept),
         tuple(tuple(columns[side][i] for side in sides) for i in kept),
         np.array([columns["label"][i] for i in kept], float),
@@ -82,26 +82,28 @@ def read_predictions(folder: SearchFolder, trial: TrialRecord) -> bytes | None:
         return None
 
 
-def outcomes(examples: Examples, config: RunConfig, content: bytes) -> dict[TaskName, Outcomes]:
-    """Return task -> examples of *select* with what a run predicted.
+def predictions_on_select(
+    examples: Examples, config: RunConfig, content: bytes
+) -> dict[TaskName, TaskPredictions]:
+    """Return task -> the examples of *select*, and what a run predicted for them.
 
     Args:
-        examples: Of the run.
+        examples: The data that the run used.
         config: The run.
-        content: Of its file of predictions.
+        content: Content of its file of predictions.
 
     Raises:
         InputError: The file is not whole, or of other examples.
     """
-    halves = {task: select_half(examples, task) for task in TASKS}
-    ids = {"select": {task: half.ids for task, half in halves.items()}}
+    examples_of = {task: select_examples(examples, task) for task in TASKS}
+    ids = {"select": {task: own.ids for task, own in examples_of.items()}}
     found = read_probabilities(content, ids, PREDICTIONS)["select"]
     threshold = decision_threshold(config.para.pair)
-    result: dict[TaskName, Outcomes] = {}
-    for name, half in halves.items():
+    result: dict[TaskName, TaskPredictions] = {}
+    for name, own in examples_of.items():
         predicted = decide(found[name], TASKS[name], threshold).double().numpy()
         sure = _confidence(found[name].double().numpy(), predicted) if name != "sts" else None
-        result[name] = Outcomes(TASKS[name], half.sentences, half.labels, predicted, sure)
+        result[name] = TaskPredictions(TASKS[name], own.sentences, own.labels, predicted, sure)
     return result
 
 

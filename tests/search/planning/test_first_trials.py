@@ -23,7 +23,7 @@ from search.planning.make_plan import _merged
 from search.planning.options import SearchOptions
 from search.planning.plan import Plan, describe
 from search.planning.resume import header
-from search.report.published_rows import answer
+from search.report.sections.published_rows import compare_row
 from spaces.catalogue import base_config, make_space
 from spaces.fixed_configs import RowSpace
 from spaces.published import load_published
@@ -235,7 +235,7 @@ def test_rows_of_one_configuration_are_one_trial_that_answers_both(
     trial = trial_of(plan, 0, {9: 0.7})
     trial.params, trial.run_config = params, config.to_dict()
     known = {row.id: row for row in load_published()}
-    answers = [answer(plan, known[name], [trial]) for name in (first, second)]
+    answers = [compare_row(plan, known[name], [trial]) for name in (first, second)]
     assert [found.n_runs for found in answers if found is not None] == [1, 1]
 
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,119 +11,33 @@ from search.commands.retrain import main as retrain
 from search.log.history import History
 from search.log.trial import TrialRecord
 from search.planning.plan import Plan
-from search.planning.resume import header
 from search.report.best import BEST_VERSION, Best, read_best
-from search.report.write import result_files, trials_csv, write_results
+from search.report.write import write_results
 from trainable.errors import InputError
 from trainable.metrics import SCORE_KEYS
 
-MakePlan = Callable[..., Plan]
-MakeTrial = Callable[..., TrialRecord]
-
-
-@pytest.fixture
-def plan(plan_of: MakePlan) -> Plan:
-    return plan_of(space="heads")
-
-
-@pytest.fixture
-def trials(plan: Plan, trial_of: MakeTrial) -> list[TrialRecord]:
-    full = {1: 0.3, 3: 0.4}
-    return [
-        trial_of(plan, 0, {**full, 9: 0.5}),
-        trial_of(plan, 1, {1: 0.2}, "stopped"),
-        trial_of(plan, 2, {**full, 9: 0.6}),
-        trial_of(plan, 3, {1: -1 / 3}, "failed", "RunFailed: the loss of sst is nan"),
-        trial_of(plan, 4, {1: 0.3}, "interrupted"),
-        trial_of(plan, 5, {}, "interrupted"),
-    ]
-
-
-def history_of(plan: Plan, trials: list[TrialRecord]) -> History:
-    history = History()
-    history.header = {"event": "search", "time": 0.0, **header(plan)}
-    history.trials = {trial.number: trial for trial in trials}
-    return history
-
-
-@pytest.fixture
-def best_json(plan: Plan, trials: list[TrialRecord]) -> Path:
-    write_results(plan, history_of(plan, trials), 600.0)
-    return plan.folder.local / "best.json"
+MakeHistory = Callable[..., History]
 
 
 def test_best_json_is_read_back_as_it_was_written(
-    plan: Plan, trials: list[TrialRecord], best_json: Path
+    heads: Plan, six: list[TrialRecord], best_json: Path
 ) -> None:
     best = read_best(best_json)
     assert (best.search, best.trial, best.units) == ("search", 2, 9)
-    assert best.run_config == trials[2].config
+    assert best.run_config == six[2].config
     assert best.select == dict.fromkeys(SCORE_KEYS, 0.6)
     assert best.confirm == pytest.approx(dict.fromkeys(SCORE_KEYS, 0.59))
-    assert best.data_fingerprint == plan.data_fingerprint
+    assert best.data_fingerprint == heads.data_fingerprint
     assert {"ray", "torch", "optuna", "python"} <= set(best.versions)
     assert json.loads(best_json.read_text()) == best.model_dump(mode="json")
 
 
-def test_the_best_trial_is_returned(plan: Plan, trials: list[TrialRecord]) -> None:
-    assert write_results(plan, history_of(plan, trials), 600.0) is trials[2]
-
-
-def test_confirm_scores_are_null_before_the_full_run(plan: Plan, trials: list[TrialRecord]) -> None:
-    write_results(plan, history_of(plan, [trials[1], trials[4]]), 600.0)
-    best = read_best(plan.folder.local / "best.json")
+def test_confirm_scores_are_null_before_the_full_run(
+    heads: Plan, six: list[TrialRecord], history_of: MakeHistory
+) -> None:
+    write_results(heads, history_of(heads, [six[1], six[4]]), 600.0)
+    best = read_best(heads.folder.local / "best.json")
     assert (best.trial, best.units, best.confirm) == (4, 1, None)
-
-
-@pytest.mark.parametrize("numbers", [[], [5], [3], [3, 5]])
-def test_without_a_finished_unit_there_is_no_best_and_the_rest_is_written(
-    plan: Plan, trials: list[TrialRecord], numbers: list[int]
-) -> None:
-    assert write_results(plan, history_of(plan, [trials[n] for n in numbers]), 600.0) is None
-    names = {path.name for path in plan.folder.local.iterdir()}
-    assert names == {"trials.csv", "report.md"}
-
-
-def test_nothing_half_written_stays(plan: Plan, best_json: Path) -> None:
-    names = {path.name for path in plan.folder.local.iterdir()}
-    assert names == {
-        "best.json",
-        "trials.csv",
-        "report.md",
-        "best_so_far.png",
-        "learning_curves.png",
-    }
-
-
-def test_results_are_written_again_over_the_old(
-    plan: Plan, trials: list[TrialRecord], best_json: Path
-) -> None:
-    write_results(plan, history_of(plan, trials[:2]), 600.0)
-    assert read_best(best_json).trial == 0
-
-
-def test_they_are_those_that_follow_from_the_log_alone(
-    plan: Plan, trials: list[TrialRecord], best_json: Path
-) -> None:
-    for name, text in result_files("search", history_of(plan, trials)).items():
-        assert (best_json.parent / name).read_text() == text
-
-
-def test_the_table_has_every_trial_and_param(plan: Plan, trials: list[TrialRecord]) -> None:
-    names = [param.name for param in plan.space.params()]
-    rows = list(csv.DictReader(io.StringIO(trials_csv(trials, names))))
-    assert [row["trial"] for row in rows] == ["2", "0", "4", "1", "5", "3"]
-    expected = ["trial", "status", "units", *SCORE_KEYS, *(f"confirm_{k}" for k in SCORE_KEYS)]
-    assert list(rows[0]) == [*expected, "tokens", "seconds", *names, "error"]
-    for row in rows:
-        trial = trials[int(row["trial"])]
-        assert row["status"] == trial.status
-        assert row["seconds"] == "30.0"
-        assert row["score"] == ("" if not trial.reports else str(trial.score))
-        assert {name: row[name] for name in names} == {
-            name: str(trial.params.get(name, "")) for name in names
-        }
-        assert row["error"] == (trial.error or "")
 
 
 def changed(best_json: Path, **changes: Any) -> Path:

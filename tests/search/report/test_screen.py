@@ -22,12 +22,12 @@ def test_the_ten_best_are_shown_in_their_order_with_what_to_type_next(
 ) -> None:
     trials = [trial_of(plan, n, {1: 0.1, 9: n / 100}) for n in range(12)]
     text = summary(plan.folder, 9, trials, trials[11])
-    _, *rows, empty, board, retrain = text.splitlines()
+    _, *rows, empty, tensorboard, retrain = text.splitlines()
     assert [row.split()[:4] for row in rows] == [
         [str(rank), str(12 - rank), "9/9", f"{(12 - rank) / 100:.4f}"] for rank in range(1, 11)
     ]
     assert empty == ""
-    assert board == f"  tensorboard --logdir {plan.folder.local}"
+    assert tensorboard == f"  tensorboard --logdir {plan.folder.local}"
     assert retrain == f"  python search/retrain.py {plan.folder.local}/best.json --seeds 3"
 
 

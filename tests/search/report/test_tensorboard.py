@@ -25,7 +25,7 @@ from search.log.history import History, Journal
 from search.log.leaderboard import TrialRecord
 from search.planning.plan import Plan
 from search.planning.resume import header
-from search.report.tensorboard import TensorBoard, curves, curves_name
+from search.report.tensorboard import TensorBoard, tensorboard_file, tensorboard_path
 from tests.chaos.simulation import Killed, Tape, run
 from tests.chaos.stub import Faults
 from trainable.metrics import SCORE_KEYS
@@ -57,10 +57,10 @@ def written(plan_of: MakePlan, trial_of: MakeTrial) -> tuple[Plan, list[TrialRec
     """Files of six trials over a space with params that only some trials have."""
     plan = plan_of(space="heads")
     trials = [trial_of(plan, n, {1: 0.1 + n / 10, 2: 0.2 + n / 10}) for n in range(6)]
-    board = TensorBoard(plan.folder.local, plan.space.params())
+    tensorboard = TensorBoard(plan.folder.local, plan.space.params())
     for n_reports in range(3):  # as a driver does: at the start, and after each unit
         for trial in trials:
-            board.write(replace(trial, reports=dict(list(trial.reports.items())[:n_reports])))
+            tensorboard.write(replace(trial, reports=dict(list(trial.reports.items())[:n_reports])))
     return plan, trials
 
 
@@ -115,8 +115,8 @@ def test_a_key_has_one_type_in_all_trials(written: tuple[Plan, list[TrialRecord]
 def test_params_are_shown_with_their_values(plan_of: MakePlan, trial_of: MakeTrial) -> None:
     plan = plan_of(space="full")
     trial = trial_of(plan, 0, {})
-    board = TensorBoard(plan.folder.local, plan.space.params())
-    board.write(trial)
+    tensorboard = TensorBoard(plan.folder.local, plan.space.params())
+    tensorboard.write(trial)
     values = hparams(read(plan.folder.local, 0))
     lr = trial.params["multitask.optimization.lr"]
     assert values["multitask.optimization.lr"] == pytest.approx(lr)
@@ -133,7 +133,7 @@ def test_a_file_follows_from_the_record_whatever_there_was(
     written: tuple[Plan, list[TrialRecord]], there: str
 ) -> None:
     plan, (trial, *_) = written
-    path, folder = plan.folder.local / curves_name(trial), plan.folder.local
+    path, folder = plan.folder.local / tensorboard_path(trial), plan.folder.local
     before = files(folder)
     whole = path.read_bytes()
     if there == "nothing":
@@ -150,10 +150,13 @@ def test_a_file_follows_from_the_record_whatever_there_was(
 def test_a_file_that_tensorboard_reads_only_grows(plan_of: MakePlan, trial_of: MakeTrial) -> None:
     plan = plan_of(space="smoke")
     trial = trial_of(plan, 0, {1: 0.1, 2: 0.2})
-    board, path = TensorBoard(plan.folder.local, plan.space.params()), Path(curves_name(trial))
-    board.write(replace(trial, reports={1: trial.reports[1]}))
+    tensorboard, path = (
+        TensorBoard(plan.folder.local, plan.space.params()),
+        Path(tensorboard_path(trial)),
+    )
+    tensorboard.write(replace(trial, reports={1: trial.reports[1]}))
     begun = (plan.folder.local / path).stat().st_ino
-    board.write(trial)
+    tensorboard.write(trial)
     assert (plan.folder.local / path).stat().st_ino == begun
 
 
@@ -163,13 +166,13 @@ def test_equal_records_give_equal_bytes_in_another_process(
     plan, trials = written
     given = pickle.dumps([(trial, plan.space.params()) for trial in trials])
     code = (
-        "import pickle, sys; from search.report.tensorboard import curves;"
-        "[sys.stdout.buffer.write(curves(*own)) for own in pickle.load(sys.stdin.buffer)]"
+        "import pickle, sys; from search.report.tensorboard import tensorboard_file;"
+        "[sys.stdout.buffer.write(tensorboard_file(*own)) for own in pickle.load(sys.stdin.buffer)]"
     )
     made = subprocess.run(
         [sys.executable, "-c", code], input=given, capture_output=True, check=True
     )
-    assert made.stdout == b"".join(curves(trial, plan.space.params()) for trial in trials)
+    assert made.stdout == b"".join(tensorboard_file(trial, plan.space.params()) for trial in trials)
 
 
 def test_a_file_is_what_tensorboards_own_writer_makes_of_its_events(
@@ -177,7 +180,7 @@ def test_a_file_is_what_tensorboards_own_writer_makes_of_its_events(
 ) -> None:
     plan, trials = written
     for trial in trials:
-        content, copy = curves(trial, plan.space.params()), io.BytesIO()
+        content, copy = tensorboard_file(trial, plan.space.params()), io.BytesIO()
         writer = RecordWriter(copy)
         for event in events(content):
             writer.write(event)
@@ -213,9 +216,9 @@ def test_a_search_that_goes_on_on_another_machine_shows_what_an_uninterrupted_on
             journal.write("resumed", slots=1, options={}, n_trials=plan.n_trials)
         else:
             journal.write("search", slots=1, **header(plan))
-        board = TensorBoard(folder, plan.space.params())
+        tensorboard = TensorBoard(folder, plan.space.params())
         with contextlib.suppress(Killed):
-            run(plan, journal, faults, 1, random.Random(0), board)
+            run(plan, journal, faults, 1, random.Random(0), tensorboard)
     assert len(files(folders[0])) == len(files(folders[2])) == 6 > len(files(folders[1])) > 1
     for number in range(6):
         assert shown(folders[0], number) == shown(folders[2], number)

@@ -7,97 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from torch import Tensor
 
 from search.log.folder import SearchFolder
 from search.log.leaderboard import TrialRecord
 from search.report.errors.section import analysis_section
 from search.report.errors.winner_predictions import (
-    Outcomes,
-    outcomes,
-    read_predictions,
-    select_half,
+    select_examples,
 )
+from tests.search.report.errors.finished_run import CONFIG, Finished, checkpoint, trial
 from trainable.data.examples import Examples
-from trainable.data.sample import generate_sample
-from trainable.model.pairs import ParaCosine
-from trainable.run_config import RunConfig
-from trainable.task_config import ParaTask
 from trainable.tasks import TASK_NAMES, TASKS, TaskName
-from trainable.training.inputs import RunInputs
 from trainable.training.loop import Run
-from trainable.training.predictions import LABELLED, PREDICTIONS, Found, write_probabilities
+from trainable.training.predictions import write_probabilities
 
 PNG = b"\x89PNG\r\n\x1a\n"
-CONFIG = RunConfig(para=ParaTask(pair=ParaCosine(threshold=0.7)))
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A run that is over, and what it said."""
-
-    run: Run
-    found: Found
-
-    @property
-    def labels(self) -> dict[TaskName, Tensor]:
-        splits = self.run.inputs.corpus.splits["select"]
-        return {task: splits[task].labels for task in TASK_NAMES}
-
-
-@pytest.fixture(scope="module")
-def examples() -> Examples:
-    return generate_sample(0)
-
-
-@pytest.fixture(scope="module")
-def finished(inputs: RunInputs) -> Finished:
-    """A run whose probabilities are the labels under noise: as if it had learned something."""
-    generator = torch.Generator().manual_seed(0)
-
-    def near(values: Tensor) -> Tensor:
-        return values + 0.8 * torch.randn(values.shape, generator=generator)
-
-    found: Found = {}
-    for split in LABELLED:
-        labels = {task: rows.labels for task, rows in inputs.corpus.splits[split].items()}
-        hot = torch.nn.functional.one_hot(labels["sst"].long(), 5).float()
-        found[split] = {
-            "sst": near(2 * hot).softmax(1),
-            "para": near(2 * labels["para"][:, None] - 1).sigmoid(),
-            "sts": near(labels["sts"][:, None] / 5).clamp(0, 1),
-        }
-    return Finished(Run(CONFIG, inputs), found)
-
-
-@pytest.fixture(scope="module")
-def found(
-    finished: Finished, examples: Examples, tmp_path_factory: pytest.TempPathFactory
-) -> dict[TaskName, Outcomes]:
-    path = tmp_path_factory.mktemp("found") / "file"
-    write_probabilities(finished.run, path, finished.found)
-    return outcomes(examples, finished.run.config, path.read_bytes())
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> SearchFolder:
-    made = SearchFolder("search", str(tmp_path), tmp_path / "search")
-    made.make()
-    return made
-
-
-def trial(config: RunConfig = CONFIG, units: int = CONFIG.units) -> TrialRecord:
-    record = TrialRecord(3, {}, config.to_dict(), 0.0, 1.0)
-    record.reports = {unit: {"score": 0.5} for unit in range(1, units + 1)}
-    record.checkpoints = {units: f"trial_id3/checkpoint_{9:06d}"}
-    return record
-
-
-def checkpoint(folder: Path, number: int) -> Path:
-    path = folder / "trial_id3" / f"checkpoint_{number:06d}"
-    path.mkdir(parents=True)
-    return path / PREDICTIONS
 
 
 @dataclass(frozen=True)
@@ -129,44 +52,6 @@ def rows(section: str, after: str) -> list[list[str]]:
     found = [re.split(r"(?<!\\) \| ", line[2:-2]) for line in table.splitlines()]
     assert len({len(row) for row in found}) == 1
     return found[2:]
-
-
-def test_select_is_read_in_the_order_of_the_predictions(
-    inputs: RunInputs, examples: Examples
-) -> None:
-    for task in TASK_NAMES:
-        half = select_half(examples, task)
-        own = inputs.corpus.splits["select"][task]
-        assert half.ids == own.ids
-        assert half.labels == pytest.approx(own.labels.numpy())
-        assert {len(both) for both in half.sentences} == {1 + TASKS[task].is_pair}
-        # The tokens of the first sentence are as many as the inputs has.
-        for i in (0, 1, len(half.ids) - 1):
-            tokens = inputs.pretrained.tokenizer.encode(
-                half.sentences[i][0], add_special_tokens=False
-            )
-            assert len(tokens.ids) == int(own.lengths[0, i])
-
-
-def test_outcomes_are_what_the_run_decides(
-    finished: Finished, found: dict[TaskName, Outcomes]
-) -> None:
-    decided = finished.run.decide(finished.found["select"])
-    for task in TASK_NAMES:
-        assert found[task].predicted == pytest.approx(decided[task].numpy())
-        assert found[task].labels == pytest.approx(finished.labels[task].numpy())
-    assert found["sts"].confidence is None
-
-
-def test_confidence_is_the_probability_of_what_is_predicted(
-    finished: Finished, found: dict[TaskName, Outcomes]
-) -> None:
-    expected = finished.found["select"]["sst"].max(1).values.numpy()
-    assert found["sst"].confidence == pytest.approx(expected)
-    score = finished.found["select"]["para"][:, 0].numpy()
-    # The threshold is 0.7, so "no" may be less than half sure.
-    assert found["para"].confidence == pytest.approx(np.where(score >= 0.7, score, 1 - score))
-    assert found["para"].confidence.min() < 0.5
 
 
 def test_scores_are_those_of_the_run(finished: Finished, section: str) -> None:
@@ -206,7 +91,7 @@ def test_the_worst_errors_are_shown_with_their_sentences(
     finished: Finished, examples: Examples, section: str
 ) -> None:
     worst = section.split("### Worst errors")[1]
-    sentences = {task: select_half(examples, task).sentences for task in TASK_NAMES}
+    sentences = {task: select_examples(examples, task).sentences for task in TASK_NAMES}
     decided = finished.run.decide(finished.found["select"])
     for task in TASK_NAMES:
         shown = rows(worst, f"{TASKS[task].title}:")
@@ -237,24 +122,6 @@ def test_bins_hold_all_examples(finished: Finished, section: str) -> None:
     assert sum(int(row[1]) for row in rows(section, "### Similarity")) == len(
         finished.labels["sts"]
     )
-
-
-def test_the_checkpoint_of_the_last_unit_counts(folder: SearchFolder) -> None:
-    for number in (8, 10, 9):
-        checkpoint(folder.local, number).write_bytes(b"%d" % number)
-    record = trial()
-    record.checkpoints = {8: "trial_id3/checkpoint_000010", 9: "trial_id3/checkpoint_000008"}
-    assert read_predictions(folder, record) == b"8"
-
-
-def test_predictions_are_read_from_a_remote_storage(tmp_path: Path) -> None:
-    storage = tmp_path / "storage"
-    folder = SearchFolder("search", f"file://{storage}", tmp_path / "local")
-    folder.make()
-    assert folder.is_copied
-    assert read_predictions(folder, trial()) is None
-    checkpoint(storage / "search", 9).write_bytes(b"9")
-    assert read_predictions(folder, trial()) == b"9"
 
 
 def refused(folder: SearchFolder, record: TrialRecord) -> str:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from search.report.text import number, quoted, table, with_error
+from search.report.markdown import number, quoted, table, with_error
 
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 MARKUP = st.text(st.sampled_from("ab|\\`*_{}[]()<>#+-.!~$&;:\"' \n\t"), max_size=40)

@@ -1,4 +1,4 @@
-"""Pieces of Markdown: numbers, tables, and text of others that must not become markup."""
+"""Pieces of Markdown: numbers, tables, and foreign text that must not become markup."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _LONGEST = 300  # characters of a sentence in a table
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """Return a number, or nothing where it is not known."""
+    """Return a number with so many decimals; an empty text where it is not known."""
     return "" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
 def with_error(score: float, error: float) -> str:
-    """Return `0.123 ± 0.004`, without what is not known."""
+    """Return `0.123 ± 0.004`; a score without a standard error stands alone."""
     return number(score, 3) if math.isnan(error) else f"{score:.3f} ± {error:.3f}"
 
 
@@ -27,7 +27,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return text on one line, cut if it is long, so that Markdown shows it as it is."""
+    """Return text as one line of Markdown that shows its characters; long text is cut."""
     line = " ".join(text.split())
     if len(line) > _LONGEST:
         line = line[: _LONGEST - 1] + "…"

@@ -1,4 +1,4 @@
-"""Scores of runs that differ in their seeds only: mean, standard deviation, and a table."""
+"""Scores of runs that differ only in their seeds: mean, standard deviation, and a table."""
 
 from __future__ import annotations
 

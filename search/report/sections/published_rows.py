@@ -1,4 +1,4 @@
-"""The part of report.md that answers the published rows: their scores, ours, and what follows."""
+"""The published rows that a search ran: their scores, ours, and a verdict on the difference."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from search.log.trial import TrialRecord
 from search.planning.plan import Plan
-from search.report.text import number, table
+from search.report.markdown import number, table
+from search.report.sections.base import FinishedSearch
 from spaces.published import load_published
 from spaces.row import Row
 from trainable.metrics import standard_error, with_overall
@@ -18,20 +19,20 @@ _ENCODER = "bert-base-uncased"  # of all five papers
 # Examples of the course's files, which all five papers trained and scored on.
 _TRAIN: dict[TaskName, int] = {"sst": 8_544, "para": 141_498, "sts": 6_040}
 _DEV: dict[TaskName, int] = {"sst": 1_101, "para": 20_212, "sts": 863}
-_Z = 1.96  # a difference of more standard errors is taken for one, at the 5 % level
-_ENOUGH = 0.9  # of the published training
+_Z = 1.96  # a difference of more standard errors is significant at the 5 % level
+_ENOUGH = 0.9  # share of the published data and training from which scores are comparable
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a search says about one row.
+class RowComparison:
+    """Our runs of one published row, against the published scores.
 
     Attributes:
-        row: The row.
+        row: The published row.
         n_runs: Full runs of its configuration.
-        ours: Means over them of the scores on *confirm*.
-        difference: Of the overall scores, ours minus the published one.
-        error: Standard error of the difference: examples of both dev sets, and seeds.
+        ours: Metric -> mean over these runs of the score on *confirm*.
+        difference: Our overall score minus the published one.
+        error: Standard error of the difference, from the examples of both dev sets and from seeds.
         reasons: Why the two cannot be compared; empty if they can.
     """
 
@@ -52,12 +53,13 @@ class Answer:
         return "beaten" if self.difference > 0 else "below"
 
 
-def published_section(plan: Plan, trials: list[TrialRecord]) -> list[str]:
-    """Return the paragraphs of the section; none where the search has no published rows."""
+def published_rows(search: FinishedSearch) -> list[str]:
+    """Return the published rows that the search ran, beside what their papers reported."""
+    plan, trials = search.plan, search.trials
     rows = [row for row in load_published() if row.id in plan.rows]
     if not rows:
         return []
-    found = [answer(plan, row, trials) for row in rows]
+    found = [compare_row(plan, row, trials) for row in rows]
     metrics = [task.metric for task in TASKS.values()]
     lines = []
     for row, own in zip(rows, found, strict=True):
@@ -84,8 +86,8 @@ def published_section(plan: Plan, trials: list[TrialRecord]) -> list[str]:
     ]
 
 
-def answer(plan: Plan, row: Row, trials: list[TrialRecord]) -> Answer | None:
-    """Return what the full runs of a row's configuration say; None where there are none."""
+def compare_row(plan: Plan, row: Row, trials: list[TrialRecord]) -> RowComparison | None:
+    """Compare the full runs of a row's configuration with the row; None where there are none."""
     wanted = plan.rows[row.id].model_copy(update={"seed": 0})
     runs = [
         trial.last
@@ -108,11 +110,11 @@ def answer(plan: Plan, row: Row, trials: list[TrialRecord]) -> Answer | None:
         variance += statistics.variance(own["score"] for own in scores) / len(scores)
     difference = ours["score"] - published["score"]
     reasons = tuple(_reasons(plan, row))
-    return Answer(row, len(scores), ours, difference, math.sqrt(variance), reasons)
+    return RowComparison(row, len(scores), ours, difference, math.sqrt(variance), reasons)
 
 
 def _variance(scores: dict[str, float], n_examples: dict[TaskName, int]) -> float:
-    """Return the variance of an overall score for so many examples of each task."""
+    """Return the variance of an overall score, given the number of examples of each task."""
     errors = [
         standard_error(task, scores[task.metric], n_examples[name]) for name, task in TASKS.items()
     ]
@@ -120,7 +122,7 @@ def _variance(scores: dict[str, float], n_examples: dict[TaskName, int]) -> floa
 
 
 def _reasons(plan: Plan, row: Row) -> list[str]:
-    """Return why a score of ours and the published one are not of the same thing."""
+    """Return why our score and the published one do not measure the same thing."""
     reasons = [] if row.not_comparable is None else [row.not_comparable]
     if not plan.options.encoder.rstrip("/").endswith(_ENCODER):
         reasons.append("another encoder")

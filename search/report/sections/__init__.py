@@ -1,0 +1,1 @@
+"""The sections of report.md; `search/report/report.py` lists them in their order."""

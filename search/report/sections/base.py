@@ -1,0 +1,51 @@
+"""What every section of the report is: a function from a finished search to paragraphs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from search.log.history import History
+from search.log.leaderboard import leaderboard
+from search.log.trial import TrialRecord
+from search.planning.plan import Plan
+
+
+@dataclass(frozen=True)
+class FinishedSearch:
+    """What a section may read.
+
+    Attributes:
+        plan: The search.
+        history: What happened in it.
+        actor_seconds: Seconds for which slots for trials existed, busy or not.
+    """
+
+    plan: Plan
+    history: History
+    actor_seconds: float
+
+    @property
+    def trials(self) -> list[TrialRecord]:
+        """All trials, in the order in which they were suggested."""
+        return list(self.history.trials.values())
+
+    @property
+    def winner(self) -> TrialRecord | None:
+        """The best trial; None where no trial reported a score."""
+        return self.history.best
+
+    @property
+    def with_scores(self) -> list[TrialRecord]:
+        """The trials that reported a score and did not fail, best first."""
+        return [t for t in leaderboard(self.trials) if t.reports and t.status != "failed"]
+
+    @property
+    def folder(self) -> Path:
+        """Local folder of the search; a section writes its pictures there."""
+        return self.plan.folder.local
+
+
+# Returns the paragraphs of the section, its heading first; none where there is nothing to say.
+Section = Callable[[FinishedSearch], list[str]]

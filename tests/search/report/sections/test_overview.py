@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from search.log.trial import TrialRecord
+from search.planning.plan import Plan
+from search.report.sections.base import FinishedSearch
+from search.report.sections.overview import best_configuration, overview, trial_table
+
+MakePlan = Callable[..., Plan]
+MakeTrial = Callable[..., TrialRecord]
+MakeSearch = Callable[..., FinishedSearch]
+
+
+def test_the_leaderboard_has_every_trial_in_its_order(
+    plan: Plan, trial_of: MakeTrial, search_of: MakeSearch
+) -> None:
+    trials = [
+        trial_of(plan, 0, {1: 0.2}, "stopped"),
+        trial_of(plan, 1, {1: 0.3, 9: 0.6}),
+        trial_of(plan, 2, {1: -1 / 3}, "failed", "RunFailed: the loss of sst is nan"),
+    ]
+    search = search_of(plan, trials)
+    heading, _, table = trial_table(search)
+    assert heading == "## Leaderboard"
+    rows = [line.split("|")[1:-1] for line in table.splitlines() if re.match(r"\| \d", line)]
+    assert [[cell.strip() for cell in row[:4]] for row in rows] == [
+        ["1", "1", "9/9", "0.6000"],
+        ["2", "0", "1/9", "0.2000"],
+        ["3", "2", "1/9", "-0.3333"],
+    ]
+    assert rows[0][7].strip() == "0.5900"
+    assert "the loss of sst is nan" in rows[2][8]
+    title, text = overview(search)
+    assert title == "# Search search"
+    assert text.splitlines()[-3:] == [
+        *("- 1 done", "- 1 stopped: 1 after unit 1", "- 1 failed: 1 after unit 1")
+    ]
+
+
+def test_the_best_configuration_is_that_of_the_winner(
+    plan: Plan, ten: list[TrialRecord], search_of: MakeSearch
+) -> None:
+    winner = max(ten, key=lambda trial: trial.score)
+    _, sentence, table = best_configuration(search_of(plan, ten))
+    assert sentence == f"Trial {winner.number}, as in best.json:"
+    assert f"| `para.pair` | {winner.params['para.pair']} |" in table

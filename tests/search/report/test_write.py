@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from search.log.history import History
+from search.log.trial import TrialRecord
+from search.planning.plan import Plan
+from search.report.best import read_best
+from search.report.write import result_files, trials_csv, write_results
+from trainable.metrics import SCORE_KEYS
+
+MakeHistory = Callable[..., History]
+
+
+def test_the_best_trial_is_returned(
+    heads: Plan, six: list[TrialRecord], history_of: MakeHistory
+) -> None:
+    assert write_results(heads, history_of(heads, six), 600.0) is six[2]
+
+
+@pytest.mark.parametrize("numbers", [[], [5], [3], [3, 5]])
+def test_without_a_finished_unit_there_is_no_best_and_the_rest_is_written(
+    heads: Plan, six: list[TrialRecord], numbers: list[int], history_of: MakeHistory
+) -> None:
+    assert write_results(heads, history_of(heads, [six[n] for n in numbers]), 600.0) is None
+    names = {path.name for path in heads.folder.local.iterdir()}
+    assert names == {"trials.csv", "report.md"}
+
+
+def test_nothing_half_written_stays(heads: Plan, best_json: Path) -> None:
+    names = {path.name for path in heads.folder.local.iterdir()}
+    assert names == {
+        "best.json",
+        "trials.csv",
+        "report.md",
+        "best_so_far.png",
+        "learning_curves.png",
+    }
+
+
+def test_results_are_written_again_over_the_old(
+    heads: Plan, six: list[TrialRecord], best_json: Path, history_of: MakeHistory
+) -> None:
+    write_results(heads, history_of(heads, six[:2]), 600.0)
+    assert read_best(best_json).trial == 0
+
+
+def test_they_are_those_that_follow_from_the_log_alone(
+    heads: Plan, six: list[TrialRecord], best_json: Path, history_of: MakeHistory
+) -> None:
+    for name, text in result_files("search", history_of(heads, six)).items():
+        assert (best_json.parent / name).read_text() == text
+
+
+def test_the_table_has_every_trial_and_param(heads: Plan, six: list[TrialRecord]) -> None:
+    names = [param.name for param in heads.space.params()]
+    rows = list(csv.DictReader(io.StringIO(trials_csv(six, names))))
+    assert [row["trial"] for row in rows] == ["2", "0", "4", "1", "5", "3"]
+    expected = ["trial", "status", "units", *SCORE_KEYS, *(f"confirm_{k}" for k in SCORE_KEYS)]
+    assert list(rows[0]) == [*expected, "tokens", "seconds", *names, "error"]
+    for row in rows:
+        trial = six[int(row["trial"])]
+        assert row["status"] == trial.status
+        assert row["seconds"] == "30.0"
+        assert row["score"] == ("" if not trial.reports else str(trial.score))
+        assert {name: row[name] for name in names} == {
+            name: str(trial.params.get(name, "")) for name in names
+        }
+        assert row["error"] == (trial.error or "")
