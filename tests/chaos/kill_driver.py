@@ -62,10 +62,10 @@ def main(options: Options) -> int:
             whole = search_of(options, folder / "whole", nodes.address)
             whole.run()
             expected = whole.events
-        found = figures(search.log.events, search.units)
-        wrong = replay(search.log.events, search.planning.plan())
+        found = figures(search.events, search.units)
+        wrong = replay(search.events, search.plan())
         if expected is not None:
-            wrong += differences(expected, search.log.events)
+            wrong += differences(expected, search.events)
         print(table(options, kills, seconds, found, wrong, search, equal=expected is not None))
     return 0 if found.is_good and not wrong else 1
 
@@ -87,7 +87,7 @@ def killed(options: Options, folder: Path, address: str) -> tuple[Search, list[s
     started = time.monotonic()
     while len(moments) < options.kills and search.kill_at_random(draw):
         events, n_units = (
-            search.log.events,
+            search.events,
             (search.folder / UNITS_FILE).exists() and len(search.units),
         )
         moments.append(events[-1]["event"])
@@ -120,13 +120,13 @@ def table(
         f"last event before the kill     {last}",
         f"trials at a time               {options.places}",
         f"trials                         {found.trials}",
-        f"events in the log              {len(search.log.events)}",
+        f"events in the log              {len(search.events)}",
         f"trials lost                    {found.lost}",
         f"trials suggested twice         {found.suggested_twice}",
         f"places held twice at once      {found.overlapping}",
         f"units trained again            {found.repeated} of {found.units}",
         f"  of one trial after one kill  {found.most_repeated} at most",
-        f"checkpoints nobody knows of    {orphans(search.log.events, search.log.leaderboard)}",
+        f"checkpoints nobody knows of    {orphans(search.events, search.results)}",
         f"same decisions, {how}: {'NO' if wrong else 'yes'}",
         f"seconds                        {seconds:.0f}",
     ]

@@ -177,11 +177,11 @@ def test_what_the_driver_knows_is_what_the_log_says(
 ) -> None:
     search = played(outcomes(seed, 0.1, 0.1)).play(places, seed)
     again = History(search.log.events)
-    assert again.trials == search.log.history.trials
+    assert again.trials == search.history.trials
     assert again.n_over == sum(trial.is_over for trial in again.trials.values())
     assert (again.header, again.n_trials) == (
-        search.log.history.header,
-        search.log.history.n_trials,
+        search.history.header,
+        search.history.n_trials,
     )
 
 

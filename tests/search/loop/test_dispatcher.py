@@ -70,7 +70,7 @@ def test_any_search_ends_and_every_trial_with_it(
         brackets=1 + seed % 2 if units > eta else 1,
         lost=flaky(seed, p_lost),
     ).play(places, seed)
-    trials = search.log.history.trials
+    trials = search.history.trials
     assert set(trials) == set(range(n_trials))
     assert all(trial.status in ENDED for trial in trials.values())
     events = search.log.events
@@ -128,7 +128,7 @@ def promotions_are_justified(events: list[Event], eta: int, n_trials: int) -> No
 
 def test_a_lone_trial_runs_to_the_end(played: Any, outcomes: Any) -> None:
     search = played(outcomes(0), n_trials=1, units=9, eta=3).play()
-    (trial,) = search.log.history.trials.values()
+    (trial,) = search.history.trials.values()
     assert (trial.status, trial.units, trial.promoted) == ("done", 9, {1, 3})
     assert set(search.trained.values()) == {1}
 
@@ -145,7 +145,7 @@ def test_the_log_tells_all_that_a_trial_goes_through(played: Any) -> None:
 def test_a_trial_whose_worker_is_lost_goes_on_from_its_checkpoint(played: Any) -> None:
     lost = breaking({(0, 3): ["lost", "lost"]})
     search = played(lambda n, u: 0.5, n_trials=1, units=4, lost=lost).play()
-    (trial,) = search.log.history.trials.values()
+    (trial,) = search.history.trials.values()
     assert (trial.status, trial.failures) == ("done", 0)
     assert search.trained == {(0, 1): 1, (0, 2): 1, (0, 3): 3, (0, 4): 1}
     assert [e["error"] for e in of_kind(search.log.events, "failed")] == ["lost: no worker"] * 2
@@ -154,7 +154,7 @@ def test_a_trial_whose_worker_is_lost_goes_on_from_its_checkpoint(played: Any) -
 @pytest.mark.parametrize("when", ["lost", "unsaved"])
 def test_a_trial_that_loses_every_worker_fails_after_three(played: Any, when: str) -> None:
     search = played(lambda n, u: 0.5, n_trials=1, units=1, lost=lambda n, u: when).play()
-    (trial,) = search.log.history.trials.values()
+    (trial,) = search.history.trials.values()
     assert len(of_kind(search.log.events, "failed")) == 3
     assert (trial.status, trial.error) == ("failed", f"{when}: no worker")
 
@@ -168,10 +168,10 @@ def test_what_was_decided_stays_so_where_the_worker_is_lost_before_it_saved(play
         eta=3,
         lost=breaking({(n, 1): ["unsaved"] for n in range(3)}),
     ).play()
-    first = search.log.history.trials[0]
+    first = search.history.trials[0]
     assert first.decided == {1: "pause"}
     assert first.promoted == {1}
-    assert [t.units for t in search.log.history.trials.values()] == [2, 1, 1]
+    assert [t.units for t in search.history.trials.values()] == [2, 1, 1]
     assert search.trained[0, 1] == 2  # its checkpoint never came
 
 
@@ -199,7 +199,7 @@ def test_places_are_paid_for(played: Any, outcomes: Any) -> None:
     paid = [event["seconds"] for event in of_kind(search.log.events, "cost")]
     assert min(paid) > 0
     assert search.dispatcher.device_seconds(3.0) == pytest.approx(sum(paid))  # one core each
-    per_trial = [trial.slot_seconds for trial in search.log.history.trials.values()]
+    per_trial = [trial.slot_seconds for trial in search.history.trials.values()]
     assert sum(per_trial) == pytest.approx(sum(paid))
 
 
@@ -221,9 +221,9 @@ def test_when_nothing_new_may_begin_the_search_still_ends_well(played: Any) -> N
     assert not search.dispatcher.is_finished
     search.dispatcher.reported("a", 1, {"score": 0.0})
     search.dispatcher.left("a", 1.0, 0.0)
-    assert search.log.history.trials[0].status == "paused"
+    assert search.history.trials[0].status == "paused"
     search.play()
-    assert [t.status for t in search.log.history.trials.values()] == ["done"]
+    assert [t.status for t in search.history.trials.values()] == ["done"]
 
 
 class Rounds:
@@ -246,7 +246,7 @@ def test_a_searcher_may_wait_for_trials_under_way_and_end_before_the_trials_do(
 ) -> None:
     rounds, outcome = Rounds(n_rounds), outcomes(seed, 0.1, 0.1)
     search = played(outcome, n_trials=20, eta=eta, searcher=rounds).play(places, seed)
-    trials = search.log.history.trials.values()
+    trials = search.history.trials.values()
     assert len(trials) == rounds.n_trials
     assert all(trial.status in ENDED for trial in trials)
     assert search.dispatcher.next_job("more") is None
@@ -258,7 +258,7 @@ def test_a_searcher_that_has_nothing_ends_a_search_after_the_given_points(
     played: Any, places: int
 ) -> None:
     search = played(lambda n, u: 0.5, searcher=NoSearch()).play(places)
-    assert [trial.status for trial in search.log.history.trials.values()] == ["done"]
+    assert [trial.status for trial in search.history.trials.values()] == ["done"]
 
 
 def test_an_interrupted_search_names_what_was_under_way(played: Any) -> None:
@@ -268,7 +268,7 @@ def test_an_interrupted_search_names_what_was_under_way(played: Any) -> None:
     search.dispatcher.reported("a", 1, {"score": 0.5})
     search.dispatcher.left("b", 1.0, 0.0, "the node is gone")  # waits for another place
     search.dispatcher.interrupt(1.0, 0.0)
-    assert [t.status for t in search.log.history.trials.values()] == ["interrupted"] * 2
+    assert [t.status for t in search.history.trials.values()] == ["interrupted"] * 2
     assert search.dispatcher.jobs == {}
 
 
@@ -291,14 +291,14 @@ def test_trials_that_leave_in_time_repeat_no_unit_and_change_no_decision(
     assert search.trained == calm.trained
     events = search.log.events
     assert not of_kind(events, "failed")
-    assert all(trial.failures == 0 for trial in search.log.history.trials.values())
+    assert all(trial.failures == 0 for trial in search.history.trials.values())
 
 
 def test_a_trial_may_leave_any_number_of_machines(played: Any, outcomes: Any) -> None:
     notices = {(0, 1): ["leaves"] * 20}
     asked = {"n_trials": 1, "units": 2, "scheduler": lambda history: RunAll()}
     search = played(outcomes(0), **asked, lost=breaking(notices)).play()
-    assert search.log.history.trials[0].status == "done"
+    assert search.history.trials[0].status == "done"
     events = search.log.events
     assert len(of_kind(events, "leaving")) == 20
     assert [e["unit"] for e in of_kind(events, "started")] == [0] * 21

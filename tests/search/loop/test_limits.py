@@ -159,7 +159,7 @@ def test_a_mistake_of_all_is_seen_on_many_places_and_a_lost_node_is_none(
             assert after(limits, clock, 5.0) is None
     reason = "6 attempts failed and none succeeded: ImportError: no module"
     assert after(limits, clock, 5.0) == reason
-    assert all(trial.failures < 3 for trial in search.log.history.trials.values())
+    assert all(trial.failures < 3 for trial in search.history.trials.values())
 
 
 def test_a_unit_whose_checkpoint_cannot_be_saved_is_no_success(
@@ -267,7 +267,7 @@ def finish(search: Any, n: int) -> None:
 def test_with_a_gain_to_be_had_new_trials_begin(limits_of: Any, clock: Clock, search: Any) -> None:
     limits = limits_of(min_gain=0.01)
     for number in range(8):
-        search.log.history.trials[number] = done(number, number / 10)
+        search.history.trials[number] = done(number, number / 10)
     assert after(limits, clock, 5.0) is None
     assert search.dispatcher.n_trials == 20
 

@@ -28,7 +28,7 @@ class Watched:
         clock = SimpleNamespace(monotonic=lambda: self.now)
         disk = SimpleNamespace(disk_usage=lambda path: SimpleNamespace(free=self.free))
         for module in ("watchdog", "limits"):
-            monkeypatch.setattr(f"search.{module}.time", clock)
+            monkeypatch.setattr(f"search.loop.{module}.time", clock)
         monkeypatch.setattr("search.loop.watchdog.shutil", disk)
         self.plan, self.said = plan, list[str]()
         begin: dict[str, Any] = {"event": "search", "time": 0.0, "version": 2, "n_trials": 9}
