@@ -1,24 +1,24 @@
 """The event log of a search: append-only JSON lines, written by the driver only.
 
 Everything else that a search knows of its past is a function of this log (`search.log.history`):
-rungs, leaderboard, what the searcher learns from, TensorBoard's table, report, Optuna view. Reading
-it needs neither Ray nor Optuna. All events carry `event` and `time` (seconds since 1970). Version
-2:
+rungs, leaderboard, what the searcher learns from, TensorBoard's table, report, Optuna study.
+Reading it needs neither Ray nor Optuna. All events carry `event` and `time` (seconds since 1970).
+Version 2:
 
     search     version, options, n_trials, rungs, units, slots (trials at a time), cpus and gpus (of
-               a place), space, versions, data_fingerprint: first line
+               a slot), space, versions, data_fingerprint: first line
     resumed    options, n_trials, slots, cpus, gpus, versions: a later driver goes on with the
-               search; places that an earlier one held when it was killed, it held to its last event
+               search; slots that a killed driver held count as held until its last event
     places     slots: trials at a time from now on, since nodes came or went
     imported   search, params, run_config, reports, status (`done`, `failed`; older logs have done
                ones only, and do not say so): a trial of another search, for the searcher; all of
                them appear together with the first line
     suggested  trial (number), params, run_config, bracket, origin: who suggested it (`random`,
                `rung-gp`, ..., or names of rows and `default`, joined by commas)
-    started    trial, id (Ray's), unit: it got a place, after that many units of training
+    started    trial, id (Ray's), unit: it got a slot, after that many units of training
     reported   trial, unit, metrics (NaN and infinity become null), failure (empty, or why)
     decided    trial, unit, decision (`continue`, `pause`, `stop`), rank (1 is best), among
-    paused     trial, unit: gave up its place at a rung
+    paused     trial, unit: gave up its slot at a rung
     promoted   trial, unit, rank, among: may go on from that rung
     stopped    trial, unit, reason: will not go on
     failed     trial, error: a worker or node was lost; the trial goes on from its last checkpoint
@@ -28,7 +28,7 @@ it needs neither Ray nor Optuna. All events carry `event` and `time` (seconds si
                the same unit, if there is one
     deleted    trial, unit, path
     lost       trial, unit, path, error: could not be read; an older one was taken, or none
-    cost       trial, seconds, cpus, gpus, node: that a place was held
+    cost       trial, seconds, cpus, gpus, node: gave up a slot that it held for so long
     ended      trial, status (`done`, `stopped`, `failed`, `interrupted`), error or null
     limited    reason, min_gain: no new trial begins, until a driver resumes with another
                `--min-gain` or `--trials`
@@ -78,14 +78,14 @@ class EventLog:
 def begin_log(path: Path, events: Iterable[Event]) -> None:
     """Write the first events of a log: the file appears with all of them, or not at all.
 
-    A driver that is killed before has begun no search: with a log that says too little of what it
-    starts from, a later driver would go on from less and could not know.
+    A driver that is killed earlier leaves no search behind. A log with only some of these events
+    would let a later driver go on without the others, and nobody would notice.
     """
     write_text(path, "".join(map(_line, events)))
 
 
 def new_event(kind: str, **fields: Any) -> Event:
-    """Return an event of this moment, as reading the log would give it."""
+    """Return an event of this moment, in the form in which it is read from the log."""
     return {"event": kind, "time": time.time(), **_without_nan(fields)}
 
 

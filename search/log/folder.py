@@ -22,8 +22,8 @@ class SearchFolder:
     Attributes:
         name: Name of the search.
         storage: Absolute folder or URI that holds searches; Ray writes trials' checkpoints there.
-        local: Folder on the driver for log, TensorBoard files and results. The same place as
-            `uri` if the storage is a local folder; else `publish` copies it there.
+        local: Folder on the driver for log, TensorBoard files and results. It is the folder of
+            `uri` if the storage is local; else `publish` copies it there.
     """
 
     name: str
@@ -32,7 +32,7 @@ class SearchFolder:
 
     @property
     def uri(self) -> str:
-        """Where the search is to be found; what `split` takes apart."""
+        """Folder or URI of the search; `split` separates it into storage and name again."""
         path, mark, query = self.storage.partition("?")
         return f"{path.rstrip('/')}/{self.name}{mark}{query}"
 

@@ -54,7 +54,7 @@ def local(folder: Path) -> SearchFolder:
 @settings(max_examples=10)
 @given(
     seed=st.integers(0, 10**6),
-    places=st.integers(1, 3),
+    n_slots=st.integers(1, 3),
     cut=st.floats(0, 1),
     p_lost=st.sampled_from([0.0, 0.1]),
 )
@@ -63,7 +63,7 @@ def test_only_what_may_go_on_and_the_best_keep_theirs(
     played: Any,
     outcomes: Any,
     seed: int,
-    places: int,
+    n_slots: int,
     cut: float,
     p_lost: float,
 ) -> None:
@@ -73,7 +73,7 @@ def test_only_what_may_go_on_and_the_best_keep_theirs(
     options["lost"] = lambda number, unit: draw.choice(ends) if draw.random() < p_lost else ""
     outcome = outcomes(seed, 0.05, 0.05)
     first = Stored(played(outcome, **options), local(tmp_path_factory.mktemp("first")))
-    first.search.play(places, seed)
+    first.search.play(n_slots, seed)
     only_what_is_needed(first)
     # A driver that was killed may have had no time to delete.
     events = first.search.log.events
@@ -83,7 +83,7 @@ def test_only_what_may_go_on_and_the_best_keep_theirs(
         (folder.local / path).mkdir(parents=True)
         (folder.local / path / "model").write_text("weights")
     second = Stored(played(outcome, before, **options), folder)
-    second.search.play(places, seed)
+    second.search.play(n_slots, seed)
     only_what_is_needed(second)
 
 
