@@ -17,18 +17,18 @@ from search.schedulers.rungs import units_per_trial
 _STATUS_SECONDS = 15.0
 _STATUS_SECONDS_AT_MOST = 300.0
 _LIVE_SECONDS = 0.5
-_WAITING = "waiting for a place"
+_WAITING = "waiting for a slot"
 _SHOWN = ("running", _WAITING, "paused", "stopped", "done", "failed")
 
 
 class Progress:
-    """Prints a line when a trial gives up its place and, unless quiet, a status line now and then.
+    """Prints a line when a trial gives up its slot and, unless quiet, a status line now and then.
 
     On a terminal the status line is one line that is kept up to date.
 
     Args:
-        dispatcher: What the search is doing.
-        options: Whether it is quiet, and its time limit.
+        dispatcher: The search.
+        options: Whether to be quiet, and the time limit.
         rungs: Units after which a trial may be held back, ascending; the last one ends its run.
         console: Where to print.
     """
@@ -52,17 +52,17 @@ class Progress:
         return self._console.is_terminal and not self._options.quiet
 
     def left(self, trial: TrialRecord) -> None:
-        """Print how a trial gave up its place."""
+        """Print how a trial gave up its slot."""
         if trial.status == "failed":
             outcome = f"failed: {trial.error}"
         elif trial.notice and trial.status == "running":
-            outcome = f"left its machine ({trial.notice}), waits for another place"
+            outcome = f"left its machine ({trial.notice}), waits for another slot"
         else:
             score = f"score {trial.score:.4f}" if trial.reports else "no score"
-            status = "waits for another place" if trial.status == "running" else trial.status
+            status = "waits for another slot" if trial.status == "running" else trial.status
             outcome = f"{status} after unit {trial.units}/{self._options.units}, {score}"
         n_over = self._dispatcher.history.n_over
-        self.say(f"[{n_over}/{self._dispatcher.n_trials}] trial {trial.number} {outcome}")
+        self.say(f"[{n_over}/{self._dispatcher.queue.n_trials}] trial {trial.number} {outcome}")
 
     def say(self, line: str) -> None:
         """Print a line."""
@@ -91,9 +91,9 @@ class Progress:
     def _line(self, now: float) -> str:
         trials = list(self._dispatcher.history.trials.values())
         jobs = self._dispatcher.jobs.values()
-        placed = {job.trial.number for job in jobs if job.started is not None}
+        running = {job.trial.number for job in jobs if job.started is not None}
         counts = Counter(
-            _WAITING if trial.status == "running" and trial.number not in placed else trial.status
+            _WAITING if trial.status == "running" and trial.number not in running else trial.status
             for trial in trials
         )
         parts = [f"{counts[status]} {status}" for status in _SHOWN if counts[status]]
@@ -108,20 +108,20 @@ class Progress:
         return ", ".join(parts)
 
     def _seconds_left(self, trials: list[TrialRecord], now: float) -> float | None:
-        """Units still to come, times the usual seconds of a unit; None before the first unit."""
+        """Return an estimate from the usual seconds of a unit; None before the first unit."""
         jobs = self._dispatcher.jobs.values()
         seconds = self._dispatcher.history.unit_seconds()
         if math.isnan(seconds) or not jobs:
             return None
         per_trial = units_per_trial(self._rungs, self._options.eta)
-        to_come = per_trial * self._dispatcher.n_trials
+        to_come = per_trial * self._dispatcher.queue.n_trials
         to_come -= sum(trial.units for trial in trials)
         spent = [min(now - job.heard, seconds) if job.started is not None else 0.0 for job in jobs]
-        all_places = to_come * seconds - sum(spent)
-        # Whatever comes, a trial that runs goes on to its next rung.
+        all_slots = to_come * seconds - sum(spent)
+        # A trial that runs goes on to its next rung in any case.
         to_rung = [self._units_to_rung(job.trial.units) * seconds for job in jobs]
         longest = max(rest - own for rest, own in zip(to_rung, spent, strict=True))
-        left: float = max(all_places / len(jobs), longest, seconds / 2)
+        left: float = max(all_slots / len(jobs), longest, seconds / 2)
         limit = self._options.time_limit_seconds
         return left if limit is None else min(left, max(0.0, limit - (now - self._started)))
 

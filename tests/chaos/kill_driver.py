@@ -1,10 +1,10 @@
 """Kill the driver of a search at random moments, let it go on, and look at what became of it.
 
-    python tests/chaos/kill_driver.py [--kills 50] [--seed 0] [--places 1] [--trials 100]
+    python tests/chaos/kill_driver.py [--kills 50] [--seed 0] [--slots 1] [--trials 100]
 
 The driver, Ray and the event log are real; trials are stubs that take --seconds for a unit. With
-one place the log must be equal to that of a search that nobody interrupted, which runs first. With
-more places a searcher and a scheduler that were never interrupted hear what the log reports, in the
+one slot the log must be equal to that of a search that nobody interrupted, which runs first. With
+more slots a searcher and a scheduler that were never interrupted hear what the log reports, in the
 order of the log, and must decide the same. Prints a table; exits with 1 if anything is wrong.
 """
 
@@ -39,7 +39,7 @@ class Options:
     seed: int = 0
     """Of the search, and of the moments."""
 
-    places: int = 1
+    slots: int = 1
     """Trials at a time."""
 
     trials: int = 100
@@ -54,11 +54,11 @@ class Options:
 
 def main(options: Options) -> int:
     """Run both searches; returns the exit status."""
-    with tempfile.TemporaryDirectory() as temporary, Nodes(head_cpus=options.places) as nodes:
+    with tempfile.TemporaryDirectory() as temporary, Nodes(head_cpus=options.slots) as nodes:
         folder = options.folder or Path(temporary)
         search, kills, seconds = killed(options, folder / "killed", nodes.address)
         expected = None
-        if options.places == 1:
+        if options.slots == 1:
             whole = search_of(options, folder / "whole", nodes.address)
             whole.run()
             expected = whole.events
@@ -75,7 +75,7 @@ def search_of(options: Options, folder: Path, address: str) -> Search:
     arguments = [
         *("--space", "heads", "--budget", "60000", "--units", "9", "--eta", "3"),
         *("--trials", str(options.trials), "--seed", str(options.seed), "--quiet"),
-        *("--max-concurrent", str(options.places), "--address", address),
+        *("--max-concurrent", str(options.slots), "--address", address),
     ]
     return Search(folder, arguments, seconds=options.seconds, failing=0.05, unknown=0.05)
 
@@ -118,12 +118,12 @@ def table(
     lines = [
         f"kills of the driver            {len(moments)} (seed {options.seed})",
         f"last event before the kill     {last}",
-        f"trials at a time               {options.places}",
+        f"trials at a time               {options.slots}",
         f"trials                         {found.trials}",
         f"events in the log              {len(search.events)}",
         f"trials lost                    {found.lost}",
         f"trials suggested twice         {found.suggested_twice}",
-        f"places held twice at once      {found.overlapping}",
+        f"slots held twice at once       {found.overlapping}",
         f"units trained again            {found.repeated} of {found.units}",
         f"  of one trial after one kill  {found.most_repeated} at most",
         f"checkpoints nobody knows of    {orphans(search.events, search.results)}",

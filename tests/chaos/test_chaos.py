@@ -119,7 +119,7 @@ def test_nodes_that_come_are_used_and_a_killed_one_costs_each_of_its_trials_one_
     assert len(node_faults.trials_on(search, nodes, second)) == 4
     lost, struck = node_faults.trials_on(search, nodes, first), time.time()
     nodes.kill(first)
-    # Until then it counts as a place for new trials, which would take those of the node to come.
+    # Until then it counts as a slot for new trials, which would take those of the node to come.
     assert search.wait_for(driver, lambda: slots(search.events)[-1] == 4)
     nodes.add(2)
     assert search.wait_for(driver, lambda: not node_faults.silent(search, lost, struck))
@@ -167,7 +167,7 @@ def slots(events: list[Event]) -> list[int]:
 
 
 def most_at_once(events: list[Event]) -> int:
-    """Return how many trials held a place at the same time, at most."""
+    """Return how many trials held a slot at the same time, at most."""
     held = {"started": 1, "cost": -1}
     return max(accumulate(held.get(event["event"], 0) for event in events))
 

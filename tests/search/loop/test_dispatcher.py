@@ -12,11 +12,8 @@ from hypothesis import strategies as st
 
 from search.log.events import Event
 from search.log.history import History
-from search.planning.algorithms import NoSearch
 from search.schedulers.run_all import RunAll
-from search.searchers.base import Suggestion, params_key
-from search.searchers.random_search import RandomSearch
-from tests.search.conftest import SMOKE
+from search.searchers.base import params_key
 
 SEEDS = st.integers(0, 10**6)
 SHAPES = st.tuples(st.integers(1, 9), st.integers(2, 4))  # units, eta
@@ -48,7 +45,7 @@ def of_kind(events: list[Event], kind: str) -> list[Event]:
     seed=SEEDS,
     shape=SHAPES,
     n_trials=st.integers(1, 12),
-    places=st.integers(1, 5),
+    n_slots=st.integers(1, 5),
     chances=st.tuples(*[st.sampled_from([0.0, 0.1, 0.4])] * 3),
 )
 def test_any_search_ends_and_every_trial_with_it(
@@ -57,7 +54,7 @@ def test_any_search_ends_and_every_trial_with_it(
     seed: int,
     shape: tuple[int, int],
     n_trials: int,
-    places: int,
+    n_slots: int,
     chances: tuple[float, float, float],
 ) -> None:
     (units, eta), (p_failure, p_nan, p_lost) = shape, chances
@@ -69,7 +66,7 @@ def test_any_search_ends_and_every_trial_with_it(
         eta=eta,
         brackets=1 + seed % 2 if units > eta else 1,
         lost=flaky(seed, p_lost),
-    ).play(places, seed)
+    ).play(n_slots, seed)
     trials = search.history.trials
     assert set(trials) == set(range(n_trials))
     assert all(trial.status in ENDED for trial in trials.values())
@@ -77,7 +74,7 @@ def test_any_search_ends_and_every_trial_with_it(
     for trial in trials.values():
         own = [event for event in events if event.get("trial") == trial.number]
         assert own[0]["event"] == "suggested"
-        assert "ended" in {event["event"] for event in own[-2:]}  # only its place is paid later
+        assert "ended" in {event["event"] for event in own[-2:]}  # only its slot is paid later
         assert len(of_kind(own, "ended")) == 1
     assert len({params_key(trial.params) for trial in trials.values()}) == n_trials
     no_unit_twice(events)
@@ -192,81 +189,12 @@ def test_a_checkpoint_of_a_repeated_unit_is_known_by_that_unit(played: Any) -> N
     assert job.trial.checkpoints == {1: "b/1"}
 
 
-def test_places_are_paid_for(played: Any, outcomes: Any) -> None:
-    search = played(outcomes(0), n_trials=4)
-    assert search.dispatcher.device_seconds(3.0) == 0
-    search.play()
-    paid = [event["seconds"] for event in of_kind(search.log.events, "cost")]
-    assert min(paid) > 0
-    assert search.dispatcher.device_seconds(3.0) == pytest.approx(sum(paid))  # one core each
-    per_trial = [trial.slot_seconds for trial in search.history.trials.values()]
-    assert sum(per_trial) == pytest.approx(sum(paid))
-
-
-def test_present_places_are_paid_for_with_the_devices_that_they_have_now(played: Any) -> None:
-    search = played(lambda n, u: 0.5, n_trials=2)
-    search.dispatcher.next_job("a")
-    search.dispatcher.started("a")
-    begun = search.dispatcher.jobs["a"].started
-    search.dispatcher.reported("a", 1, {"score": 0.5})
-    now = len(search.log.events)
-    assert search.dispatcher.device_seconds(0.5) == 0.5 * (now - begun) > 0
-
-
-def test_when_nothing_new_may_begin_the_search_still_ends_well(played: Any) -> None:
-    search = played(lambda n, u: n / 10, n_trials=8, units=4)
-    search.dispatcher.next_job("a")
-    search.dispatcher.no_more_trials()
-    assert search.dispatcher.next_job("b") is None
-    assert not search.dispatcher.is_finished
-    search.dispatcher.reported("a", 1, {"score": 0.0})
-    search.dispatcher.left("a", 1.0, 0.0)
-    assert search.history.trials[0].status == "paused"
-    search.play()
-    assert [t.status for t in search.history.trials.values()] == ["done"]
-
-
-class Rounds:
-    """Suggests three configurations, and three more as soon as none of them is under way."""
-
-    def __init__(self, n_rounds: int) -> None:
-        self.n_trials, self._random = 3 * n_rounds, RandomSearch(SMOKE, 0)
-
-    def suggest(self, number: int, history: History) -> Suggestion | None:
-        is_under_way = any(trial.is_open for trial in history.trials.values())
-        if number == self.n_trials or (number % 3 == 0 and is_under_way):
-            return None
-        return self._random.suggest(number, history)
-
-
-@given(n_rounds=st.integers(1, 3), seed=SEEDS, places=st.integers(1, 5), eta=st.integers(2, 4))
-@settings(max_examples=20)
-def test_a_searcher_may_wait_for_trials_under_way_and_end_before_the_trials_do(
-    played: Any, outcomes: Any, n_rounds: int, seed: int, places: int, eta: int
-) -> None:
-    rounds, outcome = Rounds(n_rounds), outcomes(seed, 0.1, 0.1)
-    search = played(outcome, n_trials=20, eta=eta, searcher=rounds).play(places, seed)
-    trials = search.history.trials.values()
-    assert len(trials) == rounds.n_trials
-    assert all(trial.status in ENDED for trial in trials)
-    assert search.dispatcher.next_job("more") is None
-    assert search.dispatcher.is_finished
-
-
-@pytest.mark.parametrize("places", [1, 4])
-def test_a_searcher_that_has_nothing_ends_a_search_after_the_given_points(
-    played: Any, places: int
-) -> None:
-    search = played(lambda n, u: 0.5, searcher=NoSearch()).play(places)
-    assert [trial.status for trial in search.history.trials.values()] == ["done"]
-
-
 def test_an_interrupted_search_names_what_was_under_way(played: Any) -> None:
     search = played(lambda n, u: 0.5, n_trials=3)
     search.dispatcher.next_job("a")
     search.dispatcher.next_job("b")
     search.dispatcher.reported("a", 1, {"score": 0.5})
-    search.dispatcher.left("b", 1.0, 0.0, "the node is gone")  # waits for another place
+    search.dispatcher.left("b", 1.0, 0.0, "the node is gone")  # waits for another slot
     search.dispatcher.interrupt(1.0, 0.0)
     assert [t.status for t in search.history.trials.values()] == ["interrupted"] * 2
     assert search.dispatcher.jobs == {}

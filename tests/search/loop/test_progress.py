@@ -64,13 +64,13 @@ def shown(plan_of: MakePlan, monkeypatch: pytest.MonkeyPatch) -> Shown:
     return Shown(plan_of(space="smoke"), monkeypatch)
 
 
-def test_only_trials_that_have_a_place_are_said_to_run(shown: Shown) -> None:
+def test_only_trials_that_have_a_slot_are_said_to_run(shown: Shown) -> None:
     assert shown.counts() == "starting"
     shown.dispatcher.next_job("a")
     shown.dispatcher.next_job("b")
-    assert shown.counts() == "2 waiting for a place"
+    assert shown.counts() == "2 waiting for a slot"
     shown.dispatcher.started("a")
-    assert shown.counts() == "1 running, 1 waiting for a place"
+    assert shown.counts() == "1 running, 1 waiting for a slot"
     shown.dispatcher.started("b")
     assert shown.counts() == "2 running"
 
@@ -104,7 +104,7 @@ def test_what_is_left_reaches_to_the_rungs_of_trials_that_run(shown: Shown) -> N
     shown.dispatcher.started("a")
     shown.report("a", 1, 0.25)
     shown.dispatcher.left("a", 1.0, 0.0)
-    shown.dispatcher.no_more_trials()
+    shown.dispatcher.queue.no_more_trials()
     assert not shown.dispatcher.is_finished  # the only one goes on after all
     shown.dispatcher.next_job("b")
     assert shown.line().endswith("about 20:00 left")  # from unit 1 to 3
