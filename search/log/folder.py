@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import pyarrow
 import pyarrow.fs
 
+from trainable.cache.files import write_bytes
 from trainable.errors import InputError
 
 EVENTS = "events.jsonl"
@@ -139,7 +140,7 @@ class SearchFolder:
             here = log.read_bytes() if log.exists() else b""
             if there is not None and self._goes_further(there, here):
                 log.parent.mkdir(parents=True, exist_ok=True)
-                log.write_bytes(there)
+                write_bytes(log, there)
         return log
 
     def _remote_log(self) -> bytes | None:
@@ -158,9 +159,9 @@ class SearchFolder:
         if there.startswith(whole_here):
             return True
         raise InputError(
-            f"two drivers went on with the search {self.name!r}, each without the other: "
-            f"{self.local / EVENTS} and {EVENTS} in {self.uri} begin alike and then differ; choose "
-            f"one, and move the other away"
+            f"two drivers went on with the search {self.name!r}, each without the other, or one of "
+            f"its two logs was damaged or mended: {self.local / EVENTS} and {EVENTS} in {self.uri} "
+            f"begin alike and then differ; choose one, and move the other away"
         )
 
     def publish_log(self) -> None:

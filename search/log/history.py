@@ -50,8 +50,8 @@ class History:
         """Take note of one event; the order of the log matters.
 
         Raises:
-            InputError: The log is of another version, or names a checkpoint that is not below the
-                folder of the search.
+            InputError: The log is of another version, names a trial that it does not suggest, or
+                names a checkpoint that is not below the folder of the search.
         """
         kind, time = event["event"], event["time"]
         if kind == "search":
@@ -77,7 +77,7 @@ class History:
                 event["origin"],
             )
         elif "trial" in event:
-            trial = self.trials[event["trial"]]
+            trial = self._known(event)
             self.changes.append(trial.number)
             if kind == "reported":
                 self.reports.append((trial.number, event["unit"]))
@@ -87,6 +87,15 @@ class History:
         self._last = time
         if "gpus" in event:
             self._devices = devices_of(event)
+
+    def _known(self, event: Event) -> TrialRecord:
+        if event["trial"] not in self.trials:
+            raise InputError(
+                f"the event log has `{event['event']}` of trial {event['trial']} and no line that "
+                f"suggests this trial; bring back a whole copy of the log, or keep only the lines "
+                f"before the first one that names the trial"
+            )
+        return self.trials[event["trial"]]
 
     @property
     def best(self) -> TrialRecord | None:
@@ -137,8 +146,8 @@ class History:
         A trial that was paused before could. A trial that the scheduler stopped at its rung could
         only with promotion-asha, and only if its score is a number.
         """
-        unit = max(trial.decided)
-        if trial.decided[unit] == "pause":
+        unit = max(trial.decided, default=0)
+        if trial.decided.get(unit) == "pause":
             return True
         promotes = self.header["options"]["scheduler"] == "promotion-asha"
         return promotes and math.isfinite(trial.score_at(unit))
