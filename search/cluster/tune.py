@@ -95,7 +95,9 @@ class TuneScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Write the report down and decide."""
-        job = self._dispatcher.jobs[trial.trial_id]
+        job = self._dispatcher.jobs.get(trial.trial_id)
+        if job is None:  # the report is late: the job has ended already
+            return TrialScheduler.STOP
         job.node = str(result.get("node_ip", ""))
         for path, error in result["lost"]:
             self._dispatcher.lost(trial.trial_id, path.partition("/")[2], error)
@@ -157,9 +159,8 @@ class TuneCallback(Callback):
         **info: Any,
     ) -> None:
         """A job saved a checkpoint."""
-        if not self._dispatcher.jobs[trial.trial_id].failure:  # what a failed run left is of no use
-            path = Path(checkpoint.path)
-            self._dispatcher.saved(trial.trial_id, f"{path.parent.name}/{path.name}")
+        path = Path(checkpoint.path)
+        self._dispatcher.saved(trial.trial_id, f"{path.parent.name}/{path.name}")
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any

@@ -199,7 +199,8 @@ def _run_jobs(
     dispatcher.settle()
 
     progress = Progress(dispatcher, options, plan.rungs, console)
-    dispatcher.on_left, say = progress.left, progress.say
+    dispatcher.on_left = dispatcher.on_stopped = progress.left
+    say = progress.say
     limits = Limits(dispatcher, options, share.gpus or share.cpus, say)
     nodes = Nodes(journal, options, share, preflight, limits, say)
     watchdog = Watchdog(

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from search.log.history import History, Journal
 from search.log.trial import TrialRecord
 from search.loop.early_failures import EarlyFailures
+from search.loop.endings import Endings
 from search.loop.job import Job
 from search.loop.slot_costs import SlotCosts
 from search.loop.trial_queue import TrialQueue
@@ -29,7 +30,8 @@ class Dispatcher:
     """Hands out jobs, hears what they report, and writes all of it down.
 
     Ray Tune calls it through search/cluster/tune.py; tests and benchmarks do it in a plain loop.
-    The whole search is this, where each `id` is a job, and jobs run at the same time:
+    What Tune says of a job that has ended already is ignored: it may say it late, or twice. The
+    whole search is this, where each `id` is a job, and jobs run at the same time:
 
         settle()                              decide what an earlier driver left undecided
         repeat, at every event of Tune:
@@ -58,6 +60,7 @@ class Dispatcher:
             that this replaces, or None.
         on_closed: Called with its record when it was paused or came to an end.
         on_left: Called with its record when it gave up its slot, after `on_closed`.
+        on_stopped: Called with its record when it was stopped while it was paused.
 
     Args:
         journal: History and log.
@@ -82,7 +85,8 @@ class Dispatcher:
         self.journal, self._scheduler, self._units, self._clock = journal, scheduler, units, clock
         self.history: History = journal.history
         self.jobs: dict[str, Job] = {}
-        self.queue = TrialQueue(journal, scheduler, searcher, space, points, self._stop)
+        self.queue = TrialQueue(journal, scheduler, searcher, space, points, self._stop_paused)
+        self._endings = Endings(journal, units, lambda trial: self.on_closed(trial))
         self.costs = SlotCosts(journal, self.jobs, clock)
         self.early_failures = EarlyFailures()
         self.on_started: Callable[[TrialRecord], None] = lambda trial: None
@@ -90,6 +94,7 @@ class Dispatcher:
         self.on_saved: Callable[[TrialRecord, str | None], None] = lambda trial, replaced: None
         self.on_closed: Callable[[TrialRecord], None] = lambda trial: None
         self.on_left: Callable[[TrialRecord], None] = lambda trial: None
+        self.on_stopped: Callable[[TrialRecord], None] = lambda trial: None
 
     def settle(self) -> None:
         """Decide what an earlier driver heard of and had no time to decide.
@@ -98,10 +103,10 @@ class Dispatcher:
         """
         for job in jobs_to_close(list(self.queue.waiting), self._units, self._decide):
             self.queue.waiting.remove(job.trial)
-            self._close(job)
+            self._endings.close(job)
         for trial in self.history.trials.values():
             if trial.status == "stopped" and not trial.is_closed:
-                self._end(trial, "stopped", None)
+                self._endings.end(trial, "stopped")
 
     def next_job(self, id: str) -> Job | None:
         """Hand out a job under Ray's id, or None where there is nothing to do at the moment."""
@@ -119,8 +124,9 @@ class Dispatcher:
 
     def started(self, id: str) -> None:
         """A job got its slot, for the first time or after its worker was lost."""
-        job = self.jobs[id]
-        job.heard = self._clock()
+        job = self._heard(id)
+        if job is None:
+            return
         job.started = job.heard if job.started is None else job.started
         self.journal.write("started", trial=job.trial.number, id=id, unit=job.unit)
         self.on_started(job.trial)
@@ -128,13 +134,19 @@ class Dispatcher:
     def reported(self, id: str, unit: int, metrics: dict[str, float], failure: str = "") -> bool:
         """Write a report down and decide; returns whether the job goes on.
 
-        A unit that was reported before (its checkpoint came too late) changes nothing.
+        A unit that was reported before (its checkpoint came too late) changes nothing, nor does
+        what a job reports after it was told to end.
         """
-        job = self.jobs[id]
-        job.heard = self._clock()
-        trial, job.failure, job.reported = job.trial, failure, unit
+        job = self._heard(id)
+        if job is None or job.failure:
+            return False
+        trial = job.trial
         if unit in trial.reports and not failure:
-            return unit < self._units
+            job.reported = unit
+            return job.goes_on and unit < self._units
+        if not job.goes_on or job.reported >= self._units:
+            return False
+        job.failure, job.reported = failure, unit
         self.journal.write(
             "reported", trial=trial.number, unit=unit, metrics=metrics, failure=failure
         )
@@ -163,29 +175,42 @@ class Dispatcher:
         That is in the middle of the unit after `unit`, so there is nothing to decide. Its
         checkpoint and an error follow; then the trial gets another job.
         """
-        job = self.jobs[id]
-        job.heard, job.reported, job.is_leaving = self._clock(), unit, True
+        job = self._heard(id)
+        if job is None or job.is_leaving:
+            return
+        job.reported, job.is_leaving = unit, True
         self.journal.write("leaving", trial=job.trial.number, unit=unit, reason=reason)
 
     def saved(self, id: str, path: str) -> None:
-        """A checkpoint is there, of the unit that the job reported last."""
-        job = self.jobs[id]
-        job.heard, job.unit = self._clock(), job.reported
+        """A checkpoint is there, of the unit that the job reported last.
+
+        One of a run that failed is of no use, and is not written down.
+        """
+        job = self._heard(id)
+        if job is None or job.failure:
+            return
+        job.unit = job.reported
         self.early_failures.end()
         replaced = job.trial.checkpoints.get(job.unit)
+        if replaced == path:
+            return
         self.journal.write("saved", trial=job.trial.number, unit=job.unit, path=path)
-        self.on_saved(job.trial, replaced if replaced != path else None)
+        self.on_saved(job.trial, replaced)
 
     def lost(self, id: str, path: str, error: str) -> None:
         """A checkpoint could not be read."""
-        trial = self.jobs[id].trial
+        job = self._heard(id)
+        if job is None:
+            return
+        trial = job.trial
         unit = next((u for u, known in trial.checkpoints.items() if known == path), 0)
         self.journal.write("lost", trial=trial.number, unit=unit, path=path, error=error)
 
     def failed(self, id: str, error: str) -> None:
         """An attempt failed and will be repeated."""
-        job = self.jobs[id]
-        job.heard = self._clock()
+        job = self._heard(id)
+        if job is None:
+            return
         if job.is_leaving:
             job.is_leaving = False
         else:
@@ -193,12 +218,14 @@ class Dispatcher:
 
     def left(self, id: str, cpus: float, gpus: float, error: str | None = None) -> None:
         """A job gave up its slot: at a rung, at the end of the run, or with an error."""
-        job = self.jobs.pop(id)
+        job = self.jobs.pop(id, None)
+        if job is None:
+            return
         self.costs.charge(job, cpus, gpus)
         if error is not None and self._gets_another_job(job, error):
             self.queue.waiting.append(job.trial)
         else:
-            self._close(job)
+            self._endings.close(job)
         self.on_left(job.trial)
 
     def _gets_another_job(self, job: Job, error: str) -> bool:
@@ -225,30 +252,18 @@ class Dispatcher:
         for id in list(self.jobs):
             job = self.jobs.pop(id)
             self.costs.charge(job, cpus, gpus)
-            self._end(job.trial, "interrupted", None)
+            self._endings.end(job.trial, "interrupted")
         for trial in self.queue.waiting:
             if trial.status == "running":
-                self._end(trial, "interrupted", None)
+                self._endings.end(trial, "interrupted")
 
-    def _close(self, job: Job) -> None:
-        """Write down how a job ended."""
-        trial = job.trial
-        if job.failure:
-            self._end(trial, "failed", job.failure)
-        elif trial.units >= self._units:
-            self._end(trial, "done", None)
-        elif job.verdict is None or job.verdict.action == "continue":
-            self._end(trial, "interrupted", None)
-        elif job.verdict.action == "pause":
-            self.journal.write("paused", trial=trial.number, unit=trial.units)
-            self.on_closed(trial)
-        else:
-            self._stop(trial, "the scheduler gave it up")
+    def _heard(self, id: str) -> Job | None:
+        """Return the job that Tune speaks of; None if it has ended already."""
+        job = self.jobs.get(id)
+        if job is not None:
+            job.heard = self._clock()
+        return job
 
-    def _stop(self, trial: TrialRecord, reason: str) -> None:
-        self.journal.write("stopped", trial=trial.number, unit=trial.units, reason=reason)
-        self._end(trial, "stopped", None)
-
-    def _end(self, trial: TrialRecord, status: str, error: str | None) -> None:
-        self.journal.write("ended", trial=trial.number, status=status, error=error)
-        self.on_closed(trial)
+    def _stop_paused(self, trial: TrialRecord, reason: str) -> None:
+        self._endings.stop(trial, reason)
+        self.on_stopped(trial)

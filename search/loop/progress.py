@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 import time
 from collections import Counter
 
@@ -17,14 +18,16 @@ from search.schedulers.rungs import units_per_trial
 _STATUS_SECONDS = 15.0
 _STATUS_SECONDS_AT_MOST = 300.0
 _LIVE_SECONDS = 0.5
+_SPINNER_COLUMNS = 2  # of the first line of the live status
 _WAITING = "waiting for a slot"
 _SHOWN = ("running", _WAITING, "paused", "stopped", "done", "failed")
 
 
 class Progress:
-    """Prints a line when a trial gives up its slot and, unless quiet, a status line now and then.
+    """Prints a line when a trial gives up its slot or is stopped, and a status now and then.
 
-    On a terminal the status line is one line that is kept up to date.
+    On a terminal the status stands below these lines and is kept up to date; otherwise it is a line
+    of its own. With `--quiet` there is none.
 
     Args:
         dispatcher: The search.
@@ -52,7 +55,7 @@ class Progress:
         return self._console.is_terminal and not self._options.quiet
 
     def left(self, trial: TrialRecord) -> None:
-        """Print how a trial gave up its slot."""
+        """Print how a trial gave up its slot, or that it was stopped while it was paused."""
         if trial.status == "failed":
             outcome = f"failed: {trial.error}"
         elif trial.notice and trial.status == "running":
@@ -79,7 +82,9 @@ class Progress:
             return
         self._shown = now
         if self._status:
-            self._status.update(self._line(now))
+            # The console cuts lines that are too long for it, which a status must not be.
+            lines = textwrap.wrap(self._line(now), self._console.width - _SPINNER_COLUMNS)
+            self._status.update("\n".join(lines))
         else:
             self.say(self._line(now))
 
@@ -100,12 +105,18 @@ class Progress:
         parts = parts or ["starting"]
         leader = self._dispatcher.history.best
         if leader:
-            parts.append(f"best {leader.score:.4f} (trial {leader.number}, unit {leader.units})")
+            parts.append(self._best(leader))
         parts.append(f"{clock(now - self._started)} elapsed")
         left = self._seconds_left(trials, now)
         if left is not None:
             parts.append(f"about {clock(left)} left")
         return ", ".join(parts)
+
+    def _best(self, leader: TrialRecord) -> str:
+        """Say what the score is the best of: trials that went further rank before all others."""
+        units = self._options.units
+        among = "full runs" if leader.units >= units else f"trials at unit {leader.units}/{units}"
+        return f"best of {among} {leader.score:.4f} (trial {leader.number})"
 
     def _seconds_left(self, trials: list[TrialRecord], now: float) -> float | None:
         """Return an estimate from the usual seconds of a unit; None before the first unit."""

@@ -277,3 +277,108 @@ def test_a_trial_that_has_just_left_when_the_search_ends_is_interrupted(
     dispatcher.saved("a", "a/1")
     dispatcher.left("a", 1.0, 0.0)  # a limit was reached
     assert (trial.status, trial.checkpoints) == ("interrupted", {0: "a/1"})
+
+
+def say_everything(dispatcher: Any, id: str, unit: int) -> None:
+    """Tell a dispatcher all that Tune may say of a job, which has ended."""
+    dispatcher.started(id)
+    assert not dispatcher.reported(id, unit, {"score": 0.9})
+    assert not dispatcher.reported(id, unit, {"score": -1 / 3}, "RunFailed: the loss is nan")
+    dispatcher.leaving(id, unit, "spot notice: terminate")
+    dispatcher.saved(id, f"{id}/late")
+    dispatcher.lost(id, f"{id}/{unit}", "torn")
+    dispatcher.failed(id, "no worker")
+    dispatcher.left(id, 1.0, 0.0)
+    dispatcher.left(id, 1.0, 0.0, "no worker")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "error", "status"),
+    [
+        (0.5, None, "paused"),
+        ("RunFailed: the loss is nan", None, "failed"),
+        (0.5, "no worker", "paused"),
+        (None, "no worker", "running"),
+    ],
+)
+def test_what_tune_says_late_or_twice_changes_nothing(
+    played: Any, outcome: float | str | None, error: str | None, status: str
+) -> None:
+    search = played(lambda n, u: 0.5, n_trials=3)
+    dispatcher = search.dispatcher
+    trial = dispatcher.next_job("a").trial
+    dispatcher.started("a")
+    failure = outcome if isinstance(outcome, str) else ""
+    if outcome is not None:
+        dispatcher.reported("a", 1, {"score": 0.5}, failure)
+        before = list(search.log.events)
+        assert not dispatcher.reported("a", 1, {"score": 0.5}, failure)
+        assert not dispatcher.reported("a", 2, {"score": 0.9})  # it was told to end
+        assert search.log.events == before
+    dispatcher.left("a", 1.0, 0.0, error)
+    assert trial.status == status
+    before, waiting = list(search.log.events), list(dispatcher.queue.waiting)
+    say_everything(dispatcher, "a", 1)
+    say_everything(dispatcher, "unheard of", 1)
+    assert search.log.events == before
+    assert (list(dispatcher.queue.waiting), dispatcher.jobs) == (waiting, {})
+
+
+def test_late_news_of_a_job_does_not_touch_the_next_job_of_its_trial(played: Any) -> None:
+    search = played(lambda n, u: 0.5, n_trials=1, scheduler=lambda history: RunAll())
+    dispatcher = search.dispatcher
+    trial = dispatcher.next_job("a").trial
+    dispatcher.started("a")
+    dispatcher.left("a", 1.0, 0.0, "the node is gone")
+    assert dispatcher.next_job("b").trial is trial
+    dispatcher.started("b")
+    before = list(search.log.events)
+    say_everything(dispatcher, "a", 1)
+    assert search.log.events == before
+    assert list(dispatcher.jobs) == ["b"]
+
+
+def test_a_run_that_reported_its_last_unit_has_nothing_more_to_say(played: Any) -> None:
+    search = played(lambda n, u: 0.5, n_trials=1, units=1, scheduler=lambda history: RunAll())
+    dispatcher = search.dispatcher
+    dispatcher.next_job("a")
+    assert not dispatcher.reported("a", 1, {"score": 0.5})
+    before = list(search.log.events)
+    for unit in (1, 2):
+        assert not dispatcher.reported("a", unit, {"score": 0.9})
+    assert search.log.events == before
+
+
+def test_a_checkpoint_is_saved_and_a_notice_given_once(played: Any) -> None:
+    search = played(lambda n, u: 0.5, n_trials=1, scheduler=lambda history: RunAll())
+    dispatcher, told = search.dispatcher, []
+    dispatcher.on_saved = lambda *saved: told.append(saved)
+    trial = dispatcher.next_job("a").trial
+    dispatcher.reported("a", 1, {"score": 0.5})
+    for _ in range(2):
+        dispatcher.saved("a", "a/1")
+    for _ in range(2):
+        dispatcher.leaving("a", 1, "spot notice: terminate")
+    kinds = Counter(event["event"] for event in search.log.events)
+    assert (kinds["saved"], kinds["leaving"], told) == (1, 1, [(trial, None)])
+
+
+def test_a_paused_trial_that_is_stopped_is_told_of_once_and_never_one_that_ran(
+    played: Any, outcomes: Any
+) -> None:
+    search = played(outcomes(3), n_trials=8, units=4, eta=2)
+    stopped, left, closed = list[int](), list[int](), list[int]()
+    search.dispatcher.on_stopped = lambda trial: stopped.append(trial.number)
+    search.dispatcher.on_left = lambda trial: left.append(trial.number)
+    search.dispatcher.on_closed = lambda trial: closed.append(trial.number)
+    search.play(3)
+    of_trial: dict[int, list[str]] = {}
+    for event in search.log.events[1:]:
+        of_trial.setdefault(event["trial"], []).append(event["event"])
+    ends = {number: kinds[-3:] for number, kinds in of_trial.items()}
+    while_paused = [n for n, kinds in ends.items() if kinds == ["paused", "stopped", "ended"]]
+    assert while_paused
+    assert sorted(stopped) == sorted(while_paused)
+    # Every trial that is over was told of, when it gave up its slot or when it was stopped.
+    assert set(stopped) | set(left) == set(range(8))
+    assert Counter(closed) == Counter(left) + Counter(stopped)
