@@ -71,7 +71,7 @@ class Checkpoints:
 
     def _finished(self, trial: TrialRecord) -> None:
         if self._best is not None and self._best is not trial:
-            if self._best.score >= trial.score:
+            if self._best.rank_key > trial.rank_key:
                 self._keep_newest(trial, 0)
                 return
             self._keep_newest(self._best, 0)

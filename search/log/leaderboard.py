@@ -25,5 +25,5 @@ def actor_seconds(events: Sequence[Event]) -> float:
 
 
 def leaderboard(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """Return trials, best first: by finished units, then by score; failed trials come last."""
+    """Return trials, best first: by `TrialRecord.rank_key`."""
     return sorted(trials, key=lambda trial: trial.rank_key, reverse=True)

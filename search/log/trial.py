@@ -110,13 +110,14 @@ class TrialRecord:
         return self.status in ("done", "stopped", "failed")
 
     @property
-    def rank_key(self) -> tuple[bool, int, float]:
-        """What the leaderboard is sorted by; the best trial has the highest key.
+    def rank_key(self) -> tuple[bool, int, float, int]:
+        """What decides everywhere which of two trials is better: that with the higher key.
 
         Scores after different numbers of units are not comparable, so a trial that finished more
-        units ranks higher: the scheduler preferred it to those that it left behind.
+        units ranks higher: the scheduler preferred it to those that it left behind. Of trials with
+        equal scores the one that was suggested first ranks higher.
         """
-        return self.status != "failed", self.units, self.score
+        return self.status != "failed", self.units, self.score, -self.number
 
     def charge(self, seconds: float, devices: float) -> None:
         """Add the cost of a slot that the trial gave up.

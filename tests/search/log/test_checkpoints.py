@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import random
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from search.log.checkpoints import Checkpoints
 from search.log.events import Event, EventLog, read_events
 from search.log.folder import EVENTS, SearchFolder
 from search.log.history import History, Journal
+from search.log.leaderboard import leaderboard
 from search.log.mirror import Mirror
 from search.log.trial import Status
 from trainable.errors import InputError
@@ -144,6 +146,28 @@ def test_the_best_that_is_done_is_kept_whichever_ends_last(folder: SearchFolder)
             trials[number].status = "done"
             checkpoints.closed(trials[number])
         assert [number for number in trials if trials[number].checkpoints] == [2]
+
+
+@given(
+    scores=st.lists(st.sampled_from([0.25, 0.5, None]), min_size=1, max_size=5),
+    draw=st.randoms(use_true_random=False),
+)
+def test_of_equal_scores_the_best_of_the_search_is_kept_in_any_order_of_their_ends(
+    tmp_path_factory: pytest.TempPathFactory,
+    scores: list[float | None],
+    draw: random.Random,
+) -> None:
+    journal = Journal(History([e for n in range(len(scores)) for e in saved(n, 1)]))
+    folder = local(tmp_path_factory.mktemp("search"))
+    checkpoints, trials = Checkpoints(journal, folder, Mirror(folder)), journal.history.trials
+    for number in draw.sample(list(trials), len(trials)):
+        trials[number].reports[1]["score"] = scores[number]
+        trials[number].status = "done"
+        checkpoints.closed(trials[number])
+    best = journal.history.best
+    assert best is leaderboard(trials.values())[0]
+    first = max(range(len(scores)), key=lambda n: -math.inf if scores[n] is None else scores[n])
+    assert [n for n, trial in trials.items() if trial.checkpoints] == [best.number] == [first]
 
 
 def test_a_later_driver_deletes_what_the_killed_one_left(folder: SearchFolder) -> None:
