@@ -116,7 +116,7 @@ class Progress:
         """Say what the score is the best of: trials that went further rank before all others."""
         units = self._options.units
         among = "full runs" if leader.units >= units else f"trials at unit {leader.units}/{units}"
-        return f"best of {among} {leader.score:.4f} (trial {leader.number})"
+        return f"best of {among}: {leader.score:.4f} (trial {leader.number})"
 
     def _seconds_left(self, trials: list[TrialRecord], now: float) -> float | None:
         """Return an estimate from the usual seconds of a unit; None before the first unit."""

@@ -208,6 +208,43 @@ def test_what_is_deleted_is_gone_from_a_remote_storage_once_its_log_says_so(
     assert not any(path.exists() for path in paths)
 
 
+@pytest.mark.parametrize("is_remote", [False, True])
+def test_the_log_says_that_a_checkpoint_is_gone_before_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_remote: bool
+) -> None:
+    """Whenever the driver or its machine is lost, no log names a checkpoint that is gone."""
+    storage = f"file://{tmp_path}/store" if is_remote else str(tmp_path)
+    folder = SearchFolder("search", storage, tmp_path / "search")
+    folder.make()
+    logs = [folder.local / EVENTS] + ([tmp_path / "store" / "search" / EVENTS] * is_remote)
+    deleted, too_early = list[str](), list[str]()
+
+    def delete(self: SearchFolder, path: str) -> None:
+        deleted.append(path)
+        for log in logs:
+            trials = History(read_events(log)).trials.values()
+            if path in {own for trial in trials for own in trial.checkpoints.values()}:
+                too_early.append(path)
+
+    monkeypatch.setattr(SearchFolder, "delete", delete)
+    journal = Journal(History(), EventLog(folder.local / EVENTS))
+    for event in saved(0, 1, 2):
+        fields = {key: value for key, value in event.items() if key not in ("event", "time")}
+        journal.write(event["event"], **fields)
+    mirror = Mirror(folder)
+    checkpoints, trial = Checkpoints(journal, folder, mirror), journal.history.trials[0]
+    journal.write("saved", trial=0, unit=2, path="t0/2 again")
+    checkpoints.saved(trial, replaced="t0/2")
+    journal.write("saved", trial=0, unit=3, path="t0/3")
+    checkpoints.saved(trial)
+    journal.write("ended", trial=0, status="failed", error="no memory")
+    checkpoints.closed(trial)
+    assert deleted == ([] if is_remote else ["t0/2", "t0/1", "t0/2 again", "t0/3"])
+    mirror.close()
+    assert deleted == ["t0/2", "t0/1", "t0/2 again", "t0/3"]
+    assert too_early == []
+
+
 def test_a_log_that_names_a_checkpoint_outside_its_folder_is_refused(
     folder: SearchFolder, tmp_path: Path
 ) -> None:

@@ -84,7 +84,7 @@ def test_paused_trials_and_the_best_one_are_shown(shown: Shown) -> None:
     shown.dispatcher.started("a")
     assert not shown.report("a", 1, 0.25)
     shown.dispatcher.left("a", 1.0, 0.0)
-    assert shown.counts() == "1 paused, best of trials at unit 1/9 0.2500 (trial 0)"
+    assert shown.counts() == "1 paused, best of trials at unit 1/9: 0.2500 (trial 0)"
 
 
 def test_what_is_left_falls_while_a_unit_is_under_way(shown: Shown) -> None:
@@ -137,12 +137,12 @@ def test_the_best_is_said_to_be_of_those_that_went_as_far(shown: Shown) -> None:
     dispatcher.next_job("a")
     assert not shown.report("a", 1, 0.5)
     dispatcher.left("a", 1.0, 0.0)
-    assert "best of trials at unit 1/9 0.5000 (trial 0)" in shown.line()
+    assert "best of trials at unit 1/9: 0.5000 (trial 0)" in shown.line()
     dispatcher.next_job("b")
     for unit in range(1, 10):
         metrics = {"score": 0.25, "train_seconds": 500.0, "eval_seconds": 100.0}
         dispatcher.journal.write("reported", trial=1, unit=unit, metrics=metrics, failure="")
-    assert "best of full runs 0.2500 (trial 1)" in shown.line()
+    assert "best of full runs: 0.2500 (trial 1)" in shown.line()
 
 
 @pytest.mark.parametrize("width", [40, 80])
@@ -164,7 +164,7 @@ def test_a_status_on_a_terminal_is_wrapped_and_not_cut(
     progress.close()
     last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", shown.out.getvalue()).replace("\n", " ")
     said = (
-        "1 running, 1 paused, best of trials at unit 1/9 0.2500 (trial 0), 1:00:00 elapsed, about"
+        "1 running, 1 paused, best of trials at unit 1/9: 0.2500 (trial 0), 1:00:00 elapsed, about"
     )
     assert said in last
     lines = re.split(r"[\n\r]", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.out.getvalue()))
