@@ -96,7 +96,9 @@ class TuneScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Record a report, and decide whether its job goes on."""
-        job = self._dispatcher.jobs[trial.trial_id]
+        job = self._dispatcher.jobs.get(trial.trial_id)
+        if job is None:  # the report is late: the job has ended already
+            return TrialScheduler.STOP
         job.node = str(result.get("node_ip", ""))
         for path, error in result["lost"]:
             self._dispatcher.lost(trial.trial_id, path.partition("/")[2], error)
@@ -158,9 +160,8 @@ class TuneCallback(Callback):
         **info: Any,
     ) -> None:
         """Tell that a job saved a checkpoint."""
-        if not self._dispatcher.jobs[trial.trial_id].failure:  # no trial goes on from a failed run
-            path = Path(checkpoint.path)
-            self._dispatcher.saved(trial.trial_id, f"{path.parent.name}/{path.name}")
+        path = Path(checkpoint.path)
+        self._dispatcher.saved(trial.trial_id, f"{path.parent.name}/{path.name}")
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any

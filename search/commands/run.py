@@ -159,7 +159,8 @@ def _run_jobs(
     dispatcher.settle()
 
     progress = Progress(dispatcher, options, plan.rungs, console)
-    dispatcher.on_left, say = progress.left, progress.say
+    dispatcher.on_left = dispatcher.on_stopped = progress.left
+    say = progress.say
     limits = Limits(dispatcher, options, resources.gpus or resources.cpus, say)
     nodes = Nodes(journal, options, resources, preflight, limits, say)
     fits = partial(any_node_fits, resources)

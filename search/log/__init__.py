@@ -1,1 +1,1 @@
-"""What is remembered: the event log, its folder, and the history that is read from it."""
+"""The event log, its folder, and the history of a search that is read from it."""

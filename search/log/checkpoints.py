@@ -1,4 +1,4 @@
-"""Which checkpoints are kept: of trials that may still go on, and of the best that is done."""
+"""Which checkpoints are kept: those of trials that may go on, and of the best finished trial."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from search.log.mirror import Mirror
 from search.log.trial import TrialRecord
 
 _CHECKPOINTS = "trial_*/checkpoint_*"  # Tune's names, in folders that the driver names
-_KEPT_WHILE_RUNNING = 2  # the older one is there in case that the newer cannot be read
+_KEPT_WHILE_RUNNING = 2  # the older one is needed if the newer cannot be read
 
 
 class Checkpoints:
-    """Deletes what nobody needs any more, and writes that down.
+    """Deletes the checkpoints that nobody needs any more.
 
-    The log says so first, also the copy of it in a remote storage: whichever of the two a later
-    driver goes on from, what it needs is there.
+    Before a checkpoint is deleted, the log says so, and so does its copy in a remote storage:
+    whichever of the two a later driver goes on from, all checkpoints that it names are there.
 
     Args:
         journal: History and log.
@@ -36,49 +36,49 @@ class Checkpoints:
                 self.closed(trial)
 
     def sweep(self) -> None:
-        """Delete what drivers and workers left that were killed before the log could name it.
+        """Delete checkpoints that the log does not name, since a driver or worker was killed.
 
         Call it while no trial runs: checkpoints that are being written are not in the log either.
         """
         trials = self._journal.history.trials.values()
         known = {path for trial in trials for path in trial.checkpoints.values()}
-        for path in self._there():
+        for path in self._all_paths():
             if path not in known:
                 self._delete(path)
 
-    def _there(self) -> list[str]:
-        """Return all checkpoints in the folder of the search."""
+    def _all_paths(self) -> list[str]:
+        """Return the paths of all checkpoints in the folder of the search."""
         selector = pyarrow.fs.FileSelector("", allow_not_found=True, recursive=True)
         found = [PurePosixPath(file.path) for file in self._folder.files().get_file_info(selector)]
-        # An object store may know of files only, and of no folder.
+        # An object store may list files only, and no folders.
         folders = {PurePosixPath(*path.parts[:2]) for path in found}
         return [str(path) for path in sorted(folders) if path.match(_CHECKPOINTS)]
 
     def saved(self, trial: TrialRecord, replaced: str | None = None) -> None:
-        """A running trial has one more, perhaps in place of another one of the same unit."""
+        """A running trial has a new checkpoint, which may replace another one of the same unit."""
         if replaced is not None:
             self._delete(replaced)
-        self._keep(trial, _KEPT_WHILE_RUNNING)
+        self._keep_newest(trial, _KEPT_WHILE_RUNNING)
 
     def closed(self, trial: TrialRecord) -> None:
-        """A trial gave up its place, or was stopped while it was paused."""
+        """A trial was paused or came to an end."""
         if trial.status == "done":
             self._finished(trial)
         elif trial.status == "paused":
-            self._keep(trial, 1)
+            self._keep_newest(trial, 1)
         elif trial.status in ("stopped", "failed"):
-            self._keep(trial, 0)
+            self._keep_newest(trial, 0)
 
     def _finished(self, trial: TrialRecord) -> None:
         if self._best is not None and self._best is not trial:
-            if self._best.score >= trial.score:
-                self._keep(trial, 0)
+            if self._best.rank_key > trial.rank_key:
+                self._keep_newest(trial, 0)
                 return
-            self._keep(self._best, 0)
+            self._keep_newest(self._best, 0)
         self._best = trial
-        self._keep(trial, 1)
+        self._keep_newest(trial, 1)
 
-    def _keep(self, trial: TrialRecord, n: int) -> None:
+    def _keep_newest(self, trial: TrialRecord, n: int) -> None:
         units = sorted(trial.checkpoints)
         for unit in units[: len(units) - n]:
             path = trial.checkpoints[unit]

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import pyarrow
 import pyarrow.fs
 
+from trainable.cache.files import write_bytes
 from trainable.errors import InputError
 
 EVENTS = "events.jsonl"
@@ -22,8 +23,8 @@ class SearchFolder:
     Attributes:
         name: Name of the search.
         storage: Absolute folder or URI that holds searches; Ray writes trials' checkpoints there.
-        local: Folder on the driver for log, TensorBoard files and results. The same place as
-            `uri` if the storage is a local folder; else `publish` copies it there.
+        local: Folder on the driver for log, TensorBoard files and results. It is the folder of
+            `uri` if the storage is local; else `publish` copies it there.
     """
 
     name: str
@@ -32,7 +33,7 @@ class SearchFolder:
 
     @property
     def uri(self) -> str:
-        """Where the search is to be found; what `split` takes apart."""
+        """Folder or URI of the search; `split` separates it into storage and name again."""
         if not self.is_copied:  # in the name of a folder, `?` is a character like any other
             return f"{self.storage.rstrip('/')}/{self.name}"
         path, mark, query = self.storage.partition("?")
@@ -141,7 +142,7 @@ class SearchFolder:
             here = log.read_bytes() if log.exists() else b""
             if there is not None and self._goes_further(there, here):
                 log.parent.mkdir(parents=True, exist_ok=True)
-                log.write_bytes(there)
+                write_bytes(log, there)
         return log
 
     def _remote_log(self) -> bytes | None:
@@ -160,9 +161,9 @@ class SearchFolder:
         if there.startswith(whole_here):
             return True
         raise InputError(
-            f"two drivers went on with the search {self.name!r}, each without the other: "
-            f"{self.local / EVENTS} and {EVENTS} in {self.uri} begin alike and then differ; choose "
-            f"one, and move the other away"
+            f"two drivers went on with the search {self.name!r}, each without the other, or one of "
+            f"its two logs was damaged or mended: {self.local / EVENTS} and {EVENTS} in {self.uri} "
+            f"begin alike and then differ; choose one, and move the other away"
         )
 
     def publish_log(self) -> None:

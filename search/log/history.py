@@ -12,7 +12,8 @@ from statistics import median
 from typing import Any
 
 from search.log.events import VERSION, Event, EventLog, new_event
-from search.log.trial import TrialRecord, devices_of, imported_record
+from search.log.trial import TrialRecord
+from search.log.trial_events import apply_to_trial, devices_of, imported_record
 from trainable.errors import InputError
 
 
@@ -21,13 +22,14 @@ class History:
 
     Attributes:
         trials: By number, in the order in which they were suggested.
-        imported: Trials of other searches; the searcher learns from them, nothing else does.
+        imported: Trials of other searches, which only the searcher learns from.
         header: The first event of the log; empty before it is written.
         n_trials: How many trials it will have; 0 before the first event.
         limited: The event after which no more trials may begin; None while they may.
         n_over: How many trials are over.
-        changes: Of each event of a trial its number, so that who reads again finds what is new.
-        reports: Trial and unit of each report, in the order of the log.
+        changes: The trial's number for each event of a trial: a reader that remembers how many it
+            has read finds which trials have changed since.
+        reports: (trial, unit) of each report, in the order of the log.
     """
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
@@ -40,7 +42,7 @@ class History:
         self.changes: list[int] = []
         self.reports: list[tuple[int, int]] = []
         self._last = 0.0
-        self._devices = 1.0  # of a place, until the log says how many
+        self._devices = 1.0  # of a slot, until the log says how many
         for event in events:
             self.apply(event)
 
@@ -48,8 +50,8 @@ class History:
         """Take note of one event; the order of the log matters.
 
         Raises:
-            InputError: The log is of another version, or names a checkpoint that is not below the
-                folder of the search.
+            InputError: The log is of another version, names a trial that it does not suggest, or
+                names a checkpoint that is not below the folder of the search.
         """
         kind, time = event["event"], event["time"]
         if kind == "search":
@@ -58,7 +60,7 @@ class History:
         elif kind == "limited":
             self.limited = event
         elif kind == "resumed":
-            self._charge_lost_places()
+            self._charge_lost_slots()
             self._lift_limit(event)
             self._resume(event["n_trials"])
         elif kind == "imported":
@@ -75,16 +77,25 @@ class History:
                 event["origin"],
             )
         elif "trial" in event:
-            trial = self.trials[event["trial"]]
+            trial = self._known(event)
             self.changes.append(trial.number)
             if kind == "reported":
                 self.reports.append((trial.number, event["unit"]))
             was_over = trial.is_over
-            trial.apply(event)
+            apply_to_trial(trial, event)
             self.n_over += trial.is_over - was_over
         self._last = time
         if "gpus" in event:
             self._devices = devices_of(event)
+
+    def _known(self, event: Event) -> TrialRecord:
+        if event["trial"] not in self.trials:
+            raise InputError(
+                f"the event log has `{event['event']}` of trial {event['trial']} and no line that "
+                f"suggests this trial; bring back a whole copy of the log, or keep only the lines "
+                f"before the first one that names the trial"
+            )
+        return self.trials[event["trial"]]
 
     @property
     def best(self) -> TrialRecord | None:
@@ -106,14 +117,14 @@ class History:
         ]
         return median(seconds) if seconds else math.nan
 
-    def _charge_lost_places(self) -> None:
-        """A killed driver could not say what its places cost: it held them to its last event."""
+    def _charge_lost_slots(self) -> None:
+        """A killed driver could not say what its slots cost: it held them until its last event."""
         for trial in self.trials.values():
-            if trial.placed is not None:
-                trial.charge(max(0.0, self._last - trial.placed), self._devices)
+            if trial.slot_since is not None:
+                trial.charge(max(0.0, self._last - trial.slot_since), self._devices)
 
     def _lift_limit(self, resumed: Event) -> None:
-        """What the limit followed from holds no more where the user asks for something else."""
+        """Forget the limit if the user now asks for another number of trials or another gain."""
         if self.limited is not None and (
             resumed["n_trials"] != self.n_trials
             or resumed["options"].get("min_gain") != self.limited["min_gain"]
@@ -121,7 +132,7 @@ class History:
             self.limited = None
 
     def _resume(self, n_trials: int) -> None:
-        """With more trials, those that had no chance any more may have one again."""
+        """Take the new number of trials; with more, stopped ones may have a chance again."""
         if n_trials > self.n_trials:
             for trial in self.trials.values():
                 if trial.status == "stopped" and self._may_go_on(trial):
@@ -130,13 +141,13 @@ class History:
         self.n_trials = n_trials
 
     def _may_go_on(self, trial: TrialRecord) -> bool:
-        """Whether a stopped trial could be promoted, were there more trials.
+        """Whether a stopped trial could be promoted if there were more trials.
 
-        What was paused could. Of what the scheduler stopped at its rung, only promotion-asha takes
-        anything up again, and never a score that is no number.
+        A trial that was paused before could. A trial that the scheduler stopped at its rung could
+        only with promotion-asha, and only if its score is a number.
         """
-        unit = max(trial.decided)
-        if trial.decided[unit] == "pause":
+        unit = max(trial.decided, default=0)
+        if trial.decided.get(unit) == "pause":
             return True
         promotes = self.header["options"]["scheduler"] == "promotion-asha"
         return promotes and math.isfinite(trial.score_at(unit))

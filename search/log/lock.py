@@ -23,10 +23,10 @@ def only_driver(folder: SearchFolder, log_bytes: int) -> Iterator[None]:
         log_bytes: Size of its log before this driver read it; 0 for a new search.
 
     Raises:
-        InputError: There is another one, or there was one since this one read the log; the folder
+        InputError: Another driver runs, or one ran after this one had read the log; or the folder
             is on a file system without locks.
     """
-    # Beside the folder: what is in it belongs to the search, and is copied to a remote storage.
+    # It lies beside the folder, since all files of the folder are copied to a remote storage.
     path = folder.local.with_name(f".{folder.name}.lock")
     with _locked(path, folder) as file:
         file.truncate(0)
@@ -49,8 +49,8 @@ def _locked(path: Path, folder: SearchFolder) -> TextIO:
         file = path.open("a+", encoding="utf-8")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever held it may have removed it meanwhile: then another file has the name.
-            if _is_named(file, path):
+            # The last holder may have removed the file meanwhile: then another one has its name.
+            if _is_still_at(file, path):
                 return file
         except BlockingIOError as error:
             file.seek(0)
@@ -70,7 +70,7 @@ def _locked(path: Path, folder: SearchFolder) -> TextIO:
         file.close()
 
 
-def _is_named(file: TextIO, path: Path) -> bool:
+def _is_still_at(file: TextIO, path: Path) -> bool:
     try:
         return os.path.samestat(path.stat(), os.fstat(file.fileno()))
     except FileNotFoundError:

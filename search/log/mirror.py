@@ -1,7 +1,7 @@
 """Copies the event log to a remote storage while the search runs.
 
-The head of a cluster may be lost together with its disk: then the copy is all that a later driver
-knows. So nothing is deleted from the storage before the copy says that it is.
+The head of a cluster may be lost together with its disk. Then the copy is all that a later driver
+knows, so nothing is deleted from the storage before the copy says so.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pyarrow
 from search.log.folder import EVENTS, SearchFolder
 
 _SECONDS = 10.0
-_SHARE = 20  # copying takes at most one in so many seconds
+_SECONDS_PER_COPYING_SECOND = 20  # so that copying takes at most a twentieth of the time
 _CLOSE_SECONDS = 60.0
 
 
@@ -28,8 +28,8 @@ class Mirror:
         folder: Of the search.
         error: Why the last attempt failed; None if it did not.
         failing_since: When attempts began to fail, in seconds of the monotonic clock; else None.
-        busy_since: When what is being done in the storage began, by that clock; else None. A
-            storage that does not answer may leave it so for ever.
+        busy_since: When the present action in the storage began, by that clock; None between
+            actions. With a storage that does not answer, it may stay so for ever.
 
     Args:
         folder: Of the search; nothing is done if it is not copied.
@@ -51,13 +51,14 @@ class Mirror:
         wait, is_last = _SECONDS, False
         while not is_last:
             is_last = self._stop.wait(wait)
-            wait = max(_SECONDS, _SHARE * self._copy())
+            wait = max(_SECONDS, _SECONDS_PER_COPYING_SECOND * self._copy())
 
     def after_copy(self, action: Callable[[], None]) -> None:
         """Do something once all that the log says now is in the storage; at once if it is local.
 
-        What fails with an `OSError` is tried again after the next copy. If the storage is local, it
-        is left: a file may be open elsewhere, and what was to be deleted is swept later.
+        An action that fails with an `OSError` is tried again after the next copy. If the storage is
+        local, it is not tried again: a file may be open elsewhere, and what was to be deleted is
+        swept later.
         """
         if self.folder.is_copied:
             self._waiting.append(action)
@@ -66,9 +67,9 @@ class Mirror:
                 action()
 
     def _copy(self) -> float:
-        """Copy the log if it has grown, and do what waits for that; returns the seconds it took."""
+        """Copy the log if it has grown, then run the actions that wait; returns the seconds."""
         started = self.busy_since = time.monotonic()
-        n_waiting = len(self._waiting)  # of what is appended from here on the copy may know nothing
+        n_waiting = len(self._waiting)  # the copy need not know of actions that come later
         try:
             size = (self.folder.local / EVENTS).stat().st_size
             if size == self._copied and self.error is None and not n_waiting:
@@ -78,7 +79,7 @@ class Mirror:
                 self.busy_since = time.monotonic()
                 self._waiting[0]()
                 self._waiting.popleft()
-        # The watchdog tells, and ends the search if it does not pass.
+        # The watchdog warns of it, and ends the search if it lasts.
         except (OSError, pyarrow.ArrowException) as error:
             self.error = str(error)
             self.failing_since = self.failing_since or started
@@ -92,8 +93,7 @@ class Mirror:
         """Copy what is new, and end the thread; the rest is left to `SearchFolder.publish`.
 
         Returns:
-            False if the storage did not answer for a minute: whoever asks it next may wait for
-            ever.
+            False if the storage did not answer for a minute: the next request may never return.
         """
         self._stop.set()
         if self._thread.is_alive():

@@ -1,1 +1,1 @@
-"""What a search does next, and what it watches while it runs; nothing here knows Ray."""
+"""What a search does next, and who watches it while it runs; nothing here knows Ray."""

@@ -1,36 +1,37 @@
 """What runs next, and what becomes of it: the search without Ray.
 
-A trial runs in *jobs*: each job holds a place and trains from a checkpoint, or from the start,
-until the scheduler ends it. A trial that was paused and is promoted, one that a killed driver left
-open, one whose worker was lost and one that left a machine in time all go on in the same way: by
-another job from the last checkpoint.
+A trial runs in *jobs*: each job holds a slot and trains from a checkpoint, or from the start, until
+the scheduler ends it. A trial that was paused and is promoted, one that a killed driver left open,
+one whose worker was lost and one that left a machine in time all go on in the same way: by another
+job from the last checkpoint.
 """
 
 from __future__ import annotations
 
-import math
 import time
-from collections import deque
 from collections.abc import Callable
 
 from search.log.history import History, Journal
 from search.log.trial import TrialRecord
+from search.loop.early_failures import EarlyFailures
+from search.loop.endings import Endings
 from search.loop.job import Job
+from search.loop.slot_costs import SlotCosts
+from search.loop.trial_queue import TrialQueue
+from search.loop.unsettled import MAX_FAILURES, jobs_to_close
 from search.schedulers.base import Decision, Scheduler
-from search.searchers.base import Searcher, Suggestion
+from search.searchers.base import Searcher
 from spaces.fixed_configs import RowSpace
 from spaces.space import Space
 from trainable.component import Value
-
-Clock = Callable[[], float]
-_MAX_FAILURES = 3  # of the machine, in a row
 
 
 class Dispatcher:
     """Hands out jobs, hears what they report, and writes all of it down.
 
     Ray Tune calls it through search/cluster/tune.py; tests and benchmarks do it in a plain loop.
-    The whole search is this, where each `id` is a job, and jobs run at the same time:
+    What Tune says of a job that has ended already is ignored: it may say it late, or twice. The
+    whole search is this, where each `id` is a job, and jobs run at the same time:
 
         settle()                              decide what an earlier driver left undecided
         repeat, at every event of Tune:
@@ -38,7 +39,7 @@ class Dispatcher:
                                               else of scheduler.next_promotion(), else of a new
                                               trial: a given point, then searcher.suggest()
             there is no job to hand out:      stop if is_finished, else wait for the next event
-            the job gets its place:           started(id), and trains from the last checkpoint
+            the job gets its slot:            started(id), and trains from the last checkpoint
             it finishes a unit:               reported(id), and at a rung scheduler.decide()
             it has notice to leave its node:  leaving(id), instead of a report
             its checkpoint is there:          saved(id)
@@ -47,24 +48,28 @@ class Dispatcher:
         interrupt()                           close what a limit or Ctrl-C left under way
 
     Attributes:
-        errors: Of attempts that failed before this driver heard of a checkpoint. Those under way
-            when the first one failed count as one with it: they may have shared a node.
-        freed: When a job gave up its place last, in seconds of the clock; minus infinity before.
-        on_started: Called with a trial's record when it got a place, once that is in the log.
+        journal: History and log.
+        history: What happened so far.
+        jobs: The jobs that are under way, by Ray's id, in the order in which they were handed out.
+        queue: Chooses the trial of the next job.
+        costs: How long slots were held.
+        early_failures: Attempts that failed before this driver heard of a checkpoint.
+        on_started: Called with a trial's record when it got a slot, once that is in the log.
         on_reported: Called with its record when it finished a unit, once the scheduler has decided.
         on_saved: Called with its record when it saved a checkpoint, and with the path of the one
             that this replaces, or None.
         on_closed: Called with its record when it was paused or came to an end.
-        on_left: Called with its record when it gave up its place, after `on_closed`.
+        on_left: Called with its record when it gave up its slot, after `on_closed`.
+        on_stopped: Called with its record when it was stopped while it was paused.
 
     Args:
         journal: History and log.
-        scheduler: Who goes on.
-        searcher: Who suggests new trials.
+        scheduler: Which trials go on after a rung.
+        searcher: Suggests new trials.
         space: Turns params into a RunConfig.
         points: Params of the first trials, and who suggested them.
         units: Units of a full run.
-        clock: Seconds; the simulator has its own.
+        clock: Returns seconds; the simulator has its own.
     """
 
     def __init__(
@@ -75,51 +80,37 @@ class Dispatcher:
         space: Space | RowSpace,
         points: list[tuple[dict[str, Value], str]],
         units: int,
-        clock: Clock = time.monotonic,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.journal, self.scheduler, self.searcher = journal, scheduler, searcher
+        self.journal, self._scheduler, self._units, self._clock = journal, scheduler, units, clock
         self.history: History = journal.history
-        self._space, self._points, self._units, self._clock = space, points, units, clock
         self.jobs: dict[str, Job] = {}
-        self.n_trials = self.history.n_trials
-        if self.history.limited:
-            self.no_more_trials()
+        self.queue = TrialQueue(journal, scheduler, searcher, space, points, self._stop_paused)
+        self._endings = Endings(journal, units, lambda trial: self.on_closed(trial))
+        self.costs = SlotCosts(journal, self.jobs, clock)
+        self.early_failures = EarlyFailures()
         self.on_started: Callable[[TrialRecord], None] = lambda trial: None
         self.on_reported: Callable[[TrialRecord], None] = lambda trial: None
         self.on_saved: Callable[[TrialRecord, str | None], None] = lambda trial, replaced: None
         self.on_closed: Callable[[TrialRecord], None] = lambda trial: None
         self.on_left: Callable[[TrialRecord], None] = lambda trial: None
-        self.errors: list[str] = []
-        self.freed = -math.inf
-        self._first_failure = math.inf
-        self._has_saved = False
-        self._queue = deque(t for t in self.history.trials.values() if t.is_open)
+        self.on_stopped: Callable[[TrialRecord], None] = lambda trial: None
 
     def settle(self) -> None:
         """Decide what an earlier driver heard of and had no time to decide.
 
         Call it once, before the first job.
         """
-        for trial in list(self._queue):
-            unit = trial.units
-            lost_for_good = trial.last_failure if trial.failures >= _MAX_FAILURES else ""
-            job = Job(trial, unit, 0.0, 0.0, failure=trial.error or lost_for_good)
-            if unit in trial.decided and unit not in trial.promoted:
-                job.verdict = Decision(trial.decided[unit], 0, 0)
-            elif unit and unit not in trial.decided and not job.failure:
-                job.verdict = self._decide(trial, unit)
-            # A finished run without its last checkpoint trains the last unit again.
-            over = job.failure or (unit >= self._units and unit in trial.checkpoints)
-            if over or not job.goes_on:
-                self._queue.remove(trial)
-                self._close(job)
+        for job in jobs_to_close(list(self.queue.waiting), self._units, self._decide):
+            self.queue.waiting.remove(job.trial)
+            self._endings.close(job)
         for trial in self.history.trials.values():
             if trial.status == "stopped" and not trial.is_closed:
-                self._end(trial, "stopped", None)
+                self._endings.end(trial, "stopped")
 
     def next_job(self, id: str) -> Job | None:
         """Hand out a job under Ray's id, or None where there is nothing to do at the moment."""
-        trial = self._next_trial()
+        trial = self.queue.next(others_run=bool(self.jobs))
         if trial is None:
             return None
         now = self._clock()
@@ -128,70 +119,14 @@ class Dispatcher:
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing runs, is new or can be promoted any more; closes what is paused."""
-        if self.jobs or self._queue or len(self.history.trials) < self.n_trials:
-            return False
-        promoted = self._drain()
-        if promoted is not None:
-            self._queue.append(promoted)
-        return promoted is None
-
-    def _drain(self) -> TrialRecord | None:
-        """Return the last trial that may be promoted when nothing runs, or close what is paused."""
-        promotion = self.scheduler.next_promotion(draining=True)
-        if promotion is not None:
-            return self._promoted(*promotion)
-        for trial in self.history.trials.values():
-            if trial.status == "paused":
-                self._stop(trial, "nothing can be promoted any more")
-        return None
-
-    def no_more_trials(self) -> None:
-        """Let nothing new begin; what has begun may still be promoted."""
-        self.n_trials = len(self.history.trials)
-
-    def _next_trial(self) -> TrialRecord | None:
-        if self._queue:
-            return self._queue.popleft()
-        for unpromotable in self.scheduler.unpromotable():
-            self._stop(unpromotable, "cannot be promoted any more")
-        promotion = self.scheduler.next_promotion(draining=False)
-        if promotion is not None:
-            return self._promoted(*promotion)
-        number = len(self.history.trials)
-        if number >= self.n_trials:
-            return None
-        suggestion = self._suggestion(number)
-        if suggestion is None:
-            if not self.jobs:  # else the end of one may bring the searcher something new
-                self.no_more_trials()
-            return None
-        self.journal.write(
-            "suggested",
-            trial=number,
-            params=suggestion.params,
-            run_config=suggestion.run_config.to_dict(),
-            bracket=self.scheduler.bracket(number),
-            origin=suggestion.origin,
-        )
-        return self.history.trials[number]
-
-    def _suggestion(self, number: int) -> Suggestion | None:
-        if number >= len(self._points):
-            return self.searcher.suggest(number, self.history)
-        params, origin = self._points[number]
-        config = self._space.config_of(params)
-        return Suggestion(params, origin, config)
-
-    def _promoted(self, trial: TrialRecord, unit: int, decision: Decision) -> TrialRecord:
-        rank, among = decision.rank, decision.among
-        self.journal.write("promoted", trial=trial.number, unit=unit, rank=rank, among=among)
-        return trial
+        """Whether nothing runs, is new or can be promoted any more; stops what is paused then."""
+        return not self.jobs and self.queue.is_drained()
 
     def started(self, id: str) -> None:
-        """A job got its place, for the first time or after its worker was lost."""
-        job = self.jobs[id]
-        job.heard = self._clock()
+        """A job got its slot, for the first time or after its worker was lost."""
+        job = self._heard(id)
+        if job is None:
+            return
         job.started = job.heard if job.started is None else job.started
         self.journal.write("started", trial=job.trial.number, id=id, unit=job.unit)
         self.on_started(job.trial)
@@ -199,13 +134,19 @@ class Dispatcher:
     def reported(self, id: str, unit: int, metrics: dict[str, float], failure: str = "") -> bool:
         """Write a report down and decide; returns whether the job goes on.
 
-        A unit that was reported before (its checkpoint came too late) changes nothing.
+        A unit that was reported before (its checkpoint came too late) changes nothing, nor does
+        what a job reports after it was told to end.
         """
-        job = self.jobs[id]
-        job.heard = self._clock()
-        trial, job.failure, job.reported = job.trial, failure, unit
+        job = self._heard(id)
+        if job is None or job.failure:
+            return False
+        trial = job.trial
         if unit in trial.reports and not failure:
-            return unit < self._units
+            job.reported = unit
+            return job.goes_on and unit < self._units
+        if not job.goes_on or job.reported >= self._units:
+            return False
+        job.failure, job.reported = failure, unit
         self.journal.write(
             "reported", trial=trial.number, unit=unit, metrics=metrics, failure=failure
         )
@@ -216,7 +157,7 @@ class Dispatcher:
         return job.goes_on and not is_over
 
     def _decide(self, trial: TrialRecord, unit: int) -> Decision | None:
-        decision = self.scheduler.decide(trial, unit) if unit < self._units else None
+        decision = self._scheduler.decide(trial, unit) if unit < self._units else None
         if decision is not None:
             self.journal.write(
                 "decided",
@@ -234,45 +175,57 @@ class Dispatcher:
         That is in the middle of the unit after `unit`, so there is nothing to decide. Its
         checkpoint and an error follow; then the trial gets another job.
         """
-        job = self.jobs[id]
-        job.heard, job.reported, job.is_leaving = self._clock(), unit, True
+        job = self._heard(id)
+        if job is None or job.is_leaving:
+            return
+        job.reported, job.is_leaving = unit, True
         self.journal.write("leaving", trial=job.trial.number, unit=unit, reason=reason)
 
     def saved(self, id: str, path: str) -> None:
-        """A checkpoint is there, of the unit that the job reported last."""
-        job = self.jobs[id]
-        job.heard, job.unit = self._clock(), job.reported
-        self._has_saved = True
-        self.errors.clear()
+        """A checkpoint is there, of the unit that the job reported last.
+
+        One of a run that failed is of no use, and is not written down.
+        """
+        job = self._heard(id)
+        if job is None or job.failure:
+            return
+        job.unit = job.reported
+        self.early_failures.end()
         replaced = job.trial.checkpoints.get(job.unit)
+        if replaced == path:
+            return
         self.journal.write("saved", trial=job.trial.number, unit=job.unit, path=path)
-        self.on_saved(job.trial, replaced if replaced != path else None)
+        self.on_saved(job.trial, replaced)
+
+    def lost(self, id: str, path: str, error: str) -> None:
+        """A checkpoint could not be read."""
+        job = self._heard(id)
+        if job is None:
+            return
+        trial = job.trial
+        unit = next((u for u, known in trial.checkpoints.items() if known == path), 0)
+        self.journal.write("lost", trial=trial.number, unit=unit, path=path, error=error)
 
     def failed(self, id: str, error: str) -> None:
         """An attempt failed and will be repeated."""
-        job = self.jobs[id]
-        job.heard = self._clock()
+        job = self._heard(id)
+        if job is None:
+            return
         if job.is_leaving:
             job.is_leaving = False
         else:
-            self._note_failure(job, error)
-
-    def _note_failure(self, job: Job, error: str) -> None:
-        self.journal.write("failed", trial=job.trial.number, error=error)
-        if self._has_saved:
-            return
-        if not self.errors or job.asked >= self._first_failure:
-            self.errors.append(error)
-        self._first_failure = min(self._first_failure, self._clock())
+            self._write_failure(job, error)
 
     def left(self, id: str, cpus: float, gpus: float, error: str | None = None) -> None:
-        """A job gave up its place: at a rung, at the end of the run, or with an error."""
-        job = self.jobs.pop(id)
-        self._pay(job, cpus, gpus)
+        """A job gave up its slot: at a rung, at the end of the run, or with an error."""
+        job = self.jobs.pop(id, None)
+        if job is None:
+            return
+        self.costs.charge(job, cpus, gpus)
         if error is not None and self._gets_another_job(job, error):
-            self._queue.append(job.trial)
+            self.queue.waiting.append(job.trial)
         else:
-            self._close(job)
+            self._endings.close(job)
         self.on_left(job.trial)
 
     def _gets_another_job(self, job: Job, error: str) -> bool:
@@ -285,70 +238,32 @@ class Dispatcher:
             return True
         if job.failure:
             return False
-        self._note_failure(job, error)
-        if job.goes_on and job.trial.failures >= _MAX_FAILURES:
+        self._write_failure(job, error)
+        if job.goes_on and job.trial.failures >= MAX_FAILURES:
             job.failure = error
         return job.goes_on and not job.failure
 
-    def lost(self, id: str, path: str, error: str) -> None:
-        """A checkpoint could not be read."""
-        trial = self.jobs[id].trial
-        unit = next((u for u, known in trial.checkpoints.items() if known == path), 0)
-        self.journal.write("lost", trial=trial.number, unit=unit, path=path, error=error)
+    def _write_failure(self, job: Job, error: str) -> None:
+        self.journal.write("failed", trial=job.trial.number, error=error)
+        self.early_failures.add(error, job.asked, self._clock())
 
     def interrupt(self, cpus: float, gpus: float) -> None:
         """Close every job that is under way; a later driver goes on with these trials."""
         for id in list(self.jobs):
             job = self.jobs.pop(id)
-            self._pay(job, cpus, gpus)
-            self._end(job.trial, "interrupted", None)
-        for trial in self._queue:
+            self.costs.charge(job, cpus, gpus)
+            self._endings.end(job.trial, "interrupted")
+        for trial in self.queue.waiting:
             if trial.status == "running":
-                self._end(trial, "interrupted", None)
+                self._endings.end(trial, "interrupted")
 
-    def device_seconds(self, devices: float) -> float:
-        """Return the seconds times devices that all places were held for, over all drivers.
+    def _heard(self, id: str) -> Job | None:
+        """Return the job that Tune speaks of; None if it has ended already."""
+        job = self.jobs.get(id)
+        if job is not None:
+            job.heard = self._clock()
+        return job
 
-        Args:
-            devices: Of a place of the present jobs.
-        """
-        now = self._clock()
-        running = sum(now - job.started for job in self.jobs.values() if job.started is not None)
-        past = sum(trial.device_seconds for trial in self.history.trials.values())
-        return running * devices + past
-
-    def _pay(self, job: Job, cpus: float, gpus: float) -> None:
-        if job.started is not None:
-            self.freed = self._clock()
-            seconds = self.freed - job.started
-            self.journal.write(
-                "cost",
-                trial=job.trial.number,
-                seconds=seconds,
-                cpus=cpus,
-                gpus=gpus,
-                node=job.node,
-            )
-
-    def _close(self, job: Job) -> None:
-        """Write down how a job ended."""
-        trial = job.trial
-        if job.failure:
-            self._end(trial, "failed", job.failure)
-        elif trial.units >= self._units:
-            self._end(trial, "done", None)
-        elif job.verdict is None or job.verdict.action == "continue":
-            self._end(trial, "interrupted", None)
-        elif job.verdict.action == "pause":
-            self.journal.write("paused", trial=trial.number, unit=trial.units)
-            self.on_closed(trial)
-        else:
-            self._stop(trial, "the scheduler gave it up")
-
-    def _stop(self, trial: TrialRecord, reason: str) -> None:
-        self.journal.write("stopped", trial=trial.number, unit=trial.units, reason=reason)
-        self._end(trial, "stopped", None)
-
-    def _end(self, trial: TrialRecord, status: str, error: str | None) -> None:
-        self.journal.write("ended", trial=trial.number, status=status, error=error)
-        self.on_closed(trial)
+    def _stop_paused(self, trial: TrialRecord, reason: str) -> None:
+        self._endings.stop(trial, reason)
+        self.on_stopped(trial)

@@ -1,4 +1,4 @@
-"""A stretch of a trial on one place."""
+"""A job: what a trial trains between getting a slot and giving it up."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from search.schedulers.base import Decision
 
 @dataclass
 class Job:
-    """A stretch of a trial on one place.
+    """What a trial trains between getting a slot and giving it up.
 
     Attributes:
         trial: What trains.
         unit: Units that it had when the job began.
         asked: When it was handed out, in seconds of the clock.
-        started: When it got its place; None while it waits for one.
+        started: When it got its slot; None while it waits for one.
         heard: When it was last heard of.
-        verdict: What the scheduler decided to end it with; None while it runs.
-        failure: What the run itself ended with; empty if nothing.
-        node: Where it runs, once that is known.
+        verdict: Last decision of the scheduler on its trial; None before one.
+        failure: Error that the run itself ended with; empty without one.
+        node: Address of the node that it runs on; empty until that is known.
         reported: Unit that it reported last; 0 before the first.
         is_leaving: Whether it leaves its machine, so that the next error is no failure.
     """
@@ -38,5 +38,5 @@ class Job:
 
     @property
     def goes_on(self) -> bool:
-        """Whether nothing was decided that ends it."""
+        """Whether the scheduler has not ended it."""
         return self.verdict is None or self.verdict.action == "continue"

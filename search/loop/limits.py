@@ -1,4 +1,4 @@
-"""When a search ends before its trials do: time, device-hours, or nothing more to be gained."""
+"""When a search ends early: by time, device-hours, failures, or since little more can be gained."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from search.planning.options import SearchOptions
 
 _LOOK_SECONDS = 1.0
 _FAILURES = 6
-_MORE_RUNS = 10  # the gain that is forecast is that of so many more full runs
-_LEAST_RUNS = 8  # fewer say nothing
+_MORE_RUNS = 10  # full runs whose gain is forecast
+_LEAST_RUNS = 8  # full runs that a forecast needs
 _DRAWS = 2000
 
 
 class Limits:
-    """Watches what a search may use.
+    """Ends a search when it reaches one of its limits.
 
     Attributes:
         reached: Why the search ends now; None while it goes on.
@@ -27,8 +27,8 @@ class Limits:
 
     Args:
         dispatcher: The search.
-        options: What it may use, and the seed of its forecasts.
-        devices: GPUs that a trial holds, or CPU cores where it holds no GPU.
+        options: The limits, and the seed of forecasts.
+        devices: GPUs of a slot, or CPU cores of one without a GPU.
         say: Prints a line.
     """
 
@@ -42,7 +42,7 @@ class Limits:
         self._dispatcher, self._options = dispatcher, options
         self._devices, self._say = devices, say
         self._started, self._looked = time.monotonic(), -math.inf
-        self._n_judged = 0  # full runs that the last forecast of the gain was from
+        self._n_judged = 0  # full runs that the last forecast was made from
         self.reached: str | None = None
         self.is_failure = False
 
@@ -73,17 +73,17 @@ class Limits:
         if left is not None and left <= 0:
             self.reached = f"--time-limit {options.time_limit} is over"
         elif options.max_device_hours is not None:
-            hours = self._dispatcher.device_seconds(self._devices) / 3600
+            hours = self._dispatcher.costs.device_seconds(self._devices) / 3600
             if hours >= options.max_device_hours:
                 self.reached = f"--max-device-hours {options.max_device_hours:g} are used"
         self._look_at_failures()
         self._look_at_gain()
 
     def _look_at_gain(self) -> None:
-        """Let no more trials begin if they would hardly help, and later drivers neither."""
+        """Let no more trials begin if they would hardly help; this binds later drivers, too."""
         dispatcher, options = self._dispatcher, self._options
         trials = dispatcher.history.trials
-        if options.min_gain is None or len(trials) >= dispatcher.n_trials:
+        if options.min_gain is None or len(trials) >= dispatcher.queue.n_trials:
             return
         n_done = sum(trial.status == "done" for trial in trials.values())
         if n_done == self._n_judged:
@@ -96,12 +96,12 @@ class Limits:
                 f"best score by about {gain:.4f}"
             )
             dispatcher.journal.write("limited", reason=reason, min_gain=options.min_gain)
-            dispatcher.no_more_trials()
+            dispatcher.queue.no_more_trials()
             self._say(f"no new trials begin: {reason}")
 
     def _look_at_failures(self) -> None:
-        """A mistake that every trial runs into should not cost three attempts of each of them."""
-        errors = self._dispatcher.errors
+        """End the search at a mistake that every trial runs into, before each fails three times."""
+        errors = self._dispatcher.early_failures.errors
         if len(errors) >= _FAILURES:
             self.fail(f"{_FAILURES} attempts failed and none succeeded: {errors[-1]}")
 
@@ -109,11 +109,12 @@ class Limits:
 def expected_gain(history: History, seed: int) -> float | None:
     """Return by how much ten more full runs would raise the best score, on average.
 
-    The scores of the newer half of all full runs, blurred by a Gaussian kernel, stand for those to
-    come: an estimate that knows nothing of the space, and grows with their spread.
+    Scores to come are drawn from the scores of the newer half of all full runs, smoothed by a
+    Gaussian kernel. This estimate knows nothing of the space, and grows with their spread.
 
-    Source: expected improvement (Mockus 1978) over the distribution of what the searcher suggests
-    of late, instead of over a model of the space; bandwidth by Scott's rule.
+    Source: expected improvement (Mockus 1978). Deviation: over the distribution of the scores that
+    the searcher's recent suggestions had, instead of over a model of the space. The bandwidth
+    follows Scott's rule.
 
     Returns:
         The gain, at least 0; None before eight full runs.

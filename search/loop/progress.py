@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 import time
 from collections import Counter
 
@@ -18,18 +19,20 @@ from search.schedulers.rungs import units_per_trial
 _STATUS_SECONDS = 15.0
 _STATUS_SECONDS_AT_MOST = 300.0
 _LIVE_SECONDS = 0.5
-_WAITING = "waiting for a place"
+_SPINNER_COLUMNS = 2  # of the first line of the live status
+_WAITING = "waiting for a slot"
 _SHOWN = ("running", _WAITING, "paused", "stopped", "done", "failed")
 
 
 class Progress:
-    """Prints a line when a trial gives up its place and, unless quiet, a status line now and then.
+    """Prints a line when a trial gives up its slot or is stopped, and a status now and then.
 
-    On a terminal the status line is one line that is kept up to date.
+    On a terminal the status stands below these lines and is kept up to date; otherwise it is a line
+    of its own. With `--quiet` there is none.
 
     Args:
-        dispatcher: What the search is doing.
-        options: Whether it is quiet, and its time limit.
+        dispatcher: The search.
+        options: Whether to be quiet, and the time limit.
         rungs: Units after which a trial may be held back, ascending; the last one ends its run.
         console: Where to print.
     """
@@ -53,17 +56,17 @@ class Progress:
         return self._console.is_terminal and not self._options.quiet
 
     def left(self, trial: TrialRecord) -> None:
-        """Print how a trial gave up its place."""
+        """Print how a trial gave up its slot, or that it was stopped while it was paused."""
         if trial.status == "failed":
             outcome = f"failed: {trial.error}"
         elif trial.notice and trial.status == "running":
-            outcome = f"left its machine ({trial.notice}), waits for another place"
+            outcome = f"left its machine ({trial.notice}), waits for another slot"
         else:
             score = f"score {trial.score:.4f}" if trial.reports else "no score"
-            status = "waits for another place" if trial.status == "running" else trial.status
+            status = "waits for another slot" if trial.status == "running" else trial.status
             outcome = f"{status} after unit {trial.units}/{self._options.units}, {score}"
         n_over = self._dispatcher.history.n_over
-        self.say(f"[{n_over}/{self._dispatcher.n_trials}] trial {trial.number} {outcome}")
+        self.say(f"[{n_over}/{self._dispatcher.queue.n_trials}] trial {trial.number} {outcome}")
 
     def say(self, line: str) -> None:
         """Print a line."""
@@ -80,7 +83,9 @@ class Progress:
             return
         self._shown = now
         if self._status:
-            self._status.update(self._line(now))
+            # The console cuts lines that are too long for it, which a status must not be.
+            lines = textwrap.wrap(self._line(now), self._console.width - _SPINNER_COLUMNS)
+            self._status.update("\n".join(lines))
         else:
             self.say(self._line(now))
 
@@ -92,37 +97,43 @@ class Progress:
     def _line(self, now: float) -> str:
         trials = list(self._dispatcher.history.trials.values())
         jobs = self._dispatcher.jobs.values()
-        placed = {job.trial.number for job in jobs if job.started is not None}
+        running = {job.trial.number for job in jobs if job.started is not None}
         counts = Counter(
-            _WAITING if trial.status == "running" and trial.number not in placed else trial.status
+            _WAITING if trial.status == "running" and trial.number not in running else trial.status
             for trial in trials
         )
         parts = [f"{counts[status]} {status}" for status in _SHOWN if counts[status]]
         parts = parts or ["starting"]
         leader = self._dispatcher.history.best
         if leader:
-            parts.append(f"best {leader.score:.4f} (trial {leader.number}, unit {leader.units})")
+            parts.append(self._best(leader))
         parts.append(f"{clock(now - self._started)} elapsed")
         left = self._seconds_left(trials, now)
         if left is not None:
             parts.append(f"about {clock(left)} left")
         return ", ".join(parts)
 
+    def _best(self, leader: TrialRecord) -> str:
+        """Say what the score is the best of: trials that went further rank before all others."""
+        units = self._options.units
+        among = "full runs" if leader.units >= units else f"trials at unit {leader.units}/{units}"
+        return f"best of {among}: {leader.score:.4f} (trial {leader.number})"
+
     def _seconds_left(self, trials: list[TrialRecord], now: float) -> float | None:
-        """Units still to come, times the usual seconds of a unit; None before the first unit."""
+        """Return an estimate from the usual seconds of a unit; None before the first unit."""
         jobs = self._dispatcher.jobs.values()
         seconds = self._dispatcher.history.unit_seconds()
         if math.isnan(seconds) or not jobs:
             return None
         per_trial = units_per_trial(self._rungs, self._options.eta)
-        to_come = per_trial * self._dispatcher.n_trials
+        to_come = per_trial * self._dispatcher.queue.n_trials
         to_come -= sum(trial.units for trial in trials)
         spent = [min(now - job.heard, seconds) if job.started is not None else 0.0 for job in jobs]
-        all_places = to_come * seconds - sum(spent)
-        # Whatever comes, a trial that runs goes on to its next rung.
+        all_slots = to_come * seconds - sum(spent)
+        # A trial that runs goes on to its next rung in any case.
         to_rung = [self._units_to_rung(job.trial.units) * seconds for job in jobs]
         longest = max(rest - own for rest, own in zip(to_rung, spent, strict=True))
-        left: float = max(all_places / len(jobs), longest, seconds / 2)
+        left: float = max(all_slots / len(jobs), longest, seconds / 2)
         limit = self._options.time_limit_seconds
         return left if limit is None else min(left, max(0.0, limit - (now - self._started)))
 

@@ -1,4 +1,4 @@
-"""Says when a search does not get on, and what to do; ends it where it never will."""
+"""Warns when a search does not get on, with what to do, and ends it if it never will."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from search.loop.limits import Limits
 from search.planning.options import SearchOptions
 
 _LOOK_SECONDS = 5.0
-_PLACE_SECONDS = 120.0  # a node that must be launched first takes minutes
+_SLOT_SECONDS = 120.0  # a node that must be launched first takes minutes
 _SILENT_SECONDS = 600.0
 _SILENT_UNITS = 10.0
 _STORAGE_SECONDS = 60.0
-_PATIENCE = 5  # the search ends after so many times the time after which it is said
+_PATIENCE = 5  # the search ends after so many times the seconds after which it warns
 
 
 class Watchdog:
-    """Looks at what should be moving.
+    """Looks for slots that do not come, jobs that are silent, and storage that fails or is full.
 
     Args:
         dispatcher: The search.
-        options: What a trial needs of a node.
+        options: CPUs and GPUs of a trial.
         checkpoint_bytes: Size of a checkpoint.
         limits: Ends the search.
         mirror: Copies the log from the folder of the search to its storage.
@@ -54,31 +54,31 @@ class Watchdog:
         self._said: set[str] = set()
 
     def look(self) -> None:
-        """See what is stuck; called often."""
+        """Warn of what is stuck; called often."""
         now = time.monotonic()
         if now - self._looked < _LOOK_SECONDS or self._limits.reached is not None:
             return
         self._looked = now
-        self._look_at_places(now)
+        self._look_at_slots(now)
         self._look_at_silence(now)
         self._look_at_storage(now)
         self._look_at_disk()
 
-    def _look_at_places(self, now: float) -> None:
+    def _look_at_slots(self, now: float) -> None:
         jobs = list(self._dispatcher.jobs.values())
         waiting = [job for job in jobs if job.started is None]
         if not waiting or any(job.started is not None for job in jobs):
-            self._said.discard("place")
+            self._said.discard("slot")
             return
-        waited = now - max(self._dispatcher.freed, min(job.asked for job in waiting))
-        if waited > _PLACE_SECONDS:
+        waited = now - max(self._dispatcher.costs.freed, min(job.asked for job in waiting))
+        if waited > _SLOT_SECONDS:
             cpus, gpus = self._options.cpus_per_trial, self._options.gpus_per_trial
             wanted = "its share of the CPUs" if cpus is None else f"{cpus:g} CPUs"
             if gpus:
                 wanted += f" and {gpus:g} GPUs"
             self._once(
-                "place",
-                f"no trial has had a place for {waited:.0f} s: each needs {wanted}; `ray status` "
+                "slot",
+                f"no trial has had a slot for {waited:.0f} s: each needs {wanted}; `ray status` "
                 f"says what the nodes have and what else runs on them; if it is there, the process "
                 f"of a trial takes long to start, on a busy node or from a slow file system",
             )
@@ -106,9 +106,9 @@ class Watchdog:
             )
 
     def _long_start(self, job: Job, now: float) -> str:
-        """Say that nobody knows yet whether it is stuck."""
+        """Return what to say of a first unit: nobody knows yet how long it takes."""
         return (
-            f"trial {job.trial.number} has had its place for {(now - job.heard) / 60:.0f} minutes "
+            f"trial {job.trial.number} has had its slot for {(now - job.heard) / 60:.0f} minutes "
             f"without a report, and how long its first unit takes is not known yet; further "
             f"pretraining, or a large encoder on CPU cores, may take hours; see whether its "
             f"process computes (`top`, `nvidia-smi`); a smaller --budget or more --units of a new "
@@ -143,7 +143,7 @@ class Watchdog:
 
     def _look_at_disk(self) -> None:
         folder, one = self._mirror.folder, self._checkpoint_bytes
-        if folder.is_copied:  # then checkpoints are not written to the disk of this machine
+        if folder.is_copied:  # checkpoints are not written to the disk of this machine
             return
         free = shutil.disk_usage(folder.local).free
         needed = one * max(1, len(self._dispatcher.jobs))
@@ -166,11 +166,11 @@ class Watchdog:
 
 
 def _allowed_seconds(job: Job, history: History) -> float:
-    """Return how long a job may be silent; infinity where nobody knows how long it takes."""
+    """Return how many seconds a job may be silent; infinity while no unit's time is known."""
     usual = history.unit_seconds()
     stages = _stages_before(job.trial)
     if stages and job.unit == 0 and job.reported == 0:
-        # Trials that share these stages wait for the first of them; others say nothing of it.
+        # Trials with the same stages wait for the first of them, whose time says how long.
         same = (t for t in history.trials.values() if _stages_before(t) == stages)
         alike = (trial.reports.get(1, {}).get("prefix_seconds") for trial in same)
         usual += max((seconds for seconds in alike if seconds is not None), default=math.nan)
@@ -178,6 +178,6 @@ def _allowed_seconds(job: Job, history: History) -> float:
 
 
 def _stages_before(trial: TrialRecord) -> list[dict[str, Any]]:
-    """Return the stages before the tasks, as the log has them."""
+    """Return the stages before the tasks, as the dictionaries of the log."""
     stages = (trial.run_config[name] for name in ("further_pretraining", "nli"))
     return [stage for stage in stages if stage["kind"] != "none"]

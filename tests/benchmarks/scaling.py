@@ -148,7 +148,7 @@ def suggestion_seconds(trials: int) -> float:
     """
     with tempfile.TemporaryDirectory() as folder:
         at_random = make_plan(search_options(trials, Path(folder), searcher="random"))
-        history = History(play(at_random, Faults(folder), n_places=8))
+        history = History(play(at_random, Faults(folder), n_slots=8))
         more = trials // 5
         plan = make_plan(search_options(trials + more, Path(folder), name="next"))
         searcher = make_searcher(plan.options, plan.space, plan.n_trials, plan.rungs)

@@ -1,10 +1,10 @@
 """Kill the driver of a search at random moments, let it go on, and look at what became of it.
 
-    python tests/chaos/kill_driver.py [--kills 50] [--seed 0] [--places 1] [--trials 100]
+    python tests/chaos/kill_driver.py [--kills 50] [--seed 0] [--slots 1] [--trials 100]
 
 The driver, Ray and the event log are real; trials are stubs that take --seconds for a unit. With
-one place the log must be equal to that of a search that nobody interrupted, which runs first. With
-more places a searcher and a scheduler that were never interrupted hear what the log reports, in the
+one slot the log must be equal to that of a search that nobody interrupted, which runs first. With
+more slots a searcher and a scheduler that were never interrupted hear what the log reports, in the
 order of the log, and must decide the same. Prints a table; exits with 1 if anything is wrong.
 """
 
@@ -39,7 +39,7 @@ class Options:
     seed: int = 0
     """Of the search, and of the moments."""
 
-    places: int = 1
+    slots: int = 1
     """Trials at a time."""
 
     trials: int = 100
@@ -54,18 +54,18 @@ class Options:
 
 def main(options: Options) -> int:
     """Run both searches; returns the exit status."""
-    with tempfile.TemporaryDirectory() as temporary, Nodes(head_cpus=options.places) as nodes:
+    with tempfile.TemporaryDirectory() as temporary, Nodes(head_cpus=options.slots) as nodes:
         folder = options.folder or Path(temporary)
         search, kills, seconds = killed(options, folder / "killed", nodes.address)
         expected = None
-        if options.places == 1:
+        if options.slots == 1:
             whole = search_of(options, folder / "whole", nodes.address)
             whole.run()
             expected = whole.events
-        found = figures(search.log.events, search.units)
-        wrong = replay(search.log.events, search.planning.plan())
+        found = figures(search.events, search.units)
+        wrong = replay(search.events, search.plan())
         if expected is not None:
-            wrong += differences(expected, search.log.events)
+            wrong += differences(expected, search.events)
         print(table(options, kills, seconds, found, wrong, search, equal=expected is not None))
     return 0 if found.is_good and not wrong else 1
 
@@ -75,7 +75,7 @@ def search_of(options: Options, folder: Path, address: str) -> Search:
     arguments = [
         *("--space", "heads", "--budget", "60000", "--units", "9", "--eta", "3"),
         *("--trials", str(options.trials), "--seed", str(options.seed), "--quiet"),
-        *("--max-concurrent", str(options.places), "--address", address),
+        *("--max-concurrent", str(options.slots), "--address", address),
     ]
     return Search(folder, arguments, seconds=options.seconds, failing=0.05, unknown=0.05)
 
@@ -87,7 +87,7 @@ def killed(options: Options, folder: Path, address: str) -> tuple[Search, list[s
     started = time.monotonic()
     while len(moments) < options.kills and search.kill_at_random(draw):
         events, n_units = (
-            search.log.events,
+            search.events,
             (search.folder / UNITS_FILE).exists() and len(search.units),
         )
         moments.append(events[-1]["event"])
@@ -118,15 +118,15 @@ def table(
     lines = [
         f"kills of the driver            {len(moments)} (seed {options.seed})",
         f"last event before the kill     {last}",
-        f"trials at a time               {options.places}",
+        f"trials at a time               {options.slots}",
         f"trials                         {found.trials}",
-        f"events in the log              {len(search.log.events)}",
+        f"events in the log              {len(search.events)}",
         f"trials lost                    {found.lost}",
         f"trials suggested twice         {found.suggested_twice}",
-        f"places held twice at once      {found.overlapping}",
+        f"slots held twice at once       {found.overlapping}",
         f"units trained again            {found.repeated} of {found.units}",
         f"  of one trial after one kill  {found.most_repeated} at most",
-        f"checkpoints nobody knows of    {orphans(search.log.events, search.log.leaderboard)}",
+        f"checkpoints nobody knows of    {orphans(search.events, search.results)}",
         f"same decisions, {how}: {'NO' if wrong else 'yes'}",
         f"seconds                        {seconds:.0f}",
     ]

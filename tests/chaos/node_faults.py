@@ -3,7 +3,7 @@
     python tests/chaos/node_faults.py [--faults kill freeze kill] [--seed 0]
 
 Several raylets on this machine with pretended GPUs; trials are stubs that take --seconds for a
-unit. After each fault a new node takes the place of the lost one. A frozen node is still there and
+unit. After each fault a new node replaces the lost one. A frozen node is still there and
 does not answer: it is given up by Ray's health checks, with the settings of cluster.yaml. Prints a
 table; exits with 1 if anything is wrong.
 """
@@ -78,8 +78,8 @@ def main(options: Options) -> int:
         there = [nodes.add(options.gpus) for _ in range(options.nodes)]
         search = search_of(options, options.folder or Path(temporary), nodes.address)
         faults = strike(options, search, nodes, there)
-        found = figures(search.log.events, search.units)
-        wrong = replay(search.log.events, search.planning.plan())
+        found = figures(search.events, search.units)
+        wrong = replay(search.events, search.plan())
         lines = [
             f"fault {fault.kind:6} of a node with trials {fault.trials}: "
             f"{fault.seconds:.1f} s until they trained again"
@@ -89,10 +89,10 @@ def main(options: Options) -> int:
             f"trials                       {found.trials}",
             f"trials lost                  {found.lost}",
             f"trials suggested twice       {found.suggested_twice}",
-            f"places held twice at once    {found.overlapping}",
+            f"slots held twice at once     {found.overlapping}",
             f"units trained again          {found.repeated} of {found.units}",
             f"  of one trial at one start  {found.most_repeated} at most",
-            f"checkpoints nobody knows of  {orphans(search.log.events, search.log.leaderboard)}",
+            f"checkpoints nobody knows of  {orphans(search.events, search.results)}",
             f"same decisions, by replay in log order: {'NO' if wrong else 'yes'}",
         ]
         print("\n".join([*lines, *wrong[:10]]))
@@ -143,20 +143,18 @@ def trials_on(search: Search, nodes: Nodes, node: Any) -> list[int]:
 
 
 def is_open(search: Search, number: int) -> bool:
-    """Whether a trial holds a place, as far as the log knows."""
-    of_trial = [e["event"] for e in search.log.events if e.get("trial") == number]
+    """Whether a trial holds a slot, as far as the log knows."""
+    of_trial = [e["event"] for e in search.events if e.get("trial") == number]
     begun = max(k for k, kind in enumerate(of_trial) if kind in ("suggested", "started"))
     return not {"paused", "ended"} & set(of_trial[begun:])
 
 
 def silent(search: Search, trials: list[int], since: float) -> list[int]:
-    """Return those of the trials that hold a lost place: neither started anew, nor given up.
+    """Return those of the trials that hold a lost slot: neither started anew, nor given up.
 
-    One whose report came before the fault may be paused or over: it needs no other place.
+    One whose report came before the fault may be paused or over: it needs no other slot.
     """
-    started = {
-        e["trial"] for e in search.log.events if e["event"] == "started" and e["time"] > since
-    }
+    started = {e["trial"] for e in search.events if e["event"] == "started" and e["time"] > since}
     return [trial for trial in trials if trial not in started and is_open(search, trial)]
 
 

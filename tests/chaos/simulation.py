@@ -1,4 +1,4 @@
-"""A search without Ray: the project's dispatcher, and places that answer at once."""
+"""A search without Ray: the project's dispatcher, and slots that answer at once."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class Tape:
 
 
 @dataclass
-class _Place:
-    """What a place trains: a job, and the unit that it is at.
+class _Slot:
+    """What a slot trains: a job, and the unit that it is at.
 
-    A report is there, and decided on, before its checkpoint is: other places do things in between.
+    A report is there, and decided on, before its checkpoint is: other slots do things in between.
     """
 
     id: str
@@ -61,7 +61,7 @@ class _Place:
 def simulate(
     plan: Plan,
     faults: Faults,
-    n_places: int = 1,
+    n_slots: int = 1,
     seed: int = 0,
     earlier: list[Event] | None = None,
     room: int | None = None,
@@ -71,8 +71,8 @@ def simulate(
     Args:
         plan: The search.
         faults: What trials report.
-        n_places: Trials at a time.
-        seed: Of which place reports next.
+        n_slots: Trials at a time.
+        seed: Of which slot reports next.
         earlier: What killed drivers wrote, but for the first event; None to begin.
         room: Kill the driver when it has written so many events.
 
@@ -84,10 +84,10 @@ def simulate(
     journal = Journal(history, tape)  # type: ignore[arg-type]
     try:
         if earlier is None:
-            journal.write("search", slots=n_places, **header(plan))
+            journal.write("search", slots=n_slots, **header(plan))
         else:
-            journal.write("resumed", slots=n_places, options={}, n_trials=plan.n_trials)
-        run(plan, journal, faults, n_places, random.Random(seed))
+            journal.write("resumed", slots=n_slots, options={}, n_trials=plan.n_trials)
+        run(plan, journal, faults, n_slots, random.Random(seed))
     except Killed:
         pass
     return tape.events
@@ -97,7 +97,7 @@ def run(
     plan: Plan,
     journal: Journal,
     faults: Faults,
-    n_places: int,
+    n_slots: int,
     draw: random.Random,
     tensorboard: TensorBoard | None = None,
     look: Callable[[], None] = lambda: None,
@@ -108,8 +108,8 @@ def run(
         plan: The search.
         journal: What an earlier driver left, and the log.
         faults: What trials report.
-        n_places: Trials at a time.
-        draw: Which place reports next.
+        n_slots: Trials at a time.
+        draw: Which slot reports next.
         tensorboard: Where to write curves, if anywhere.
         look: Called after every job that is handed out.
     """
@@ -120,34 +120,34 @@ def run(
         tensorboard.write_all(journal.history)
         dispatcher.on_started = dispatcher.on_reported = tensorboard.write
     dispatcher.settle()
-    places: list[_Place] = []
+    slots: list[_Slot] = []
     while True:
-        while len(places) < n_places:
+        while len(slots) < n_slots:
             id = f"job {next(_ids)}"
             job = dispatcher.next_job(id)
             if job is not None:
-                places.append(_Place(id, max(job.trial.checkpoints, default=0)))
+                slots.append(_Slot(id, max(job.trial.checkpoints, default=0)))
                 dispatcher.started(id)
                 look()
-            elif places or dispatcher.is_finished:
+            elif slots or dispatcher.is_finished:
                 break
-        if not places:
+        if not slots:
             return
-        place = draw.choice(places)
-        job = dispatcher.jobs[place.id]
-        if not place.is_saving:
-            place.unit += 1
-            place.is_saving = True
-            report: dict[str, Any] = report_of(faults, job.trial.run_config, place.unit)
+        slot = draw.choice(slots)
+        job = dispatcher.jobs[slot.id]
+        if not slot.is_saving:
+            slot.unit += 1
+            slot.is_saving = True
+            report: dict[str, Any] = report_of(faults, job.trial.run_config, slot.unit)
             failure = report.pop("failure")
-            place.goes_on = dispatcher.reported(place.id, place.unit, report, failure)
+            slot.goes_on = dispatcher.reported(slot.id, slot.unit, report, failure)
             continue
-        place.is_saving = False
+        slot.is_saving = False
         if not job.failure:
-            dispatcher.saved(place.id, f"trial_{job.trial.number}/{place.id} {place.unit}")
-        if not place.goes_on:
-            places.remove(place)
-            dispatcher.left(place.id, 1.0, 0.0)
+            dispatcher.saved(slot.id, f"trial_{job.trial.number}/{slot.id} {slot.unit}")
+        if not slot.goes_on:
+            slots.remove(slot)
+            dispatcher.left(slot.id, 1.0, 0.0)
 
 
 def make_dispatcher(plan: Plan, journal: Journal) -> Dispatcher:

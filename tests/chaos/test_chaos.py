@@ -52,7 +52,7 @@ def new_search(nodes: Nodes, tmp_path: Path) -> NewSearch:
 
 def uninterrupted(search: Search) -> list[Event]:
     """Return the log that the search would have if nothing had happened to it."""
-    return simulate(search.planning.plan(), search.faults)
+    return simulate(search.plan(), search.faults)
 
 
 def count(events: list[Event], kind: str) -> int:
@@ -63,14 +63,14 @@ def test_killed_drivers_leave_no_trace(new_search: NewSearch) -> None:
     search, draw = new_search(failing=0.3, unknown=0.2), random.Random(1)
     kills = sum(search.kill_at_random(draw, most_events=20) for _ in range(3))
     assert search.run() == 0
-    assert kills == count(search.log.events, "resumed") == 3
-    assert orphans(search.log.events, search.log.leaderboard) == 0
-    found = figures(search.log.events, search.units)
+    assert kills == count(search.events, "resumed") == 3
+    assert orphans(search.events, search.results) == 0
+    found = figures(search.events, search.units)
     assert found.trials == 8
     assert found.is_good, found
-    assert differences(uninterrupted(search), search.log.events) == []
-    assert replay(search.log.events, search.planning.plan()) == []
-    failed = {t.number for t in History(search.log.events).trials.values() if t.status == "failed"}
+    assert differences(uninterrupted(search), search.events) == []
+    assert replay(search.events, search.plan()) == []
+    failed = {t.number for t in History(search.events).trials.values() if t.status == "failed"}
     assert failed, "choose another seed: no loss was NaN"
 
 
@@ -83,11 +83,11 @@ def test_sigterm_ends_a_search_in_order(new_search: NewSearch) -> None:
     assert driver.exitcode == 0, search.printed
     assert "rank trial units" in search.printed
     assert "Traceback" not in search.printed
-    assert search.log.events[-1]["event"] == "closed"
-    trials = History(search.log.events).trials.values()
+    assert search.events[-1]["event"] == "closed"
+    trials = History(search.events).trials.values()
     assert "interrupted" in {trial.status for trial in trials}
     assert "running" not in {trial.status for trial in trials}
-    assert (search.log.leaderboard / "best.json").exists()
+    assert (search.results / "best.json").exists()
 
 
 def test_a_killed_worker_costs_one_unit(new_search: NewSearch) -> None:
@@ -97,11 +97,11 @@ def test_a_killed_worker_costs_one_unit(new_search: NewSearch) -> None:
     os.kill(search.units[-1]["pid"], signal.SIGKILL)
     driver.join()
     assert driver.exitcode == 0, search.printed
-    assert count(search.log.events, "failed") == 1
-    found = figures(search.log.events, search.units)
+    assert count(search.events, "failed") == 1
+    found = figures(search.events, search.units)
     assert found.is_good, found
     assert found.repeated == 1
-    assert differences(uninterrupted(search), search.log.events) == []
+    assert differences(uninterrupted(search), search.events) == []
 
 
 def test_nodes_that_come_are_used_and_a_killed_one_costs_each_of_its_trials_one_unit(
@@ -119,19 +119,19 @@ def test_nodes_that_come_are_used_and_a_killed_one_costs_each_of_its_trials_one_
     assert len(node_faults.trials_on(search, nodes, second)) == 4
     lost, struck = node_faults.trials_on(search, nodes, first), time.time()
     nodes.kill(first)
-    # Until then it counts as a place for new trials, which would take those of the node to come.
-    assert search.wait_for(driver, lambda: slots(search.log.events)[-1] == 4)
+    # Until then it counts as a slot for new trials, which would take those of the node to come.
+    assert search.wait_for(driver, lambda: slots(search.events)[-1] == 4)
     nodes.add(2)
     assert search.wait_for(driver, lambda: not node_faults.silent(search, lost, struck))
     hold.unlink()
     driver.join()
     assert driver.exitcode == 0, search.printed
-    assert slots(search.log.events) == [4, 8, 4, 8]
-    assert most_at_once(search.log.events) == 8
-    found = figures(search.log.events, search.units)
+    assert slots(search.events) == [4, 8, 4, 8]
+    assert most_at_once(search.events) == 8
+    found = figures(search.events, search.units)
     assert (len(lost), found.trials, found.repeated) == (4, 16, 4)
     assert found.is_good, found
-    assert replay(search.log.events, search.planning.plan()) == []
+    assert replay(search.events, search.plan()) == []
 
 
 def test_a_node_with_another_project_ends_the_search_that_it_joins(
@@ -144,7 +144,7 @@ def test_a_node_with_another_project_ends_the_search_that_it_joins(
     assert search.wait_for(driver, lambda: bool(search.units))
     for package in ("search", "spaces", "trainable"):
         shutil.copytree(repository / package, old / package)
-    (old / "search" / "bridge.py").write_text("")
+    (old / "search" / "cluster" / "tune.py").write_text("")
     monkeypatch.setenv("PYTHONPATH", str(old))
     joined = nodes.add(1)
     driver.join()
@@ -152,7 +152,7 @@ def test_a_node_with_another_project_ends_the_search_that_it_joins(
     assert driver.exitcode == 1, search.printed
     assert f"{joined.node_id[:8]}): the project in {old} is not the driver's" in search.printed
     assert ": search/cluster/tune.py" in search.printed
-    assert list(search.log.leaderboard.glob(".preflight-*")) == []
+    assert list(search.results.glob(".preflight-*")) == []
 
 
 def is_in_a_unit(search: Search) -> bool:
@@ -167,7 +167,7 @@ def slots(events: list[Event]) -> list[int]:
 
 
 def most_at_once(events: list[Event]) -> int:
-    """Return how many trials held a place at the same time, at most."""
+    """Return how many trials held a slot at the same time, at most."""
     held = {"started": 1, "cost": -1}
     return max(accumulate(held.get(event["event"], 0) for event in events))
 
@@ -182,24 +182,24 @@ def test_a_lost_head_costs_what_the_bucket_did_not_know(tmp_path: Path) -> None:
         assert search.wait_for(driver, lambda: stopped_where(needs_what_is_deleted, search, driver))
         kill(driver)
         nodes.kill_head()
-    copied, begun = search.log.events, units_begun(search)
+    copied, begun = search.events, units_begun(search)
     assert len(copied) < len(search.own_events)
     shutil.rmtree(search.disk)
     search.behave(seconds=0.0)
     with Nodes(head_cpus=1) as nodes:
         assert search.run("--address", nodes.address) == 0, search.printed
-    assert search.log.events[: len(copied)] == copied
-    found = figures(search.log.events, search.units)
+    assert search.events[: len(copied)] == copied
+    found = figures(search.events, search.units)
     assert (found.trials, found.lost, found.suggested_twice, found.overlapping) == (60, 0, 0, 0)
-    assert count(search.log.events, "lost") == 0
+    assert count(search.events, "lost") == 0
     known = History(copied).trials
-    later = History(search.log.events).trials
+    later = History(search.events).trials
     ended = {n for n, trial in known.items() if is_settled(trial, later[n])}
     saved = {t.number: max(t.checkpoints, default=0) for t in known.values()}
     expected = sum(last - saved.get(n, 0) for n, last in begun.items() if n not in ended)
     assert sum(repeated(search.units).values()) == expected > 0
-    assert differences(uninterrupted(search), search.log.events) == []
-    assert orphans(search.log.events, search.log.leaderboard) == 0
+    assert differences(uninterrupted(search), search.events) == []
+    assert orphans(search.events, search.results) == 0
 
 
 def is_settled(trial: TrialRecord, later: TrialRecord) -> bool:
@@ -230,7 +230,7 @@ def needs_what_is_deleted(search: Search) -> bool:
 
     It knows of no later unit either, so that at least one is trained again.
     """
-    trials = History(search.log.events).trials.values()
+    trials = History(search.events).trials.values()
     needed = {t.checkpoints[t.units] for t in trials if t.units in t.checkpoints and t.is_open}
     return any(e["event"] == "deleted" and e["path"] in needed for e in search.own_events)
 
@@ -251,20 +251,20 @@ def test_lost_checkpoints_are_trained_again(new_search: NewSearch, damage: str) 
     damaged = there if damage == "all" else there[:1]
     for path in damaged:
         if damage == "torn":
-            (search.log.leaderboard / path / "unit.json").write_bytes(b'{"un')
+            (search.results / path / "unit.json").write_bytes(b'{"un')
         else:
-            shutil.rmtree(search.log.leaderboard / path)
+            shutil.rmtree(search.results / path)
     assert search.run() == 0, search.printed
-    lost = [event["path"] for event in search.log.events if event["event"] == "lost"]
+    lost = [event["path"] for event in search.events if event["event"] == "lost"]
     assert lost == damaged
-    found = figures(search.log.events, search.units)
+    found = figures(search.events, search.units)
     assert (found.lost, found.suggested_twice, found.overlapping) == (0, 0, 0)
-    assert differences(uninterrupted(search), search.log.events) == []
+    assert differences(uninterrupted(search), search.events) == []
 
 
 def first_trial(search: Search) -> dict[int, str]:
     """Return the checkpoints of trial 0."""
-    trials = History(search.log.events).trials
+    trials = History(search.events).trials
     return trials[0].checkpoints if trials else {}
 
 
@@ -277,10 +277,10 @@ def test_a_torn_log_is_gone_on_with(new_search: NewSearch) -> None:
     begins = whole.index(b"\n") + 1
     search.log.write_bytes(whole[: draw.randrange(begins, len(whole))])
     assert search.run() == 0, search.printed
-    found = figures(search.log.events, [])
+    found = figures(search.events, [])
     assert found.trials == 8
     assert found.is_good, found
-    assert differences(uninterrupted(search), search.log.events) == []
+    assert differences(uninterrupted(search), search.events) == []
 
 
 def test_a_trial_that_cannot_be_started_ends_and_one_that_starts_later_does_not(
@@ -288,11 +288,11 @@ def test_a_trial_that_cannot_be_started_ends_and_one_that_starts_later_does_not(
 ) -> None:
     search = new_search(start_errors={"1": 1, "3": 100})
     assert search.run() == 0, search.printed
-    trials = History(search.log.events).trials
+    trials = History(search.events).trials
     assert trials[3].status == "failed"
     assert trials[3].error is not None
     assert "device-side assert" in trials[3].error
-    assert count([e for e in search.log.events if e.get("trial") == 3], "failed") == 3
+    assert count([e for e in search.events if e.get("trial") == 3], "failed") == 3
     others = [trial for trial in trials.values() if trial.number != 3]
     assert {trial.status for trial in others} <= {"done", "stopped"}
     assert len(others) == 7
@@ -305,8 +305,8 @@ def test_a_report_without_the_metric_ends_the_search_and_says_so(new_search: New
     assert "score" in search.printed
     search.behave()
     assert search.run() == 0, search.printed
-    assert figures(search.log.events, search.units).lost == 0
-    assert differences(uninterrupted(search), search.log.events) == []
+    assert figures(search.events, search.units).lost == 0
+    assert differences(uninterrupted(search), search.events) == []
 
 
 @pytest.fixture
@@ -338,5 +338,5 @@ def test_a_full_disk_ends_the_search_before_trials_are_lost(
     assert "make room, then go on with" in search.printed
     filling.unlink()
     assert search.run() == 0, search.printed
-    assert figures(search.log.events, search.units).lost == 0
-    assert differences(uninterrupted(search), search.log.events) == []
+    assert figures(search.events, search.units).lost == 0
+    assert differences(uninterrupted(search), search.events) == []

@@ -58,14 +58,14 @@ def test_a_kill_before_any_event_changes_nothing(plan: Plan) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_many_kills_of_a_search_with_many_places_lose_nothing(plan: Plan, seed: int) -> None:
+def test_many_kills_of_a_search_with_many_slots_lose_nothing(plan: Plan, seed: int) -> None:
     draw = random.Random(seed)
     events: list[Event] = []
     while not finished(events):
         events = simulate(
             plan,
             FAULTS,
-            n_places=3,
+            n_slots=3,
             seed=draw.randrange(1000),
             earlier=events or None,
             room=draw.randint(1, 50),
@@ -85,7 +85,7 @@ def finished(events: list[Event]) -> bool:
 def test_the_replay_notices_a_decision_that_is_not_the_schedulers(plan: Plan) -> None:
     if plan.options.scheduler == "none":
         pytest.skip("nothing is decided")
-    events = simulate(plan, FAULTS, n_places=3)
+    events = simulate(plan, FAULTS, n_slots=3)
     assert replay(events, plan) == []
     decided = next(k for k, event in enumerate(events) if event["event"] == "decided")
     events[decided] = events[decided] | {"rank": events[decided]["rank"] + 1}
@@ -93,7 +93,7 @@ def test_the_replay_notices_a_decision_that_is_not_the_schedulers(plan: Plan) ->
 
 
 def test_the_replay_notices_a_stop_that_is_missing_or_comes_too_early(plan: Plan) -> None:
-    found = (simulate(plan, FAULTS, n_places=3, seed=seed) for seed in range(20))
+    found = (simulate(plan, FAULTS, n_slots=3, seed=seed) for seed in range(20))
     if plan.options.scheduler != "promotion-asha":
         assert not any(unpromotable(events) for events in found)
         return

@@ -77,7 +77,7 @@ def _is_of_this_cluster(record: logging.LogRecord) -> bool:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody is told that processes take long to start where other tests keep the cores busy."""
-    monkeypatch.setattr(search.loop.watchdog, "_PLACE_SECONDS", 600.0)
+    monkeypatch.setattr(search.loop.watchdog, "_SLOT_SECONDS", 600.0)
 
 
 @pytest.mark.usefixtures("counted", "patient")

@@ -31,7 +31,7 @@ class Figures:
         trials: That it began.
         lost: Trials that did not end, or failed for no fault of their own.
         suggested_twice: Trials of which the log has two suggestions, or params that two have.
-        overlapping: Jobs of a trial that began while it held another place.
+        overlapping: Jobs of a trial that began while it held another slot.
         units: Units that were trained, all together.
         repeated: Those of them that were trained again.
         most_repeated: Of one trial, after one of its starts.
@@ -166,7 +166,7 @@ def _short(event: Event) -> str:
 def replay(events: Sequence[Event], plan: Plan) -> list[str]:
     """Let a searcher and a scheduler that were never interrupted decide on the reports of a log.
 
-    Everything comes in the order of the log, so that this holds for any number of places.
+    Everything comes in the order of the log, so that this holds for any number of slots.
 
     Returns:
         What they decide differently; of suggestions, what the log should have held.

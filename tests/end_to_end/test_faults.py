@@ -290,15 +290,15 @@ def test_a_time_limit_ends_the_search_in_order_and_more_trials_extend_it(
     # Ten trials need more than a minute of two places.
     assert search.run("--trials", "10", "--time-limit", "45s") == 0, search.printed
     assert "it ended early: --time-limit 45s is over" in search.printed
-    assert search.log.events[-1]["reason"] == "--time-limit 45s is over"
-    statuses = Counter(trial.status for trial in History(search.log.events).trials.values())
+    assert search.events[-1]["reason"] == "--time-limit 45s is over"
+    statuses = Counter(trial.status for trial in History(search.events).trials.values())
     assert 0 < statuses["interrupted"] <= 2
     assert statuses["running"] == 0
-    assert (search.log.leaderboard / "best.json").exists()
+    assert (search.results / "best.json").exists()
     search.behave(seconds=0.02)
     assert search.run("--trials", "14") == 0, search.printed
-    assert_whole(search.log.events, n_trials=14)
-    assert figures(search.log.events, search.units).most_repeated <= 1
+    assert_whole(search.events, n_trials=14)
+    assert figures(search.events, search.units).most_repeated <= 1
 
 
 def test_device_hours_are_counted_over_all_drivers(new_search: Callable[..., Search]) -> None:
@@ -307,7 +307,7 @@ def test_device_hours_are_counted_over_all_drivers(new_search: Callable[..., Sea
     assert search.run(*limit.split()) == 0, search.printed
     for _ in range(2):
         assert f"it ended early: {limit} are used" in search.printed
-        spent = sum(event["seconds"] for event in search.log.events if event["event"] == "cost")
+        spent = sum(event["seconds"] for event in search.events if event["event"] == "cost")
         assert spent >= 7.2
         n_units = len(search.units)
         assert 0 < n_units < 100
@@ -322,5 +322,5 @@ def test_a_search_of_which_nothing_can_start_ends_with_an_error(
     assert search.run() == 1
     assert "6 attempts failed and none succeeded" in search.printed
     assert "device-side assert" in search.printed
-    assert len(History(search.log.events).trials) <= 6
-    assert search.log.events[-1]["event"] == "closed"
+    assert len(History(search.events).trials) <= 6
+    assert search.events[-1]["event"] == "closed"

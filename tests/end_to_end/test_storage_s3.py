@@ -65,7 +65,7 @@ def environment() -> Iterator[pytest.MonkeyPatch]:
             patch.setenv(name, value)
         # Often, so that a search of seconds is long enough to see the log grow in the bucket.
         patch.setattr("search.log.mirror._SECONDS", 0.2)
-        patch.setattr("search.log.mirror._SHARE", 1)
+        patch.setattr("search.log.mirror._SECONDS_PER_COPYING_SECOND", 1)
         yield patch
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import random
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from search.log.checkpoints import Checkpoints
 from search.log.events import Event, EventLog, read_events
 from search.log.folder import EVENTS, SearchFolder
 from search.log.history import History, Journal
+from search.log.leaderboard import leaderboard
 from search.log.mirror import Mirror
 from search.log.trial import Status
 from trainable.errors import InputError
@@ -54,7 +56,7 @@ def local(folder: Path) -> SearchFolder:
 @settings(max_examples=10)
 @given(
     seed=st.integers(0, 10**6),
-    places=st.integers(1, 3),
+    n_slots=st.integers(1, 3),
     cut=st.floats(0, 1),
     p_lost=st.sampled_from([0.0, 0.1]),
 )
@@ -63,7 +65,7 @@ def test_only_what_may_go_on_and_the_best_keep_theirs(
     played: Any,
     outcomes: Any,
     seed: int,
-    places: int,
+    n_slots: int,
     cut: float,
     p_lost: float,
 ) -> None:
@@ -73,7 +75,7 @@ def test_only_what_may_go_on_and_the_best_keep_theirs(
     options["lost"] = lambda number, unit: draw.choice(ends) if draw.random() < p_lost else ""
     outcome = outcomes(seed, 0.05, 0.05)
     first = Stored(played(outcome, **options), local(tmp_path_factory.mktemp("first")))
-    first.search.play(places, seed)
+    first.search.play(n_slots, seed)
     only_what_is_needed(first)
     # A driver that was killed may have had no time to delete.
     events = first.search.log.events
@@ -83,7 +85,7 @@ def test_only_what_may_go_on_and_the_best_keep_theirs(
         (folder.local / path).mkdir(parents=True)
         (folder.local / path / "model").write_text("weights")
     second = Stored(played(outcome, before, **options), folder)
-    second.search.play(places, seed)
+    second.search.play(n_slots, seed)
     only_what_is_needed(second)
 
 
@@ -146,6 +148,28 @@ def test_the_best_that_is_done_is_kept_whichever_ends_last(folder: SearchFolder)
         assert [number for number in trials if trials[number].checkpoints] == [2]
 
 
+@given(
+    scores=st.lists(st.sampled_from([0.25, 0.5, None]), min_size=1, max_size=5),
+    draw=st.randoms(use_true_random=False),
+)
+def test_of_equal_scores_the_best_of_the_search_is_kept_in_any_order_of_their_ends(
+    tmp_path_factory: pytest.TempPathFactory,
+    scores: list[float | None],
+    draw: random.Random,
+) -> None:
+    journal = Journal(History([e for n in range(len(scores)) for e in saved(n, 1)]))
+    folder = local(tmp_path_factory.mktemp("search"))
+    checkpoints, trials = Checkpoints(journal, folder, Mirror(folder)), journal.history.trials
+    for number in draw.sample(list(trials), len(trials)):
+        trials[number].reports[1]["score"] = scores[number]
+        trials[number].status = "done"
+        checkpoints.closed(trials[number])
+    best = journal.history.best
+    assert best is leaderboard(trials.values())[0]
+    first = max(range(len(scores)), key=lambda n: -math.inf if scores[n] is None else scores[n])
+    assert [n for n, trial in trials.items() if trial.checkpoints] == [best.number] == [first]
+
+
 def test_a_later_driver_deletes_what_the_killed_one_left(folder: SearchFolder) -> None:
     events = [e for n in range(4) for e in saved(n, 1)]
     for n, status in enumerate(("done", "done", "stopped", "interrupted")):
@@ -182,6 +206,43 @@ def test_what_is_deleted_is_gone_from_a_remote_storage_once_its_log_says_so(
     mirror.close()
     assert (tmp_path / "store" / "search" / EVENTS).read_bytes() == log.path.read_bytes()
     assert not any(path.exists() for path in paths)
+
+
+@pytest.mark.parametrize("is_remote", [False, True])
+def test_the_log_says_that_a_checkpoint_is_gone_before_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_remote: bool
+) -> None:
+    """Whenever the driver or its machine is lost, no log names a checkpoint that is gone."""
+    storage = f"file://{tmp_path}/store" if is_remote else str(tmp_path)
+    folder = SearchFolder("search", storage, tmp_path / "search")
+    folder.make()
+    logs = [folder.local / EVENTS] + ([tmp_path / "store" / "search" / EVENTS] * is_remote)
+    deleted, too_early = list[str](), list[str]()
+
+    def delete(self: SearchFolder, path: str) -> None:
+        deleted.append(path)
+        for log in logs:
+            trials = History(read_events(log)).trials.values()
+            if path in {own for trial in trials for own in trial.checkpoints.values()}:
+                too_early.append(path)
+
+    monkeypatch.setattr(SearchFolder, "delete", delete)
+    journal = Journal(History(), EventLog(folder.local / EVENTS))
+    for event in saved(0, 1, 2):
+        fields = {key: value for key, value in event.items() if key not in ("event", "time")}
+        journal.write(event["event"], **fields)
+    mirror = Mirror(folder)
+    checkpoints, trial = Checkpoints(journal, folder, mirror), journal.history.trials[0]
+    journal.write("saved", trial=0, unit=2, path="t0/2 again")
+    checkpoints.saved(trial, replaced="t0/2")
+    journal.write("saved", trial=0, unit=3, path="t0/3")
+    checkpoints.saved(trial)
+    journal.write("ended", trial=0, status="failed", error="no memory")
+    checkpoints.closed(trial)
+    assert deleted == ([] if is_remote else ["t0/2", "t0/1", "t0/2 again", "t0/3"])
+    mirror.close()
+    assert deleted == ["t0/2", "t0/1", "t0/2 again", "t0/3"]
+    assert too_early == []
 
 
 def test_a_log_that_names_a_checkpoint_outside_its_folder_is_refused(

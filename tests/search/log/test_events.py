@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.log.events import Event, EventLog, new_event, read_events
+from trainable.errors import InputError
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -46,12 +49,13 @@ def test_events_come_back_in_order(path: Path) -> None:
 def test_an_event_is_on_the_disk_before_append_returns(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    synced: list[int] = []
-    monkeypatch.setattr(os, "fsync", synced.append)
+    synced: list[list[Event]] = []
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(read_events(path)))
     log = EventLog(path)
-    for number in range(3):
-        log.append(new_event("reported", trial=number))
-        assert len(read_events(path)) == len(synced) == number + 1
+    events = [new_event("reported", trial=number) for number in range(3)]
+    for n, event in enumerate(events, start=1):
+        log.append(event)
+        assert synced[n - 1 :] == [events[:n]]  # one fsync, of a file that had the event
     log.close()
 
 
@@ -80,11 +84,88 @@ def test_a_log_torn_anywhere_keeps_all_whole_events(
         assert path.read_bytes().startswith(content[:end])
 
 
-def test_bytes_that_are_no_text_cost_their_line_only(path: Path) -> None:
-    event = new_event("search")
-    path.write_bytes(b'\xff\xfe{"event"\n[1, 2]\n7\n{"trial": 0}\n')
-    write(path, event)
-    assert read_events(path) == [event]
+def refused(path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        read_events(path)
+    return str(caught.value)
+
+
+OLD = [b'{"event": "search"}\n', b'{"event": "reported", "trial": 7}\n', b'{"event": "closed"}\n']
+
+
+@pytest.mark.parametrize(
+    "line", [b"\xff\xfe", b'{"event": "repo', b"[1, 2]", b"7", b'{"trial": 0}', b"", b"\0" * 40]
+)
+@pytest.mark.parametrize("is_old", [True, False])
+def test_a_line_that_is_no_event_is_refused_with_its_number(
+    path: Path, line: bytes, is_old: bool
+) -> None:
+    write(path, *(new_event(kind) for kind in ("search", "reported", "closed")))
+    lines = OLD if is_old else path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + line + b"\n" + lines[2])
+    message = refused(path)
+    assert message.startswith(f"{path}: line 2")
+    assert f"sed -i.damaged '2d' {path}" in message
+    path.write_bytes(lines[0] + lines[1] + line + b"\n")  # though it is the last: it is not torn
+    assert refused(path).startswith(f"{path}: line 3")
+
+
+def test_damage_to_any_byte_is_found_also_where_it_is_json_still(path: Path) -> None:
+    first, last = new_event("search"), new_event("closed")
+    write(path, first, new_event("reported", trial=7, unit=1, metrics={"score": 0.25}), last)
+    lines = path.read_bytes().splitlines(keepends=True)
+    for at in range(len(lines[1]) - 1):
+        for byte in {lines[1][at] ^ 1, ord("0"), ord(" ")} - {lines[1][at], 0x0A}:
+            changed = lines[1][:at] + bytes([byte]) + lines[1][at + 1 :]
+            path.write_bytes(lines[0] + changed + lines[2])
+            assert "line 2" in refused(path), changed
+    score = lines[1].replace(b"0.25", b"0.75")
+    path.write_bytes(lines[0] + score + lines[2])
+    assert "line 2 (`reported` of trial 7) is damaged: its checksum does not match" in refused(path)
+
+
+def test_the_command_that_is_named_goes_on_without_what_is_damaged(path: Path) -> None:
+    events = [new_event(kind) for kind in ("search", "a", "b", "c", "d")]
+    write(path, *events)
+    damaged = path.read_bytes().replace(b'"b"', b'"x"').replace(b'"d"', b"d")
+    path.write_bytes(damaged)
+    message = refused(path)
+    assert (
+        "line 3 (`x`) is damaged: its checksum does not match; the same goes for line 5;" in message
+    )
+    command = message[message.index("sed -i") :]
+    subprocess.run(command, shell=True, check=True)
+    assert read_events(path) == [events[0], events[1], events[3]]
+    assert path.with_name("events.jsonl.damaged").read_bytes() == damaged
+
+
+def test_a_search_cannot_go_on_without_its_first_line(path: Path) -> None:
+    write(path, new_event("search"), new_event("closed"))
+    path.write_bytes(path.read_bytes().replace(b"search", b"sea_ch"))
+    assert "cannot go on without its first line" in refused(path)
+    assert "sed" not in refused(path)
+
+
+def test_logs_from_before_there_were_checksums_are_read_and_gone_on_with(path: Path) -> None:
+    path.write_bytes(b"".join(OLD))
+    later = new_event("resumed")
+    write(path, later)
+    assert read_events(path) == [*map(json.loads, OLD), later]
+    path.write_bytes(path.read_bytes() + OLD[1])  # an event whose checksum is gone
+    assert "line 5 (`reported` of trial 7) is damaged: it has no checksum" in refused(path)
+
+
+@pytest.mark.parametrize("torn", [b"{", b'{"event": "reported", "tri'])
+def test_what_older_drivers_left_torn_is_told_from_damage_by_what_follows(
+    path: Path, torn: bytes
+) -> None:
+    resumed = b'{"event": "resumed"}\n'
+    path.write_bytes(OLD[0] + torn + b"\n" + torn + b"\n" + resumed + OLD[1])
+    assert read_events(path) == [json.loads(line) for line in (OLD[0], resumed, OLD[1])]
+    path.write_bytes(OLD[0] + torn + b"\n" + OLD[1] + resumed)
+    assert refused(path).startswith(f"{path}: line 2")
+    path.write_bytes(OLD[0] + b"\xff" + torn + b"\n" + resumed)  # no beginning of an event
+    assert refused(path).startswith(f"{path}: line 2")
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -106,5 +187,7 @@ def test_every_event_is_one_line_of_strict_json(
     write(path, *events)
     lines = path.read_bytes().split(b"\n")
     assert lines.pop() == b""
-    assert [json.loads(line, parse_constant=refuse) for line in lines] == events
+    found = [json.loads(line, parse_constant=refuse) for line in lines]
+    assert all(re.fullmatch("[0-9a-f]{8}", event.pop("crc")) for event in found)
+    assert found == events
     assert read_events(path) == events

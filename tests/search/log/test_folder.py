@@ -29,10 +29,6 @@ def begun(storage: str) -> Path:
     return folder.local
 
 
-def test_searches_of_one_name_in_two_storages_are_two(tmp_path: Path) -> None:
-    assert begun(uri(tmp_path / "one")) != begun(uri(tmp_path / "two"))
-
-
 def test_published_search_is_fetched_on_another_machine(tmp_path: Path) -> None:
     local = begun(uri(tmp_path / "store"))
     text = (local / EVENTS).read_text()
@@ -94,17 +90,6 @@ def test_a_local_log_is_where_it_is(tmp_path: Path) -> None:
     assert folder.fetch_log() == local / EVENTS
     folder.publish()
     assert [path.name for path in local.iterdir()] == [EVENTS]
-
-
-def test_search_of_a_killed_driver_exists_though_it_was_not_published(tmp_path: Path) -> None:
-    begun(uri(tmp_path / "store"))
-    with pytest.raises(InputError, match="exists"):
-        find_folder(uri(tmp_path / "store"), "n", resume=False)
-
-
-def test_storage_that_cannot_be_reached_is_refused_by_name() -> None:
-    with pytest.raises(InputError, match="nosuchscheme"):
-        find_folder("nosuchscheme://bucket", "n", resume=False)
 
 
 def test_the_probe_is_gone_after_the_storage_was_tried(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_more_trials_open_nothing_that_was_not_stopped(status: Status) -> None:
 
 
 def held(*, resumed: bool, header: dict[str, float]) -> History:
-    """Return a search whose driver was killed, or lives, with two of three places held."""
+    """Return a search whose driver was killed, or lives, with two of three slots held."""
     events = [event("search", 100.0, version=VERSION, n_trials=3, **header)]
     for number in range(3):
         events += [suggested(number, 105.0), event("started", 110.0, trial=number, id="a", unit=0)]
@@ -127,17 +127,17 @@ def held(*, resumed: bool, header: dict[str, float]) -> History:
     return History(events)
 
 
-def test_a_killed_driver_held_its_places_to_its_last_event() -> None:
+def test_a_killed_driver_held_its_slots_to_its_last_event() -> None:
     header = {"cpus": 4.0, "gpus": 0.5}
     lives, resumed = (held(resumed=known, header=header) for known in (False, True))
     assert [t.slot_seconds for t in lives.trials.values()] == [10.0, 0.0, 0.0]
-    assert [t.placed for t in lives.trials.values()] == [None, 110.0, 110.0]
+    assert [t.slot_since for t in lives.trials.values()] == [None, 110.0, 110.0]
     assert [t.slot_seconds for t in resumed.trials.values()] == [10.0, 41.0, 40.0]
     assert [t.device_seconds for t in resumed.trials.values()] == [5.0, 22.0, 20.0]
-    assert [t.placed for t in resumed.trials.values()] == [None, None, None]
+    assert [t.slot_since for t in resumed.trials.values()] == [None, None, None]
 
 
-def test_where_the_first_line_does_not_say_what_a_place_has_the_last_cost_does() -> None:
+def test_where_the_first_line_does_not_say_what_a_slot_has_the_last_cost_does() -> None:
     resumed = held(resumed=True, header={})
     assert [t.device_seconds for t in resumed.trials.values()] == [5.0, 22.0, 20.0]
 
@@ -171,17 +171,17 @@ def test_imported_trials_are_no_trials_of_this_search() -> None:
 
 
 @settings(max_examples=15)
-@given(seed=st.integers(0, 10**6), places=st.integers(1, 4))
+@given(seed=st.integers(0, 10**6), n_slots=st.integers(1, 4))
 def test_what_the_driver_knows_is_what_the_log_says(
-    played: Any, outcomes: Any, seed: int, places: int
+    played: Any, outcomes: Any, seed: int, n_slots: int
 ) -> None:
-    search = played(outcomes(seed, 0.1, 0.1)).play(places, seed)
+    search = played(outcomes(seed, 0.1, 0.1)).play(n_slots, seed)
     again = History(search.log.events)
-    assert again.trials == search.log.history.trials
+    assert again.trials == search.history.trials
     assert again.n_over == sum(trial.is_over for trial in again.trials.values())
     assert (again.header, again.n_trials) == (
-        search.log.history.header,
-        search.log.history.n_trials,
+        search.history.header,
+        search.history.n_trials,
     )
 
 

@@ -13,7 +13,7 @@ from search.log.trial import Status, TrialRecord
 DRAWN = st.lists(
     st.tuples(
         st.integers(0, 4),
-        st.floats(-1 / 3, 1),
+        st.sampled_from([0.0, 0.5]) | st.floats(-1 / 3, 1),
         st.sampled_from(["done", "stopped", "failed", "interrupted", "running", "paused"]),
     ),
     max_size=8,
@@ -63,6 +63,13 @@ def test_a_trial_further_up_the_rungs_ranks_higher() -> None:
     assert [trial.number for trial in leaderboard(trials)] == [2, 1, 0, 3]
 
 
+def test_of_equal_trials_the_first_suggested_ranks_higher_however_they_are_given() -> None:
+    trials = [record(n, 3, 0.5) for n in range(4)]
+    for order in (trials, trials[::-1]):
+        assert [trial.number for trial in leaderboard(order)] == [0, 1, 2, 3]
+        assert history_of(order).best is trials[0]
+
+
 def test_a_failed_trial_is_never_best_however_far_it_came() -> None:
     failed, poor = record(0, 9, 0.9, "failed"), record(1, 1, 0.1)
     assert history_of([failed]).best is None
@@ -90,7 +97,9 @@ def test_the_best_is_the_highest_score_among_those_that_came_furthest(
     assert winner is board[0]
     furthest = max(t.units for t in able)
     assert winner.units == furthest
-    assert winner.score == max(t.score for t in able if t.units == furthest)
+    highest = max(t.score for t in able if t.units == furthest)
+    equal = [t.number for t in able if (t.units, t.score) == (furthest, highest)]
+    assert winner.number == min(equal)
 
 
 def test_seconds_of_actors_are_slots_times_the_life_of_each_driver() -> None:

@@ -149,6 +149,27 @@ def test_what_waits_for_a_copy_is_done_after_it_and_again_where_it_failed(
     assert [name for name, _ in done] == ["first", "third", "last"]
 
 
+def test_what_comes_while_the_log_is_copied_waits_for_the_next_copy(
+    folder: SearchFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy may know nothing of it."""
+    mirror, publish_log, done = idle(folder), SearchFolder.publish_log, list[bytes]()
+
+    def publish_and_grow(self: SearchFolder) -> None:
+        publish_log(self)
+        grow(self)
+        mirror.after_copy(lambda: done.append(copied(folder)))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SearchFolder, "publish_log", publish_and_grow)
+        mirror._copy()
+    assert done == []
+    whole = (folder.local / EVENTS).read_bytes()
+    assert copied(folder) != whole
+    mirror._copy()
+    assert done == [whole]
+
+
 def test_a_storage_that_is_gone_is_an_error_and_no_end_of_the_thread(
     folder: SearchFolder, tmp_path: Path
 ) -> None:

@@ -12,11 +12,8 @@ from hypothesis import strategies as st
 
 from search.log.events import Event
 from search.log.history import History
-from search.planning.algorithms import NoSearch
 from search.schedulers.run_all import RunAll
-from search.searchers.base import Suggestion, params_key
-from search.searchers.random_search import RandomSearch
-from tests.search.conftest import SMOKE
+from search.searchers.base import params_key
 
 SEEDS = st.integers(0, 10**6)
 SHAPES = st.tuples(st.integers(1, 9), st.integers(2, 4))  # units, eta
@@ -48,7 +45,7 @@ def of_kind(events: list[Event], kind: str) -> list[Event]:
     seed=SEEDS,
     shape=SHAPES,
     n_trials=st.integers(1, 12),
-    places=st.integers(1, 5),
+    n_slots=st.integers(1, 5),
     chances=st.tuples(*[st.sampled_from([0.0, 0.1, 0.4])] * 3),
 )
 def test_any_search_ends_and_every_trial_with_it(
@@ -57,7 +54,7 @@ def test_any_search_ends_and_every_trial_with_it(
     seed: int,
     shape: tuple[int, int],
     n_trials: int,
-    places: int,
+    n_slots: int,
     chances: tuple[float, float, float],
 ) -> None:
     (units, eta), (p_failure, p_nan, p_lost) = shape, chances
@@ -69,15 +66,15 @@ def test_any_search_ends_and_every_trial_with_it(
         eta=eta,
         brackets=1 + seed % 2 if units > eta else 1,
         lost=flaky(seed, p_lost),
-    ).play(places, seed)
-    trials = search.log.history.trials
+    ).play(n_slots, seed)
+    trials = search.history.trials
     assert set(trials) == set(range(n_trials))
     assert all(trial.status in ENDED for trial in trials.values())
     events = search.log.events
     for trial in trials.values():
         own = [event for event in events if event.get("trial") == trial.number]
         assert own[0]["event"] == "suggested"
-        assert "ended" in {event["event"] for event in own[-2:]}  # only its place is paid later
+        assert "ended" in {event["event"] for event in own[-2:]}  # only its slot is paid later
         assert len(of_kind(own, "ended")) == 1
     assert len({params_key(trial.params) for trial in trials.values()}) == n_trials
     no_unit_twice(events)
@@ -128,7 +125,7 @@ def promotions_are_justified(events: list[Event], eta: int, n_trials: int) -> No
 
 def test_a_lone_trial_runs_to_the_end(played: Any, outcomes: Any) -> None:
     search = played(outcomes(0), n_trials=1, units=9, eta=3).play()
-    (trial,) = search.log.history.trials.values()
+    (trial,) = search.history.trials.values()
     assert (trial.status, trial.units, trial.promoted) == ("done", 9, {1, 3})
     assert set(search.trained.values()) == {1}
 
@@ -145,7 +142,7 @@ def test_the_log_tells_all_that_a_trial_goes_through(played: Any) -> None:
 def test_a_trial_whose_worker_is_lost_goes_on_from_its_checkpoint(played: Any) -> None:
     lost = breaking({(0, 3): ["lost", "lost"]})
     search = played(lambda n, u: 0.5, n_trials=1, units=4, lost=lost).play()
-    (trial,) = search.log.history.trials.values()
+    (trial,) = search.history.trials.values()
     assert (trial.status, trial.failures) == ("done", 0)
     assert search.trained == {(0, 1): 1, (0, 2): 1, (0, 3): 3, (0, 4): 1}
     assert [e["error"] for e in of_kind(search.log.events, "failed")] == ["lost: no worker"] * 2
@@ -154,7 +151,7 @@ def test_a_trial_whose_worker_is_lost_goes_on_from_its_checkpoint(played: Any) -
 @pytest.mark.parametrize("when", ["lost", "unsaved"])
 def test_a_trial_that_loses_every_worker_fails_after_three(played: Any, when: str) -> None:
     search = played(lambda n, u: 0.5, n_trials=1, units=1, lost=lambda n, u: when).play()
-    (trial,) = search.log.history.trials.values()
+    (trial,) = search.history.trials.values()
     assert len(of_kind(search.log.events, "failed")) == 3
     assert (trial.status, trial.error) == ("failed", f"{when}: no worker")
 
@@ -168,10 +165,10 @@ def test_what_was_decided_stays_so_where_the_worker_is_lost_before_it_saved(play
         eta=3,
         lost=breaking({(n, 1): ["unsaved"] for n in range(3)}),
     ).play()
-    first = search.log.history.trials[0]
+    first = search.history.trials[0]
     assert first.decided == {1: "pause"}
     assert first.promoted == {1}
-    assert [t.units for t in search.log.history.trials.values()] == [2, 1, 1]
+    assert [t.units for t in search.history.trials.values()] == [2, 1, 1]
     assert search.trained[0, 1] == 2  # its checkpoint never came
 
 
@@ -192,83 +189,14 @@ def test_a_checkpoint_of_a_repeated_unit_is_known_by_that_unit(played: Any) -> N
     assert job.trial.checkpoints == {1: "b/1"}
 
 
-def test_places_are_paid_for(played: Any, outcomes: Any) -> None:
-    search = played(outcomes(0), n_trials=4)
-    assert search.dispatcher.device_seconds(3.0) == 0
-    search.play()
-    paid = [event["seconds"] for event in of_kind(search.log.events, "cost")]
-    assert min(paid) > 0
-    assert search.dispatcher.device_seconds(3.0) == pytest.approx(sum(paid))  # one core each
-    per_trial = [trial.slot_seconds for trial in search.log.history.trials.values()]
-    assert sum(per_trial) == pytest.approx(sum(paid))
-
-
-def test_present_places_are_paid_for_with_the_devices_that_they_have_now(played: Any) -> None:
-    search = played(lambda n, u: 0.5, n_trials=2)
-    search.dispatcher.next_job("a")
-    search.dispatcher.started("a")
-    begun = search.dispatcher.jobs["a"].started
-    search.dispatcher.reported("a", 1, {"score": 0.5})
-    now = len(search.log.events)
-    assert search.dispatcher.device_seconds(0.5) == 0.5 * (now - begun) > 0
-
-
-def test_when_nothing_new_may_begin_the_search_still_ends_well(played: Any) -> None:
-    search = played(lambda n, u: n / 10, n_trials=8, units=4)
-    search.dispatcher.next_job("a")
-    search.dispatcher.no_more_trials()
-    assert search.dispatcher.next_job("b") is None
-    assert not search.dispatcher.is_finished
-    search.dispatcher.reported("a", 1, {"score": 0.0})
-    search.dispatcher.left("a", 1.0, 0.0)
-    assert search.log.history.trials[0].status == "paused"
-    search.play()
-    assert [t.status for t in search.log.history.trials.values()] == ["done"]
-
-
-class Rounds:
-    """Suggests three configurations, and three more as soon as none of them is under way."""
-
-    def __init__(self, n_rounds: int) -> None:
-        self.n_trials, self._random = 3 * n_rounds, RandomSearch(SMOKE, 0)
-
-    def suggest(self, number: int, history: History) -> Suggestion | None:
-        is_under_way = any(trial.is_open for trial in history.trials.values())
-        if number == self.n_trials or (number % 3 == 0 and is_under_way):
-            return None
-        return self._random.suggest(number, history)
-
-
-@given(n_rounds=st.integers(1, 3), seed=SEEDS, places=st.integers(1, 5), eta=st.integers(2, 4))
-@settings(max_examples=20)
-def test_a_searcher_may_wait_for_trials_under_way_and_end_before_the_trials_do(
-    played: Any, outcomes: Any, n_rounds: int, seed: int, places: int, eta: int
-) -> None:
-    rounds, outcome = Rounds(n_rounds), outcomes(seed, 0.1, 0.1)
-    search = played(outcome, n_trials=20, eta=eta, searcher=rounds).play(places, seed)
-    trials = search.log.history.trials.values()
-    assert len(trials) == rounds.n_trials
-    assert all(trial.status in ENDED for trial in trials)
-    assert search.dispatcher.next_job("more") is None
-    assert search.dispatcher.is_finished
-
-
-@pytest.mark.parametrize("places", [1, 4])
-def test_a_searcher_that_has_nothing_ends_a_search_after_the_given_points(
-    played: Any, places: int
-) -> None:
-    search = played(lambda n, u: 0.5, searcher=NoSearch()).play(places)
-    assert [trial.status for trial in search.log.history.trials.values()] == ["done"]
-
-
 def test_an_interrupted_search_names_what_was_under_way(played: Any) -> None:
     search = played(lambda n, u: 0.5, n_trials=3)
     search.dispatcher.next_job("a")
     search.dispatcher.next_job("b")
     search.dispatcher.reported("a", 1, {"score": 0.5})
-    search.dispatcher.left("b", 1.0, 0.0, "the node is gone")  # waits for another place
+    search.dispatcher.left("b", 1.0, 0.0, "the node is gone")  # waits for another slot
     search.dispatcher.interrupt(1.0, 0.0)
-    assert [t.status for t in search.log.history.trials.values()] == ["interrupted"] * 2
+    assert [t.status for t in search.history.trials.values()] == ["interrupted"] * 2
     assert search.dispatcher.jobs == {}
 
 
@@ -291,14 +219,14 @@ def test_trials_that_leave_in_time_repeat_no_unit_and_change_no_decision(
     assert search.trained == calm.trained
     events = search.log.events
     assert not of_kind(events, "failed")
-    assert all(trial.failures == 0 for trial in search.log.history.trials.values())
+    assert all(trial.failures == 0 for trial in search.history.trials.values())
 
 
 def test_a_trial_may_leave_any_number_of_machines(played: Any, outcomes: Any) -> None:
     notices = {(0, 1): ["leaves"] * 20}
     asked = {"n_trials": 1, "units": 2, "scheduler": lambda history: RunAll()}
     search = played(outcomes(0), **asked, lost=breaking(notices)).play()
-    assert search.log.history.trials[0].status == "done"
+    assert search.history.trials[0].status == "done"
     events = search.log.events
     assert len(of_kind(events, "leaving")) == 20
     assert [e["unit"] for e in of_kind(events, "started")] == [0] * 21
@@ -349,3 +277,108 @@ def test_a_trial_that_has_just_left_when_the_search_ends_is_interrupted(
     dispatcher.saved("a", "a/1")
     dispatcher.left("a", 1.0, 0.0)  # a limit was reached
     assert (trial.status, trial.checkpoints) == ("interrupted", {0: "a/1"})
+
+
+def say_everything(dispatcher: Any, id: str, unit: int) -> None:
+    """Tell a dispatcher all that Tune may say of a job, which has ended."""
+    dispatcher.started(id)
+    assert not dispatcher.reported(id, unit, {"score": 0.9})
+    assert not dispatcher.reported(id, unit, {"score": -1 / 3}, "RunFailed: the loss is nan")
+    dispatcher.leaving(id, unit, "spot notice: terminate")
+    dispatcher.saved(id, f"{id}/late")
+    dispatcher.lost(id, f"{id}/{unit}", "torn")
+    dispatcher.failed(id, "no worker")
+    dispatcher.left(id, 1.0, 0.0)
+    dispatcher.left(id, 1.0, 0.0, "no worker")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "error", "status"),
+    [
+        (0.5, None, "paused"),
+        ("RunFailed: the loss is nan", None, "failed"),
+        (0.5, "no worker", "paused"),
+        (None, "no worker", "running"),
+    ],
+)
+def test_what_tune_says_late_or_twice_changes_nothing(
+    played: Any, outcome: float | str | None, error: str | None, status: str
+) -> None:
+    search = played(lambda n, u: 0.5, n_trials=3)
+    dispatcher = search.dispatcher
+    trial = dispatcher.next_job("a").trial
+    dispatcher.started("a")
+    failure = outcome if isinstance(outcome, str) else ""
+    if outcome is not None:
+        dispatcher.reported("a", 1, {"score": 0.5}, failure)
+        before = list(search.log.events)
+        assert not dispatcher.reported("a", 1, {"score": 0.5}, failure)
+        assert not dispatcher.reported("a", 2, {"score": 0.9})  # it was told to end
+        assert search.log.events == before
+    dispatcher.left("a", 1.0, 0.0, error)
+    assert trial.status == status
+    before, waiting = list(search.log.events), list(dispatcher.queue.waiting)
+    say_everything(dispatcher, "a", 1)
+    say_everything(dispatcher, "unheard of", 1)
+    assert search.log.events == before
+    assert (list(dispatcher.queue.waiting), dispatcher.jobs) == (waiting, {})
+
+
+def test_late_news_of_a_job_does_not_touch_the_next_job_of_its_trial(played: Any) -> None:
+    search = played(lambda n, u: 0.5, n_trials=1, scheduler=lambda history: RunAll())
+    dispatcher = search.dispatcher
+    trial = dispatcher.next_job("a").trial
+    dispatcher.started("a")
+    dispatcher.left("a", 1.0, 0.0, "the node is gone")
+    assert dispatcher.next_job("b").trial is trial
+    dispatcher.started("b")
+    before = list(search.log.events)
+    say_everything(dispatcher, "a", 1)
+    assert search.log.events == before
+    assert list(dispatcher.jobs) == ["b"]
+
+
+def test_a_run_that_reported_its_last_unit_has_nothing_more_to_say(played: Any) -> None:
+    search = played(lambda n, u: 0.5, n_trials=1, units=1, scheduler=lambda history: RunAll())
+    dispatcher = search.dispatcher
+    dispatcher.next_job("a")
+    assert not dispatcher.reported("a", 1, {"score": 0.5})
+    before = list(search.log.events)
+    for unit in (1, 2):
+        assert not dispatcher.reported("a", unit, {"score": 0.9})
+    assert search.log.events == before
+
+
+def test_a_checkpoint_is_saved_and_a_notice_given_once(played: Any) -> None:
+    search = played(lambda n, u: 0.5, n_trials=1, scheduler=lambda history: RunAll())
+    dispatcher, told = search.dispatcher, []
+    dispatcher.on_saved = lambda *saved: told.append(saved)
+    trial = dispatcher.next_job("a").trial
+    dispatcher.reported("a", 1, {"score": 0.5})
+    for _ in range(2):
+        dispatcher.saved("a", "a/1")
+    for _ in range(2):
+        dispatcher.leaving("a", 1, "spot notice: terminate")
+    kinds = Counter(event["event"] for event in search.log.events)
+    assert (kinds["saved"], kinds["leaving"], told) == (1, 1, [(trial, None)])
+
+
+def test_a_paused_trial_that_is_stopped_is_told_of_once_and_never_one_that_ran(
+    played: Any, outcomes: Any
+) -> None:
+    search = played(outcomes(3), n_trials=8, units=4, eta=2)
+    stopped, left, closed = list[int](), list[int](), list[int]()
+    search.dispatcher.on_stopped = lambda trial: stopped.append(trial.number)
+    search.dispatcher.on_left = lambda trial: left.append(trial.number)
+    search.dispatcher.on_closed = lambda trial: closed.append(trial.number)
+    search.play(3)
+    of_trial: dict[int, list[str]] = {}
+    for event in search.log.events[1:]:
+        of_trial.setdefault(event["trial"], []).append(event["event"])
+    ends = {number: kinds[-3:] for number, kinds in of_trial.items()}
+    while_paused = [n for n, kinds in ends.items() if kinds == ["paused", "stopped", "ended"]]
+    assert while_paused
+    assert sorted(stopped) == sorted(while_paused)
+    # Every trial that is over was told of, when it gave up its slot or when it was stopped.
+    assert set(stopped) | set(left) == set(range(8))
+    assert Counter(closed) == Counter(left) + Counter(stopped)

@@ -44,7 +44,8 @@ def search(played: Any) -> Any:
 
 
 def begun(played: Any, earlier: Any = (), n_trials: int = 20) -> Any:
-    search = played(lambda number, unit: 0.5, earlier, n_trials=n_trials)
+    all_run = {"scheduler": lambda history: RunAll()}
+    search = played(lambda number, unit: 0.5, earlier, n_trials=n_trials, **all_run)
     search.said = []
     return search
 
@@ -88,7 +89,7 @@ def test_it_looks_at_most_once_a_second(limits_of: Any, clock: Clock) -> None:
     assert after(limits, clock, 0.25) == "--time-limit 0.5s is over"
 
 
-def test_device_hours_count_the_devices_of_every_place(
+def test_device_hours_count_the_devices_of_every_slot(
     limits_of: Any, clock: Clock, search: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits = limits_of(max_device_hours=3.0)
@@ -97,7 +98,7 @@ def test_device_hours_count_the_devices_of_every_place(
     def device_seconds(devices: float) -> float:
         return 3600 * hours.held * devices
 
-    monkeypatch.setattr(search.dispatcher, "device_seconds", device_seconds)
+    monkeypatch.setattr(search.dispatcher.costs, "device_seconds", device_seconds)
     assert after(limits, clock, 5.0) is None
     hours.held = 1.5
     assert after(limits, clock, 5.0) == "--max-device-hours 3 are used"
@@ -143,12 +144,12 @@ def test_failures_after_a_success_are_no_mistake_of_all(
     assert after(limits_of(), clock, 5.0) is None
 
 
-def test_a_mistake_of_all_is_seen_on_many_places_and_a_lost_node_is_none(
+def test_a_mistake_of_all_is_seen_on_many_slots_and_a_lost_node_is_none(
     limits_of: Any, clock: Clock, search: Any
 ) -> None:
     limits = limits_of()
     for round in range(2):
-        ids = [f"{round} {place}" for place in range(8)]
+        ids = [f"{round} {slot}" for slot in range(8)]
         for id in ids:
             search.dispatcher.next_job(id)
             search.dispatcher.started(id)
@@ -159,7 +160,7 @@ def test_a_mistake_of_all_is_seen_on_many_places_and_a_lost_node_is_none(
             assert after(limits, clock, 5.0) is None
     reason = "6 attempts failed and none succeeded: ImportError: no module"
     assert after(limits, clock, 5.0) == reason
-    assert all(trial.failures < 3 for trial in search.log.history.trials.values())
+    assert all(trial.failures < 3 for trial in search.history.trials.values())
 
 
 def test_a_unit_whose_checkpoint_cannot_be_saved_is_no_success(
@@ -199,7 +200,7 @@ def test_without_a_gain_to_be_had_nothing_new_begins(
     assert limits.reason == ""
     for _ in range(2):
         assert after(limits, clock, 5.0) is None
-        assert search.dispatcher.n_trials == 8
+        assert search.dispatcher.queue.n_trials == 8
         assert search.dispatcher.is_finished
     reason = "--min-gain 0.01: 10 more full runs would raise the best score by about 0.0000"
     assert limits.reason == reason
@@ -253,7 +254,6 @@ def test_where_all_trials_have_begun_no_gain_is_looked_at(
 
 def finish(search: Any, n: int) -> None:
     """Let trials run to their ends."""
-    search.dispatcher.scheduler = RunAll()
     for number in range(n):
         id = f"full {number}"
         search.dispatcher.next_job(id)
@@ -267,9 +267,9 @@ def finish(search: Any, n: int) -> None:
 def test_with_a_gain_to_be_had_new_trials_begin(limits_of: Any, clock: Clock, search: Any) -> None:
     limits = limits_of(min_gain=0.01)
     for number in range(8):
-        search.log.history.trials[number] = done(number, number / 10)
+        search.history.trials[number] = done(number, number / 10)
     assert after(limits, clock, 5.0) is None
-    assert search.dispatcher.n_trials == 20
+    assert search.dispatcher.queue.n_trials == 20
 
 
 def done(number: int, score: float | None, status: Status = "done") -> TrialRecord:

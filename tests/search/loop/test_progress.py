@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from itertools import pairwise
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -37,6 +40,7 @@ class Shown:
         )
         self.out = StringIO()
         console = Console(file=self.out, width=200)
+        self.options = plan.options
         self.progress = Progress(self.dispatcher, plan.options, plan.rungs, console)
 
     def line(self) -> str:
@@ -64,13 +68,13 @@ def shown(plan_of: MakePlan, monkeypatch: pytest.MonkeyPatch) -> Shown:
     return Shown(plan_of(space="smoke"), monkeypatch)
 
 
-def test_only_trials_that_have_a_place_are_said_to_run(shown: Shown) -> None:
+def test_only_trials_that_have_a_slot_are_said_to_run(shown: Shown) -> None:
     assert shown.counts() == "starting"
     shown.dispatcher.next_job("a")
     shown.dispatcher.next_job("b")
-    assert shown.counts() == "2 waiting for a place"
+    assert shown.counts() == "2 waiting for a slot"
     shown.dispatcher.started("a")
-    assert shown.counts() == "1 running, 1 waiting for a place"
+    assert shown.counts() == "1 running, 1 waiting for a slot"
     shown.dispatcher.started("b")
     assert shown.counts() == "2 running"
 
@@ -80,7 +84,7 @@ def test_paused_trials_and_the_best_one_are_shown(shown: Shown) -> None:
     shown.dispatcher.started("a")
     assert not shown.report("a", 1, 0.25)
     shown.dispatcher.left("a", 1.0, 0.0)
-    assert shown.counts() == "1 paused, best 0.2500 (trial 0, unit 1)"
+    assert shown.counts() == "1 paused, best of trials at unit 1/9: 0.2500 (trial 0)"
 
 
 def test_what_is_left_falls_while_a_unit_is_under_way(shown: Shown) -> None:
@@ -104,7 +108,7 @@ def test_what_is_left_reaches_to_the_rungs_of_trials_that_run(shown: Shown) -> N
     shown.dispatcher.started("a")
     shown.report("a", 1, 0.25)
     shown.dispatcher.left("a", 1.0, 0.0)
-    shown.dispatcher.no_more_trials()
+    shown.dispatcher.queue.no_more_trials()
     assert not shown.dispatcher.is_finished  # the only one goes on after all
     shown.dispatcher.next_job("b")
     assert shown.line().endswith("about 20:00 left")  # from unit 1 to 3
@@ -125,3 +129,62 @@ def test_status_lines_get_rarer(shown: Shown) -> None:
     gaps = [later - time for time, later in pairwise(times)]
     assert gaps == sorted(gaps)
     assert (gaps[0], gaps[-1]) == (15, 300)
+
+
+def test_the_best_is_said_to_be_of_those_that_went_as_far(shown: Shown) -> None:
+    """A full run with a lower score takes over from a trial that was paused early."""
+    dispatcher = shown.dispatcher
+    dispatcher.next_job("a")
+    assert not shown.report("a", 1, 0.5)
+    dispatcher.left("a", 1.0, 0.0)
+    assert "best of trials at unit 1/9: 0.5000 (trial 0)" in shown.line()
+    dispatcher.next_job("b")
+    for unit in range(1, 10):
+        metrics = {"score": 0.25, "train_seconds": 500.0, "eval_seconds": 100.0}
+        dispatcher.journal.write("reported", trial=1, unit=unit, metrics=metrics, failure="")
+    assert "best of full runs: 0.2500 (trial 1)" in shown.line()
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_status_on_a_terminal_is_wrapped_and_not_cut(
+    plan_of: MakePlan, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    shown = Shown(plan_of(space="smoke"), monkeypatch)
+    console = Console(
+        file=shown.out, width=width, force_terminal=True, soft_wrap=True, highlight=False
+    )
+    progress = Progress(shown.dispatcher, replace(shown.options, quiet=False), (1, 3, 9), console)
+    for id in ("a", "b"):
+        shown.dispatcher.next_job(id)
+        shown.dispatcher.started(id)
+    shown.report("a", 1, 0.25)
+    shown.dispatcher.left("a", 1.0, 0.0)
+    shown.now += 3600
+    progress.look()
+    progress.close()
+    last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", shown.out.getvalue()).replace("\n", " ")
+    said = (
+        "1 running, 1 paused, best of trials at unit 1/9: 0.2500 (trial 0), 1:00:00 elapsed, about"
+    )
+    assert said in last
+    lines = re.split(r"[\n\r]", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.out.getvalue()))
+    assert max(map(len, lines)) <= width
+
+
+def test_the_count_goes_through_every_number_to_the_end(
+    played: Any, outcomes: Any, plan_of: MakePlan
+) -> None:
+    """Every trial that is over has its line, those too that are stopped while they are paused."""
+    for seed in range(5):
+        search, out = played(outcomes(seed, 0.1, 0.1), n_trials=12, units=9, eta=3), StringIO()
+        console = Console(file=out, width=200)
+        progress = Progress(search.dispatcher, plan_of(space="smoke").options, (1, 3, 9), console)
+        search.dispatcher.on_left = search.dispatcher.on_stopped = progress.left
+        search.play(3, seed)
+        lines = out.getvalue().splitlines()
+        counts = [int(line[1:].partition("/")[0]) for line in lines]
+        assert sorted(set(counts) - {0}) == list(range(1, 13))
+        assert counts == sorted(counts)
+        assert lines[-1].startswith("[12/12] trial ")
+        over = [re.search(r"trial (\d+) (?:stopped|done|failed)", line) for line in lines]
+        assert sorted(int(found[1]) for found in over if found) == list(range(12))

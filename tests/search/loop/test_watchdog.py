@@ -28,7 +28,7 @@ class Watched:
         clock = SimpleNamespace(monotonic=lambda: self.now)
         disk = SimpleNamespace(disk_usage=lambda path: SimpleNamespace(free=self.free))
         for module in ("watchdog", "limits"):
-            monkeypatch.setattr(f"search.{module}.time", clock)
+            monkeypatch.setattr(f"search.loop.{module}.time", clock)
         monkeypatch.setattr("search.loop.watchdog.shutil", disk)
         self.plan, self.said = plan, list[str]()
         begin: dict[str, Any] = {"event": "search", "time": 0.0, "version": 2, "n_trials": 9}
@@ -72,11 +72,11 @@ def watched(plan_of: MakePlan, monkeypatch: pytest.MonkeyPatch) -> Watched:
     return Watched(plan_of(space="smoke", cpus_per_trial=2.0, gpus_per_trial=0.5), monkeypatch)
 
 
-def test_it_says_when_no_trial_gets_a_place(watched: Watched) -> None:
+def test_it_says_when_no_trial_gets_a_slot(watched: Watched) -> None:
     watched.dispatcher.next_job("a")
     assert watched.after(120.0) == []
     (line,) = watched.after(10.0)
-    assert line.startswith("warning: no trial has had a place for 130 s")
+    assert line.startswith("warning: no trial has had a slot for 130 s")
     assert "each needs 2 CPUs and 0.5 GPUs" in line
     assert "`ray status`" in line
     assert "takes long to start" in line
@@ -96,7 +96,7 @@ def test_it_waits_where_others_run(watched: Watched) -> None:
     assert watched.limits.reached is None
     watched.is_servable = True
     (line,) = watched.after(5.0)
-    assert line.startswith("warning: no trial has had a place for 125 s")
+    assert line.startswith("warning: no trial has had a slot for 125 s")
     watched.dispatcher.started("a")
     assert watched.after(10.0) == []
     watched.dispatcher.left("a", 1.0, 0.0)
@@ -155,7 +155,7 @@ def test_a_first_unit_may_take_any_time_while_nobody_knows_how_long_it_takes(
         watched.dispatcher.started(id)
     assert watched.after(600.0) == []
     (line,) = watched.after(60.0)  # one for both
-    assert line.startswith("warning: trial 0 has had its place for 11 minutes without a report")
+    assert line.startswith("warning: trial 0 has had its slot for 11 minutes without a report")
     assert "`nvidia-smi`" in line
     assert watched.after(1e6) == []
     watched.dispatcher.reported("a", 1, {"train_seconds": math.nan}, "RunFailed: no number")

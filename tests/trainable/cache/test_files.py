@@ -2,13 +2,21 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from trainable.cache.files import cache_folder, read_json, write_json, write_tensors, write_text
+from trainable.cache.files import (
+    cache_folder,
+    read_json,
+    write_bytes,
+    write_json,
+    write_tensors,
+    write_text,
+)
 from trainable.errors import InputError
 
 
@@ -31,6 +39,31 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(UnicodeEncodeError):
         write_text(path, "\ud800")
     assert json.loads(path.read_text()) == {"a": 1}
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a machine that loses its power may leave the name of a file without its content."""
+    synced, named, replace = dict[int, bytes](), list[str](), Path.replace
+
+    def fsync(file: int) -> None:
+        own = os.fstat(file).st_ino
+        synced[own] = next(p for p in tmp_path.iterdir() if p.stat().st_ino == own).read_bytes()
+
+    def checked(self: Path, target: Path) -> Path:
+        assert synced.get(self.stat().st_ino) == self.read_bytes() != b""
+        named.append(target.name)
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "replace", checked)
+    write_text(tmp_path / "text", "a" * 100_000)
+    write_bytes(tmp_path / "bytes", b"a" * 100_000)
+    write_json(tmp_path / "json", {"a": 1})
+    write_tensors(tmp_path / "tensors", {"a": torch.arange(3)})
+    assert named == ["text", "bytes", "json", "tensors"]
+    assert {path.name for path in tmp_path.iterdir()} == set(named)
 
 
 def test_json_that_cannot_be_read_is_refused_by_file(tmp_path: Path) -> None:

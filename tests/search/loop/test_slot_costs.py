@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+def test_slots_are_paid_for(played: Any, outcomes: Any) -> None:
+    search = played(outcomes(0), n_trials=4)
+    assert search.dispatcher.costs.device_seconds(3.0) == 0
+    search.play()
+    paid = [event["seconds"] for event in search.log.events if event["event"] == "cost"]
+    assert min(paid) > 0
+    assert search.dispatcher.costs.device_seconds(3.0) == pytest.approx(sum(paid))  # one core each
+    per_trial = [trial.slot_seconds for trial in search.history.trials.values()]
+    assert sum(per_trial) == pytest.approx(sum(paid))
+
+
+def test_present_slots_are_paid_for_with_the_devices_that_they_have_now(played: Any) -> None:
+    search = played(lambda n, u: 0.5, n_trials=2)
+    search.dispatcher.next_job("a")
+    search.dispatcher.started("a")
+    begun = search.dispatcher.jobs["a"].started
+    search.dispatcher.reported("a", 1, {"score": 0.5})
+    now = len(search.log.events)
+    assert search.dispatcher.costs.device_seconds(0.5) == 0.5 * (now - begun) > 0
