@@ -176,7 +176,6 @@ def test_links_and_pictures_are_there(document: Path) -> None:
     assert wrong == []
 
 
-@pytest.mark.xfail(reason="documents name files by where they will lie after the moves")
 def test_files_that_are_named_are_there() -> None:
     named = {document: named_files(text) for document, text in TEXTS.items()}
     wrong = {
