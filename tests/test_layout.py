@@ -1,4 +1,4 @@
-"""The packages are where they should be, and no name in them hides or repeats another one."""
+"""The packages are those of the repository, and no name in them hides or repeats another."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import pytest
 from spaces.component_table import DOCUMENT, update
 
 PACKAGES = ("search", "spaces", "trainable")
-# A family has its base and its union; a script has the name of the command that it calls.
-_SHARED = {"__init__", "base", "family", "run", "export", "retrain"}
+# Every family has a base and a union, and a script has the name of the command that it calls.
+_MAY_REPEAT = {"__init__", "base", "family", "run", "export", "retrain"}
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +30,14 @@ def modules(repository: Path) -> list[Path]:
 
 @pytest.mark.parametrize("name", PACKAGES)
 def test_package_is_that_of_the_repository(name: str, repository: Path) -> None:
-    """`spaces` is also a distribution on PyPI."""
+    """A distribution on PyPI has the name `spaces`, too."""
     file = importlib.import_module(name).__file__
     assert file is not None
     assert Path(file).resolve() == repository / name / "__init__.py"
 
 
 def test_nothing_in_search_shadows_another_module() -> None:
-    """`python search/run.py` puts search/ first on the path, on workers too; folders count."""
+    """`python search/run.py` puts search/ first on the path, on workers too."""
     folder = Path(importlib.import_module("search").__path__[0])
     names = {path.stem for path in folder.iterdir() if path.suffix == ".py" or path.is_dir()}
     names -= {"__init__", "__pycache__"}
@@ -50,7 +50,7 @@ def test_nothing_in_search_shadows_another_module() -> None:
 
 def test_no_module_has_the_name_of_another(modules: list[Path]) -> None:
     counts = Counter(path.stem for path in modules)
-    assert {name for name, n in counts.items() if n > 1} <= _SHARED
+    assert {name for name, n in counts.items() if n > 1} <= _MAY_REPEAT
 
 
 def test_no_class_has_the_name_of_another(modules: list[Path], repository: Path) -> None:
@@ -66,7 +66,7 @@ def _classes(path: Path) -> Iterator[str]:
 
 
 def test_every_folder_with_modules_is_installed(modules: list[Path], repository: Path) -> None:
-    """setuptools is given the packages by name."""
+    """pyproject.toml lists the packages for setuptools by name."""
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
     listed = project["tool"]["setuptools"]["packages"]
     assert sorted(listed) == sorted({".".join(path.parent.parts) for path in modules})
