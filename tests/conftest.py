@@ -29,33 +29,33 @@ from trainable.training.inputs import RunInputs, open_inputs
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-# Ray reads its mode and its token once in a process, whichever test asks first: a cluster of
-# another mode would take this process's calls for those of a driver that has died.
+# Ray reads its authentication mode and token once in a process. A test that started a cluster with
+# another mode would break all later tests of the process.
 os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="0123456789abcdef" * 4)
 
-# No deadline: a machine that does other work would fail tests that are right. In CI the examples
-# are the same every time, so that a change fails for what it changes; elsewhere they explore.
+# A deadline would fail correct tests on a busy machine. In CI the examples are always the same, so
+# that a failure is due to the change; elsewhere they are random and explore.
 settings.register_profile("project", deadline=None, max_examples=50, derandomize="CI" in os.environ)
 settings.load_profile("project")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
-    """Small tensors are slower on many threads, and xdist gives one worker a core."""
+    """Use one thread: small tensors are slower on more, and xdist has one worker for each core."""
     torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _this_machine_only() -> Iterator[None]:
-    """Let nothing in this process open a TCP connection to another machine.
+    """Fail every TCP connection from this process to another machine.
 
-    What refuses is no OSError: code under test would take that for a network that is down.
+    It does not raise an OSError, because the code under test would handle that as a network fault.
     """
 
     def guard(connect: Callable[..., Any]) -> Callable[..., Any]:
         def guarded(self: socket.socket, address: Any) -> Any:
             internet = self.family in (socket.AF_INET, socket.AF_INET6)
-            # A datagram socket that is connected has sent nothing: so Ray asks for its own address.
+            # Connecting a datagram socket sends nothing; Ray finds its own address that way.
             if internet and self.type == socket.SOCK_STREAM and not _is_own(address[0]):
                 raise AssertionError(f"tests contact this machine only, not {address[0]}")
             return connect(self, address)
@@ -69,7 +69,7 @@ def _this_machine_only() -> Iterator[None]:
 
 
 def _is_own(host: str) -> bool:
-    """Whether a host is this machine, as this thread's network namespace sees it."""
+    """Return whether an address belongs to this machine, in the current network namespace."""
     try:
         version = ipaddress.ip_address(host).version
     except ValueError:
@@ -85,7 +85,7 @@ def _is_own(host: str) -> bool:
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Folder of what runs keep for each other: never that of the user."""
+    """The cache folder of all runs of this process, instead of the user's."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(CACHE_VARIABLE, str(folder))
@@ -94,9 +94,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session", autouse=True)
 def sample_once() -> Iterator[None]:
-    """Generate the sample of a seed once: that takes half a second, and inputs needs it.
+    """Generate the sample data of each seed once, because that takes half a second.
 
-    What is shared is frozen. The generator's own tests call it by its name, and get it anew.
+    The shared result is immutable. Tests of `generate_sample` import it and are not affected.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainable.data.sources, "generate_sample", functools.cache(generate_sample))
@@ -111,7 +111,7 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Folder with real data in data/cs224n, which the project does not ship."""
+    """Folder with real data in data/cs224n, which is not part of the project."""
     folder = Path(os.environ.get("MTBERT_SHARED", REPOSITORY.parent / "shared"))
     if not folder.is_dir():
         pytest.skip(f"no folder {folder}; set MTBERT_SHARED to the folder that holds data/")
@@ -129,17 +129,16 @@ def minilm() -> Path:
 
 @pytest.fixture(scope="session")
 def inputs() -> RunInputs:
-    """Sample data and the tiny encoder, on the CPU. Runs never write to it; tests must not."""
+    """Sample data and the tiny encoder on the CPU. Tests share them and must not change them."""
     return open_inputs(RunConfig(), torch.device("cpu"))
 
 
 @pytest.fixture(scope="session")
 def cut_inputs(inputs: RunInputs) -> Callable[..., RunInputs]:
-    """Return a function from train set sizes, as `sst=8`, to inputs with only so many.
+    """Return a function that cuts train sets to given sizes, as `sst=8`; others stay whole.
 
-    It takes other inputs than the usual one, too; what is not named stays whole. `scored`
-    leaves so many examples in each set that is not trained on: a tiny run is scored for longer
-    than it trains.
+    `whole` are the inputs to cut. `scored` is the size of all other sets, because scoring takes
+    longer than training in a tiny run.
     """
 
     def cut_rows(rows: Rows, size: int | None) -> Rows:
@@ -161,9 +160,9 @@ def cut_inputs(inputs: RunInputs) -> Callable[..., RunInputs]:
 
 @pytest.fixture(scope="session")
 def draw_config() -> Callable[..., RunConfig]:
-    """Draw any RunConfig that a search over everything could suggest.
+    """Return a function that draws any RunConfig of the largest search space.
 
-    Called with Hypothesis' data, and patterns of names that are to stay as they are by default.
+    Its arguments are Hypothesis' `data`, and patterns of params that keep their defaults.
     """
 
     def draw(data: st.DataObject, *fixed: str) -> RunConfig:

@@ -1,4 +1,4 @@
-"""What processes listen on, and what Ray's ports answer to somebody without the token."""
+"""Find the TCP ports of processes, and call Ray's services there with or without a token."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import grpc
 
-# A call of each service that a process of Ray may have; empty requests do nothing.
+# One method of each service that a process of Ray may have. Empty requests change nothing.
 _CALLS = (
     "InternalKVGcsService/InternalKVKeys",
     "NodeManagerService/GetNodeStats",
@@ -20,23 +20,18 @@ _CALLS = (
     "RayletDriver/ClusterInfo",
     "ReporterService/GetTraceback",
 )
-_AGENT = "/get_runtime_envs_info"  # of the one process that speaks HTTP
+_AGENT = "/get_runtime_envs_info"  # of the agent, the only process with HTTP instead of gRPC
 
 
 class Listening(NamedTuple):
-    """A TCP socket of a process.
-
-    Attributes:
-        host: Address on which it listens.
-        port: Its number.
-    """
+    """Address and port on which a process listens for TCP."""
 
     host: IPv4Address | IPv6Address
     port: int
 
 
 def listening(processes: list[int]) -> list[Listening]:
-    """Return where processes listen for TCP."""
+    """Return the TCP sockets on which processes, given by their ids, listen."""
     sockets = set()
     for process in processes:
         for file in Path(f"/proc/{process}/fd").glob("*"):
@@ -53,17 +48,17 @@ def listening(processes: list[int]) -> list[Listening]:
 
 
 def _host(address: str) -> IPv4Address | IPv6Address:
-    """Read an address as the kernel writes it: words of 32 bits, their bytes in reverse."""
+    """Parse an address of /proc/net/tcp: hexadecimal words of 32 bits with reversed bytes."""
     words = [bytes.fromhex(address[at : at + 8])[::-1] for at in range(0, len(address), 8)]
     host = ip_address(b"".join(words))
     return getattr(host, "ipv4_mapped", None) or host
 
 
 def answers(at: Listening, token: str = "") -> set[str]:
-    """Return what is answered to calls with a token, or with none.
+    """Call all services at a port, with a token or, if it is empty, without one.
 
     Returns:
-        Names of gRPC's states; of the port that speaks HTTP its status.
+        Names of gRPC status codes, without that of unknown methods; for HTTP the status.
     """
     bearer = f"Bearer {token}"
     host = "127.0.0.1" if at.host.is_unspecified else str(at.host)

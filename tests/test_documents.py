@@ -1,4 +1,4 @@
-"""What the documents say is there: links, pictures, files, and commands with options that parse."""
+"""Links, pictures and files of all documents exist, and their commands have valid options."""
 
 from __future__ import annotations
 
@@ -17,17 +17,12 @@ from unittest import mock
 import pytest
 import tyro
 
+from tests.markdown import anchors, calls, fenced, named_files, pytest_calls, targets
+
 ROOT = Path(__file__).resolve().parents[1]
 MOST_LINES = 200  # of README.md
-_NOT_OURS = {"runs", "build"}  # searches and packages that were made here
-_FENCED = re.compile(r"^ {0,3}```[^\n]*\n(.*?)^ {0,3}```", re.MULTILINE | re.DOTALL)
-# To the end of the command: a quote closes one that runs on another machine.
-_PYTHON = re.compile(r"\bpython (?P<program>(?:-m )?[\w./]+)(?P<arguments>[^&|;<>\n]*)")
-_PYTEST = re.compile(r"(?<![\w/-])pytest\b(?P<arguments>[^&|;<>\n]*)")
+_NOT_OURS = {"runs", "build"}  # folders that searches and builds leave behind
 _WITH_OPTIONS = re.compile(r"(search|tests/benchmarks|tests/chaos)/\w+\.py|-m trainable")
-_FILE = re.compile(r"(?:(?:search|spaces|trainable|tests)/|\.(?:ci|github)/)[\w./-]*")
-
-Call = tuple[str, tuple[str, ...]]  # `search/run.py` or `-m trainable`, and its arguments
 
 
 def documents() -> list[Path]:
@@ -40,64 +35,6 @@ def documents() -> list[Path]:
     return sorted(found)
 
 
-def fenced(text: str) -> str:
-    """Return the lines inside fenced blocks, continued lines joined."""
-    return "".join(_FENCED.findall(text)).replace("\\\n", " ")
-
-
-def prose(text: str) -> str:
-    """Return a text without its fenced blocks."""
-    return _FENCED.sub("", text)
-
-
-def words(arguments: str) -> tuple[str, ...]:
-    """Return the words of a command's end; a quote that it did not open ends it."""
-    for end in range(len(arguments), -1, -1):
-        if end == len(arguments) or arguments[end] in "'\"":
-            try:
-                return tuple(shlex.split(arguments[:end], comments=True))
-            except ValueError:
-                continue  # the quote was opened before the command
-    raise AssertionError(arguments)
-
-
-def calls(text: str) -> list[Call]:
-    """Return the calls of Python programs in fenced blocks: program and arguments."""
-    return [(m["program"], words(m["arguments"])) for m in _PYTHON.finditer(fenced(text))]
-
-
-def pytest_calls(text: str) -> list[tuple[str, ...]]:
-    """Return the arguments of each call of pytest in fenced blocks."""
-    return [words(m["arguments"]) for m in _PYTEST.finditer(fenced(text))]
-
-
-def targets(text: str) -> list[str]:
-    """Return what links and pictures point to, code left out."""
-    plain = re.sub(r"`[^`\n]*`", "", prose(text))
-    found = re.findall(r"\]\(\s*<?([^)>\s]+)>?[^)]*\)", plain)
-    found += re.findall(r"^\[[^\]]+\]:\s*(\S+)", plain, re.MULTILINE)
-    return found + re.findall(r"(?:src|srcset|href)=[\"']([^\"']+)", plain)
-
-
-def anchors(text: str) -> set[str]:
-    """Return the anchors of a document's headings, as GitHub makes them."""
-    found: set[str] = set()
-    for heading in re.findall(r"^#{1,6} +(.+?) *#*$", prose(text), re.MULTILINE):
-        name = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
-        name = re.sub(r"[^\w\- ]", "", name).replace(" ", "-")
-        number = 0
-        while (anchor := f"{name}-{number}" if number else name) in found:
-            number += 1
-        found.add(anchor)
-    return found
-
-
-def named_files(text: str) -> set[str]:
-    """Return the files and folders of the project that a document names in code."""
-    spans = re.findall(r"`([^`\n]+)`", prose(text))
-    return {word for span in spans for word in span.split() if _FILE.fullmatch(word)}
-
-
 DOCUMENTS = documents()
 TEXTS = {document: (ROOT / document).read_text(encoding="utf-8") for document in DOCUMENTS}
 CALLS = sorted({call for text in TEXTS.values() for call in calls(text)})
@@ -106,7 +43,7 @@ each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=str)
 
 
 class _Parsed(BaseException):
-    """Ends a program as soon as it knows its options; no `except Exception` holds it."""
+    """Ends a program as soon as it has parsed its options; `except Exception` does not catch it."""
 
     def __init__(self, options: object) -> None:
         super().__init__()
@@ -114,10 +51,10 @@ class _Parsed(BaseException):
 
 
 def options_of(program: str, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Run a program until it has parsed its options, and return these.
+    """Run a program until it has parsed its options, and return them.
 
     Raises:
-        SystemExit: It does not take them.
+        SystemExit: An option is not valid.
     """
     real: Callable[..., object] = tyro.cli
 
@@ -136,7 +73,7 @@ def options_of(program: str, arguments: tuple[str, ...], monkeypatch: pytest.Mon
                 runpy.run_path(str(ROOT / program), run_name="__main__")
         except _Parsed as parsed:
             return parsed.options
-    raise AssertionError(f"{program} ended without a look at its options")
+    raise AssertionError(f"{program} ended before it parsed its options")
 
 
 def test_readme_is_short_and_begins_with_a_search_without_options() -> None:
@@ -161,11 +98,11 @@ def test_every_document_can_be_reached_from_the_readme() -> None:
 
 
 @each_document
-def test_links_and_pictures_are_there(document: Path) -> None:
+def test_links_and_pictures_exist(document: Path) -> None:
     wrong = []
     for target in targets(TEXTS[document]):
         if re.match(r"[a-z]+:", target):
-            continue  # of another server
+            continue  # a link to another server
         path, _, anchor = target.partition("#")
         file = (ROOT / document.parent / path).resolve() if path else ROOT / document
         known = file.is_relative_to(ROOT) and file.exists()
@@ -176,8 +113,7 @@ def test_links_and_pictures_are_there(document: Path) -> None:
     assert wrong == []
 
 
-@pytest.mark.xfail(reason="documents name files by where they will lie after the moves")
-def test_files_that_are_named_are_there() -> None:
+def test_named_files_exist() -> None:
     named = {document: named_files(text) for document, text in TEXTS.items()}
     wrong = {
         str(document): [name for name in sorted(names) if not (ROOT / name).exists()]
@@ -188,7 +124,7 @@ def test_files_that_are_named_are_there() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("program", "arguments"), CALLS, ids=lambda part: str(part))
-def test_command_is_one_that_its_program_takes(
+def test_program_takes_the_options_of_a_command(
     program: str, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if program.startswith("-m "):
@@ -198,7 +134,9 @@ def test_command_is_one_that_its_program_takes(
     if "--help" in arguments:
         return
     if not _WITH_OPTIONS.fullmatch(program):
-        assert all((ROOT / argument).is_file() for argument in arguments), "it takes files only"
+        assert all((ROOT / argument).is_file() for argument in arguments), (
+            "this program takes files only"
+        )
         return
     options = options_of(program, arguments, monkeypatch)
     if program == "search/retrain.py":
@@ -207,11 +145,11 @@ def test_command_is_one_that_its_program_takes(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", PYTEST_CALLS, ids=shlex.join)
-def test_tests_that_are_named_are_there(arguments: tuple[str, ...]) -> None:
+def test_named_tests_exist(arguments: tuple[str, ...]) -> None:
     for argument in arguments:
         if "/" in argument or argument.endswith(".py"):
             assert (ROOT / argument.split("::")[0]).exists()
-    # What is not an option of pytest and its plugins ends with status 4.
+    # pytest exits with status 4 at an option that neither it nor a plugin has.
     command = [sys.executable, "-m", "pytest", *arguments, "--version"]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
 
@@ -227,41 +165,9 @@ def test_every_kind_of_program_is_called_in_some_document() -> None:
     ("program", "arguments"),
     [("search/run.py", ("--not-this",)), ("search/retrain.py", ()), ("-m trainable", ("--no",))],
 )
-def test_options_that_are_not_there_are_found(
+def test_unknown_options_are_found(
     program: str, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(SystemExit) as refused:
         options_of(program, arguments, monkeypatch)
     assert refused.value.code == 2
-
-
-def test_commands_are_found_in_fenced_blocks_only() -> None:
-    text = (
-        "python search/run.py --not-this\n"
-        "```sh\npip install -e . && python search/run.py\n"
-        "python search/run.py --trials 3 \\\n    --units 2  # a remark\n```\n"
-        "```\nray exec cluster.yaml 'cd x && A=b python search/run.py --seed 1'\n"
-        "$ python search/retrain.py runs/a/best.json --seeds 3\n"
-        "python search/run.py --rows 'a/*,b/*' && python -m spaces.some_table\n"
-        "pip install x && pytest -n auto  # all\npytest -m root tests/a.py\n```\n"
-    )
-    assert calls(text) == [
-        ("search/run.py", ()),
-        ("search/run.py", ("--trials", "3", "--units", "2")),
-        ("search/run.py", ("--seed", "1")),
-        ("search/retrain.py", ("runs/a/best.json", "--seeds", "3")),
-        ("search/run.py", ("--rows", "a/*,b/*")),
-        ("-m spaces.some_table", ()),
-    ]
-    assert pytest_calls(text) == [("-n", "auto"), ("-m", "root", "tests/a.py")]
-
-
-def test_links_anchors_and_files_are_found() -> None:
-    text = (
-        '# What it `is`, and for whom\n## Twice\n## Twice\n[a](b.md#c) ![d](e.svg "f")\n'
-        "`[no](link)` and `search/log/` or `cp tests/a.py .`, not `search/log/*` nor `runs/x.py`\n"
-        "```\n# no heading\n[no](link) `search/no.py`\n```\n<img src='g.png'>\n"
-    )
-    assert targets(text) == ["b.md#c", "e.svg", "g.png"]
-    assert anchors(text) == {"what-it-is-and-for-whom", "twice", "twice-1"}
-    assert named_files(text) == {"search/log/", "tests/a.py"}

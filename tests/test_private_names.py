@@ -1,4 +1,4 @@
-"""Names that Ray keeps to itself are used in three files, and in no other."""
+"""Private names of Ray are used in three files only."""
 
 from __future__ import annotations
 
@@ -9,25 +9,24 @@ import pytest
 
 PACKAGES = ("search", "spaces", "trainable")
 ALLOWED = {
-    "search/cluster/ray_internals.py",  # of the driver
-    "search/cluster/launch/spot_first.py",  # of Ray's autoscaler
-    "trainable/worker/tune_storage.py",  # of the workers of trials
+    "search/cluster/ray_internals.py",  # used by the driver
+    "search/cluster/launch/spot_first.py",  # used by Ray's autoscaler
+    "trainable/worker/tune_storage.py",  # used by workers
 }
-# Ray's own modules of this kind have no underscore.
+# These modules are private, too, although their names have no underscore.
 NOT_PUBLIC = ("ray.core", "ray.tune.execution", "ray.tune.progress_reporter", "ray.tune.registry")
 
 
 def private_names(source: str) -> list[str]:
-    """Return every name in a source that Ray keeps to itself, with its line.
+    """Return every private name of Ray in a source, with its line.
 
-    Of attributes the type is not known. Where a file imports Ray, each private attribute counts
-    that is not one of `self` or `cls`, and not one of a module or class that is imported from
-    elsewhere.
+    The types of attributes are not known. In a file that imports Ray, every private attribute
+    counts, except those of `self`, of `cls`, and of names that are imported from elsewhere.
     """
     tree = ast.parse(source)
     imported = _imported(tree)
     has_ray = any(_is_of_ray(origin) for _, _, origin in imported)
-    found = [f"line {line}: {origin}" for line, _, origin in imported if _is_hidden(origin)]
+    found = [f"line {line}: {origin}" for line, _, origin in imported if _is_private_of_ray(origin)]
     elsewhere = {name for _, name, origin in imported if not _is_of_ray(origin)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and has_ray and _is_private(node.attr):
@@ -39,7 +38,7 @@ def private_names(source: str) -> list[str]:
 
 
 def _imported(tree: ast.AST) -> list[tuple[int, str, str]]:
-    """Return line, name and origin of everything that is imported."""
+    """Return line, local name and full name of every import."""
     found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -57,7 +56,7 @@ def _is_of_ray(origin: str) -> bool:
     return origin.partition(".")[0] == "ray"
 
 
-def _is_hidden(origin: str) -> bool:
+def _is_private_of_ray(origin: str) -> bool:
     hidden = any(map(_is_private, origin.split("."))) or f"{origin}.".startswith(
         tuple(f"{module}." for module in NOT_PUBLIC)
     )
@@ -69,7 +68,7 @@ def _is_private(name: str) -> bool:
 
 
 def _root(node: ast.expr) -> str:
-    """Return the name at the beginning of an expression, `a` of `a.b(c)[d].e`."""
+    """Return the name at the beginning of an expression: `a` for `a.b(c)[d].e`."""
     while True:
         if isinstance(node, ast.Attribute | ast.Subscript):
             node = node.value
@@ -89,7 +88,9 @@ def test_private_names_of_ray_are_in_the_named_files_only(repository: Path, pack
     found = {name: private_names(source) for name, source in sources.items()}
     assert {name: names for name, names in found.items() if names and name not in ALLOWED} == {}
     allowed = {name for name in ALLOWED if name.startswith(f"{package}/")}
-    assert {name for name in allowed if found[name]} == allowed, "a file that needs no leave"
+    assert {name for name in allowed if found[name]} == allowed, (
+        "ALLOWED has a file that uses no private name"
+    )
 
 
 @pytest.mark.parametrize(
@@ -124,5 +125,5 @@ def test_a_private_name_is_found(source: str) -> None:
         "class Pair:\n    def __eq__(self, other):\n        return self._one == other._one",
     ],
 )
-def test_what_is_public_or_not_of_ray_is_left_alone(source: str) -> None:
+def test_names_that_are_public_or_not_of_ray_are_not_found(source: str) -> None:
     assert private_names(source) == []

@@ -1,10 +1,10 @@
-"""What a trial costs the driver in Ray Tune alone, to compare the figures of `scale.py` with.
+"""Measure what a trial costs the driver in Ray Tune alone, as a baseline for `scale.py`.
 
     python tests/benchmarks/bare_tune.py [--trials 100 300 1000]
 
-Trials do no work, one at a time, in an actor that is used again, as there. Random search and ASHA
-are Ray's; there is no model, no event log, no checkpoint and no TensorBoard. Milliseconds of the
-driver for each of the last hundred trials: elapsed, and of its own CPU time.
+As in `scale.py`, trials do no work and run one at a time in an actor that is reused. Random search
+and ASHA are Ray's; there is no model, no event log, no checkpoint and no TensorBoard. The table
+gives milliseconds for each of the last hundred trials: elapsed time, and CPU time of the driver.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# This folder must not come first on the path, and the project need not be installed.
+# Imports must find the repository, not this folder; the project need not be installed.
 sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import ray
@@ -28,7 +28,7 @@ from ray.tune.schedulers import ASHAScheduler
 from search.cluster.connect import connect
 
 _WINDOW = 100
-_PARAMS = 60  # that a configuration of the space `full` has, about
+_PARAMS = 60  # a configuration of the space `full` has about as many
 _UNITS = 9
 
 
@@ -41,7 +41,7 @@ class Options:
 
 
 class NoWork(tune.Trainable):
-    """Reports at once."""
+    """A trial whose units take no time."""
 
     def step(self) -> dict[str, Any]:
         unit = self.iteration + 1
@@ -52,7 +52,7 @@ class NoWork(tune.Trainable):
 
 
 class Marks(tune.Callback):
-    """Notes when each trial begins."""
+    """Notes elapsed and CPU seconds of the driver when each trial begins."""
 
     def __init__(self) -> None:
         self.began = [_now()]
@@ -84,7 +84,7 @@ def main(options: Options) -> None:
         )
     print("trials   wall,ms   user,ms")
     for n in options.trials:
-        first = max(1, n - _WINDOW)  # the first actor's start is no trial's cost
+        first = max(1, n - _WINDOW)  # the start of the actor is no cost of a trial
         wall, user = (
             1000 * (end - start) / (n - first)
             for start, end in zip(marks.began[first], marks.began[n], strict=True)

@@ -11,34 +11,50 @@ import transformers
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from trainable.data.sources import Cs224nData
 from trainable.run_config import RunConfig
 from trainable.tasks import TASK_NAMES, TASKS, TaskName
 from trainable.training.inputs import RunInputs
 from trainable.training.loop import Run
 from trainable.training.multitask_bert import pair_encodings
 
-Drawn = dict[TaskName, list[int]]  # task -> numbers of examples of its train split
+Drawn = dict[TaskName, list[int]]  # task -> indices into its train split
 Texts = dict[TaskName, tuple[list[str], list[str], Tensor]]  # first, second sentences, labels
 N_OUTPUTS: dict[TaskName, int] = {"sst": 5, "para": 1, "sts": 1}
 
 
+def load_texts(data: Cs224nData) -> Texts:
+    """Return the train splits as text, in the order of `RunInputs.corpus`."""
+    texts: Texts = {}
+    for task, splits in data.load().splits.items():
+        train = splits["train"]
+        labels = torch.tensor(train["label"][:])
+        texts[task] = train["sentence1"][:], train["sentence2"][:], labels
+    return texts
+
+
 @dataclass(frozen=True)
 class Work:
-    """What one step did: real tokens, and tokens computed with padding."""
+    """Size of one step.
+
+    Attributes:
+        n_tokens: Real tokens, special tokens included.
+        n_padded: Tokens that were computed, padding included.
+    """
 
     n_tokens: int
     n_padded: int
 
 
 class Contestant(Protocol):
-    """Something that can train."""
+    """One way to write a training step."""
 
     def step(self, drawn: Drawn) -> Work:
-        """Train on these examples of the train splits."""
+        """Train once on the drawn examples."""
 
 
 class Ours:
-    """A. It draws the examples by itself: the same ones, by the same seeds."""
+    """A: this project. The run draws the same examples by itself, from the same seed."""
 
     def __init__(self, config: RunConfig, inputs: RunInputs) -> None:
         self.run = Run(config, inputs)
@@ -53,20 +69,20 @@ class Ours:
         return Work(self.run.tokens - before, self.run.tokens - before)
 
     def losses(self, drawn: Drawn) -> dict[TaskName, Tensor]:
-        """Return the losses of these examples."""
+        """Return the loss of each task, a scalar, on the drawn examples."""
         numbers = {task: torch.tensor(own) for task, own in drawn.items()}
         batch = self.run.inputs.corpus.batch("train", numbers, pair_encodings(self.run.config))
         return self.training._losses(batch)  # type: ignore[return-value]
 
 
 class Padded(nn.Module):
-    """What B and C share: transformers' BertModel, a linear head per task, autocast, AdamW.
+    """B, or C where `siamese`: transformers' BertModel with a linear head for each task.
 
     Args:
-        config: The run of A, for encoder, dropout, precision and optimisation.
+        config: That of A: encoder, dropout, precision and optimization are the same.
         texts: Task -> first sentences, second sentences, labels of the train split.
-        device: Where to train.
-        siamese: C instead of B.
+        device: `cpu` or `cuda`.
+        siamese: Encode the two sentences of a pair apart, as C does; B joins them.
     """
 
     def __init__(self, config: RunConfig, texts: Texts, device: str, siamese: bool) -> None:
@@ -95,17 +111,17 @@ class Padded(nn.Module):
         self.prepared: dict[tuple[TaskName, int], tuple[Tensor, Tensor]] = {}
 
     def _adamw(self) -> torch.optim.AdamW:
-        own = self.optimization
+        settings = self.optimization
         groups = []
-        for module, lr in ((self.encoder, own.lr), (self.heads, own.head_lr)):
+        for module, lr in ((self.encoder, settings.lr), (self.heads, settings.head_lr)):
             for matrices in (True, False):
                 chosen = [p for p in module.parameters() if (p.ndim > 1) == matrices]
-                decay = own.weight_decay if matrices else 0.0
+                decay = settings.weight_decay if matrices else 0.0
                 groups.append({"params": chosen, "lr": lr, "weight_decay": decay})
         return torch.optim.AdamW(groups, fused=not self.siamese, foreach=False)
 
     def prepare(self, plan: list[Drawn]) -> None:
-        """Tokenise beforehand what the steps will need; C does not call it."""
+        """Tokenize the examples of all steps beforehand, as B does."""
         for drawn in plan:
             for task, numbers in drawn.items():
                 encoded = self._tokenize(task, numbers, self._second(task, numbers))
@@ -123,7 +139,7 @@ class Padded(nn.Module):
         return self.tokenizer([self.texts[task][0][n] for n in numbers], second, **padding)
 
     def _joint(self, task: TaskName, numbers: list[int]) -> list[dict[str, Tensor]]:
-        """B's collate function."""
+        """Collate as B does: one padded batch in which pairs are joined."""
         ids, segments = zip(*(self.prepared[task, n] for n in numbers), strict=True)
         lengths = torch.tensor([len(i) for i in ids])
         padded = {
@@ -134,13 +150,13 @@ class Padded(nn.Module):
         return [padded]
 
     def _sides(self, task: TaskName, numbers: list[int]) -> list[dict[str, Tensor]]:
-        """C's collate function: one padded batch for each sentence of a pair."""
+        """Collate as C does: one padded batch for each sentence of a pair."""
         sides = (0, 1) if TASKS[task].is_pair else (0,)
         texts = [[self.texts[task][side][n] for n in numbers] for side in sides]
         return [dict(self.tokenizer(own, padding=True, return_tensors="pt")) for own in texts]
 
     def losses(self, drawn: Drawn) -> tuple[dict[TaskName, Tensor], Work]:
-        """Return the losses of these examples, and how many tokens they cost."""
+        """Return the loss of each task, a scalar, and the size of the step."""
         losses: dict[TaskName, Tensor] = {}
         real = padded = 0
         for task, numbers in drawn.items():

@@ -1,4 +1,4 @@
-"""What a search is replayed on: a curve for any configuration."""
+"""Learning curves that a search is replayed on."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ UNITS = 9
 
 
 class Curve(NamedTuple):
-    """What becomes of a configuration.
+    """The learning curve of one configuration.
 
     Attributes:
-        scores: After units 1 to 9, as a search sees them.
-        worth: After a full run, by what no search sees, so that luck in the scores earns nothing.
-            Made-up curves: without their noise. Those like recorded ones: of other runs, with other
-            seeds, on the split *confirm*, on average, as when the best configuration of a search is
-            trained again and again.
-        tasks: Metrics of the three tasks, each like `scores`, which are their means; empty where
-            they are not known.
+        scores: Score after each of the units 1 to `UNITS`, which a search sees.
+        worth: True quality of the configuration after a full run, which no search sees, so that
+            noise in the scores earns nothing. For made-up curves it is the last score without
+            noise; for curves like recorded ones it is the mean score on *confirm* over runs with
+            other seeds.
+        tasks: Curves of the tasks' metrics, each as long as `scores`, which are their means; empty
+            where they are not known.
     """
 
     scores: list[float]
@@ -35,7 +35,7 @@ class Curve(NamedTuple):
     tasks: tuple[list[float], ...] = ()
 
     def report(self, unit: int) -> dict[str, float]:
-        """Return what a trial reports after a unit."""
+        """Return the metrics that a trial reports after a unit, counted from 1."""
         metrics = zip(TASK_METRICS, self.tasks, strict=False)
         return {"score": self.scores[unit - 1]} | {name: own[unit - 1] for name, own in metrics}
 
@@ -44,14 +44,14 @@ CurveOf = Callable[[Params], Curve]
 
 
 def scaled(param: Param, value: Value) -> float:
-    """Return where a number is in its range, in [0, 1], on the range's own scale."""
+    """Return the position of a number in its range, in [0, 1], on the range's own scale."""
     low, high, number = param.domain.low, param.domain.high, float(value)  # type: ignore[union-attr]
     if getattr(param.domain, "log", False):
         low, high, number = math.log(low), math.log(high), math.log(number)
     return (number - low) / (high - low)
 
 
-def luck(name: str, params: Params) -> random.Random:
-    """Return a generator that is the same whenever these params are asked for."""
+def generator_for(name: str, params: Params) -> random.Random:
+    """Return a new generator that is seeded by a name and params, in any order."""
     text = name + json.dumps(params, sort_keys=True)
     return random.Random(hashlib.sha256(text.encode()).digest())

@@ -1,4 +1,4 @@
-"""Families of learning curves that a search can be replayed on: two recorded, and two made up."""
+"""Families of learning curves for replays: two like recorded curves, and two made up."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from spaces.catalogue import base_config, make_space
 from spaces.space import Space
-from tests.benchmarks.curve import UNITS, Curve, CurveOf, Params, luck, scaled
+from tests.benchmarks.curve import UNITS, Curve, CurveOf, Params, generator_for, scaled
 from tests.benchmarks.recorded import TABLES, read_table
 from tests.benchmarks.surrogate import Surrogate
 from tests.benchmarks.task_surrogate import TaskSurrogate
@@ -18,7 +18,7 @@ from trainable.data.sources import SampleData
 from trainable.model.encoder import EncoderConfig
 from trainable.stages.multitask import Multitask
 
-# One of each sort that `full` has: ranges, a range with a logarithm, and choices.
+# `full` has linear ranges, logarithmic ranges and choices; these are some of each.
 _FEW = (
     "multitask.optimization.lr",
     "multitask.optimization.head_lr",
@@ -34,9 +34,9 @@ class Family:
     """Curves over a space.
 
     Attributes:
-        name: For tables.
-        space: What varies.
-        problem: Seed -> curve of any params; every seed has another optimum.
+        name: As in `--families`.
+        space: The search space.
+        problem: Seed -> function from params to their curve; each seed has its own optimum.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Family:
 
 
 def family(name: str) -> Family:
-    """Return `recorded`, `tasks`, `crossing` or `parallel`."""
+    """Return the family `recorded`, `tasks`, `crossing` or `parallel`."""
     space = space_of(name)
     if name in TABLES:
         trials = read_table(TABLES[name][0])
@@ -55,7 +55,7 @@ def family(name: str) -> Family:
 
 
 def space_of(name: str) -> Space:
-    """Return the space of a family, with the ranges of a pretrained encoder, never loaded."""
+    """Return the space of a family. Its ranges are those for a pretrained encoder."""
     stage = Multitask(budget_tokens=9000, units=UNITS)
     base = base_config(EncoderConfig(source="bert"), SampleData(), 0, stage)
     full = make_space("full", base)
@@ -65,8 +65,8 @@ def space_of(name: str) -> Space:
 class _MadeUp:
     """Curves `asymptote * (1 - exp(-speed * unit))`, with a little noise.
 
-    `parallel`: all have the same speed, so that the order after one unit is that at the end.
-    `crossing`: the higher the learning rate, the faster a curve rises and the lower it ends.
+    In `parallel` all curves rise at the same speed, so that their order after one unit is the
+    final one. In `crossing` a higher learning rate makes a curve rise faster and end lower.
     """
 
     def __init__(self, space: Space, seed: int, *, crossing: bool) -> None:
@@ -93,6 +93,6 @@ class _MadeUp:
         if self._crossing:
             lr = scaled(self._lr, params[self._lr.name])
             asymptote, speed = asymptote - 0.25 * lr, 0.15 + 0.85 * lr
-        noise = luck(f"noise {self._seed}", params)
+        noise = generator_for(f"noise {self._seed}", params)
         means = [asymptote * (1 - math.exp(-speed * unit)) for unit in range(1, UNITS + 1)]
         return Curve([mean + noise.gauss(0.0, 0.005) for mean in means], means[-1])

@@ -1,10 +1,10 @@
-"""Time of an epoch of head tuning from cached vectors, against one that encodes each batch.
+"""Compare an epoch of head tuning from cached vectors with one that encodes every batch.
 
     python tests/benchmarks/head_tuning.py --encoder DIR [--data-dir DIR] [--examples 1000]
 
-Both train the same heads on the same batches with the project's own loop; the other one only runs
-the frozen encoder on every batch again. The vectors are computed once: the time for that stands
-beside the epoch's. Scores are those on *select* after one epoch each way.
+Both train the same heads on the same batches with the project's own loop. The uncached epoch runs
+the frozen encoder on every batch again; the cached one computes the vectors once, and the time for
+that has its own column. Scores are those on *select* after one epoch each way.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-# This folder must not come first on the path, and the project need not be installed.
+# Imports must find the repository, not this folder; the project need not be installed.
 sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import torch
@@ -52,7 +52,7 @@ class Options:
 
 
 class Uncached:
-    """Vectors that are computed whenever somebody asks for them."""
+    """Sentence vectors that are computed again at every access."""
 
     def __init__(
         self, config: RunConfig, task: TaskName, model: MultitaskBert, corpus: Corpus
@@ -63,7 +63,7 @@ class Uncached:
         return len(self.corpus.splits["train"][self.task])
 
     def __getitem__(self, numbers: Tensor | slice) -> Tensor:
-        """Return the vectors of the examples `numbers`; the heads stay in training."""
+        """Return the vectors of the examples `numbers`, as `sentence_vectors` does."""
         chosen = torch.arange(len(self))[numbers]
         was_training = self.model.training
         split = {self.task: _chosen(self.corpus.splits["train"][self.task], chosen)}

@@ -1,26 +1,26 @@
-"""How scores of random configurations are distributed, and how to make others be so, too."""
+"""Map scores of a landscape so that they are distributed like recorded scores."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy import stats
 
-_TAIL = 0.8  # quantile above which scores are those of a distribution, not those recorded
-_N_GRID, _REACH = 800, 8.0  # points, and how many standard deviations beyond all scores they go
+_TAIL = 0.8  # above this quantile a fitted distribution replaces the recorded scores
+_N_GRID, _REACH = 800, 8.0  # points; standard deviations beyond the outermost scores
 
 
 class Marginal:
-    """A growing function by which scores of a landscape become distributed like recorded ones.
+    """An increasing function that gives scores of a landscape the distribution of recorded ones.
 
-    Made up as a sum, scores have no ceiling; recorded ones do: the better, the less is to be won.
-    Above the best fifth of the recorded scores a generalized Pareto distribution goes on, of which
-    a negative shape says how high scores can get.
+    Scores of a landscape are sums and have no upper limit; recorded scores do. The best fifth of
+    the recorded scores is replaced by a generalized Pareto distribution that is fitted to it. Where
+    its shape is negative, it has an upper limit.
 
     Source: Pickands 1975, Statistical Inference Using Extreme Order Statistics, for the tail.
 
     Args:
-        means: (n_draws,) of what random configurations score on the landscapes.
-        sd: Standard deviation around them, over landscapes.
+        means: (n_draws,) mean scores of random configurations over landscapes.
+        sd: Standard deviation around these means, over landscapes.
         recorded: (n_trials,) scores of random configurations.
     """
 
@@ -32,12 +32,12 @@ class Marginal:
         self._scores = _quantiles(recorded, below)
 
     def __call__(self, score: float) -> float:
-        """Return what a score of a landscape becomes."""
+        """Return the mapped score."""
         return float(np.interp(score, self._grid, self._scores))
 
 
 def _quantiles(recorded: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Return the scores below which there are these shares, in [0, 1]."""
+    """Return the quantiles of the recorded scores, with the fitted tail, for shares in [0, 1]."""
     n = len(recorded)
     found = np.interp(shares, (np.arange(n) + 0.5) / n, np.sort(recorded))
     start = np.quantile(recorded, _TAIL, method="hazen")

@@ -1,13 +1,13 @@
-"""What the actors of one node hold in memory, each for itself and together.
+"""Measure the memory of the actors of one node, their own and their part of what they share.
 
     python tests/benchmarks/memory.py --encoder DIR [--data-dir DIR] [--actors 4]
 
-Processes as Ray starts them for trials on a CPU, without Ray: each imports the project, opens the
-encoder and the data, and builds a run. They wait for each other at every step. In MB for each, by
-the kernel's count (Linux only):
+The processes do what actors for trials on a CPU do, without Ray: each imports the project, opens
+the encoder and the data, and builds a run. They wait for each other after every step. The kernel
+counts (Linux only), in MB for each process:
 
-    own        of its own (anonymous): nobody else can use it
-    share      the same, and its part of what it shares with the others (PSS)
+    own        private memory (anonymous)
+    share      private memory and a proportional part of shared memory (PSS)
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from statistics import mean
 
-# This folder must not come first on the path, and the project need not be installed.
+# Imports must find the repository, not this folder; the project need not be installed.
 sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import torch
 import tyro
 
-import trainable.worker.ray_trainable  # noqa: F401  what an actor imports
+import trainable.worker.ray_trainable  # noqa: F401  every actor imports it
 from trainable.data.sources import Cs224nData, DataSource, SampleData
 from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
@@ -35,7 +35,7 @@ from trainable.training.inputs import open_inputs
 from trainable.training.loop import Run
 
 _STEPS = ("libraries", "encoder and data", "a run")
-_Sizes = list[tuple[float, float]]  # own and share after each step, MB
+_Sizes = list[tuple[float, float]]  # `own` and `share` after each step, MB
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class Options:
     """Folder of the course's files; without it the sample data."""
 
     actors: int = 4
-    """Processes; --gpus-per-trial 0.25 makes four for each GPU."""
+    """Number of processes; --gpus-per-trial 0.25 makes four for each GPU."""
 
 
-_barrier: Barrier  # of the actors; set in each
+_barrier: Barrier  # shared by all actors; each process sets it when it starts
 
 
 def _join(barrier: Barrier) -> None:
@@ -61,14 +61,14 @@ def _join(barrier: Barrier) -> None:
 
 
 def be_actor(config: RunConfig) -> _Sizes:
-    """Do what an actor does; returns what it holds after each step."""
+    """Do what an actor does, and return its memory after each of `_STEPS`."""
     torch.set_num_threads(1)
     sizes: _Sizes = []
 
     def measure() -> None:
         gc.collect()
         _barrier.wait()
-        sizes.append((_kernel_says("Anonymous"), _kernel_says("Pss")))
+        sizes.append((_megabytes("Anonymous"), _megabytes("Pss")))
         _barrier.wait()
 
     try:
@@ -79,20 +79,20 @@ def be_actor(config: RunConfig) -> _Sizes:
         measure()
         del run
     except BaseException:
-        _barrier.abort()  # else the others would wait for ever
+        _barrier.abort()  # otherwise the other actors would wait for ever
         raise
     return sizes
 
 
-def _kernel_says(name: str) -> float:
-    """Return a line of this process's account of memory, in MB."""
+def _megabytes(name: str) -> float:
+    """Return one entry of this process's smaps_rollup, in MB."""
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
     kilobytes = next(line.split()[1] for line in lines if line.startswith(f"{name}:"))
     return float(kilobytes) * 1024 / 1e6
 
 
 def main(options: Options) -> None:
-    """Print what all actors hold, on average, after each step."""
+    """Measure, and print the mean over actors after each step."""
     data: DataSource = SampleData()
     if options.data_dir is not None:
         data = Cs224nData(dir=str(Path(options.data_dir).absolute()))

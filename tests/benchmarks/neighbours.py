@@ -1,4 +1,4 @@
-"""Configurations near others."""
+"""Configurations near a given one, for measuring how smooth a landscape is."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _WIDTHS, _N_CHANGED = (0.03, 0.1, 0.3), (0, 1, 2)
 
 
 def neighbour(params: tuple[Param, ...], values: Params, number: int) -> Params:
-    """Return a configuration near another, the same whenever asked for.
+    """Return a configuration near another one, always the same for the same arguments.
 
-    Of nine in a row, each pair of these has one: numbers move by 0.03, 0.1 or 0.3 of their ranges,
-    and none, one or two choices change.
+    Nine successive numbers have all pairs of: numeric values move by 0.03, 0.1 or 0.3 of their
+    ranges, and none, one or two choices change.
 
     Args:
-        params: Of the space, parents before their children.
-        values: Of the other configuration.
-        number: Of the other configuration.
+        params: All params of the space, parents before their children.
+        values: The configuration to start from.
+        number: Its number, which also seeds the draws.
     """
     width, n_changed = _WIDTHS[number % 3], _N_CHANGED[number // 3 % 3]
     return moved(params, values, width, n_changed, random.Random(f"neighbour {number}"))
@@ -32,14 +32,15 @@ def neighbour(params: tuple[Param, ...], values: Params, number: int) -> Params:
 def moved(
     params: tuple[Param, ...], values: Params, width: float, n_changed: int, draw: random.Random
 ) -> Params:
-    """Return a configuration near another.
+    """Return a configuration near another one.
 
     Args:
-        params: Of the space, parents before their children.
-        values: Of the other configuration.
-        width: Standard deviation of the moves of all numbers, in ranges.
-        n_changed: Choices that get another value. What exists only then is drawn.
-        draw: Of all this.
+        params: All params of the space, parents before their children.
+        values: The configuration to start from.
+        width: Standard deviation of the moves of numeric values, as a fraction of their ranges.
+        n_changed: Number of choices that get another value. Params that exist only under the new
+            value are drawn at random.
+        draw: Generator of all random numbers.
     """
     choices = [p.name for p in params if p.name in values and len(_others(p, values[p.name])) > 0]
     changed = set(draw.sample(choices, min(n_changed, len(choices))))
@@ -55,8 +56,8 @@ def moved(
         elif isinstance(param.domain, Choice):
             found[param.name] = old
         else:
-            share = scaled(param, old) + draw.gauss(0.0, width)
-            found[param.name] = _number(param, min(max(share, 0.0), 1.0))
+            position = scaled(param, old) + draw.gauss(0.0, width)
+            found[param.name] = _number(param, min(max(position, 0.0), 1.0))
     return found
 
 
@@ -65,14 +66,14 @@ def _others(param: Param, value: Value) -> list[Value]:
     return [other for other in values if other != value]
 
 
-def _number(param: Param, share: float) -> Value:
-    """Return the number at a share of a range, on the range's own scale."""
+def _number(param: Param, position: float) -> Value:
+    """Return the number at a position in [0, 1] of a range; the inverse of `scaled`."""
     domain = param.domain
     assert not isinstance(domain, Choice)
     if isinstance(domain, IntRange):
-        return round(domain.low + share * (domain.high - domain.low))
+        return round(domain.low + position * (domain.high - domain.low))
     if domain.log:
-        found = domain.low * math.exp(share * math.log(domain.high / domain.low))
+        found = domain.low * math.exp(position * math.log(domain.high / domain.low))
     else:
-        found = domain.low + share * (domain.high - domain.low)
-    return min(max(found, domain.low), domain.high)  # rounding
+        found = domain.low + position * (domain.high - domain.low)
+    return min(max(found, domain.low), domain.high)  # rounding may leave the range

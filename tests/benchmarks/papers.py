@@ -2,13 +2,11 @@
 
     python tests/benchmarks/papers.py --encoder DIR --data-dir DIR --nli-dir DIR --out OUT
 
-Every row runs with the same seeds, budget, learning rates and schedule; what differs is what the
-row is about. Orders that train set by set need whole epochs, which a short budget does not have: in
-rows that are about something else, batches take turns instead. Runs that OUT holds are not run
-again, so that an interrupted command goes on where it stopped.
-
-Scores are those on *select*. The standard error of a difference has two parts: examples, by a
-bootstrap that draws the same examples for both rows, and seeds.
+All rows have the same seeds, budget, learning rates and schedule, and differ only in what a row is
+about. Batch orders that train set by set need whole epochs, which a short budget does not have;
+rows that are about something else use a round robin instead. Runs whose results are in OUT are not
+run again, so an interrupted command continues where it stopped. OUT/table.md has the comparison;
+papers_table.py says how it is made.
 """
 
 from __future__ import annotations
@@ -16,7 +14,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import statistics
 import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -25,15 +22,17 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-# This folder must not come first on the path, and the project need not be installed.
+# Imports must find the repository, not this folder; the project need not be installed.
 sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import torch
 import tyro
+from safetensors.torch import load_file
 from torch import Tensor
 
 from spaces.ablation import ablation
 from spaces.published import load_published, select
+from tests.benchmarks.papers_table import REFERENCE, table
 from trainable.batch_orders.in_turn import RoundRobin
 from trainable.batch_orders.visits import SetRoundRobin
 from trainable.cache.files import write_json, write_tensors
@@ -46,15 +45,12 @@ from trainable.optim.adamw import Optimization
 from trainable.run_config import RunConfig
 from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.stages.multitask import Multitask
-from trainable.tasks import TASKS
+from trainable.tasks import TASK_NAMES, TASKS, TaskName
 from trainable.training.inputs import InputsSpec, RunInputs, open_inputs
 from trainable.training.loop import Run
 
-_REFERENCE = "one-size/para-cross-cls-1layer"
-_METRICS = ("score", *(task.metric for task in TASKS.values()))
-# Weights of 1 would be the sum again.
+# `gradients/weighted` is left out: with weights of 1 it is the plain sum.
 _COMPONENTS = ("batch_order/*", "gradients/[!w]*", "stage/*", "auxiliary/nli")
-_RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -74,10 +70,10 @@ class Options:
     """Where results are kept, one file for each run."""
 
     rows: str = "*"
-    """Which rows, as in the shell; several with commas."""
+    """Patterns of row names, as in the shell, separated by commas."""
 
     budget: int = 30_000
-    """Training tokens of a run; a stage before the tasks has as many."""
+    """Training tokens of a run; a stage before the tasks has as many again."""
 
     seeds: int = 3
     """Runs of each row."""
@@ -90,7 +86,7 @@ class Options:
 
 
 def configurations(options: Options) -> dict[str, RunConfig]:
-    """Return name -> configuration of every row, the first paper's first."""
+    """Return name -> configuration of every row; those of the first paper come first."""
     stage = Multitask(budget_tokens=options.budget, units=1)
     base = RunConfig(
         data=Cs224nData(dir=str(Path(options.data_dir).absolute())),
@@ -100,7 +96,7 @@ def configurations(options: Options) -> dict[str, RunConfig]:
     text, nli = (OwnText(),), SickNli(dir=str(Path(options.nli_dir).absolute()))
     rows = {row.id: row.config(base, text, nli) for row in select(load_published(), "one-size/*")}
     found = {name: _adapted(config, options) for name, config in rows.items()}
-    for name, config in ablation(found[_REFERENCE], text, nli):
+    for name, config in ablation(found[REFERENCE], text, nli):
         if any(fnmatchcase(name, pattern) for pattern in _COMPONENTS):
             config = _equal_budget(config, options)
             if config not in found.values():
@@ -110,7 +106,7 @@ def configurations(options: Options) -> dict[str, RunConfig]:
 
 
 def _adapted(config: RunConfig, options: Options) -> RunConfig:
-    """Return a row with the learning rates of all rows, and turns instead of whole sets."""
+    """Return a row with the common learning rate, and round robin instead of whole sets."""
     assert config.multitask is not None
     changes: dict[str, Any] = {"optimization": Optimization(lr=options.lr)}
     order = config.multitask.batch_order
@@ -131,11 +127,11 @@ def _equal_budget(config: RunConfig, options: Options) -> RunConfig:
     return config.model_copy(update=changes)
 
 
-_inputs: tuple[InputsSpec, RunInputs] | None = None  # a process keeps its last
+_inputs: tuple[InputsSpec, RunInputs] | None = None  # each process keeps those of its last run
 
 
 def run_one(config: RunConfig, path: Path) -> dict[str, float]:
-    """Train one run and write its predictions and scores."""
+    """Train one run, write its predictions and scores, and return its scores."""
     global _inputs
     torch.set_num_threads(1)
     source = InputsSpec.of(config)
@@ -156,12 +152,12 @@ def run_one(config: RunConfig, path: Path) -> dict[str, float]:
 
 
 def file_of(options: Options, name: str, seed: int) -> Path:
-    """Return the file of a run."""
+    """Return the JSON file of a run; its predictions lie beside it as .safetensors."""
     return options.out / f"{name.replace('/', '--')}--{seed}.json"
 
 
 def run_all(options: Options, rows: dict[str, RunConfig]) -> None:
-    """Run what is not there yet: every row once, before any runs with the next seed."""
+    """Run what OUT does not hold yet: all rows with one seed before any with the next."""
     options.out.mkdir(parents=True, exist_ok=True)
     waiting = [
         (name, seed, config.model_copy(update={"seed": seed}))
@@ -181,91 +177,31 @@ def run_all(options: Options, rows: dict[str, RunConfig]) -> None:
 
 
 def _first_equal(name: str, rows: dict[str, RunConfig]) -> str:
-    """Return the first row with the same configuration, which is run for all of them."""
+    """Return the first row with the same configuration; rows that are equal run once."""
     return next(other for other, config in rows.items() if config == rows[name])
 
 
-def table(options: Options, rows: dict[str, RunConfig]) -> str:
-    """Return mean scores, their standard errors over seeds, and differences to a reference."""
-    labels = _labels(rows)
-    runs = {name: _predictions(options, _first_equal(name, rows)) for name in rows}
-    heads = "".join(f" {key} | diff ± se |" for key in _METRICS)
-    lines = [f"| row | n | reference |{heads}", "|---" * (3 + 2 * len(_METRICS)) + "|"]
-    for name, own in runs.items():
-        if not own:
-            continue
-        reference = _reference_of(name, rows)
-        cells = []
-        values = [scores(found, labels) for found in own]
-        others = runs.get(reference) or []
-        errors = _standard_errors(own, others, labels) if others and name != reference else {}
-        for key in _METRICS:
-            mean = statistics.fmean(value[key] for value in values)
-            spread = statistics.stdev(v[key] for v in values) if len(values) > 1 else math.nan
-            cells.append(f"{mean:.3f} ± {spread / math.sqrt(len(values)):.3f}")
-            if errors:
-                other = statistics.fmean(scores(found, labels)[key] for found in others)
-                cells.append(f"{mean - other:+.3f} ± {errors[key]:.3f}")
-            else:
-                cells.append("-")
-        lines.append(f"| {name} | {len(own)} | {reference} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+def predictions_of(options: Options, name: str) -> list[dict[TaskName, Tensor]]:
+    """Return the predictions of a row's runs on *select*, one entry for each seed that has run."""
+    files = [file_of(options, name, seed) for seed in range(options.seeds)]
+    found = [load_file(f.with_suffix(".safetensors")) for f in files if f.exists()]
+    return [{task: own[task] for task in TASK_NAMES} for own in found]
 
 
-def _reference_of(name: str, rows: dict[str, RunConfig]) -> str:
-    """Return the row that differs from this one in what it is about, and in nothing else."""
-    if name.startswith("gradients/"):
-        return "batch_order/lock_step"
-    return "one-size/baseline" if name.startswith("one-size/sts") else _REFERENCE
-
-
-def _labels(rows: dict[str, RunConfig]) -> dict[Any, Tensor]:
+def labels_of(rows: dict[str, RunConfig]) -> dict[TaskName, Tensor]:
+    """Return the labels of *select*, which are the same for all rows."""
     config = next(iter(rows.values()))
     splits = open_inputs(config, torch.device("cpu")).corpus.splits["select"]
-    return {task: rows.labels for task, rows in splits.items() if rows.labels is not None}
-
-
-def _predictions(options: Options, name: str) -> list[dict[Any, Tensor]]:
-    from safetensors.torch import load_file
-
-    files = [file_of(options, name, seed) for seed in range(options.seeds)]
-    return [dict(load_file(f.with_suffix(".safetensors"))) for f in files if f.exists()]
-
-
-def _standard_errors(
-    own: list[dict[Any, Tensor]], others: list[dict[Any, Tensor]], labels: dict[Any, Tensor]
-) -> dict[str, float]:
-    """Return the standard error of the difference of the means over seeds, by metric."""
-    generator = torch.Generator().manual_seed(0)
-    n = min(len(own), len(others))
-    drawn: dict[str, list[float]] = {key: [] for key in _METRICS}
-    for _ in range(_RESAMPLES):
-        rows = {t: torch.randint(len(y), (len(y),), generator=generator) for t, y in labels.items()}
-        chosen = {t: y[rows[t]] for t, y in labels.items()}
-        pairs = [
-            [scores({t: p[rows[t]] for t, p in found.items()}, chosen) for found in side[:n]]
-            for side in (own, others)
-        ]
-        for key in _METRICS:
-            one, other = (statistics.fmean(s[key] for s in side) for side in pairs)
-            drawn[key].append(one - other)
-    errors = {}
-    for key in _METRICS:
-        by_seed = [
-            scores(a, labels)[key] - scores(b, labels)[key]
-            for a, b in zip(own, others, strict=False)
-        ]
-        seeds = statistics.variance(by_seed) / n if n > 1 else 0.0
-        errors[key] = math.sqrt(statistics.variance(drawn[key]) + seeds)
-    return errors
+    return {task: own.labels for task, own in splits.items() if own.labels is not None}
 
 
 def main() -> None:
-    """Run what is missing, and print the table."""
+    """Run what OUT does not hold yet, and print the table."""
     options = tyro.cli(Options)
     rows = configurations(options)
     run_all(options, rows)
-    text = table(options, rows)
+    runs = {name: predictions_of(options, _first_equal(name, rows)) for name in rows}
+    text = table({name: found for name, found in runs.items() if found}, labels_of(rows))
     (options.out / "table.md").write_text(text + "\n", encoding="utf-8")
     print(text)
     write_json(options.out / "options.json", json.loads(json.dumps(vars(options), default=str)))

@@ -1,20 +1,20 @@
-"""Record learning curves of `full`: what searches are replayed on, and how smooth it is.
+"""Record learning curves over the space `full`, which searches are replayed on.
 
     python tests/benchmarks/record.py --encoder MINILM --data-dir DIR --out OUT
 
-Trains random configurations to their ends, nothing stopped early:
+It trains random configurations to the end and stops none early:
 
-    recorded      each twice, with two seeds, so that the two tell what belongs to a configuration
-                  from what was luck
-    neighbours    one configuration near every second of them, with a third seed: how smooth the
-                  landscape is between recorded ones
+    recorded      each configuration twice, with two seeds, which separates the effect of the
+                  configuration from noise
+    neighbours    one configuration near every second recorded one, with a third seed, which shows
+                  how smooth the landscape is
 
-OUT keeps a file for each run, and runs that it holds are not run again: an interrupted command goes
-on where it stopped, and one with more `--trials` adds to what there is. Both tables are written
-anew at the end. What has a run that failed is left out.
+OUT keeps a file for each run. Runs whose files are there are not run again, so an interrupted
+command continues where it stopped, and one with more `--trials` adds runs. Both tables are written
+anew at the end. Configurations of which a run failed are left out.
 
-The tables of "tasks" are of MiniLM cut to its first layer, which two cores can do in two hours, and
-have the metrics of each task:
+The tables of the family `tasks` are those of MiniLM cut to its first layer, which takes two cores
+two hours. They have the metrics of each task:
 
     python -c "import transformers as t
     t.BertModel.from_pretrained('MINILM', num_hidden_layers=1).save_pretrained('MINILM1')
@@ -38,7 +38,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# This folder must not come first on the path, and the project need not be installed.
+# Imports must find the repository, not this folder; the project need not be installed.
 sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import torch
@@ -60,8 +60,8 @@ from trainable.tasks import TASK_METRICS
 from trainable.training.inputs import RunInputs, open_inputs
 from trainable.training.loop import Run, RunFailed
 
-_SEEDS = (0, 1)  # of the two runs of a configuration
-_NEAR_SEED = 2
+_SEEDS = (0, 1)  # of the two runs of a recorded configuration
+_NEAR_SEED = 2  # of the run of a neighbour
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Options:
     """Where runs are kept, one file for each."""
 
     trials: int = 250
-    """Configurations."""
+    """Number of recorded configurations."""
 
     budget: int = 150_000
     """Training tokens of a run."""
@@ -87,7 +87,7 @@ class Options:
     """Runs at the same time, each on one core, all on one GPU if there is one."""
 
     score_at: tuple[int, ...] = tuple(range(1, UNITS + 1))
-    """Units after which runs are scored, the last of a run among them."""
+    """Units after which runs are scored; the last unit of a run must be among them."""
 
     recorded: Path = TABLES["recorded"][0]
     """The table of configurations to write."""
@@ -96,13 +96,13 @@ class Options:
     """The table of neighbours to write."""
 
 
-class Task(NamedTuple):
-    """One run.
+class WantedRun(NamedTuple):
+    """One run of a recorded configuration or of a neighbour.
 
     Attributes:
-        trial: Number of the configuration that it is of, or near.
-        seed: Of the run.
-        params: What is run.
+        trial: Number of the recorded configuration, or of the one that this is a neighbour of.
+        seed: Seed of the run.
+        params: The configuration.
     """
 
     trial: int
@@ -110,7 +110,7 @@ class Task(NamedTuple):
     params: Params
 
 
-_inputs: RunInputs | None = None  # all runs share encoder and data
+_inputs: RunInputs | None = None  # all runs of a process share encoder and data
 
 
 def space_of(options: Options) -> Space:
@@ -120,20 +120,20 @@ def space_of(options: Options) -> Space:
     return make_space("full", base_config(EncoderConfig(source=options.encoder), data, 0, stage))
 
 
-def tasks(space: Space, n_trials: int) -> Iterator[Task]:
-    """Yield all runs, those of a configuration and its neighbour together."""
+def wanted_runs(space: Space, n_trials: int) -> Iterator[WantedRun]:
+    """Yield all runs; those of a configuration and of its neighbour follow each other."""
     params = space.params()
     for number in range(n_trials):
         own = draw_params(params, random.Random(derive(0, "record", number)))
         for seed in _SEEDS:
-            yield Task(number, seed, own)
+            yield WantedRun(number, seed, own)
         if number % 2 == 0:
-            yield Task(number, _NEAR_SEED, neighbour(params, own, number // 2))
+            yield WantedRun(number, _NEAR_SEED, neighbour(params, own, number // 2))
 
 
-def file_of(out: Path, task: Task) -> Path:
-    """Return where a run is kept."""
-    return out / f"trial_{task.trial}_seed_{task.seed}.json"
+def file_of(out: Path, run: WantedRun) -> Path:
+    """Return the file of a run."""
+    return out / f"trial_{run.trial}_seed_{run.seed}.json"
 
 
 def run_one(config: RunConfig, score_at: tuple[int, ...], path: Path) -> None:
@@ -164,50 +164,50 @@ def _scores(run: Run, split: str) -> dict[str, float]:
 def _curve(
     metric: str, found: list[dict[str, float] | None], last: dict[str, float]
 ) -> dict[str, Any]:
-    """Return one metric of a run, on *select* after each unit, and on *confirm* at the end."""
+    """Return one metric: `scores` on *select* after each unit, `worth` on *confirm*."""
     scores = [None if own is None else round(own[metric], 5) for own in found]
     return {"scores": scores, "worth": round(last[metric], 5)}
 
 
-def run_missing(space: Space, wanted: list[Task], options: Options) -> None:
-    """Run what has no file yet."""
+def run_missing(space: Space, wanted: list[WantedRun], options: Options) -> None:
+    """Train the runs that have no file yet."""
     options.out.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         started = set()
-        for task in wanted:
-            path = file_of(options.out, task)
+        for run in wanted:
+            path = file_of(options.out, run)
             if not path.exists():
-                config = space.config_of(task.params)
-                seeded = config.model_copy(update={"seed": task.seed})
+                config = space.config_of(run.params)
+                seeded = config.model_copy(update={"seed": run.seed})
                 started.add(pool.submit(run_one, seeded, options.score_at, path))
         for n, future in enumerate(as_completed(started), 1):
             future.result()
             print(f"[{n}/{len(started)}]", flush=True)
 
 
-def rows(wanted: list[Task], out: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def rows(wanted: list[WantedRun], out: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the rows of both tables: see `tests.benchmarks.recorded.read_table`."""
     recorded: list[dict[str, Any]] = []
     near: list[dict[str, Any]] = []
-    for _, own in groupby(wanted, lambda task: task.trial):
-        tasks_of = {task.seed: task for task in own}
-        runs = {s: json.loads(file_of(out, t).read_text("utf-8")) for s, t in tasks_of.items()}
+    for _, group in groupby(wanted, lambda run: run.trial):
+        by_seed = {run.seed: run for run in group}
+        runs = {s: json.loads(file_of(out, run).read_text("utf-8")) for s, run in by_seed.items()}
         if any("failure" in runs[seed] for seed in _SEEDS):
             continue
         if "failure" not in runs.get(_NEAR_SEED, {"failure": "there is none"}):
-            params = tasks_of[_NEAR_SEED].params
+            params = by_seed[_NEAR_SEED].params
             near.append({"of": len(recorded), "params": params, **runs[_NEAR_SEED]})
-        first = tasks_of[_SEEDS[0]]
+        first = by_seed[_SEEDS[0]]
         recorded.append({"params": first.params, "runs": [runs[seed] for seed in _SEEDS]})
     return recorded, near
 
 
 def main(options: Options) -> None:
-    """Run what is missing, and write the tables."""
+    """Train the runs that have no file yet, and write the tables."""
     if UNITS not in options.score_at:
         sys.exit(f"--score-at {options.score_at}: a run ends with unit {UNITS}; name it, too")
     space = space_of(options)
-    wanted = list(tasks(space, options.trials))
+    wanted = list(wanted_runs(space, options.trials))
     run_missing(space, wanted, options)
     recorded, near = rows(wanted, options.out)
     write_table(options.recorded, recorded)

@@ -1,4 +1,4 @@
-"""The recorded runs, and what they say of a landscape between them."""
+"""Read and write recorded curves, and measure how smooth the landscape between them is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.benchmarks.surrogate import Surrogate, fitted, runs_of, shared_varian
 from trainable.cache.files import write_bytes
 
 _FOLDER = Path(__file__).parent
-# Family -> trials, and runs near them.
+# Family -> files of recorded configurations and of their neighbours.
 TABLES = {
     "recorded": (
         _FOLDER / "recorded_curves.jsonl.gz",
@@ -31,29 +31,29 @@ _LAST = UNITS - 1
 def read_table(path: Path) -> list[dict[str, Any]]:
     """Return the rows of a table.
 
-    Recorded ones have `params` of trials, and `scores` and `worth` of two `runs` of each; near ones
-    have `params`, `scores` and `worth` of runs near them, and which trial each is a neighbour `of`.
-    Scores are None after units for which record.py was not asked. `tasks` of a run, metric -> its
-    own `scores` and `worth`, are not in the tables of "recorded".
+    A recorded configuration has `params` and two `runs`, each with `scores` and `worth`. A
+    neighbour has `params`, `scores`, `worth`, and in `of` the row of the configuration that it is
+    near. Scores are None after units that were not in `--score-at` of record.py. A run may have
+    `tasks`: metric -> `scores` and `worth`; runs of the family `recorded` do not.
     """
     with gzip.open(path, "rt", encoding="utf-8") as file:
         return [json.loads(line) for line in file]
 
 
 def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write a table whole; the same rows give the same bytes."""
+    """Write a table as a whole file; equal rows give equal bytes."""
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     write_bytes(path, gzip.compress(lines.encode(), mtime=0))
 
 
 class Likeness(NamedTuple):
-    """How much of c (`tests.benchmarks.surrogate`) trials have in common with their neighbours.
+    """How much of c (see surrogate.py) configurations have in common with their neighbours.
 
     Attributes:
-        found: By runs of both; 1 would be that of another run of the same configuration.
-        error: Its standard error.
-        landscape: The same of the surrogate's landscapes.
-        n: Neighbours.
+        found: Measured on recorded runs; 1 is the value for the same configuration.
+        error: Standard error of `found`.
+        landscape: The same quantity in the surrogate's landscapes.
+        n: Number of neighbours.
     """
 
     found: float
@@ -65,12 +65,14 @@ class Likeness(NamedTuple):
 def likeness(
     surrogate: Surrogate, trials: list[dict[str, Any]], near: list[dict[str, Any]]
 ) -> Likeness:
-    """Return how alike trials and neighbours are beyond what a forest of other trials says of them.
+    """Return how alike configurations and neighbours are beyond what a forest predicts of them.
+
+    Predictions are cross-validated: a forest has seen neither the configuration nor its neighbour.
 
     Args:
-        surrogate: Of the trials.
-        trials: Recorded ones.
-        near: Runs near them.
+        surrogate: Fitted to `trials`.
+        trials: Rows of recorded configurations.
+        near: Rows of their neighbours.
     """
     inputs, runs = surrogate.features([t["params"] for t in trials]), runs_of(trials)[..., _LAST]
     near_inputs = surrogate.features([row["params"] for row in near])
@@ -83,7 +85,8 @@ def likeness(
         own = np.isin(of, held_out)
         near_left[own] = near_scores[own] - forest.predict(near_inputs[own])
     both = left.mean(axis=1)
-    same = float(shared_variance(left) / both.var())  # slope of yet another run, where it is alike
+    # Another run of the same configuration would have this slope.
+    same = float(shared_variance(left) / both.var())
     line = stats.linregress(both[of], near_left)
     expected = [surrogate.likeness(trials[row["of"]]["params"], row["params"]) for row in near]
     return Likeness(
@@ -92,23 +95,23 @@ def likeness(
 
 
 def about(space: Space, trials: list[dict[str, Any]], near: list[dict[str, Any]]) -> str:
-    """Return how alike recorded curves are, and how much of them can be learnt."""
+    """Return a paragraph: how much recorded curves scatter, and how much a forest explains."""
     surrogate = Surrogate(space, trials)
     scores = runs_of(trials)[..., :UNITS]
     kept = stats.spearmanr(scores[..., 0].ravel(), scores[..., -1].ravel()).statistic
     twice = stats.spearmanr(scores[:, 0, -1], scores[:, 1, -1]).statistic
-    luck = (scores[:, 0, -1] - scores[:, 1, -1]) / np.sqrt(2)
-    best = np.argsort(scores[..., -1].mean(axis=1))[-len(luck) // 4 :]
+    noise = (scores[:, 0, -1] - scores[:, 1, -1]) / np.sqrt(2)
+    best = np.argsort(scores[..., -1].mean(axis=1))[-len(noise) // 4 :]
     first, last = surrogate.explained[0], surrogate.explained[_LAST]
-    alike = likeness(surrogate, trials, near)
+    shared = likeness(surrogate, trials, near)
     return (
         f"{len(trials)} recorded configurations. Rank correlations: {kept:.2f} of the first unit "
-        f"with the last, {twice:.2f} of the last of one run with that of the other, {first:.2f} "
-        f"(first unit) and {last:.2f} (last) of the forest's out-of-bag predictions with the means "
-        f"of two runs. Standard deviation of the last score: {scores[..., -1].std():.3f}; over "
-        f"seeds of one configuration {luck.std():.3f}, of the best quarter {luck[best].std():.3f}; "
-        f"left by the forest {surrogate.residuals[..., _LAST].std():.3f}. Of what belongs to a "
-        f"configuration and the forest does not say, {alike.n} neighbours have {alike.found:.2f} ± "
-        f"{alike.error:.2f} in common with it (standard error), and {alike.landscape:.2f} in the "
-        f"landscapes"
+        f"with the last; {twice:.2f} of the last unit of two runs of a configuration; {first:.2f} "
+        f"(first unit) and {last:.2f} (last unit) of the forest's out-of-bag predictions with the "
+        f"means of two runs. Standard deviations of the last score: {scores[..., -1].std():.3f} in "
+        f"all; {noise.std():.3f} over seeds of one configuration, {noise[best].std():.3f} for the "
+        f"best quarter; {surrogate.residuals[..., _LAST].std():.3f} not explained by the forest. "
+        f"{shared.n} neighbours share {shared.found:.2f} ± {shared.error:.2f} (standard error) of "
+        f"what belongs to a configuration and is not explained by the forest; in the landscapes "
+        f"they share {shared.landscape:.2f}"
     )

@@ -1,4 +1,4 @@
-"""One search replayed on known curves: the real dispatcher, and pretended places."""
+"""Replay one search on known curves: the real dispatcher, and simulated slots."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tests.benchmarks.curve import UNITS, CurveOf
 from tests.benchmarks.families import Family
 from tests.chaos.simulation import make_dispatcher
 
-_PLACES = 4  # trials at a time
+_SLOTS = 4
 
-# Name -> searcher and scheduler, as on the command line; the first is the default.
+# Name -> searcher and scheduler, as on the command line; the first pair is the default.
 CONTESTANTS = {
     "rung-gp + promotion-asha": ("rung-gp", "promotion-asha"),
     "random + asha": ("random", "asha"),
@@ -32,11 +32,11 @@ CONTESTANTS = {
 
 @dataclass(frozen=True)
 class Replay:
-    """What came of a search.
+    """The result of one replayed search.
 
     Attributes:
-        final: After each unit of training that the search spent, what the trial that led its
-            leaderboard is worth.
+        final: After each unit of training that the search spent, the worth of the trial that led
+            the leaderboard.
         n_trials: Trials that began.
         n_done: Trials that ran to their full budget.
     """
@@ -47,22 +47,22 @@ class Replay:
 
 
 def any_plan(folder: str) -> Plan:
-    """Return a plan whose space and options `replay` replaces."""
+    """Return a plan; `replay` replaces its space, searcher, scheduler, seed and trials."""
     return make_plan(SearchOptions(storage=folder, name="replay", units=UNITS))
 
 
 def replay(plan: Plan, family: Family, contestant: str, seed: int, budget: int) -> Replay:
     """Run a search until it has spent its budget.
 
-    A place trains one unit in a time of about 1, a little random, so that places do not stay in
-    step. The search is told of a quarter more trials than the budget pays for if one in eta passes
-    a rung: it is the budget that ends a search.
+    A slot trains a unit in a random time of about 1, so that slots do not stay in step. The search
+    may suggest a quarter more trials than the budget pays for if one in eta passes each rung, so
+    that it is the budget that ends it.
 
     Args:
-        plan: Of `any_plan`.
+        plan: From `any_plan`.
         family: Space and curves.
         contestant: One of `CONTESTANTS`.
-        seed: Of problem, searcher, scheduler and times.
+        seed: Seed of problem, searcher, scheduler and times.
         budget: Units of training, of all trials together.
     """
     searcher, scheduler = CONTESTANTS[contestant]
@@ -76,7 +76,7 @@ def replay(plan: Plan, family: Family, contestant: str, seed: int, budget: int) 
         n_trials=n_trials(plan, budget),
     )
     journal = Journal(History())
-    journal.write("search", slots=_PLACES, **header(plan))
+    journal.write("search", slots=_SLOTS, **header(plan))
     dispatcher = make_dispatcher(plan, journal)
     return _run(dispatcher, family.problem(seed), random.Random(f"times {seed}"), budget)
 
@@ -88,26 +88,26 @@ def n_trials(plan: Plan, budget: int) -> int:
 
 def _run(dispatcher: Dispatcher, curve_of: CurveOf, draw: random.Random, budget: int) -> Replay:
     history, curves, ids = dispatcher.history, {}, count()
-    places: list[tuple[float, str, int]] = []  # when a unit ends, job, unit
+    training: list[tuple[float, str, int]] = []  # time when a unit ends, job, unit
     final: list[float] = []
     now = 0.0
 
     def train(id: str, unit: int) -> None:
-        heapq.heappush(places, (now + draw.uniform(0.95, 1.05), id, unit))
+        heapq.heappush(training, (now + draw.uniform(0.95, 1.05), id, unit))
 
     while len(final) < budget:
-        while len(places) < _PLACES:
+        while len(training) < _SLOTS:
             id = f"job {next(ids)}"
             job = dispatcher.next_job(id)
             if job is not None:
                 dispatcher.started(id)
                 train(id, job.unit + 1)
-            elif places or dispatcher.is_finished:
+            elif training or dispatcher.is_finished:
                 break
-        if not places:  # the searcher has nothing more to suggest
+        if not training:  # the searcher has nothing more to suggest
             final += final[-1:] * (budget - len(final))
             break
-        now, id, unit = heapq.heappop(places)
+        now, id, unit = heapq.heappop(training)
         trial = dispatcher.jobs[id].trial
         if trial.number not in curves:
             curves[trial.number] = curve_of(trial.params)

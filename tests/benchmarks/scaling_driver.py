@@ -1,4 +1,4 @@
-"""The real driver of a search, and where its time goes."""
+"""Run the real driver of a search, and measure which part of it takes how much time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from search.report.tensorboard import TensorBoard
 from tests.benchmarks import scaling_driver
 from tests.chaos import stub
 
-# Part -> what belongs to it; the rest of the main thread's time is Ray Tune's own.
+# Part -> its functions; the rest of the main thread's time is charged to `tune`.
 _PARTS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
     "suggestions": [(Dispatcher, ("_suggestion",))],
     "dispatcher": [(Dispatcher, ("next_job", "started", "reported", "saved", "left"))],
@@ -44,14 +44,14 @@ PARTS = ("tune", *_PARTS)
 
 @dataclass(frozen=True)
 class Measured:
-    """What a driver did between the first report and the end of the last trial.
+    """Times of a driver between the first report and the end of the last trial.
 
     Attributes:
         seconds: Wall-clock.
         process: CPU seconds of the process, Ray's own threads included.
         cpu: Part -> CPU seconds of the main thread.
         wall: Part -> wall-clock seconds of the main thread.
-        calls: Part -> how often it was entered from another part.
+        calls: Part -> number of times that it was entered from another part.
     """
 
     seconds: float
@@ -74,7 +74,7 @@ class Meter:
         self.measured: Measured | None = None
 
     def begin(self) -> None:
-        """Begin, if that did not happen yet: what came before does not count."""
+        """Start measuring at the first call; later calls do nothing."""
         if self._began is None:
             self._charge()
             for counter in (self._cpu, self._wall, self._calls):
@@ -82,7 +82,7 @@ class Meter:
             self._began = (time.perf_counter(), time.process_time())
 
     def end(self) -> None:
-        """Note how things stand; the last call counts."""
+        """Write the times so far to `measured`; the last call is the one that counts."""
         assert self._began is not None
         self._charge()
         wall, process = time.perf_counter(), time.process_time()
@@ -103,7 +103,7 @@ class Meter:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Charge what happens inside to a part."""
+        """Charge the time inside the `with` block to a part."""
         self._charge()
         if self._stack[-1] != name:
             self._calls[name] += 1
@@ -129,18 +129,18 @@ class Meter:
 
 
 class GatedTrainable(stub.StubTrainable):
-    """A stub that begins its first unit when all workers are there.
+    """A stub that waits with its first unit until all workers have started.
 
     Processes start one after another, which takes as long as many short trials.
 
     Attributes:
-        workers: How many there will be.
+        workers: Number of workers to wait for.
     """
 
     workers: int
 
     def step(self) -> dict[str, Any]:
-        """Wait, sleep, and report."""
+        """Wait for the other workers once, and do the stub's unit."""
         if not getattr(self, "_is_open", False):
             folder = Path(self.faults.folder)
             while len({line["pid"] for line in stub.units(folder)}) < self.workers:
@@ -150,12 +150,12 @@ class GatedTrainable(stub.StubTrainable):
 
 
 def drive(asked: SearchOptions, workers: int, faults: stub.Faults) -> dict[str, Any]:
-    """Run a search as `search/run.py` does, but for its report; returns `Measured`.
+    """Run a search as `search/run.py` does, without its report, and return `Measured` as a dict.
 
-    Call it in a process of its own: it changes what it measures for good.
+    It replaces functions for the rest of the process, so it needs its own process.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    for module in (stub, scaling_driver):  # workers need not know tests
+    for module in (stub, scaling_driver):  # workers cannot import tests
         ray.cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]
     search.commands.run.MultitaskTrainable = type(  # type: ignore[attr-defined, assignment]
         "Gated", (GatedTrainable,), {"faults": faults, "workers": workers}

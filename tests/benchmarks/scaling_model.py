@@ -1,8 +1,8 @@
-"""How many workers one driver can serve: a discrete-event simulation from measured costs.
+"""Simulate how many workers one driver can serve, from the measured costs of a job.
 
-The driver is one server with a queue: it handles one event after another. A job of `units` units is
-for it 2 * units + 1 events: each unit's report and checkpoint, and the end of the job together with
-the suggestion and the start of the next one. Each takes the same share of the measured costs.
+The driver is one server with a queue that handles one event after another. A job of `units` units
+has 2 * units + 1 events: a report and a checkpoint for each unit, and the end of the job together
+with the suggestion and the start of the next one. All events cost the same.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Costs:
-    """What one job costs, in seconds.
+    """Costs of one job.
 
     Attributes:
-        driver: In which the driver can do nothing else.
-        latency: In which neither the driver works nor the worker trains: messages, Tune's waiting,
-            the checkpoint.
+        driver: Seconds in which the driver can do nothing else.
+        latency: Seconds in which neither the driver works nor the worker trains: messages, waits
+            of Tune, the checkpoint.
         units: Units of a job.
     """
 
@@ -28,17 +28,17 @@ class Costs:
 
     @property
     def n_events(self) -> int:
-        """Events of the driver's loop."""
+        """Events that the driver handles for a job."""
         return 2 * self.units + 1
 
 
 @dataclass(frozen=True)
 class Simulated:
-    """What a simulated search took.
+    """Result of a simulated search.
 
     Attributes:
-        seconds: From the begin of the first units to the end of the last job.
-        driver_share: Share of this time in which the driver was busy.
+        seconds: From the start of the first units to the end of the last job.
+        driver_share: Share of this time in which the driver was busy, in [0, 1].
     """
 
     seconds: float
@@ -46,17 +46,17 @@ class Simulated:
 
 
 def simulate(costs: Costs, workers: int, unit_seconds: float, jobs: int) -> Simulated:
-    """Run jobs on workers that all begin their first unit at once.
+    """Simulate jobs on workers that all start their first unit at the same time.
 
     Args:
-        costs: Of a job.
+        costs: Costs of a job.
         workers: Jobs at a time.
-        unit_seconds: What a unit takes on a worker.
-        jobs: At least as many as workers.
+        unit_seconds: Training time of a unit.
+        jobs: Number of jobs, at least `workers`.
     """
     service, lag = costs.driver / costs.n_events, costs.latency / costs.n_events
     last = costs.n_events - 1
-    # When a worker needs the driver, which worker, and for which of a job's events.
+    # Time at which a worker needs the driver, the worker, and the event's number in its job.
     queue = [(unit_seconds + lag, worker, 0) for worker in range(workers)]
     left, is_free, busy = jobs - workers, 0.0, 0.0
     while queue:
@@ -76,5 +76,5 @@ def simulate(costs: Costs, workers: int, unit_seconds: float, jobs: int) -> Simu
 
 
 def most_workers(seconds_per_job: float, costs: Costs, unit_seconds: float) -> float:
-    """Return how many workers keep a part busy all the time that takes so long for each job."""
+    """Return how many workers keep a part always busy that needs these seconds for each job."""
     return (costs.units * unit_seconds + costs.latency + costs.driver) / seconds_per_job

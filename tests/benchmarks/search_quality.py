@@ -1,27 +1,26 @@
-"""Which searcher and scheduler find the best configuration, on recorded and made-up curves.
+"""Compare searchers and schedulers by replays of searches on known learning curves.
 
     python tests/benchmarks/search_quality.py [--replays 100] [--budget 40] [--out FOLDER]
 
-Replays whole searches: the real searchers, schedulers and dispatcher, on learning curves that are
-known beforehand, with equal total budgets. A score is what a full run of the trial is worth that
-leads the leaderboard, by examples that the search does not see, so that luck in what it does see
-earns nothing. The curves are those of four families (see families.py):
+Whole searches are replayed with the real searchers, schedulers and dispatcher and equal total
+budgets. The score of a search is the worth of its leader: the quality of a full run on examples
+that the search does not see, so that noise earns nothing. There are four families of curves
+(families.py):
 
     crossing   made up: the faster a curve rises, the lower it ends
-    parallel   made up: the order at the first rung is that at the end
-    recorded   like those of random configurations of the space `full` that were run to the end
-               twice on real data, and of runs near them (record.py): they differ, cross and
-               scatter as much, get as high, and are as smooth (surrogate.py)
-    tasks      likewise, of a smaller encoder and less training; what trials report has the metric
-               of each task, as in a search, not their mean alone (task_surrogate.py)
+    parallel   made up: the order at the first rung is the final order
+    recorded   like curves over the space `full` that were recorded on real data (record.py): they
+               scatter and cross as much, reach the same scores, and are as smooth (surrogate.py)
+    tasks      the same for a smaller encoder and less training; trials report the metric of each
+               task, as in a real search, and not only the score (task_surrogate.py)
 
-The same seed gives all contestants the same problem, so differences are paired. Intervals are 95 %
-of Student's t over replays; `worse` is a one-sided test at 5 %, Holm's correction over contestants.
-That no difference is significant does not make two equal: the bound says by how much the default
-may be worse than any other (one-sided 95 %, Bonferroni's correction). Every seed has another
-landscape; the recorded ones share what a forest says of the params. The stock pairing has Optuna's
-best settings for conditional params (`group`), which Ray's default leaves off; `stepwise` moves the
-choices only.
+Every seed has its own landscape, and all contestants see the same one, so differences are paired.
+In `recorded` and `tasks`, landscapes have the predictions of a forest in common. Intervals are 95 %
+of Student's t over replays; `worse` is a one-sided test at 5 % with Holm's correction over
+contestants. Contestants without a significant difference need not be equal: the bound says by how
+much the default may be worse than any other (one-sided 95 %, Bonferroni's correction). The stock
+pairing has Optuna's best settings for conditional params (`group`), which Ray's default leaves off.
+`stepwise` varies choices only.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-# This folder must not come first on the path, and the project need not be installed.
+# Imports must find the repository, not this folder; the project need not be installed.
 sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import numpy as np
@@ -69,22 +68,24 @@ class Options:
     """Budget of a search, in full runs."""
 
     families: tuple[str, ...] = ("crossing", "parallel", "recorded", "tasks")
-    """Which families."""
+    """Families of curves."""
 
     contestants: tuple[str, ...] = tuple(CONTESTANTS)
-    """Which of them; the default and the stock pairing are always there."""
+    """Searchers and schedulers; the default and the stock pairing always take part."""
 
     jobs: int = os.cpu_count() or 1
     """Replays at the same time."""
 
     out: Path | None = None
-    """Where to write a picture (curves.png) and the figures (quality.json)."""
+    """Folder for a picture (curves.png) and the mean scores (quality.json)."""
 
 
 def main(options: Options) -> None:
     """Replay, print the tables, and write the picture."""
     if unknown := set(options.contestants) - set(CONTESTANTS):
-        sys.exit(f"no contestant is called {min(unknown)!r}; there are {', '.join(CONTESTANTS)}")
+        sys.exit(
+            f"error: no contestant is called {min(unknown)!r}; choose from {', '.join(CONTESTANTS)}"
+        )
     found: dict[str, Curves] = {}
     for name in options.families:
         if name in TABLES:
@@ -101,7 +102,7 @@ def main(options: Options) -> None:
         write_json(options.out / "quality.json", {n: _means(c) for n, c in found.items()})
 
 
-_family: Family | None = None  # of this process: the forest is fitted once
+_family: Family | None = None  # each process fits the forest once
 _plan: Plan | None = None
 
 
@@ -131,7 +132,7 @@ def _replays(name: str, options: Options) -> Curves:
 
 
 def table(curves: Curves) -> str:
-    """Return the mean score of every contestant, and how much better the default is."""
+    """Return a table of mean scores, and of the differences between the default and others."""
     lines = [
         "| contestant | half the budget | whole budget | default is better by |",
         "|---|---|---|---|",
@@ -149,23 +150,23 @@ def _interval(values: np.ndarray) -> str:
 
 
 def _lower(values: np.ndarray, level: float) -> float:
-    """Return the lower one-sided bound of a mean."""
+    """Return the lower bound of a one-sided interval of the mean."""
     return float(values.mean() - stats.t.ppf(1 - level, len(values) - 1) * stats.sem(values))
 
 
 def verdicts(curves: Curves) -> str:
-    """Return whether the default is worse than any other, and its budget against the stock's."""
+    """Return whether the default is worse than any other, and `budget_share` with the stock."""
     own = curves[_DEFAULT]
     others = [name for name in curves if name != _DEFAULT]
     p = [stats.ttest_rel(own[:, -1], curves[n][:, -1], alternative="less").pvalue for n in others]
     worse = [name for name, value in zip(others, holm(p), strict=True) if value < 0.05]
-    said = f"the default is significantly worse than: {', '.join(worse) or 'none'}"
+    text = f"the default is significantly worse than: {', '.join(worse) or 'none'}"
     lowest = min(_lower(own[:, -1] - curves[name][:, -1], 0.05 / len(others)) for name in others)
-    said += f"; it is worse than none by more than {max(0.0, -lowest):.4f}"
+    text += f"; it is worse than none by more than {max(0.0, -lowest):.4f}"
     reached, low, high = budget_share(own, curves[_STOCK])
     return (
-        f"{said}\nshare of the budget after which its mean is that which the stock pairing ends "
-        f"with: {reached:.2f} (95 %: {low:.2f} to {high:.2f})"
+        f"{text}\nshare of the budget after which its mean reaches the final mean of the stock "
+        f"pairing: {reached:.2f} (95 %: {low:.2f} to {high:.2f})"
     )
 
 
@@ -179,16 +180,22 @@ def holm(p: list[float]) -> list[float]:
 
 
 def budget_share(own: np.ndarray, other: np.ndarray) -> tuple[float, float, float]:
-    """Return the share of the budget at which one mean reaches the other's last, and an interval.
+    """Return the share of the budget after which one mean reaches the other's final mean.
 
-    Infinity where it never does. The interval is a bootstrap over replays.
+    Args:
+        own: (n_replays, budget) scores.
+        other: Scores of the same shape, with the same seeds.
+
+    Returns:
+        The share, and its 95 % interval by a bootstrap over replays; infinity where the mean is
+        never reached.
     """
     draw = np.random.default_rng(0)
     n, budget = own.shape
 
     def share(rows: np.ndarray) -> float:
-        there = own[rows].mean(axis=0) >= other[rows, -1].mean()
-        return (int(there.argmax()) + 1) / budget if there.any() else float("inf")
+        reached = own[rows].mean(axis=0) >= other[rows, -1].mean()
+        return (int(reached.argmax()) + 1) / budget if reached.any() else float("inf")
 
     drawn = [share(draw.integers(n, size=n)) for _ in range(1000)]
     low, high = np.quantile(drawn, [0.025, 0.975], method="nearest")
@@ -196,7 +203,7 @@ def budget_share(own: np.ndarray, other: np.ndarray) -> tuple[float, float, floa
 
 
 def picture(found: dict[str, Curves]) -> Figure:
-    """Return the mean score over the budget, one panel for each family."""
+    """Plot the mean score over the budget, with one panel for each family."""
     figure = Figure(figsize=(5 * len(found), 4), layout="constrained")
     panels = figure.subplots(1, len(found), squeeze=False)[0]
     for panel, (name, curves) in zip(panels, found.items(), strict=True):

@@ -1,26 +1,27 @@
-"""Real tokens per second of one training step: this project, transformers, the course's shape.
+"""Compare real tokens per second of a training step here, with transformers, and in the course.
 
     python tests/benchmarks/step.py --data-dir DIR --encoder DIR [--steps N] [--batch 8 16 32]
         [--precision fp32 bf16] [--threads N] [--device cpu] [--out FILE]
 
 `--data-dir` has the files of CS224N's default project, `--encoder` a BERT with its tokenizer.
 Every step trains on N examples of each of SST, paraphrase and STS. The contestants take turns step
-by step (A B C A B C ...), on the same examples, so that drift of the machine hits all alike:
+by step (A B C A B C ...) on the same examples, so that the machine's drift affects all alike:
 
 - A: `MultitaskTraining.step`, lock-step order, plain gradients: packed, one pass for all tasks.
-- B: the same work as one writes it well with transformers' `BertModel`: SDPA, tokens prepared
-  beforehand, padding to the longest of each task's batch, one pass per task, fused AdamW.
-- C: the shape of the course's code: tokenisation in the collate function, each sentence of a pair
-  encoded by itself (siamese), eager attention, the pooler, one pass per task and side, AdamW with
-  one loop iteration per parameter. It does other work than A and B: read its examples/s too.
+- B: the same work, written well with transformers' `BertModel`: SDPA, tokens prepared beforehand,
+  padding to the longest sequence of each task's batch, one pass for each task, fused AdamW.
+- C: the shape of the course's code: tokenization in the collate function, the sentences of a pair
+  encoded apart (siamese), eager attention, the pooler, one pass for each task and sentence, AdamW
+  with one loop iteration for each parameter. This is not the same work, so compare examples/s too.
 
 A and B join pairs into one sequence, read [CLS], and share losses, linear heads, dropout 0.1
-(attention dropout 0 in all three), two decay groups and clipping. Before timing, both must agree
-on token counts, losses and gradient norm from the same weights without dropout, or the script ends.
+(attention dropout 0 in all three), two decay groups and clipping. The script ends with an error
+unless both have the same token counts, losses and gradient norm, from equal weights without
+dropout.
 
-Printed: for each precision, batch and contestant the median (min - max) over steps of real tokens
-per second (special tokens counted, padding not), examples/s and the share of real tokens among
-those computed; then A's rate over B's and C's, median (min - max) of the ratio step by step.
+It prints for each precision, batch and contestant the median (min - max) over steps of real tokens
+per second (special tokens count, padding does not) and examples/s, and the share of real tokens
+among those computed; then the median (min - max) over steps of A's rate over B's and over C's.
 """
 
 from __future__ import annotations
@@ -39,17 +40,10 @@ import transformers
 import tyro
 from torch import nn
 
-# Python puts this folder first on the path; the project need not be installed.
+# Imports must find the repository, not this folder; the project need not be installed.
 sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from tests.benchmarks.contestants import (
-    Contestant,
-    Drawn,
-    Ours,
-    Padded,
-    Texts,
-    Work,
-)
+from tests.benchmarks.contestants import Contestant, Drawn, Ours, Padded, Work, load_texts
 from trainable.batch_orders.all_tasks import LockStep
 from trainable.data.sources import Cs224nData
 from trainable.model.encoder import EncoderConfig
@@ -60,12 +54,12 @@ from trainable.tasks import TASK_NAMES
 from trainable.training.inputs import RunInputs, open_inputs
 
 Precision = Literal["fp32", "bf16"]
-Timed = dict[str, tuple[Work, float]]  # contestant -> its work and seconds in one step
+Timed = dict[str, tuple[Work, float]]  # contestant -> its work and seconds in a step
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to measure.
+    """Measure training steps.
 
     Attributes:
         data_dir: Folder with the course's tab-separated files.
@@ -76,8 +70,8 @@ class Options:
         precision: `fp32`, or `bf16` autocast over float32 weights.
         threads: Of torch; 0 leaves torch's choice.
         device: `cpu` or `cuda`.
-        seed: Of weights of heads, dropout and order of examples.
-        out: JSON file for every single step.
+        seed: Seed of the heads' weights, of dropout and of the order of examples.
+        out: JSON file with the figures of every single step.
     """
 
     data_dir: Path
@@ -93,7 +87,7 @@ class Options:
 
 
 def check_same_work(ours: Ours, theirs: Padded, plan: list[Drawn]) -> None:
-    """End the script unless A and B compute the same from the same weights, without dropout."""
+    """End the script if A and B differ in losses or gradient norm, without dropout."""
     for task in TASK_NAMES:
         head = next(m for m in ours.run.model.tasks[task].modules() if isinstance(m, nn.Linear))
         theirs.heads[task].load_state_dict(head.state_dict())
@@ -118,7 +112,7 @@ def check_same_work(ours: Ours, theirs: Padded, plan: list[Drawn]) -> None:
 
 
 def measure(contestants: dict[str, Contestant], plan: list[Drawn], device: str) -> list[Timed]:
-    """Return for each step: contestant -> its work and its seconds."""
+    """Return one entry for each step: contestant -> its work and seconds."""
     rows = []
     for drawn in plan:
         row = {}
@@ -144,7 +138,7 @@ def _spread(values: list[float], digits: int = 0) -> str:
 
 
 def report(rows: list[Timed], n_examples: int, title: str) -> None:
-    """Print one precision and batch size."""
+    """Print the figures of one precision and batch size."""
     print(f"\n{title}")
     print(f"  {'':3}{'real tokens/s':28}{'examples/s':28}real/computed")
     for name in rows[0]:
@@ -171,16 +165,6 @@ def _device_name(device: str) -> str:
     return next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), "unknown")
 
 
-def load_texts(data: Cs224nData) -> Texts:
-    """Return the train splits as text, in the order of the inputs's corpus."""
-    texts: Texts = {}
-    for task, splits in data.load().splits.items():
-        train = splits["train"]
-        labels = torch.tensor(train["label"][:])
-        texts[task] = train["sentence1"][:], train["sentence2"][:], labels
-    return texts
-
-
 def draw(config: RunConfig, inputs: RunInputs, batch: int, n_steps: int) -> list[Drawn]:
     """Return the examples that the run of this config draws in its first steps."""
     sizes = {task: len(inputs.corpus.splits["train"][task]) for task in TASK_NAMES}
@@ -189,7 +173,7 @@ def draw(config: RunConfig, inputs: RunInputs, batch: int, n_steps: int) -> list
 
 
 def main(options: Options) -> None:
-    """Measure all that was asked for."""
+    """Measure and print."""
     if options.threads:
         torch.set_num_threads(options.threads)
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]

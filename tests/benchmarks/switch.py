@@ -1,23 +1,23 @@
-"""How long an actor takes from the end of one trial to the first step of the next.
+"""Measure the time from the end of one trial to the first step of the next trial.
 
     python tests/benchmarks/switch.py --encoder DIR [--data-dir DIR] [--trials 12]
 
-Three kinds, each in one real Ray Tune search, one actor at a time, on the GPU if there is one, with
-the project's trainable, encoder and data; only the length of a trial is cut to short units without
-evaluation:
+There are three kinds of switch. Each is measured in one real Ray Tune search with one actor at a
+time, on the GPU if there is one, with the project's trainable, encoder and data. Only units are
+short, and without evaluation:
 
-    warm       the project's way: the actor stays (`reuse_actors`)
-    promoted   the same, and the next trial goes on from its checkpoint, as after a pause
-    cold       a process for every trial, as Tune does by default
+    warm       this project: the next trial reuses the actor (`reuse_actors`)
+    promoted   the same, and the next trial resumes from its checkpoint, as after a pause
+    cold       Tune's default: a new process for every trial
 
-Times are wall-clock, taken inside the actors: from the moment the last `step()` of a trial returned
-to the moment the next trial's first optimizer step begins; the checkpoint that every trial saves at
-its end lies in between. `start` is the part of it in which the next trial's run is built: model,
-weights, optimizer (and, cold, encoder and data).
+Times are wall-clock times inside the actors, from the return of a trial's last `step()` to the
+start of the next trial's first optimizer step; every trial saves its checkpoint in between. `start`
+is the part of it in which the next run is built: model, weights and optimizer, and for a cold start
+encoder and data.
 
-Warm and cold trials are the same runs, so their losses must be equal, bit for bit. How much memory
-the warm actor gains from switch to switch is the slope of a line through the later half of them
-(`--trials 201` for 200 switches).
+Warm and cold trials are the same runs, so their losses must be equal, bit for bit. The growth of
+the warm actor's memory at each switch is the slope of a line through the later half of the switches
+(`--trials 201` gives 200 switches).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-# This folder must not come first on the path, and the project need not be installed.
+# Imports must find the repository, not this folder; the project need not be installed.
 sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import ray
@@ -53,7 +53,7 @@ from trainable.training.inputs import open_inputs
 from trainable.training.loop import Run
 from trainable.worker.ray_trainable import MultitaskTrainable
 
-_GPUS = int(torch.cuda.is_available())  # that a trial has
+_GPUS = int(torch.cuda.is_available())  # of a trial
 _LOSSES = ("sst_loss", "para_loss", "sts_loss")
 
 
@@ -68,7 +68,7 @@ class Options:
     """Folder of the course's files; without it the sample data."""
 
     trials: int = 12
-    """Trials of each warm kind; there is one switch less."""
+    """Trials of the kinds warm and promoted; there is one switch less."""
 
     cold_trials: int = 6
     """Trials of the cold kind."""
@@ -78,16 +78,16 @@ class Options:
 
 
 class TimedTrainable(MultitaskTrainable):
-    """The project's trainable, which also notes when things happened and how large it is."""
+    """The project's trainable, which also reports times and its resident memory."""
 
     def _start(self, config: dict[str, Any]) -> None:
-        super()._start(config["own"])  # Tune's grid has one axis
+        super()._start(config["own"])  # the one axis of Tune's grid
 
     def step(self) -> dict[str, Any]:
-        """One unit; adds when its first optimizer step began and when the unit was over."""
+        """Train a unit; add `began_at` and `ended_at` (Unix seconds) and `memory_bytes`."""
         began_at = time.time()
         assert self._run is not None
-        # Evaluation is no part of a switch, and the longest part of so short a trial.
+        # Evaluation is not part of a switch, and would take most of the time of so short a trial.
         self._run.probabilities = lambda split: {}  # type: ignore[method-assign]
         self._run.score = lambda split, found: dict.fromkeys(SCORE_KEYS, 0.0)  # type: ignore[method-assign]
         report = super().step()
@@ -97,15 +97,15 @@ class TimedTrainable(MultitaskTrainable):
 
 
 class Deleting(tune.Callback):
-    """Deletes the checkpoint of a trial that is over, as a search does."""
+    """Deletes the checkpoint of a trial that has ended, as a search does."""
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Called by Tune."""
+        """Delete the trial's last checkpoint; Tune calls it."""
         shutil.rmtree(trial.checkpoint.path)
 
 
 def configurations(options: Options) -> list[RunConfig]:
-    """Return one run for each trial, of two units."""
+    """Return the run of each trial; it has two units."""
     data: DataSource = SampleData()
     if options.data_dir is not None:
         data = Cs224nData(dir=str(Path(options.data_dir).absolute()))
@@ -121,7 +121,7 @@ def configurations(options: Options) -> list[RunConfig]:
 
 
 def save_halves(configs: list[RunConfig], folder: str) -> list[str]:
-    """Train the first unit of two runs and save them; returns a path for each configuration."""
+    """Train and save the first unit of two runs; return a checkpoint for each configuration."""
     kept = []
     for config in configs[:2]:
         run = Run(config, open_inputs(config, torch.device("cuda" if _GPUS else "cpu")))
@@ -134,7 +134,7 @@ def save_halves(configs: list[RunConfig], folder: str) -> list[str]:
 
 
 def search(trials: list[dict[str, Any]], folder: str, *, name: str) -> list[dict[str, Any]]:
-    """Run one search with one place; returns what each trial reported, in order."""
+    """Run one search with one slot; return the last report of each trial, in order of time."""
     result = tune.run(
         TimedTrainable,
         name=name,
@@ -152,7 +152,7 @@ def search(trials: list[dict[str, Any]], folder: str, *, name: str) -> list[dict
 
 
 def figures_of(reports: list[dict[str, Any]]) -> dict[str, float]:
-    """Return what is known of the switches between trials, in seconds."""
+    """Return statistics of the switches between trials: `n`, all others in seconds."""
     ranked = sorted(b["began_at"] - a["ended_at"] for a, b in pairwise(reports))
     return {
         "n": len(ranked),
@@ -165,15 +165,15 @@ def figures_of(reports: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def memory_slope(reports: list[dict[str, Any]]) -> float:
-    """Return the bytes that the actor gains with each switch of the later half."""
+    """Return the growth of the actor's memory, in bytes a switch, over the later half."""
     sizes = [float(report["memory_bytes"]) for report in reports[len(reports) // 2 :]]
     return statistics.linear_regression(range(len(sizes)), sizes).slope
 
 
 def main() -> None:
-    """Print the figures of all kinds."""
+    """Measure all kinds, and print."""
     options = tyro.cli(Options)
-    # As in a search: no loggers and no tables of Tune's own.
+    # A search switches Tune's own loggers and tables off, too.
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     device = torch.cuda.get_device_name() if _GPUS else "CPU"
@@ -183,7 +183,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         halves = zip(configs, save_halves(configs, folder), strict=True)
         promoted = [
-            # The runs themselves alternate: a checkpoint belongs to one RunConfig.
+            # Runs alternate between two configurations, because a checkpoint belongs to one.
             {"run_config": configs[i % 2].to_dict(), "storage": folder, "checkpoints": [half]}
             for i, (_, half) in enumerate(halves)
         ]

@@ -1,4 +1,4 @@
-"""Landscapes like the recorded ones, of which the metric of each task is known."""
+"""Landscapes like the recorded ones, with a curve for the metric of each task."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from trainable.tasks import TASK_METRICS
 
 
 class TaskSurrogate:
-    """A landscape of each task's metric; the score is their mean.
+    """A landscape for the metric of each task; the score is their mean.
 
-    Every metric has a forest of its own, of all params: which of them belong to which task is
-    nowhere said. What the metrics of a run have in common beyond its params is left out.
+    Every metric has its own forest over all params, because it is not known which params belong to
+    which task. Noise that the metrics of a run have in common is not modelled.
 
     Args:
-        space: Of the recorded trials.
-        trials: `params` of each, and `tasks` of two `runs`.
+        space: Search space of the recorded trials.
+        trials: `params` of each, and two `runs` with `tasks`.
 
     Attributes:
-        each: The landscapes of the metrics.
+        each: One landscape for each of `TASK_METRICS`.
     """
 
     def __init__(self, space: Space, trials: list[dict[str, Any]]) -> None:
         self.each = [Surrogate(space, of_task(trials, metric)) for metric in TASK_METRICS]
 
     def problem(self, seed: int) -> CurveOf:
-        """Return a landscape."""
+        """Return the landscape of a seed."""
         problems = [own.problem(derive(seed, "task", k)) for k, own in enumerate(self.each)]
 
         def curve_of(params: Params) -> Curve:

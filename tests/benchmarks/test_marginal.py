@@ -11,7 +11,7 @@ SD = 0.08
 
 
 def landscape(n: int) -> np.ndarray:
-    """Return scores of random configurations on landscapes."""
+    """Return (n,) scores of random configurations on random landscapes."""
     draw = np.random.default_rng(1)
     return draw.choice(MEANS, n) + SD * draw.normal(size=n)
 

@@ -20,7 +20,7 @@ def space() -> Space:
 
 
 def differences(space: Space, one: Params, other: Params) -> tuple[list[float], int]:
-    """Return by what numbers moved that both have, in ranges, and how many choices changed."""
+    """Return the moves of numbers that both have, as fractions of ranges, and changed choices."""
     moves, n_changed = [], 0
     for param in space.params():
         if param.name in one and param.name in other:
@@ -33,7 +33,7 @@ def differences(space: Space, one: Params, other: Params) -> tuple[list[float], 
 
 
 @pytest.mark.parametrize("n_changed", [0, 1, 2])
-def test_numbers_move_a_little_and_so_many_choices_change(space: Space, n_changed: int) -> None:
+def test_numbers_move_a_little_and_few_choices_change(space: Space, n_changed: int) -> None:
     steps: list[float] = []
     for seed in range(30):
         values = draw_params(space.params(), random.Random(seed))
@@ -42,16 +42,16 @@ def test_numbers_move_a_little_and_so_many_choices_change(space: Space, n_change
         names = {p.name for p in space.params() if exists(p, found)}
         assert set(found) == names
         moves, n = differences(space, values, found)
-        # A choice that exists only under the old value of another one is gone with it.
+        # A choice that existed only under the old value of another choice is gone, too.
         assert n <= n_changed
         assert n > 0 or n_changed == 0 or set(found) != set(values)
         steps += moves
     inner = [step for step in steps if abs(step) < 0.2]
     assert len(inner) > 0.9 * len(steps)
-    assert np.std(steps) == pytest.approx(0.09, abs=0.02)  # some end at a range's end
+    assert np.std(steps) == pytest.approx(0.09, abs=0.02)  # some stop at the end of a range
 
 
-def test_nothing_moves_by_nothing(space: Space) -> None:
+def test_a_width_of_0_moves_nothing(space: Space) -> None:
     values = draw_params(space.params(), random.Random(0))
     same = moved(space.params(), values, 0.0, 0, random.Random(1))
     assert set(same) == set(values)
@@ -59,7 +59,7 @@ def test_nothing_moves_by_nothing(space: Space) -> None:
     assert np.allclose(differences(space, values, same)[0], 0.0, atol=1e-12)
 
 
-def test_neighbours_are_at_several_distances_and_the_same_whenever_asked_for(space: Space) -> None:
+def test_neighbours_are_at_several_distances_and_always_the_same(space: Space) -> None:
     params = space.params()
     drawn = [draw_params(params, random.Random(k)) for k in range(90)]
     found = [neighbour(params, values, k) for k, values in enumerate(drawn)]

@@ -37,7 +37,7 @@ def check_run(run: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("family", "n"), [("recorded", 150), ("tasks", 95)])
-def test_what_is_recorded_is_of_the_space_and_can_be_learnt_from(family: str, n: int) -> None:
+def test_recorded_runs_are_in_the_space_and_a_forest_explains_them(family: str, n: int) -> None:
     space, trials = space_of(family), read_table(TABLES[family][0])
     assert len(trials) >= n
     assert len({json.dumps(trial["params"], sort_keys=True) for trial in trials}) == len(trials)
@@ -45,7 +45,7 @@ def test_what_is_recorded_is_of_the_space_and_can_be_learnt_from(family: str, n:
         check_params(space, trial["params"])
         for run in trial["runs"]:
             check_run(run)
-    # One that always says the same may do so with any seed.
+    # A configuration that always predicts the same class scores the same with every seed.
     alike = [trial for trial in trials if trial["runs"][0] == trial["runs"][1]]
     assert len(alike) < 0.05 * len(trials)
     assert min(Surrogate(space, trials).explained) > 0.4
@@ -53,7 +53,7 @@ def test_what_is_recorded_is_of_the_space_and_can_be_learnt_from(family: str, n:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("family", "n"), [("recorded", 100), ("tasks", 45)])
-def test_landscapes_are_as_smooth_as_the_runs_near_recorded_ones_say(family: str, n: int) -> None:
+def test_landscapes_are_as_smooth_as_recorded_neighbours_are(family: str, n: int) -> None:
     space, (trials, near) = space_of(family), map(read_table, TABLES[family])
     for row in near:
         check_params(space, row["params"])
@@ -66,9 +66,10 @@ def test_landscapes_are_as_smooth_as_the_runs_near_recorded_ones_say(family: str
 
 
 def agreement(family: str, metrics: tuple[str, ...], n: int, seed: int) -> float:
-    """Return the rank correlation of what a model of n trials says of the others with their ends.
+    """Return the rank correlation of a model's predictions with the final scores of other trials.
 
-    As early in a search: of the trials a third are promoted, and of these a third again.
+    The model knows n trials, as early in a search: a third of them are promoted to the second
+    rung, and a third of these to the last.
     """
     trials, encoding = read_table(TABLES[family][0]), SpaceEncoding(space_of(family).params())
     features = encoding.features(encoding.points([trial["params"] for trial in trials]))
@@ -101,7 +102,7 @@ def test_a_model_of_few_real_runs_ranks_the_others() -> None:
 
 @pytest.mark.slow
 def test_a_model_of_the_tasks_needs_fewer_of_them() -> None:
-    """25 trials say more than 40 say to a model of the score."""
+    """A model of the tasks' metrics knows more from 25 trials than one of the score from 40."""
     seeds = range(30)
     few = [agreement("tasks", TASK_METRICS, 25, seed) for seed in seeds]
     more = [agreement("tasks", WHOLE, 40, seed) for seed in seeds]

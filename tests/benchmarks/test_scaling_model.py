@@ -1,4 +1,4 @@
-"""The simulation against what can be computed by hand."""
+"""The simulation agrees with results that can be computed by hand."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_driver_that_is_always_busy_sets_the_pace() -> None:
     assert found.driver_share == pytest.approx(1.0, abs=0.01)
 
 
-def test_that_happens_beyond_the_bound() -> None:
+def test_the_driver_is_always_busy_beyond_the_bound() -> None:
     bound = most_workers(COSTS.driver, COSTS, 1.0)
     assert bound == pytest.approx(2.15 / 0.05)
     fewer = simulate(COSTS, int(0.7 * bound), 1.0, 4000)

@@ -1,4 +1,4 @@
-"""The measurement of trials that share a GPU, with a pretended GPU and trials that sleep."""
+"""Trials that share a GPU are measured with a simulated GPU and trials that sleep."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from search.log.events import VERSION, Event
-from tests.benchmarks.sharing import Line, Options, line_of, measure, print_lines, write_lines
+from tests.benchmarks.sharing import Options, measure
+from tests.benchmarks.sharing_report import Line, line_of, print_lines, write_lines
 from tests.chaos.clusters import Nodes
 from tests.chaos.drivers import Search
 
 
 @pytest.mark.slow
-def test_two_trials_share_a_pretended_gpu(
+def test_two_trials_share_a_simulated_gpu(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     used, memory = 100.0, [900.0]
@@ -40,20 +41,20 @@ def test_two_trials_share_a_pretended_gpu(
     assert line.mib_per_trial == pytest.approx(450.0)
     print_lines([line])
     assert "0.5" in capsys.readouterr().out
-    write_lines([line], options, {"gpus": ["pretended"]})
+    write_lines([line], options.out, ["--trials", "3"], {"gpus": ["simulated"]})
     written: dict[str, Any] = json.loads((tmp_path / "out" / "sharing.json").read_text())
     assert written["lines"][0]["per_hour"] == pytest.approx(3600 * 3 / line.seconds)
 
 
 def events(*more: Event) -> list[Event]:
-    """Return the log of a search of two trials of one unit, but for what `more` says of them."""
+    """Return the log of a search of two trials of one unit; `more` are events at its end."""
     numbers = {"tokens": 1000.0, "score": 0.5}
     begin: Event = {"event": "search", "version": VERSION, "units": 1, "n_trials": 2, "slots": 2}
     found: list[Event] = [begin | {"options": {}}]
     for trial in range(2):
-        about: Event = {"trial": trial, "run_config": {}, "params": {}, "origin": "random"}
+        trial_fields: Event = {"trial": trial, "run_config": {}, "params": {}, "origin": "random"}
         found += [
-            about | {"event": "suggested", "bracket": 0},
+            trial_fields | {"event": "suggested", "bracket": 0},
             {"event": "started", "trial": trial, "id": f"job{trial}", "unit": 0},
             {"event": "reported", "trial": trial, "unit": 1, "metrics": numbers, "failure": ""},
         ]
@@ -61,7 +62,7 @@ def events(*more: Event) -> list[Event]:
     return [each | {"time": float(n)} for n, each in enumerate(found)]
 
 
-def test_trials_out_of_memory_are_counted_apart() -> None:
+def test_trials_that_run_out_of_memory_have_their_own_count() -> None:
     short = "OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB"
     for error, counts in ((short, (1, 0)), ("RunFailed: the loss is nan in unit 1", (0, 1))):
         log = events(
@@ -79,7 +80,7 @@ def test_rates_are_of_all_trials_together() -> None:
     assert replace(line, done=2).per_hour == 900
 
 
-def test_a_search_in_which_nothing_ended_is_no_measurement() -> None:
+def test_a_search_in_which_no_trial_ended_is_an_error() -> None:
     log = [event for event in events() if event["event"] != "ended"]
     with pytest.raises(RuntimeError, match="no trial came to an end"):
         line_of(1.0, log, 0.0)

@@ -27,7 +27,7 @@ def drawn(space: Space) -> list[Params]:
 
 
 def trials(drawn: list[Params], scores: np.ndarray) -> list[dict[str, Any]]:
-    """Return trials with flat curves: the last scores of two runs are (N, 2)."""
+    """Return trials with flat curves: (N, 2) scores of their two runs, or (N, 1)."""
     return [
         {"params": p, "runs": [{"scores": [float(s)] * UNITS, "worth": float(s)} for s in both]}
         for p, both in zip(drawn, scores, strict=True)
@@ -40,7 +40,8 @@ def test_a_curve_is_straight_between_units_that_were_scored() -> None:
     assert found[0] == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.2, 0.1, 0.2, 0.3, 0.4, 0.7])
 
 
-def luck_of(curve_of: CurveOf, asked: list[Params]) -> tuple[np.ndarray, np.ndarray]:
+def final_of(curve_of: CurveOf, asked: list[Params]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the final score and the worth of each configuration."""
     curves = [curve_of(params) for params in asked]
     return np.array([c.scores[-1] for c in curves]), np.array([c.worth for c in curves])
 
@@ -60,30 +61,30 @@ def test_a_forest_finds_what_matters_and_repeats_itself(space: Space, drawn: lis
     assert max(Surrogate(space, shuffled).explained) < 0.4
 
 
-def test_luck_of_the_run_that_a_search_sees_is_not_in_what_it_is_worth(
+def test_noise_of_the_run_that_a_search_sees_is_not_in_its_worth(
     space: Space, drawn: list[Params]
 ) -> None:
     draw = np.random.default_rng(0)
     asked = [draw_params(space.params(), random.Random(k)) for k in range(300)]
 
     def agreement(scores: np.ndarray) -> float:
-        seen, worth = luck_of(Surrogate(space, trials(drawn, scores)).problem(0), asked)
+        seen, worth = final_of(Surrogate(space, trials(drawn, scores)).problem(0), asked)
         return float(np.corrcoef(seen, worth)[0, 1])
 
-    luck, little = draw.normal(size=(N, 1)), 0.01 * draw.normal(size=(N, 1))
-    assert abs(agreement(np.hstack([little + luck, little - luck]))) < 0.15
-    assert agreement(np.hstack([luck, luck])) > 0.999
+    noise, little = draw.normal(size=(N, 1)), 0.01 * draw.normal(size=(N, 1))
+    assert abs(agreement(np.hstack([little + noise, little - noise]))) < 0.15
+    assert agreement(np.hstack([noise, noise])) > 0.999
 
 
 def test_what_two_runs_share_is_shared_by_neighbours_as_far_as_the_forest_says(
     space: Space, drawn: list[Params]
 ) -> None:
     draw = np.random.default_rng(1)
-    own, luck = draw.normal(size=(N, 1)), 0.5 * draw.normal(size=(N, 2))
-    surrogate = Surrogate(space, trials(drawn, own + luck))
+    own, noise = draw.normal(size=(N, 1)), 0.5 * draw.normal(size=(N, 2))
+    surrogate = Surrogate(space, trials(drawn, own + noise))
     params = drawn[0]
     near = params | {"encoder.dropout": min(0.3, float(params["encoder.dropout"]) + 0.02)}
-    found = np.array([luck_of(surrogate.problem(s), [params, near, drawn[1]]) for s in range(300)])
+    found = np.array([final_of(surrogate.problem(s), [params, near, drawn[1]]) for s in range(300)])
     seen, worth = found[:, 0], found[:, 1]  # (seeds, configurations)
     expected = float(np.mean(surrogate.shared[:, -1] ** 2))
     assert np.mean(worth.var(axis=0)) == pytest.approx(expected, rel=0.25)
@@ -106,15 +107,15 @@ def test_both_parts_are_as_wide_as_what_they_are_drawn_from(
     assert surrogate.own[:, -1].std() == pytest.approx(0.5, rel=0.25)
 
 
-def test_luck_is_that_of_trials_that_score_about_the_same(
+def test_noise_is_that_of_trials_that_score_about_the_same(
     space: Space, drawn: list[Params]
 ) -> None:
     draw = np.random.default_rng(3)
     lr = np.array([np.log(float(params["multitask.optimization.lr"])) for params in drawn])
     level = (lr - lr.mean()) / lr.std()
-    luck = np.where(level > 0, 0.01, 0.3)[:, None] * draw.normal(size=(N, 2))
-    curve_of = Surrogate(space, trials(drawn, level[:, None] + luck)).problem(0)
-    seen, worth = luck_of(
+    noise = np.where(level > 0, 0.01, 0.3)[:, None] * draw.normal(size=(N, 2))
+    curve_of = Surrogate(space, trials(drawn, level[:, None] + noise)).problem(0)
+    seen, worth = final_of(
         curve_of, [draw_params(space.params(), random.Random(k)) for k in range(200)]
     )
     spread = np.abs(seen - worth)
@@ -125,7 +126,7 @@ def test_random_configurations_score_as_recorded_ones(space: Space, drawn: list[
     scores = np.repeat(np.random.default_rng(4).beta(5, 2, (N, 1)), 2, axis=1)
     surrogate = Surrogate(space, trials(drawn, scores))
     asked = [draw_params(space.params(), random.Random(1000 + k)) for k in range(40)]
-    found = [luck_of(surrogate.problem(seed), asked)[1] for seed in range(10)]
+    found = [final_of(surrogate.problem(seed), asked)[1] for seed in range(10)]
     shares = [0.1, 0.5, 0.9]
     assert np.quantile(found, shares) == pytest.approx(np.quantile(scores, shares), abs=0.07)
     assert np.max(found) < 1.1

@@ -13,7 +13,7 @@ from tests.benchmarks.families import space_of
 from tests.benchmarks.task_surrogate import TaskSurrogate
 from trainable.tasks import TASK_METRICS
 
-pytestmark = pytest.mark.slow  # forests of a hundred params
+pytestmark = pytest.mark.slow  # it fits forests over a hundred params
 MATTERS = ("sst.pooling", "para.pooling", "sts.pooling")
 
 
@@ -29,7 +29,7 @@ def drawn(space: Space, n: int, seed: int) -> list[Params]:
 
 @pytest.fixture(scope="module")
 def landscapes(space: Space) -> TaskSurrogate:
-    """Of trials whose metrics follow, each from the pooling of its own head, and some luck."""
+    """Landscapes of trials whose metrics depend on the pooling of their own head, and noise."""
     draw = np.random.default_rng(0)
 
     def run(params: Params) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def landscapes(space: Space) -> TaskSurrogate:
     )
 
 
-def test_a_score_is_the_mean_of_what_is_reported_of_the_tasks(
+def test_a_score_is_the_mean_of_the_reported_metrics_of_the_tasks(
     space: Space, landscapes: TaskSurrogate
 ) -> None:
     curve_of = landscapes.problem(3)
@@ -57,9 +57,7 @@ def test_a_score_is_the_mean_of_what_is_reported_of_the_tasks(
         assert landscapes.problem(3)(params) == curve != landscapes.problem(4)(params)
 
 
-def test_every_metric_follows_from_what_it_followed_from(
-    space: Space, landscapes: TaskSurrogate
-) -> None:
+def test_every_metric_depends_on_its_own_params(space: Space, landscapes: TaskSurrogate) -> None:
     asked = drawn(space, 100, 2)
     curves = [landscapes.problem(seed)(params) for seed, params in enumerate(asked)]
     ends = np.array([[own[-1] for own in curve.tasks] for curve in curves])
