@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from search.log.history import History
 from search.schedulers.base import Decision
 from search.schedulers.promotion_asha import PromotionASHA
-from tests.search.schedulers.contract import (
+from tests.search.schedulers.scheduler_contract import (
     SEEDS,
     SHAPES,
     MakeScheduler,

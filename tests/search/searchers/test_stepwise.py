@@ -12,7 +12,13 @@ from search.log.history import History
 from search.log.trial import Status, TrialRecord
 from search.searchers.base import Params, Suggestion, params_key
 from search.searchers.stepwise import Stepwise
-from tests.search.searchers.contract import BASE, SEEDS, SPACES, MakeSearcher, SearcherContract
+from tests.search.searchers.searcher_contract import (
+    BASE,
+    SEEDS,
+    SPACES,
+    MakeSearcher,
+    SearcherContract,
+)
 from trainable.component import Choice
 
 # 3 x 3 x 2 x 2 configurations, none of whose params depends on another.

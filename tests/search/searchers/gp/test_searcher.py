@@ -18,7 +18,7 @@ from search.log.trial import Metrics
 from search.searchers.base import Params, Suggestion, draw_params
 from search.searchers.gp.searcher import RungGp
 from search.searchers.random_search import RandomSearch
-from tests.search.searchers.contract import (
+from tests.search.searchers.searcher_contract import (
     SEEDS,
     SPACES,
     MakeSearcher,
