@@ -152,3 +152,22 @@ def test_brackets_have_the_shares_of_hyperband(units: int, eta: int, brackets: i
     assert [asha.bracket(number) for number in range(500)] == np.searchsorted(
         shares, draws, side="right"
     ).tolist()
+
+
+def test_one_that_still_waits_below_may_make_room_for_another_above() -> None:
+    """All eight reached rung 1, and the fourth of them may still follow the three promoted ones."""
+    search = rungs_of(8, 4, 2)
+    for score in (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2):
+        trial = search.add()
+        trial.reports, trial.decided, trial.status = {1: {"score": score}}, {1: "pause"}, "paused"
+    done, second, third, fourth, *others = search.history.trials.values()
+    for trial, score in ((done, 0.9), (second, 0.5), (third, 0.1)):
+        trial.promoted.add(1)
+        trial.reports[2], trial.decided[2] = {"score": score}, "pause"
+    done.reports[4], done.status = {"score": 0.9}, "done"
+    done.promoted.add(2)
+    search.restart()
+    assert search.close() == [*reversed(others), third]
+    assert search.promote() is fourth
+    search.report(fourth, 2, 0.0)
+    assert search.promote() is second
