@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from itertools import count, takewhile
 
 
 def rungs(units: int, eta: int) -> tuple[int, ...]:
@@ -12,8 +12,7 @@ def rungs(units: int, eta: int) -> tuple[int, ...]:
         units: Units of a full run, at least 1.
         eta: At least 2.
     """
-    n_rungs = math.ceil(round(math.log(units, eta), 9))
-    return (*(eta**k for k in range(n_rungs)), units)
+    return (*takewhile(lambda unit: unit < units, (eta**k for k in count())), units)
 
 
 def units_per_trial(rungs: tuple[int, ...], eta: int) -> float:

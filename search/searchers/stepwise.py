@@ -83,9 +83,10 @@ class Stepwise:
                 trials[own.key] = trial
             if any(trial.is_open for trial in trials.values()):
                 return None
-            candidates.sort(key=lambda own: trials[own.key].rank_key, reverse=True)
+            candidates.sort(key=lambda own: _rank(trials[own.key]), reverse=True)
             top = trials[candidates[0].key]
-            if best is not None and (top.status == "failed" or top.rank_key <= best.rank_key):
+            # The number of a trial breaks ties, but does not make it better than its equal.
+            if best is not None and (top.status == "failed" or _rank(top)[:-1] <= _rank(best)[:-1]):
                 return None
             best = top
             n_rounds += 1
@@ -137,3 +138,8 @@ class Stepwise:
 
     def _config(self, params: Params) -> RunConfig:
         return self._space.config_of(params)
+
+
+def _rank(trial: TrialRecord) -> tuple[bool, int, float, int]:
+    is_valid, units, score = trial.rank_key[:3]
+    return is_valid, units, score, -trial.number

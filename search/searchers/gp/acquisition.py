@@ -66,7 +66,7 @@ def candidates(
         more = encoding.near(_repeated(leader, _N_REFINED), width, draw)
         found = _together(found, more)
         gain = np.concatenate([gain, _gain(encoding, incumbent, more)])
-    for row in np.argsort(-gain):
+    for row in np.argsort(-gain, kind="stable"):
         yield encoding.params(found, int(row))
 
 

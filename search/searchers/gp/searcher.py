@@ -120,7 +120,8 @@ class RungGp:
         scores += self._scores.worst(some(results.failed, _N_FAILED, draw), scores)
         model = ScoreModel(list(map(RungModel, self._scores.as_results(scores), known)))
         worth = model.mean(self._scores.features(indices))
-        top = [results.trials[indices[k]].params for k in np.argsort(-worth)[:_N_TOP]]
+        best_first = np.argsort(-worth, kind="stable")
+        top = [results.trials[indices[k]].params for k in best_first[:_N_TOP]]
         best = float(worth.max())
         pending = some(results.pending, _N_PENDING, draw)
         if pending:

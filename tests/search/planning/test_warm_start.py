@@ -108,7 +108,7 @@ def test_failed_ones_count_as_bad_here_too(heads: Plan, plan_of: MakePlan) -> No
     results.read(history)
     assert results.at(9, 9, 9, random.Random(0)) == [0]
     assert results.failed == [2, 3]  # trial 1 was stopped before
-    assert results.under_way == []
+    assert results.pending == []
 
 
 def test_a_log_that_does_not_say_how_imported_trials_ended_has_done_ones_only() -> None:

@@ -4,6 +4,7 @@ import math
 import random
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from search.log.history import History
 from search.schedulers.base import Decision
 from search.schedulers.promotion_asha import PromotionASHA
-from tests.search.schedulers.contract import (
+from search.schedulers.rungs import rungs
+from tests.search.schedulers.scheduler_contract import (
     SEEDS,
     SHAPES,
     MakeScheduler,
@@ -137,9 +139,35 @@ def test_units_between_rungs_are_no_rungs() -> None:
         assert found == ({1, 3} if trial.bracket == 0 else {3})
 
 
-def test_brackets_have_the_shares_of_hyperband() -> None:
-    asha = PromotionASHA(History(), 9, 3, 0, 2, 0)
-    drawn = [asha.bracket(number) for number in range(3000)]
-    assert drawn == [asha.bracket(number) for number in range(3000)]
-    # 9 / 3 trials to 3 / 2.
-    assert drawn.count(0) / 3000 == pytest.approx(2 / 3, abs=0.03)
+@pytest.mark.parametrize(
+    ("units", "eta", "brackets"), [(9, 3, 2), (9, 3, 3), (8, 2, 3), (10, 3, 3)]
+)
+def test_brackets_have_the_shares_of_hyperband(units: int, eta: int, brackets: int) -> None:
+    """Algorithm 1: bracket s has (s_max + 1) / (s + 1) eta^s trials, rounded up there."""
+    asha = PromotionASHA(History(), units, eta, 0, brackets, 5)
+    s_max = len(rungs(units, eta)) - 1
+    sizes = [(s_max + 1) / (s + 1) * eta**s for s in range(s_max, s_max - brackets, -1)]
+    shares = np.cumsum(sizes) / sum(sizes)
+    draws = [random.Random(f"5 bracket {number}").random() for number in range(500)]
+    assert [asha.bracket(number) for number in range(500)] == np.searchsorted(
+        shares, draws, side="right"
+    ).tolist()
+
+
+def test_one_that_still_waits_below_may_make_room_for_another_above() -> None:
+    """All eight reached rung 1, and the fourth of them may still follow the three promoted ones."""
+    search = rungs_of(8, 4, 2)
+    for score in (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2):
+        trial = search.add()
+        trial.reports, trial.decided, trial.status = {1: {"score": score}}, {1: "pause"}, "paused"
+    done, second, third, fourth, *others = search.history.trials.values()
+    for trial, score in ((done, 0.9), (second, 0.5), (third, 0.1)):
+        trial.promoted.add(1)
+        trial.reports[2], trial.decided[2] = {"score": score}, "pause"
+    done.reports[4], done.status = {"score": 0.9}, "done"
+    done.promoted.add(2)
+    search.restart()
+    assert search.close() == [*reversed(others), third]
+    assert search.promote() is fourth
+    search.report(fourth, 2, 0.0)
+    assert search.promote() is second

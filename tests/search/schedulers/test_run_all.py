@@ -4,7 +4,7 @@ import pytest
 
 from search.log.trial import TrialRecord
 from search.schedulers.run_all import RunAll
-from tests.search.schedulers.contract import MakeScheduler, SchedulerContract
+from tests.search.schedulers.scheduler_contract import MakeScheduler, SchedulerContract
 
 
 class TestRunAll(SchedulerContract):

@@ -21,6 +21,18 @@ def test_rungs_are_the_powers_of_eta_below_the_full_run_and_the_full_run(
     assert list(found[:-1]) == [power for power in powers if power < units]
 
 
+@pytest.mark.parametrize("eta", range(2, 11))
+def test_rungs_beside_every_power_of_eta(eta: int) -> None:
+    """Where a logarithm in floating point may fall on either side."""
+    for k in range(1, 31):
+        below = tuple(eta**j for j in range(k))
+        power = eta**k
+        assert rungs(power, eta) == (*below, power)
+        assert rungs(power + 1, eta) == (*below, power, power + 1)
+        if power > 2:
+            assert rungs(power - 1, eta) == (*below, power - 1)
+
+
 @pytest.mark.parametrize(
     ("units", "eta", "expected"),
     [(9, 3, (1, 3, 9)), (10, 3, (1, 3, 9, 10)), (8, 2, (1, 2, 4, 8)), (1, 3, (1,))],

@@ -13,7 +13,7 @@ from ray.tune.schedulers import ASHAScheduler
 from search.log.history import History
 from search.schedulers.rungs import rungs
 from search.schedulers.stopping_asha import StoppingASHA
-from tests.search.schedulers.contract import (
+from tests.search.schedulers.scheduler_contract import (
     SEEDS,
     SHAPES,
     MakeScheduler,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from search.log.history import History
 from search.log.trial import TrialRecord
 from search.searchers.base import Params, Tried, draw_params, fresh, params_key
-from tests.search.searchers.contract import NINE, SPACES
+from tests.search.searchers.searcher_contract import NINE, SPACES
 
 
 @given(st.integers(0, 299))

@@ -16,7 +16,13 @@ from search.log.history import History
 from search.log.trial import Status, TrialRecord
 from search.searchers.base import params_key
 from search.searchers.optuna_tpe import OptunaTpe
-from tests.search.searchers.contract import NINE, SEEDS, SPACES, MakeSearcher, SearcherContract
+from tests.search.searchers.searcher_contract import (
+    NINE,
+    SEEDS,
+    SPACES,
+    MakeSearcher,
+    SearcherContract,
+)
 
 SMOKE = SPACES["smoke"]
 N_STARTUP, UNITS = 3, 4
@@ -30,7 +36,7 @@ class TestOptunaTpe(SearcherContract):
     def make_searcher(self) -> MakeSearcher:
         return lambda space, seed: OptunaTpe(space, seed, N_STARTUP)
 
-    def test_made_anew_it_suggests_what_the_old_one_would_have(self) -> None:  # type: ignore[override]
+    def test_made_anew_it_suggests_what_the_old_one_would_have(self) -> None:
         """It does not: the draws of Optuna's sampler begin anew."""
         history, old = History(), OptunaTpe(SMOKE, 0, N_STARTUP)
         first = old.suggest(0, history)
@@ -38,7 +44,7 @@ class TestOptunaTpe(SearcherContract):
         again = OptunaTpe(SMOKE, 0, N_STARTUP).suggest(1, history)
         assert again.params == first.params != old.suggest(1, history).params
 
-    def test_a_finite_space_is_suggested_once_each_and_then_nothing(self) -> None:  # type: ignore[override]
+    def test_a_finite_space_is_suggested_once_each_and_then_nothing(self) -> None:
         """Optuna does not look whether params were tried, so it never comes to an end."""
         history, searcher = History(), OptunaTpe(NINE, 0, N_STARTUP)
         for number in range(12):

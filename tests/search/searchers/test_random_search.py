@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from search.log.history import History
 from search.searchers.base import params_key
 from search.searchers.random_search import RandomSearch
-from tests.search.searchers.contract import SEEDS, SPACES, MakeSearcher, SearcherContract
+from tests.search.searchers.searcher_contract import SEEDS, SPACES, MakeSearcher, SearcherContract
 
 
 class TestRandomSearch(SearcherContract):

@@ -12,7 +12,13 @@ from search.log.history import History
 from search.log.trial import Status, TrialRecord
 from search.searchers.base import Params, Suggestion, params_key
 from search.searchers.stepwise import Stepwise
-from tests.search.searchers.contract import BASE, SEEDS, SPACES, MakeSearcher, SearcherContract
+from tests.search.searchers.searcher_contract import (
+    BASE,
+    SEEDS,
+    SPACES,
+    MakeSearcher,
+    SearcherContract,
+)
 from trainable.component import Choice
 
 # 3 x 3 x 2 x 2 configurations, none of whose params depends on another.
@@ -225,3 +231,23 @@ def test_a_trial_that_ran_for_another_reason_is_not_run_again() -> None:
         run(history, suggestion, 0.0)
     assert isinstance(suggestion, Suggestion)
     assert suggestion.params["para.pair"] == "joint"  # it is the best of round 1 all the same
+
+
+def test_of_equal_scores_the_earlier_trial_leads_and_is_not_better() -> None:
+    """A row that ran before the base leads its round, but ends the rounds if it only ties."""
+    row: Params = {**FREE.params_of(BASE), "sts.loss": "mse"}
+
+    def play_after_row(score: Score) -> list[TrialRecord]:
+        history, searcher = History(), Stepwise(FREE, 1, beam=1)
+        history.trials[0] = TrialRecord(0, row, {}, 0.0, 0.0, status="done")
+        history.trials[0].reports[1] = {"score": score(row)}
+        while (suggestion := searcher.suggest(len(history.trials), history)) is not None:
+            run(history, suggestion, score(suggestion.params))
+        return list(history.trials.values())
+
+    base = FREE.params_of(BASE)
+    n_first = 1 + sum(len(values) - 1 for values in CHOICES.values())
+    assert len(play_after_row(lambda params: 0.5)) == n_first
+    second = play_after_row(lambda params: float(params != base))[n_first:]
+    assert second
+    assert all(trial.params["sts.loss"] == "mse" for trial in second)

@@ -5,13 +5,13 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from search.searchers.base import draw_params, params_key
+from search.searchers.base import Params, draw_params, params_key
 from search.searchers.gp.acquisition import Incumbent, candidates, log_expected_improvement
-from search.searchers.gp.encoding import SpaceEncoding
+from search.searchers.gp.encoding import Points, SpaceEncoding
 from search.searchers.gp.fit import learn, length_scales
 from search.searchers.gp.model import Results, RungModel
 from search.searchers.gp.per_task import ScoreModel
@@ -25,6 +25,7 @@ PARAMS = [
 ]
 
 
+@settings(max_examples=15)
 @given(mean=st.floats(-3, 3), sd=st.floats(0.1, 3), best=st.floats(-3, 3))
 def test_expected_improvement_is_the_mean_of_improvements(
     mean: float, sd: float, best: float
@@ -61,3 +62,44 @@ def test_the_first_candidate_promises_most_and_none_promises_as_much_as_it() -> 
     assert len({params_key(params) for params in found}) > 120
     assert found[0]["kind"] == "mean"
     assert float(found[0]["dropout"]) < 0.1
+
+
+class Recorded(SpaceEncoding):
+    """Notes near what candidates are looked for."""
+
+    starts: list[Points]
+
+    def near(self, points: Points, width: float, draw: np.random.Generator) -> Points:
+        self.starts.append(points)
+        return super().near(points, width, draw)
+
+
+def test_candidates_are_near_the_top_and_then_near_the_best_of_them() -> None:
+    encoding, draw = Recorded(PARAMS), random.Random(0)
+    encoding.starts = []
+    trials = [draw_params(PARAMS, draw) for _ in range(12)]
+    scores = np.array([float(t["dropout"]) for t in trials])
+    features, n = encoding.features(encoding.points(trials)), len(trials)
+    results = Results(features, np.zeros(n, dtype=np.int64), np.arange(n), scores)
+    lengths = length_scales(encoding.n_params)
+    model = ScoreModel([RungModel(results, learn(results, 1, encoding.param_of, lengths))])
+    top = trials[:3]
+    incumbent = Incumbent(model, 0.3, encoding.points(top))
+    found = list(candidates(encoding, incumbent, np.random.default_rng(0)))
+    starts = [
+        [encoding.params(points, row) for row in range(len(points[0]))]
+        for points in encoding.starts
+    ]
+    assert len(starts) == 6
+    for own in starts[:3]:
+        assert own == [pytest.approx(params) for params in top for _ in range(4)]
+
+    def gain(params: Params) -> float:
+        features = encoding.features(encoding.points([params]))
+        return float(log_expected_improvement(*model.predict(features), 0.3)[0])
+
+    leaders = [gain(own[0]) for own in starts[3:]]
+    assert all(len({params_key(params) for params in own}) == 1 for own in starts[3:])
+    assert leaders == sorted(leaders)  # each refinement begins at the best so far
+    assert leaders[0] >= max(gain(params) for own in starts[:3] for params in own) - 1e-9
+    assert gain(found[0]) >= leaders[-1] - 1e-9

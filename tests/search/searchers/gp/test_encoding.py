@@ -46,7 +46,7 @@ def test_params_come_back(name: str, seed: int) -> None:
 
 
 @given(name=NAMES, seed=SEEDS, width=st.floats(0.0, 3.0))
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_candidates_are_inside_the_space(name: str, seed: int, width: float) -> None:
     encoding, space = ENCODINGS[name], SPACES[name]
     draw = np.random.default_rng(seed)

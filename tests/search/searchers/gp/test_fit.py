@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -76,7 +77,7 @@ def test_what_the_params_do_not_explain_is_a_trials_own() -> None:
     scores=st.lists(st.floats(-1e9, 1e9) | st.floats(-1e-9, 1e-9), min_size=1, max_size=12),
     n_rungs=st.integers(1, 4),
 )
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_no_scores_are_too_odd_to_learn_from(seed: int, scores: list[float], n_rungs: int) -> None:
     """Nor many of equal params."""
     draw, n = np.random.default_rng(seed), len(scores)
@@ -87,3 +88,31 @@ def test_no_scores_are_too_odd_to_learn_from(seed: int, scores: list[float], n_r
     mean, sd = model.condition_on_pending(x).predict(draw.random((5, 3)))
     assert np.isfinite(mean).all()
     assert (sd > 0).all()
+
+
+@given(seed=SEEDS, n_trials=st.integers(1, 6), n_rungs=st.integers(1, 3))
+@settings(max_examples=10)
+def test_scores_are_standardized_by_their_rungs(seed: int, n_trials: int, n_rungs: int) -> None:
+    """Median of the lowest rung, and the pooled deviation: that of n residuals, not of n - 1."""
+    draw = np.random.default_rng(seed)
+    results = some_results(draw, n_trials, n_rungs, 2)
+    known = learn(results, n_rungs, np.arange(2), length_scales(2))
+    frame = pd.DataFrame({"rung": results.rungs, "score": results.scores})
+    assert known.middle == pytest.approx(frame.score[frame.rung == frame.rung.min()].median())
+    residuals = frame.score - frame.groupby("rung").score.transform("mean")
+    assert known.scale == pytest.approx(max(residuals.std(ddof=0), 1e-6))
+
+
+def test_the_prior_of_hyperparameters() -> None:
+    """Length scales have the medians given; all rungs share a level and have a change each."""
+    results = some_results(np.random.default_rng(0), 4, 3, 3)
+    lengths = np.array([0.5, 2.0])
+    posterior = Posterior(results, results.scores, 3, np.array([0, 1, 1]), lengths)
+    weights, level, own = posterior.parts(posterior.start)
+    np.testing.assert_allclose(weights, [4.0, 0.25, 0.25])
+    changes = np.diag([0.0, 1.0, 1.0])
+    np.testing.assert_allclose(level @ level.T, 1.2**2 + 1.0**2 * changes)
+    np.testing.assert_allclose(own @ own.T, 0.3**2 + 0.2**2 * changes)
+    # The logarithm of a squared length scale has twice the deviation of that of the scale, 0.6.
+    np.testing.assert_allclose(posterior.sd, [1.2] * 2 + [0.4] * 12)
+    np.testing.assert_allclose(length_scales(25), [2.0] * 25)

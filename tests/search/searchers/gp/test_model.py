@@ -88,3 +88,12 @@ def test_pending_trials_change_no_mean_and_leaves_less_to_learn(seed: int) -> No
     )
     assert (after.predict(points)[1] <= before.predict(points)[1] + 1e-9).all()
     assert (after.predict(pending)[1] < before.predict(pending)[1]).all()
+
+
+@given(seed=SEEDS, n_rungs=st.integers(1, 4))
+@settings(max_examples=10)
+def test_noise_is_that_of_the_last_rung_on_the_scale_of_the_scores(seed: int, n_rungs: int) -> None:
+    draw = np.random.default_rng(seed)
+    known = some_known(draw, n_rungs, 2)
+    model = RungModel(some_results(draw, 5, n_rungs, 2), known)
+    assert model.noise_sd**2 == pytest.approx(known.scale**2 * known.own[n_rungs - 1, n_rungs - 1])

@@ -102,3 +102,16 @@ def test_reports_that_say_nothing_of_the_tasks() -> None:
     assert have_tasks([tasks, lost])
     assert not have_tasks([tasks, whole])
     assert not have_tasks([{**tasks, "sts_corr": None}])
+
+
+@pytest.mark.parametrize("which", range(4))
+def test_one_report_without_the_tasks_is_found_whenever_it_comes(which: int) -> None:
+    journal, results = Journal(History()), RungResults(RUNGS, PARAMS)
+    scores = RungScores(results, RUNGS, SpaceEncoding(PARAMS))
+    for number in range(4):
+        params = {"lr": 0.1 * number}
+        journal.write("suggested", trial=number, params=params, run_config={}, bracket=0, origin="")
+        own = {"score": 0.5} if number == which else metrics(0.1, 0.2, 0.3)
+        journal.write("reported", trial=number, unit=1, metrics=own, failure="")
+        scores.read(journal.history)
+        assert scores.metrics == (WHOLE if number >= which else TASK_METRICS)

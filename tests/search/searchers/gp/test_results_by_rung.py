@@ -125,3 +125,21 @@ def test_at_a_rung_are_the_best_and_some_others(
     ranked = sorted(range(len(scores)), key=lambda index: (-scores[index], index))
     assert indices[:n_best] == ranked[:n_best]
     assert len(set(indices)) == len(indices) == min(len(scores), n_best + n_others)
+
+
+def test_imported_trials_come_first_and_those_outside_the_space_are_left_out() -> None:
+    journal = Journal(History())
+    for value in (1.0, "linear", 2.0):
+        reports = {1: {"score": 0.5}}
+        journal.write(
+            "imported", params={"lr": value}, run_config={}, reports=reports, search="other"
+        )
+    for _ in range(2):
+        suggest(journal)
+        report(journal, journal.history.trials[len(journal.history.trials) - 1], 0.5)
+    results = RungResults(RUNGS, PARAMS)
+    results.read(journal.history)
+    assert results.imported == [0, 1]
+    assert results.index_of == {0: 2, 1: 3}
+    assert [trial.params["lr"] for trial in results.trials] == [1.0, 2.0, 0.0, 1.0]
+    assert results.at(1, 9, 0, random.Random(0)) == [0, 1, 2, 3]  # equal scores: the earlier first

@@ -16,9 +16,11 @@ import search.searchers.gp.searcher
 from search.log.history import History, Journal
 from search.log.trial import Metrics
 from search.searchers.base import Params, Suggestion, draw_params
+from search.searchers.gp.acquisition import Incumbent
+from search.searchers.gp.encoding import SpaceEncoding
 from search.searchers.gp.searcher import RungGp
 from search.searchers.random_search import RandomSearch
-from tests.search.searchers.contract import (
+from tests.search.searchers.searcher_contract import (
     SEEDS,
     SPACES,
     MakeSearcher,
@@ -351,3 +353,36 @@ def test_a_suggestion_has_one_thread_for_its_matrices(monkeypatch: pytest.Monkey
         assert RungGp(SMOKE, 0, RUNGS, random_share=0.0).suggest(12, history_of(trials))
         assert blas_threads() == before
     assert seen == [{1}]
+
+
+def test_the_incumbent_is_the_best_mean_and_the_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of results and of pending trials; candidates are near the five best means."""
+    seen: list[Incumbent] = []
+
+    def candidates(encoding: SpaceEncoding, incumbent: Incumbent, draw: Any) -> Iterable[Params]:
+        seen.append(incumbent)
+        return iter([])
+
+    monkeypatch.setattr(search.searchers.gp.searcher, "candidates", candidates)
+    trials = sorted(peak(12), key=lambda trial: float(trial[0][LR]))
+    known, pending = trials[:-2], [params for params, _, _ in trials[-2:]]
+    rising: list[tuple[Params, Scores, str]] = [
+        (params, {9: float(params[LR])}, "done") for params, _, _ in known
+    ]
+    journal = Journal(history_of(rising))
+    for params in pending:
+        begin(journal, params)
+    suggest(RungGp(LR_ONLY, 0, RUNGS, random_share=0.0), journal.history)
+    (incumbent,) = seen
+    encoding = SpaceEncoding(LR_ONLY.params())
+
+    def means(own: list[Params]) -> list[float]:
+        return incumbent.model.mean(encoding.features(encoding.points(own))).tolist()
+
+    done = [params for params, _, _ in known]
+    best_first = sorted(done, key=lambda params: -means([params])[0])
+    top = [encoding.params(incumbent.top, row) for row in range(len(incumbent.top[0]))]
+    assert top == [pytest.approx(params) for params in best_first[:5]]
+    assert max(means(pending)) > max(means(done))
+    expected = max(means(done + pending)) + incumbent.model.noise_sd
+    assert incumbent.target == pytest.approx(expected, rel=1e-6)

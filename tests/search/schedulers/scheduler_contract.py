@@ -275,7 +275,7 @@ class SchedulerContract:
         assert decides or not self.decides_at_rungs or not set(levels[:-1])
 
     @pytest.mark.slow
-    @contract(100)
+    @contract(150)
     @given(seed=SEEDS, shape=SHAPES)
     def test_no_trial_is_unpromotable_that_might_still_be_promoted(
         self, make_scheduler: MakeScheduler, seed: int, shape: Shape
