@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import tyro
-from rich.console import Console
 
-from trainable.cache.files import read_json
-from trainable.errors import InputError
 from trainable.exit_status import exit_status
-from trainable.metrics import SCORE_KEYS
-from trainable.run_config import RunConfig
-from trainable.stages.pretraining_loop import StageFailed
-from trainable.training.inputs import open_inputs
-from trainable.training.loop import Run, RunFailed
-from trainable.training.progress_bar import train
 
 
 @dataclass(frozen=True)
@@ -36,18 +25,6 @@ class Options:
     """Print the default RunConfig, to begin a CONFIG.json with."""
 
 
-def read_config(path: Path) -> RunConfig:
-    """Read a RunConfig from its own file or from a best.json.
-
-    Raises:
-        InputError: The file is missing or is neither.
-    """
-    values = read_json(path, "`python -m trainable --example` prints one")
-    if isinstance(values, dict) and "run_config" in values:
-        values = values["run_config"]
-    return RunConfig.from_dict(values, str(path))
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run; returns the exit status."""
     options = tyro.cli(
@@ -56,35 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
         args=arguments,
         config=(tyro.conf.FlagCreatePairsOff,),
     )
-    if options.example:
-        print(json.dumps(RunConfig().to_dict(), indent=2))
-        return 0
-    console = Console(highlight=False, soft_wrap=True)
-    try:
-        if options.config is None:
-            raise InputError("give a CONFIG.json; `python -m trainable --example` prints one")
-        _train(read_config(options.config), console)
-    except (InputError, RunFailed, StageFailed) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    # torch takes seconds to import: a mistyped option is refused before.
+    from trainable.training.train_file import print_example, train_file
 
-
-def _train(config: RunConfig, console: Console) -> None:
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    inputs = open_inputs(config, device)
-    for note in inputs.corpus.notes:
-        console.print(note, markup=False)
-    run = Run(config, inputs)
-
-    def show(losses: dict[str, float]) -> None:
-        scores = run.evaluate("select")
-        text = "  ".join(f"{key} {scores[key]:.4f}" for key in SCORE_KEYS)
-        console.print(f"unit {run.units}/{config.units}  {text}")
-
-    train(run, console, "training", show)
-    scores = run.evaluate("confirm")
-    console.print("confirm    " + "  ".join(f"{key} {scores[key]:.4f}" for key in SCORE_KEYS))
+    return print_example() if options.example else train_file(options.config)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import os
 import ray
 
 from search.cluster.access import MODE, NoToken, knock
-from search.cluster.local_ray import PRIVATE, start_local
+from search.cluster.local_ray import PRIVATE, shut_down, start_local
 from trainable.errors import InputError
 
 
@@ -37,7 +37,7 @@ def connect(address: str | None) -> str:
             shared = ray.cluster_resources()  # type: ignore[no-untyped-call]
             if named or PRIVATE not in shared:
                 return f"the cluster at {ray.get_runtime_context().gcs_address}"
-            ray.shutdown()
+            shut_down()
         except ConnectionError as error:
             if named:
                 raise InputError(

@@ -19,15 +19,15 @@ Two files that run elsewhere use such names themselves:
 from __future__ import annotations
 
 import logging
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import grpc
 import ray
-from ray._private import ray_constants
+from ray._private import ray_constants, services
 from ray._private.authentication import authentication_token_setup as tokens
-from ray._private.services import canonicalize_bootstrap_address
 from ray._raylet import GcsClient  # type: ignore[attr-defined]
 from ray.core.generated.autoscaler_pb2 import DrainNodeReason  # type: ignore[attr-defined]
 from ray.tune import Trainable, registry
@@ -35,6 +35,7 @@ from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.progress_reporter import TrialProgressCallback
 
+from trainable.errors import is_full_disk
 from trainable.worker.ray_trainable import NodeLeaving
 
 READ_IN = "2.60.0"  # the version of Ray whose source all of this relies on
@@ -58,7 +59,7 @@ def resolve_address(address: str) -> str | None:
     Raises:
         ValueError: It is neither.
     """
-    found: str | None = canonicalize_bootstrap_address(address)
+    found: str | None = services.canonicalize_bootstrap_address(address)
     return found
 
 
@@ -129,6 +130,30 @@ def on_loopback() -> Iterator[None]:
         yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextmanager
+def in_own_sessions() -> Iterator[list[int]]:
+    """Let Ray start each of its daemons in a session of its own; gives the ids of the sessions.
+
+    A signal to the driver's process group, as `timeout` sends it, then reaches the driver only,
+    which needs Ray to end in order.
+
+    Takes `ray._private.services.ConsolePopen` (ray 2.60.0), with which Ray starts its daemons. No
+    public name: `ray.init` has no option for it.
+    """
+    popen, sessions = services.ConsolePopen, list[int]()
+
+    def start(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        process = popen(*arguments, start_new_session=True, **options)
+        sessions.append(process.pid)
+        return process
+
+    services.ConsolePopen = start  # type: ignore[misc, assignment]
+    try:
+        yield sessions
+    finally:
+        services.ConsolePopen = popen  # type: ignore[misc]
 
 
 def drain_node(node: str, reason: str, deadline: float) -> str:
@@ -234,12 +259,13 @@ def quieten_tune() -> None:
 
 
 def _is_worth_saying(record: logging.LogRecord) -> bool:
-    """Return False for what is no error to us, since to Tune every job is a trial of its own.
+    """Return False for what is no error to us, or what the search says itself without a traceback.
 
-    A trial that leaves its machine in time ends a job with an error that the search expects, and
-    says so itself. At the end Tune names such jobs as incomplete, whatever became of their trials.
+    A trial that leaves its machine in time ends a job with an error that the search expects. At the
+    end Tune names such jobs as incomplete, whatever became of their trials. A full disk ends the
+    search with one line.
     """
     error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, NodeLeaving):
+    if isinstance(error, NodeLeaving) or is_full_disk(error):
         return False
     return not str(record.msg).startswith(INCOMPLETE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 
 from ray import tune
 
+from search.cluster.local_ray import shut_down
 from search.cluster.ray_internals import (
     NoTuneProgress,
     quieten_tune,
@@ -24,6 +26,7 @@ from search.cluster.tune import (
     TuneScheduler,
     TuneSearcher,
 )
+from search.log.folder import SearchFolder
 from search.planning.plan import Plan
 
 _ENVIRONMENT = {
@@ -32,8 +35,16 @@ _ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune's own tables; `verbose=0` silences the old ones
     # Nothing is restored from Tune's snapshots, and each of them holds all trials there were.
     "TUNE_GLOBAL_CHECKPOINT_S": str(10**9),
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune's own would wait for the steps of all trials
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
+
+
+# Names that Tune gives to its snapshots, to a test of the storage, and to pickled errors.
+_TUNE_STATE = (
+    *("experiment_state-*.json", "search_gen_state-*.json", "basic-variant-state-*.json"),
+    *(".validate_storage_marker", "trial_*/error.pkl"),
+)
 
 
 def run_tune(
@@ -45,7 +56,9 @@ def run_tune(
     callback: TuneCallback,
     stopper: LimitStopper,
 ) -> None:
-    """Let Ray Tune run jobs until the searcher or the stopper ends it.
+    """Let Ray Tune run jobs until the searcher or the stopper ends it, or a KeyboardInterrupt.
+
+    A KeyboardInterrupt disconnects from Ray, which ends all trials at once.
 
     Args:
         trainable: Class of the actors that run jobs.
@@ -61,28 +74,48 @@ def run_tune(
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.n_trials)
     withhold_credentials()
     quieten_tune()
-    with _libraries_frozen(), registered(trainable) as name:
-        tune.run(
-            name,
-            name=plan.folder.name,
-            storage_path=plan.folder.storage,
-            metric=METRIC,
-            mode=MODE,
-            num_samples=-1,  # the searcher says when it is finished
-            search_alg=searcher,
-            scheduler=scheduler,
-            stop=stopper,
-            resources_per_trial={"cpu": resources.cpus, "gpu": resources.gpus},
-            reuse_actors=True,
-            max_failures=0,  # the dispatcher hands a trial out again
-            raise_on_failed_trial=False,
-            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1),
-            callbacks=[callback, NoTuneProgress()],
-            trial_dirname_creator=lambda trial: (
-                f"trial_{trial.config['trial']:04d}_{trial.trial_id}"
-            ),
-            verbose=0,
-        )
+    try:
+        with _libraries_frozen(), registered(trainable) as name:
+            tune.run(
+                name,
+                name=plan.folder.name,
+                storage_path=plan.folder.storage,
+                metric=METRIC,
+                mode=MODE,
+                num_samples=-1,  # the searcher says when it is finished
+                search_alg=searcher,
+                scheduler=scheduler,
+                stop=stopper,
+                resources_per_trial={"cpu": resources.cpus, "gpu": resources.gpus},
+                reuse_actors=True,
+                max_failures=0,  # the dispatcher hands a trial out again
+                raise_on_failed_trial=False,
+                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1),
+                callbacks=[callback, NoTuneProgress()],
+                trial_dirname_creator=lambda trial: (
+                    f"trial_{trial.config['trial']:04d}_{trial.trial_id}"
+                ),
+                verbose=0,
+            )
+    except KeyboardInterrupt:
+        shut_down()
+
+
+def remove_tune_state(folder: SearchFolder) -> None:
+    """Remove what Tune has left in a search that is over and that nobody reads.
+
+    Args:
+        folder: Of the search. A remote storage is left as it is: to list it takes long, and it has
+            no empty folders.
+    """
+    if folder.is_copied:
+        return
+    for pattern in _TUNE_STATE:
+        for path in folder.local.glob(pattern):
+            path.unlink(missing_ok=True)
+    for path in folder.local.glob("trial_*"):
+        with contextlib.suppress(OSError):  # it holds a checkpoint, or the error of a trial
+            path.rmdir()
 
 
 @contextmanager

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import signal
 import sys
 import time
 from dataclasses import replace
 from functools import partial
 
-import ray
 from ray.tune import TuneError
 from rich.console import Console
 
 from search.cluster.connect import connect
+from search.cluster.local_ray import shut_down
 from search.cluster.nodes import Nodes, wait_for_nodes
 from search.cluster.preflight.checks import Preflight
-from search.cluster.run_tune import run_tune
+from search.cluster.run_tune import remove_tune_state, run_tune
 from search.cluster.slots import Resources, any_node_fits, resolve_resources
 from search.cluster.tune import LimitStopper, TuneCallback, TuneScheduler, TuneSearcher
 from search.commands.open_journal import open_journal
@@ -29,6 +26,7 @@ from search.log.leaderboard import actor_seconds
 from search.log.lock import only_driver
 from search.log.mirror import Mirror
 from search.loop.dispatcher import Dispatcher
+from search.loop.interruption import Interruption, SearchConsole
 from search.loop.limits import Limits
 from search.loop.progress import Progress
 from search.loop.watchdog import Watchdog
@@ -42,21 +40,19 @@ from search.report.screen import summary
 from search.report.tensorboard import TensorBoard
 from search.report.write import write_results
 from search.searchers.optuna_tpe import TPE_NOTE
-from trainable.errors import InputError
+from trainable.errors import InputError, is_full_disk
 from trainable.worker.ray_trainable import MultitaskTrainable
-
-_FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run `search/run.py`; returns the exit status."""
     options = parse(arguments)
-    console = Console(highlight=False, soft_wrap=True)
+    console = SearchConsole(highlight=False, soft_wrap=True)
     plan: Plan | None = None
     try:
         plan = make_plan(options)
         if options.dry_run:
-            console.print(describe(plan), markup=False)
+            print(describe(plan))
             return 0
         with only_driver(plan.folder, plan.log_bytes):
             return run_search(plan, console)
@@ -64,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except (OSError, TuneError) as error:  # Tune wraps what its callbacks raise
-        if not any(text in str(error) for text in _FULL):
+        if not is_full_disk(error):
             raise
         print(f"error: {_full_disk(plan, error)}", file=sys.stderr)
         return 1
@@ -88,62 +84,69 @@ def run_search(plan: Plan, console: Console) -> int:
 
     Raises:
         InputError: The cluster cannot serve a trial, or the search cannot be resumed.
+        KeyboardInterrupt: Ctrl-C or SIGTERM, before the search has begun.
     """
-    options, started = plan.options, time.monotonic()
-    say, notes = partial(console.print, markup=False), list(plan.notes)
-    if options.resume:
-        check_resumable(plan)
-        notes += changed_versions(plan.earlier)
-    try:
-        say(f"using {connect(options.address)}")
-        _end_in_order_on_sigterm()
-        wait_for_nodes(say)
-        resources = resolve_resources(options, plan.n_trials)
-        say(
-            f"search {plan.folder.uri}: {plan.n_trials} trials, {resources.max_concurrent} at a "
-            f"time, {plan.budget:,} tokens a full run"
-        )
-        preflight = Preflight(plan.folder, options, resources, plan.checkpoint_bytes)
-        for note in (*notes, *preflight.check(say)):
-            say(note)
-        if options.searcher == "tpe":
-            say(TPE_NOTE)
-        limits, is_answering = _run_jobs(plan, resources, preflight, console)
-    finally:
-        ray.shutdown()
-        _end_in_order_on_sigterm()
-    if not is_answering:
-        say(
-            f"warning: {plan.folder.uri} does not answer; log and results are in "
-            f"{plan.folder.local}, where --resume finds them from this machine"
-        )
-        plan = replace(plan, folder=plan.folder.on_this_machine())
-    events = read_events(plan.folder.local / EVENTS)
-    history = History(events)
-    winner = write_results(plan, history, actor_seconds(events))
-    say(f"\nsearch took {clock(time.monotonic() - started)}; results in {plan.folder.uri}")
-    if limits.reason:
-        say(f"it ended early: {limits.reason}")
-    say(summary(plan.folder, options.units, list(history.trials.values()), winner))
+    started, say = time.monotonic(), partial(console.print, markup=False)
+    with Interruption() as interruption:
+        try:
+            limits, is_answering = _run_trials(plan, console, interruption)
+        finally:
+            shut_down()
+            interruption.install()
+        if not is_answering:
+            say(
+                f"warning: {plan.folder.uri} does not answer; log and results are in "
+                f"{plan.folder.local}, where --resume finds them from this machine"
+            )
+            plan = replace(plan, folder=plan.folder.on_this_machine())
+        remove_tune_state(plan.folder)
+        events = read_events(plan.folder.local / EVENTS)
+        history = History(events)
+        winner = write_results(plan, history, actor_seconds(events))
+        say(f"\nsearch took {clock(time.monotonic() - started)}; results in {plan.folder.uri}")
+        if limits.reason:
+            say(f"it ended early: {limits.reason}")
+        trials = list(history.trials.values())
+        say(summary(plan.folder, plan.options.units, trials, winner))
     return 1 if winner is None or limits.is_failure else 0
 
 
-def _end_in_order_on_sigterm() -> None:
-    """Let SIGTERM end a search as Ctrl-C does: `ray job stop`, Slurm and Kubernetes send it.
-
-    Ray would exit at once: `ray.init` sets its own handler, and `ray.shutdown` the default.
-    """
-    signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
-
-
-def _run_jobs(
-    plan: Plan, resources: Resources, preflight: Preflight, console: Console
-) -> tuple[Limits, bool]:
-    """Let Ray Tune run jobs until nothing is left to do or a limit is reached.
+def _run_trials(plan: Plan, console: Console, interruption: Interruption) -> tuple[Limits, bool]:
+    """Connect to Ray, look at its nodes, and run all trials.
 
     Returns:
         The limits, and whether the storage still answers.
     """
+    options, say = plan.options, partial(console.print, markup=False)
+    notes = list(plan.notes)
+    if options.resume:
+        check_resumable(plan)
+        notes += changed_versions(plan.earlier)
+    say(f"using {connect(options.address)}")
+    interruption.install()
+    wait_for_nodes(say)
+    resources = resolve_resources(options, plan.n_trials)
+    say(
+        f"search {plan.folder.uri}: {plan.n_trials} trials, {resources.max_concurrent} at a "
+        f"time, {plan.budget:,} tokens a full run"
+    )
+    preflight = Preflight(plan.folder, options, resources, plan.checkpoint_bytes)
+    for note in (*notes, *preflight.check(say)):
+        say(note)
+    if options.searcher == "tpe":
+        say(TPE_NOTE)
+    interruption.defer()
+    return _run_jobs(plan, resources, preflight, interruption, console)
+
+
+def _run_jobs(
+    plan: Plan,
+    resources: Resources,
+    preflight: Preflight,
+    interruption: Interruption,
+    console: Console,
+) -> tuple[Limits, bool]:
+    """Let Ray Tune run jobs until nothing is left to do, a limit is reached, or a signal comes."""
     journal, log = open_journal(plan, resources)
     options, points = plan.options, list(plan.points)
     scheduler = make_scheduler(options, plan.n_trials, journal.history)
@@ -173,7 +176,7 @@ def _run_jobs(
             resources,
             TuneSearcher(dispatcher, plan, nodes, limits),
             TuneScheduler(dispatcher, progress.say),
-            TuneCallback(dispatcher, resources, [limits, nodes, watchdog, progress]),
+            TuneCallback(dispatcher, resources, [limits, nodes, watchdog, progress, interruption]),
             LimitStopper(limits),
         )
         checkpoints.sweep()

@@ -14,6 +14,7 @@ from search.log.trial import TrialRecord
 from search.loop.dispatcher import Dispatcher
 from search.loop.job import Job
 from search.loop.limits import Limits
+from search.planning.amounts import size
 from search.planning.options import SearchOptions
 
 _LOOK_SECONDS = 5.0
@@ -149,14 +150,14 @@ class Watchdog:
         needed = one * max(1, len(self._dispatcher.jobs))
         if free < needed:
             self._limits.fail(
-                f"{folder.local} has {free / 1e9:.1f} GB left, the next checkpoints "
-                f"need {needed / 1e9:.1f}; make room, then go on with --resume"
+                f"{folder.local} has {size(free)} left, the next checkpoints "
+                f"need {size(needed)}; make room, then go on with --resume"
             )
         elif free < 5 * needed:
             self._once(
                 "disk",
-                f"{folder.local} has {free / 1e9:.1f} GB left, a checkpoint takes "
-                f"{one / 1e9:.1f}; --checkpoint weights takes a third",
+                f"{folder.local} has {size(free)} left, a checkpoint takes "
+                f"{size(one)}; --checkpoint weights takes a third",
             )
 
     def _once(self, topic: str, message: str) -> None:

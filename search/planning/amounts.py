@@ -1,4 +1,4 @@
-"""Durations and budgets: as users write them, and as people read them."""
+"""Durations, budgets and sizes: as users write them, and as people read them."""
 
 from __future__ import annotations
 
@@ -39,6 +39,11 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def size(n_bytes: float) -> str:
+    """Return bytes as people read them: 1.5e9 as `1.5 GB`, below that 12.3e6 as `12.3 MB`."""
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"
 
 
 def budget_tokens(text: str, tokens_per_epoch: int) -> int:

@@ -116,11 +116,14 @@ OPTIONS = [
 ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=[signal.SIGINT, signal.SIGTERM])
 def interrupted(
-    repository: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, repository: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """A search in a process of its own that got Ctrl-C while a trial with a checkpoint ran."""
+    """A search that got a signal, as its whole process group, while a trial with a checkpoint ran.
+
+    So Ctrl-C reaches the processes of a terminal, and SIGTERM those that `timeout` has started.
+    """
     storage = tmp_path_factory.mktemp("runs")
     command = [sys.executable, "search/run.py", *OPTIONS, "--storage", str(storage)]
     with subprocess.Popen(
@@ -129,11 +132,11 @@ def interrupted(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # Ctrl-C reaches every process of the terminal's group
+        start_new_session=True,
     ) as process:
         try:
             wait_for_a_checkpoint_in_use(storage / "stopped" / EVENTS, process)
-            os.killpg(process.pid, signal.SIGINT)
+            os.killpg(process.pid, request.param)
             stdout, stderr = process.communicate(timeout=60)
         finally:
             process.kill()
@@ -161,11 +164,12 @@ def has_checkpoint_in_use(events: list[Event]) -> bool:
     )
 
 
-def test_ctrl_c_ends_the_search_in_order(
+def test_a_signal_ends_the_search_in_order(
     interrupted: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
     folder, done = interrupted
     assert done.returncode == 0, done.stderr
+    assert done.stderr.count("stopping: writing results") == 1
     assert "Traceback" not in done.stderr
     assert "rank trial units" in done.stdout
     events = read_events(folder / EVENTS)[: len(before_resume(folder))]
@@ -185,7 +189,7 @@ def before_resume(folder: Path) -> list[Event]:
     return events[: kinds.index("resumed") if "resumed" in kinds else len(events)]
 
 
-def test_ctrl_c_leaves_whole_results(
+def test_a_signal_leaves_whole_results_and_nothing_of_tune(
     interrupted: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
     folder, _ = interrupted
@@ -196,6 +200,10 @@ def test_ctrl_c_leaves_whole_results(
         assert len(list(csv.DictReader(lines))) == len(trials)
     assert "## Leaderboard" in (folder / "report.md").read_text()
     assert not list(folder.rglob("*.tmp"))
+    allowed = ("best.json", "events.jsonl", "report.md", "tensorboard", "trials.csv")
+    rest = [path for path in folder.iterdir() if path.name not in allowed and path.suffix != ".png"]
+    assert rest
+    assert all(path.match("trial_*") and any(path.iterdir()) for path in rest), rest
 
 
 class Hostile:

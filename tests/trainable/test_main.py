@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from trainable.__main__ import main, read_config
+from trainable.__main__ import main
 from trainable.errors import InputError
 from trainable.metrics import SCORE_KEYS
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
+from trainable.training.train_file import read_config
 
 SHORT = RunConfig(seed=2, multitask=Multitask(budget_tokens=1500, units=2))
 

@@ -29,6 +29,7 @@ from trainable.data.sample_words import (
     PLACES,
     QUESTIONS,
 )
+from trainable.errors import InputError
 from trainable.tasks import TASK_NAMES, TaskName
 
 # The tasks have different sizes, as in the course's data, so that batch orders differ.
@@ -93,7 +94,13 @@ def generate_sample(seed: int) -> Examples:
             # to_schema() leaves the labels of "test" out.
             splits[task][split], _ = to_schema(table, task, split, f"sample {task}-{split}")
     cache_dir = Path(datasets.config.HF_DATASETS_CACHE) / "sample"
-    cache_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        cache_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot keep data sets in {cache_dir}: {error}; set HF_HOME to a folder that this "
+            f"user may write to"
+        ) from error
     return collect(splits, cache_dir=cache_dir)
 
 

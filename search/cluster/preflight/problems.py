@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from search.cluster.preflight.node_report import NodeReport
+from search.planning.amounts import size
 
 SHARED_STORAGE = (
     "give a --storage that every node may read and write: a bucket, such as s3://bucket/prefix, or "
@@ -50,8 +51,8 @@ def compare(there: NodeReport, here: NodeReport, storage: str, needed: int) -> l
     if there["free"] < needed:
         problems.append(
             (
-                f"{there['temporary']} has {there['free'] / 1e9:.1f} GB left, the checkpoints of "
-                f"its trials pass through it and need {needed / 1e9:.1f} at a time",
+                f"{there['temporary']} has {size(there['free'])} left, the checkpoints of its "
+                f"trials pass through it and need {size(needed)} at a time",
                 _FREE_SPACE,
             )
         )

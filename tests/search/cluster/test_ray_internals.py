@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +26,7 @@ from search.cluster.ray_internals import (
     NoTuneProgress,
     drain_node,
     forget_ended,
+    in_own_sessions,
     on_loopback,
     quieten_tune,
     registered,
@@ -38,6 +41,19 @@ def test_ray_takes_the_loopback_only_where_it_is_asked_to(monkeypatch: pytest.Mo
     with on_loopback():
         assert services.get_node_ip_address() == "127.0.0.1"
     assert ray_constants.ENABLE_RAY_CLUSTER is True
+
+
+def test_rays_daemons_have_sessions_of_their_own_where_it_is_asked_to() -> None:
+    popen = services.ConsolePopen
+    with in_own_sessions() as sessions:
+        process = services.start_ray_process(["sleep", "60"], "raylet", fate_share=True).process
+    try:
+        assert sessions == [process.pid]
+        assert os.getsid(process.pid) == process.pid
+    finally:
+        process.kill()
+        process.wait()
+    assert services.ConsolePopen is popen
 
 
 def test_a_node_is_drained_for_preemption_at_a_time_in_milliseconds(
@@ -149,13 +165,15 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
     logger.removeHandler(caplog.handler)
 
 
-def test_a_trial_that_leaves_and_unfinished_jobs_are_not_spoken_of(
+def test_a_trial_that_leaves_a_full_disk_and_unfinished_jobs_are_not_spoken_of(
     log: pytest.LogCaptureFixture,
 ) -> None:
     controller = logging.getLogger("ray.tune.execution.tune_controller")
     # As Ray hands it over: an error of both classes.
     left = RayTaskError("step", "", NodeLeaving("it left")).as_instanceof_cause()
     controller.error("Trial task failed for trial a", exc_info=left)
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    controller.error("b", exc_info=RayTaskError("save", str(full), full).as_instanceof_cause())
     logging.getLogger("ray.tune.tune").error("Trials did not complete: %s", ["a"])
     assert not log.records
 

@@ -52,6 +52,7 @@ CALLED: dict[str, dict[str, Any]] = {
 HELD: dict[str, type] = {
     f"{TOKENS}:AUTH_MODE_ENV_VAR": str,
     "ray._private.ray_constants:ENABLE_RAY_CLUSTER": bool,
+    "ray._private.services:ConsolePopen": type,
     "ray._raylet:GcsClient": type,
     "ray.tune.execution.class_cache:ENV_VARS_TO_PROPAGATE": set,
     "ray.tune.registry:TRAINABLE_CLASS": str,
@@ -74,6 +75,7 @@ WRITTEN = {
     "ray.tune.registry": ["_global_registry = _Registry()"],
     "ray.tune.registry:register_trainable": ["_global_registry.register(TRAINABLE_CLASS, name,"],
     "ray.tune.execution.class_cache": ["in ENV_VARS_TO_PROPAGATE:"],
+    "ray._private.services:start_ray_process": ["process = ConsolePopen(\n"],
     "ray._private.services:get_node_ip_address": ["if not ray_constants.ENABLE_RAY_CLUSTER:"],
     "ray.tune.trainable:Trainable.__init__": ["self._storage = ", "self._last_result = "],
 }

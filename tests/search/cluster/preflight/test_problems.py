@@ -36,7 +36,7 @@ def test_a_machine_has_nothing_to_say_against_itself(tmp_path: Path) -> None:
         ({"home": "", "sources": {}}, "the project cannot be imported"),
         ({"sources": {"search/run.py": "1"}}, ": search/__init__.py, "),
         ({"absent": ["/data"]}, "there is no /data"),
-        ({"free": 10}, "0.0 GB left"),
+        ({"free": 10_000_000}, "has 10.0 MB left, the checkpoints"),
         ({"storage": "OSError: denied"}, "--storage 'runs': OSError: denied"),
     ],
 )
@@ -46,7 +46,7 @@ def test_what_differs_is_said_with_what_to_do(
     here = report(tmp_path)
     if "versions" in changed:
         changed = {"versions": here["versions"] | changed["versions"]}
-    problems = compare(report(tmp_path, **changed), here, "runs", 1000)
+    problems = compare(report(tmp_path, **changed), here, "runs", 1_500_000_000)
     assert any(fragment in problem for problem, _ in problems)
     message = text({problem: ["10.0.0.1"] for problem in problems})
     assert fragment in message
