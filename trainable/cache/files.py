@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,36 @@ CACHE_VARIABLE = "MTBERT_CACHE"
 def cache_folder() -> Path:
     """Return the folder of cached results: $MTBERT_CACHE, or one below the user's cache folder."""
     if own := os.environ.get(CACHE_VARIABLE):
-        return Path(own).expanduser()
+        return user_path(own)
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "multitask-bert-search"
+    return user_path(base) / "multitask-bert-search"
+
+
+def user_path(path: str) -> Path:
+    """Return a path as the user wrote it, with a leading `~` replaced; never a pattern.
+
+    Raises:
+        InputError: It begins with `~` and the name of an unknown user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{path}: {error}; write the path without ~") from error
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn the errors of reading a user's file or folder into `InputError`s that name it."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text: {error}") from error
+    except OSError as error:
+        link = f" (a link to {os.readlink(path)})" if path.is_symlink() else ""
+        raise InputError(
+            f"cannot read {path}{link}: {error.strerror or error}; check that it is there, what it "
+            "should be, and that you may read it"
+        ) from error
 
 
 def read_json(path: Path, if_missing: str) -> Any:
@@ -43,8 +72,12 @@ def read_json(path: Path, if_missing: str) -> Any:
 
 
 def file_digest(path: Path) -> str:
-    """Return 16 hex digits of a SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
+    """Return 16 hex digits of a SHA-256 of a file's bytes.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    with reading(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 

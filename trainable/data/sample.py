@@ -10,10 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-import datasets
 import pyarrow as pa
 from datasets import Dataset
 
@@ -92,9 +90,7 @@ def generate_sample(seed: int) -> Examples:
             )
             # to_schema() leaves the labels of "test" out.
             splits[task][split], _ = to_schema(table, task, split, f"sample {task}-{split}")
-    cache_dir = Path(datasets.config.HF_DATASETS_CACHE) / "sample"
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    return collect(splits, cache_dir=cache_dir)
+    return collect(splits)
 
 
 def sst_example(dice: Dice) -> Example:

@@ -74,7 +74,9 @@ def test_stored_tokens_are_those_of_the_tokenizer(texts: list[str]) -> None:
         bounds = sentence.offsets.tolist()
         assert [sentence.tokens[a:b].tolist() for a, b in pairwise(bounds)] == expected
     assert splits["sst"]["train"].sentence2 is None
-    assert notes == ()
+    n_empty = int((stored.sentence1.lengths == 0).sum())
+    assert any(f"sst-dev: {n_empty} sentence" in note for note in notes) == (n_empty > 0)
+    assert len(notes) == (6 if n_empty else 0)
 
 
 def test_long_sentences_are_cut_and_counted(tokenizer: Tokenizer) -> None:
@@ -82,6 +84,14 @@ def test_long_sentences_are_cut_and_counted(tokenizer: Tokenizer) -> None:
     assert splits["sst"]["dev"].sentence1.lengths.tolist() == [126, 1]
     assert "sst-dev: 1 sentence cut to 126 tokens" in notes
     assert "sts-train: 2 sentences cut to 126 tokens" in notes
+
+
+def test_sentences_without_a_token_are_counted(tokenizer: Tokenizer) -> None:
+    _, notes = tokenize(examples_of(["\u200b\u200b", "cat", "\u200b"]), tokenizer)
+    assert notes[0].startswith("sst-train: 2 sentences without a token")
+    assert notes[2].startswith("para-train: 4 sentences without a token")
+    _, notes = tokenize(examples_of(["\u200b", "cat"]), tokenizer)
+    assert notes[1].startswith("sst-dev: 1 sentence without a token")
 
 
 class NounsOnly:
