@@ -46,7 +46,8 @@ def reading(path: Path) -> Iterator[None]:
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text: {error}") from error
     except OSError as error:
-        link = f" (a link to {os.readlink(path)})" if path.is_symlink() else ""
+        # Not `is_symlink`, which may raise the same error.
+        link = f" (a link to {os.readlink(path)})" if os.path.islink(path) else ""
         raise InputError(
             f"cannot read {path}{link}: {error.strerror or error}; check that it is there, what it "
             "should be, and that you may read it"
@@ -61,12 +62,14 @@ def read_json(path: Path, if_missing: str) -> Any:
         if_missing: What the user can do if the file is missing, for the message.
 
     Raises:
-        InputError: The file is missing, or is not JSON.
+        InputError: The file is missing, cannot be read, or is not JSON.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; {if_missing}")
+    with reading(path):
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; {if_missing}")
+        text = path.read_text(encoding="utf-8")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(text)
     except ValueError as error:
         raise InputError(f"{path}: not valid JSON ({error})") from error
 

@@ -81,6 +81,9 @@ def test_errors_of_reading_name_the_path(tmp_path: Path) -> None:
         file_digest(tmp_path / "link")
     with pytest.raises(InputError, match=r"cannot read \S*: Is a directory; check"):
         file_digest(tmp_path)
+    long = tmp_path / ("x" * 300)  # whatever asks for its status fails, too
+    with pytest.raises(InputError, match=r"cannot read .*x: File name too long"), reading(long):
+        long.is_file()
     (tmp_path / "bytes").write_bytes(b"\xff")
     with pytest.raises(InputError, match=r"bytes is not UTF-8 text"), reading(tmp_path / "bytes"):
         (tmp_path / "bytes").read_text(encoding="utf-8")

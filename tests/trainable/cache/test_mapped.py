@@ -200,14 +200,6 @@ def test_weights_are_shared_by_what_they_depend_on(
     assert shared_weights(tmp_path / "two", shape)["a"].item() == (changed is not None)
 
 
-@pytest.mark.parametrize("changed", ["kind", "identity"])
-def test_kind_and_identity_name_the_file(changed: str) -> None:
-    get()
-    kind, number = ("other", 0) if changed == "kind" else ("test", 1)
-    with pytest.raises(AssertionError, match="computed what was there"):
-        mapped(kind, {"number": number}, never)
-
-
 # Opens inputs; says how much memory of its own that took, and what it computed for it.
 _SCRIPT = """
 import gc, json, pathlib, sys
