@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 from tokenizers import Tokenizer
 
@@ -12,6 +11,7 @@ from spaces.ablation import ablation
 from spaces.fixed_configs import RowSpace
 from spaces.published import load_published, select
 from spaces.space import Space
+from trainable.cache.files import user_path
 from trainable.component import Value
 from trainable.data.nli import HubNli, NliSource, SampleNli, SickNli
 from trainable.data.pos_tags import load_tagger
@@ -172,7 +172,7 @@ def text_data(options: SearchOptions) -> tuple[TextSource, ...] | None:
         return (OwnText(),)
     if given.startswith("sick:"):
         return (SickText(dir=_folder("--text-data", given)),)
-    return (TextFiles(paths=tuple(str(Path(p).expanduser().absolute()) for p in given.split(","))),)
+    return (TextFiles(paths=tuple(str(user_path(p).absolute()) for p in given.split(","))),)
 
 
 def nli_data(options: SearchOptions) -> NliSource | None:
@@ -189,7 +189,7 @@ def nli_data(options: SearchOptions) -> NliSource | None:
 
 def _folder(option: str, given: str) -> str:
     """Return the absolute folder of `sick:DIR`."""
-    folder = Path(given.removeprefix("sick:")).expanduser().absolute()
+    folder = user_path(given.removeprefix("sick:")).absolute()
     if not folder.is_dir():
         raise InputError(
             f"{option} {given!r}: no folder {folder}; give the one with SICK_train.txt"

@@ -29,6 +29,7 @@ from spaces.catalogue import base_config, make_space
 from spaces.fixed_configs import RowSpace
 from spaces.space import Space
 from trainable.batch_orders.base import BATCH_SIZES
+from trainable.cache.files import user_path
 from trainable.data.features import PLAIN
 from trainable.data.prepare import add_features
 from trainable.data.sources import Cs224nData, DataSource, HubData, SampleData
@@ -149,7 +150,7 @@ def _data_source(options: SearchOptions) -> DataSource:
         if options.data_dir is None:
             raise InputError("--data cs224n: say where the course's files are with --data-dir DIR")
         # Absolute, since trials run in other folders.
-        return Cs224nData(dir=str(Path(options.data_dir).expanduser().absolute()))
+        return Cs224nData(dir=str(user_path(options.data_dir).absolute()))
     if options.data_dir is not None:
         raise InputError(f"--data-dir: has no meaning with --data {options.data}; drop it")
     return SampleData() if options.data == "sample" else HubData()

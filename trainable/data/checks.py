@@ -15,7 +15,7 @@ from scipy.special import chdtrc, kolmogorov
 
 from trainable.tasks import TASKS, Task, TaskName
 
-LEVEL = 0.001  # of sound data, one split in a thousand is reported
+LEVEL = 0.001  # one of a thousand sound data sets is reported
 
 Labels = NDArray[np.float32]  # (n,)
 
@@ -70,9 +70,10 @@ def different_labels(task: Task, train: Labels, dev: Labels) -> list[str]:
         test, p, describe = "chi-squared", chi_squared_p_value(train, dev), _class_shares
     if p >= LEVEL:
         return []
+    p_text = f"p = {p:.1g}" if p > 1e-16 else "p < 1e-16"
     return [
         f"WARNING: {task.name}: the labels of train and dev differ by more than chance ({test} "
-        f"test, p = {p:.1g}): train has {describe(train)}; dev has {describe(dev)}. If a file that "
+        f"test, {p_text}): train has {describe(train)}; dev has {describe(dev)}. If a file that "
         "was sorted by label was cut in two, shuffle its rows and cut it again; else scores on dev "
         "are those of other data"
     ]

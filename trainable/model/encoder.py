@@ -14,6 +14,7 @@ from huggingface_hub.errors import HFValidationError
 from pydantic import Field
 from tokenizers import Tokenizer
 
+from trainable.cache.files import user_path
 from trainable.component import Choice, Component, FloatRange
 from trainable.data.tokenize import MAX_SENTENCE_TOKENS, load_tokenizer, train_wordpiece
 from trainable.errors import InputError
@@ -100,7 +101,7 @@ def pinned(config: EncoderConfig) -> EncoderConfig:
     if config.source == TINY:
         return config
     folder = find_folder(config.source, config.revision)
-    if Path(config.source).expanduser().is_dir():
+    if user_path(config.source).is_dir():
         return config.model_copy(update={"source": str(folder.absolute())})
     # The Hub's cache names a snapshot's folder by its commit.
     return config.model_copy(update={"revision": folder.name})
@@ -108,7 +109,7 @@ def pinned(config: EncoderConfig) -> EncoderConfig:
 
 def find_folder(source: str, revision: str | None) -> Path:
     """Return the local folder of an encoder, downloading a Hub id if need be."""
-    folder = Path(source).expanduser()
+    folder = user_path(source)
     if folder.is_dir():
         return folder
     looks_like_path = source.startswith((".", "/", "~")) or source.count("/") != 1

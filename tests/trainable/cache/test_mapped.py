@@ -103,6 +103,19 @@ def test_another_identity_or_kind_is_another_file(folder: Path) -> None:
         mapped("other", {"number": 0}, never)
 
 
+def test_the_order_of_an_identity_does_not_matter(folder: Path) -> None:
+    mapped("test", {"a": 1, "b": {"c": 2, "d": 3}}, lambda: TENSORS)
+    mapped("test", {"b": {"d": 3, "c": 2}, "a": 1}, never)
+
+
+def test_a_file_that_is_used_becomes_the_newest(folder: Path) -> None:
+    get()
+    (path,) = folder.glob("*.safetensors")
+    os.utime(path, (1000, 1000))
+    get()
+    assert path.stat().st_mtime > 1000
+
+
 def test_a_torn_file_is_computed_again(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     get()
     (path,) = folder.glob("*.safetensors")

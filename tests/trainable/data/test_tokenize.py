@@ -16,7 +16,13 @@ from trainable.data import tokenize as module
 from trainable.data.examples import Examples, collect, to_schema
 from trainable.data.features import TAGS
 from trainable.data.pos_tags import PosTagger
-from trainable.data.tokenize import SPECIAL_TOKENS, load_tokenizer, tokenize, train_wordpiece
+from trainable.data.tokenize import (
+    SPECIAL_TOKENS,
+    encode,
+    load_tokenizer,
+    tokenize,
+    train_wordpiece,
+)
 from trainable.errors import InputError
 from trainable.tasks import TASK_NAMES
 
@@ -77,6 +83,18 @@ def test_stored_tokens_are_those_of_the_tokenizer(texts: list[str]) -> None:
     n_empty = int((stored.sentence1.lengths == 0).sum())
     assert any(f"sst-dev: {n_empty} sentence" in note for note in notes) == (n_empty > 0)
     assert len(notes) == (6 if n_empty else 0)
+
+
+@pytest.mark.parametrize("n_texts", [0, 1, 1023, 1024, 1025, 2049])
+def test_every_text_is_encoded_in_its_order(tokenizer: Tokenizer, n_texts: int) -> None:
+    """Texts go through the tokenizer in batches of 1,024."""
+    found = encode(["cat " * (number % 7) for number in range(n_texts)], tokenizer)
+    assert found.lengths.tolist() == [number % 7 for number in range(n_texts)]
+
+
+def test_a_sentence_of_just_the_limit_is_not_counted(tokenizer: Tokenizer) -> None:
+    _, notes = tokenize(examples_of(["cat " * 126, "cat"]), tokenizer)
+    assert notes == ()
 
 
 def test_long_sentences_are_cut_and_counted(tokenizer: Tokenizer) -> None:
