@@ -65,8 +65,14 @@ def remove_oldest(entries: Iterable[Path], most_bytes: int, keep: Path) -> None:
     for _, size, path in sorted(found):
         if total > most_bytes and path != keep:
             log.info("removing %s, which was used longest ago", path)
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+            try:
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+            except FileNotFoundError:
+                pass  # another process has removed it
+            except OSError as error:  # of another user, say; the next oldest goes
+                log.warning("cannot remove %s from the cache: %s", path, error)
+                continue
             total -= size

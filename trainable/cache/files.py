@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +21,37 @@ CACHE_VARIABLE = "MTBERT_CACHE"
 def cache_folder() -> Path:
     """Return the folder of cached results: $MTBERT_CACHE, or one below the user's cache folder."""
     if own := os.environ.get(CACHE_VARIABLE):
-        return Path(own).expanduser()
+        return user_path(own)
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "multitask-bert-search"
+    return user_path(base) / "multitask-bert-search"
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn the errors of reading a user's file or folder into `InputError`s that name it."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text: {error}") from error
+    except OSError as error:
+        # Not `is_symlink`, which may raise the same error.
+        link = f" (a link to {os.readlink(path)})" if os.path.islink(path) else ""
+        raise InputError(
+            f"cannot read {path}{link}: {error.strerror or error}; check that it is there, what it "
+            "should be, and that you may read it"
+        ) from error
 
 
 def user_path(text: str) -> Path:
-    """Return the absolute path that a user means; `~` is a home, an unknown `~name` a folder."""
-    return Path(os.path.expanduser(text)).absolute()
+    """Return the absolute path that a user means, with a leading `~` replaced; never a pattern.
+
+    Raises:
+        InputError: It begins with `~` and the name of an unknown user.
+    """
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as error:
+        raise InputError(f"{text}: {error}; write the path without ~") from error
 
 
 def read_json(path: Path, if_missing: str) -> Any:
@@ -37,19 +62,25 @@ def read_json(path: Path, if_missing: str) -> Any:
         if_missing: What the user can do if the file is missing, for the message.
 
     Raises:
-        InputError: The file is missing, or is not JSON.
+        InputError: The file is missing, cannot be read, or is not JSON.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; {if_missing}")
+    with reading(path):
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; {if_missing}")
+        text = path.read_text(encoding="utf-8")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(text)
     except ValueError as error:
         raise InputError(f"{path}: not valid JSON ({error})") from error
 
 
 def file_digest(path: Path) -> str:
-    """Return 16 hex digits of a SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
+    """Return 16 hex digits of a SHA-256 of a file's bytes.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    with reading(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 

@@ -81,7 +81,8 @@ def _compute(path: Path, compute: Callable[[], dict[str, Tensor]]) -> dict[str, 
     """Compute, write, and map the file, so that this process holds no copy of its own either."""
     tensors = compute()
     for leftover in path.parent.glob(f".{path.name}.*.tmp"):  # of a process that died
-        leftover.unlink(missing_ok=True)
+        with suppress(OSError):  # gone already, or of another user
+            leftover.unlink()
     try:
         write_tensors(path, tensors)
     except (OSError, SafetensorError) as error:  # a full disk must not cost the search

@@ -6,7 +6,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -34,13 +33,11 @@ class Examples:
         notes: What the user should know about the data, one sentence each.
         fingerprint: 16 hex digits of a SHA-256 of the contents; equal contents have equal digits
             on every machine.
-        cache_dir: Folder for results computed from these examples, or None to compute them anew.
     """
 
     splits: Mapping[TaskName, Mapping[str, Dataset]]
     notes: tuple[str, ...]
     fingerprint: str
-    cache_dir: Path | None = None
 
     def train_sentences(self) -> Iterator[str]:
         """Yield every sentence of the train splits, for training a tokenizer."""
@@ -52,16 +49,14 @@ class Examples:
 
 
 def collect(
-    splits: Mapping[TaskName, Mapping[str, Dataset]],
-    notes: tuple[str, ...] = (),
-    cache_dir: Path | None = None,
+    splits: Mapping[TaskName, Mapping[str, Dataset]], notes: tuple[str, ...] = ()
 ) -> Examples:
     """Return the `Examples` of all three tasks, with the fingerprint of their contents."""
     digest = hashlib.sha256()
     for task in TASK_NAMES:
         for split, dataset in sorted(splits[task].items()):
             digest.update(f"{task}:{split}:{_digest(dataset.with_format('arrow')[:])}\n".encode())
-    return Examples(splits, notes, digest.hexdigest()[:16], cache_dir)
+    return Examples(splits, notes, digest.hexdigest()[:16])
 
 
 def to_schema(
@@ -101,8 +96,13 @@ def to_schema(
         features["label"] = Value("float32")
     schema = Features(features)
     result = pa.table(columns).cast(schema.arrow_schema)
+    return in_memory(result), tuple(notes)
+
+
+def in_memory(table: pa.Table) -> Dataset:
+    """Return a table in the schema of `Examples` as a data set."""
     # Without a fingerprint of ours, datasets would pickle the whole table to find one.
-    return Dataset(InMemoryTable(result), fingerprint=_digest(result)), tuple(notes)
+    return Dataset(InMemoryTable(table), fingerprint=_digest(table))
 
 
 def _trim(table: pa.Table, task: Task, labelled: bool) -> pa.Table:

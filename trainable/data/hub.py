@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset, load_dataset
 from datasets.exceptions import DatasetsError
 
+from trainable.data.checks import check_splits
 from trainable.data.examples import Examples, collect, to_schema
 from trainable.errors import InputError
 from trainable.tasks import TASK_NAMES, TaskName
@@ -72,14 +72,12 @@ def load_hub() -> Examples:
     """
     splits: dict[TaskName, dict[str, Dataset]] = {task: {} for task in TASK_NAMES}
     notes: list[str] = []
-    cache_dir = None
     for task in TASK_NAMES:
         for split in _HUB_SPLITS:
             raw = _download(HUB_DATASETS[task], split)
-            cache_dir = cache_dir or Path(raw.cache_files[0]["filename"]).parent
             splits[task][split], found = from_hub(raw, task, split)
             notes += found
-    return collect(splits, tuple(notes), cache_dir)
+    return collect(splits, (*notes, *check_splits(splits, compare_ids=False)))
 
 
 def from_hub(raw: Dataset, task: TaskName, split: str) -> tuple[Dataset, tuple[str, ...]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,7 +12,7 @@ import torch
 from pydantic import Field
 from tokenizers import Tokenizer
 
-from trainable.cache.files import file_digest
+from trainable.cache.files import file_digest, reading, user_path
 from trainable.data.public_datasets import PUBLIC_DATASETS, Source, download, find_sick, read_sick
 from trainable.data.sentences import Sentences, joined, sentences_digest
 from trainable.data.tokenize import encode
@@ -112,10 +111,9 @@ class TextFiles(Source):
         """
         texts: list[str] = []
         for path in self.paths:
-            try:
-                lines = _text_file(path).read_text(encoding="utf-8").splitlines()
-            except UnicodeDecodeError as error:
-                raise InputError(f"{path} is not UTF-8 text: {error}") from error
+            file = _text_file(path)
+            with reading(file):
+                lines = file.read_text(encoding="utf-8").splitlines()
             found = [line.strip() for line in lines if line.strip()]
             if not found:
                 raise InputError(f"{path} is empty; expected text, one document per line")
@@ -151,8 +149,10 @@ def load_text(sources: Sequence[TextSource], tokenizer: Tokenizer, own: Sentence
 
 
 def _text_file(path: str) -> Path:
-    found = Path(path).expanduser()
-    if not os.path.isfile(found):  # unlike Path's, it is False for a name that is too long
+    found = user_path(path)
+    with reading(found):
+        is_file = found.is_file()
+    if not is_file:
         raise InputError(f"no text file {path}; give files with one document per line")
     return found
 

@@ -12,6 +12,7 @@ from datasets import load_dataset
 from datasets.exceptions import DatasetsError
 from pydantic import BaseModel, ConfigDict
 
+from trainable.cache.files import reading, user_path
 from trainable.data.quiet_datasets import no_progress_bars
 from trainable.errors import InputError, did_you_mean
 
@@ -139,8 +140,10 @@ def find_sick(folder: str) -> Path:
     Raises:
         InputError: The folder does not contain it.
     """
-    path = Path(folder).expanduser() / SICK_FILE
-    if not path.is_file():
+    path = user_path(folder) / SICK_FILE
+    with reading(path):
+        found = path.is_file()
+    if not found:
         raise InputError(f"no file {path}; give the folder that {SICK_FILE} lies in")
     return path
 
@@ -156,7 +159,7 @@ def read_sick(folder: str) -> list[tuple[str, str, str]]:
     """
     path = find_sick(folder)
     try:
-        with path.open(encoding="utf-8", newline="") as lines:
+        with reading(path), path.open(encoding="utf-8", newline="") as lines:
             reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
             header = reader.fieldnames or ()
             for name in _SICK_COLUMNS:
@@ -166,8 +169,10 @@ def read_sick(folder: str) -> list[tuple[str, str, str]]:
                         f"{', '.join(header)}{did_you_mean(name, header)}"
                     )
             rows = [tuple((row[name] or "").strip() for name in _SICK_COLUMNS) for row in reader]
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text: {error}") from error
+    except csv.Error as error:
+        raise InputError(
+            f"cannot read {path}, from line {reader.line_num}: {error}; give SICK's own file"
+        ) from error
     if not rows:
         raise InputError(f"{path} has a header but no rows; give the whole file")
     return [(first, second, judgment.lower()) for first, second, judgment in rows]

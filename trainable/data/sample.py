@@ -10,10 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-import datasets
 import pyarrow as pa
 from datasets import Dataset
 
@@ -29,7 +27,6 @@ from trainable.data.sample_words import (
     PLACES,
     QUESTIONS,
 )
-from trainable.errors import InputError
 from trainable.tasks import TASK_NAMES, TaskName
 
 # The tasks have different sizes, as in the course's data, so that batch orders differ.
@@ -93,15 +90,7 @@ def generate_sample(seed: int) -> Examples:
             )
             # to_schema() leaves the labels of "test" out.
             splits[task][split], _ = to_schema(table, task, split, f"sample {task}-{split}")
-    cache_dir = Path(datasets.config.HF_DATASETS_CACHE) / "sample"
-    try:
-        cache_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"cannot keep data sets in {cache_dir}: {error}; set HF_HOME to a folder that this "
-            f"user may write to"
-        ) from error
-    return collect(splits, cache_dir=cache_dir)
+    return collect(splits)
 
 
 def sst_example(dice: Dice) -> Example:

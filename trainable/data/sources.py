@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from trainable.cache.files import user_path
 from trainable.data.cs224n import load_cs224n
 from trainable.data.examples import Examples
 from trainable.data.hub import load_hub
@@ -38,7 +38,7 @@ class Cs224nData(BaseModel):
         Raises:
             InputError: Something is missing or wrong in the folder; see `load_cs224n`.
         """
-        return load_cs224n(Path(self.dir).expanduser())
+        return load_cs224n(user_path(self.dir))
 
 
 class HubData(BaseModel):

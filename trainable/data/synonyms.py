@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import re
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import torch
 from datasets import Dataset
-from datasets.table import InMemoryTable
-from filelock import FileLock
+from torch import Tensor
 
+import trainable.data.dice
+from trainable.cache.mapped import code_digest, mapped
 from trainable.data.dice import Dice
-from trainable.data.examples import Examples, collect
+from trainable.data.examples import Examples, collect, in_memory
 from trainable.data.nltk_data import find_resource
-from trainable.data.quiet_datasets import no_progress_bars
 from trainable.tasks import TaskName
 
 Columns = dict[str, list[Any]]
 
-_RULES_VERSION = 1  # raise it when this file makes other copies: cached ones are then made again
 
 # Names, abbreviations and parts of words such as "n't" do not match, so they stay as they are.
 _WORD = re.compile(r"(?<![\w'’-])[a-z]{3,}(?![\w'’-])")
@@ -47,12 +47,14 @@ class Lexicon:
     """A source of synonyms.
 
     Attributes:
-        name: Name and version, for the key of cached copies and for the notes.
+        name: Name and version, for the notes.
         synonyms: Maps a lower-case word to its synonyms: single words, never the word itself.
+        digest: Equal digests stand for equal synonyms; part of the key of cached copies.
     """
 
     name: str
     synonyms: Callable[[str], Sequence[str]]
+    digest: str
 
 
 def add_synonym_copies(examples: Examples, copies: int, lexicon: Lexicon, seed: int) -> Examples:
@@ -78,46 +80,45 @@ def add_synonym_copies(examples: Examples, copies: int, lexicon: Lexicon, seed: 
     notes = list(examples.notes)
     for task, datasets in examples.splits.items():
         train = datasets["train"]
-        key = f"{examples.fingerprint}:{task}:synonyms:{_RULES_VERSION}"
-        key += f":{copies}:{lexicon.name}:{seed}"
+        identity = {
+            "examples": examples.fingerprint,
+            "task": task,
+            "copies": copies,
+            "lexicon": lexicon.digest,
+            "seed": seed,
+            "code": code_digest(Path(__file__), Path(trainable.data.dice.__file__)),
+        }
         make = functools.partial(_copies, copies=copies, lexicon=lexicon, seed=f"{seed}:{task}")
-        new = _computed(train, make, key, examples.cache_dir)
+        new = _computed(train, make, identity)
         table = pa.concat_tables([train.with_format("arrow")[:], new])
-        # Without a fingerprint of ours, datasets would pickle the whole table to find one.
-        fingerprint = hashlib.sha256(f"{key}:all".encode()).hexdigest()[:16]
-        splits[task] = {**datasets, "train": Dataset(InMemoryTable(table), fingerprint=fingerprint)}
+        splits[task] = {**datasets, "train": in_memory(table)}
         notes.append(
             f"{task}-train: {len(new):,} example{'s' * (len(new) != 1)} added with synonyms of "
             f"{lexicon.name}"
         )
-    return collect(splits, tuple(notes), examples.cache_dir)
+    return collect(splits, tuple(notes))
 
 
 def _computed(
-    train: Dataset, make: Callable[[Columns], Columns], key: str, cache_dir: Path | None
+    train: Dataset, make: Callable[[Columns], Columns], identity: dict[str, Any]
 ) -> pa.Table:
-    """Make new examples batch by batch, or map those that another process made into memory.
-
-    One process makes them, and others that need the same wait for it.
+    """Make new examples, or read those that another process made; see `mapped`.
 
     Args:
         train: What they are made from.
-        make: Maps the columns of a batch to those of its new examples.
-        key: Names all that the result depends on: contents of the data, arguments of `make`.
-        cache_dir: Folder that keeps the results, or None to make them anew.
+        make: Maps the columns of examples to those of the new ones.
+        identity: All that the result depends on: contents of the data, arguments of `make`.
+
+    Raises:
+        InputError: The cache cannot be written to.
     """
-    fingerprint = hashlib.sha256(key.encode()).hexdigest()[:16]
-    lock = nullcontext() if cache_dir is None else FileLock(cache_dir / f"{fingerprint}.lock")
-    with lock, no_progress_bars():
-        result = train.map(
-            make,
-            batched=True,
-            remove_columns=train.column_names,
-            features=train.features,
-            new_fingerprint=fingerprint,
-            cache_file_name=None if cache_dir is None else str(cache_dir / f"{fingerprint}.arrow"),
-        )
-    return result.with_format("arrow")[:]
+
+    def compute() -> dict[str, Tensor]:
+        content = json.dumps(make(train.to_dict())).encode()
+        return {"json": torch.frombuffer(bytearray(content), dtype=torch.uint8)}
+
+    content = mapped("synonyms", identity, compute)["json"]
+    return pa.table(json.loads(content.numpy().tobytes()), schema=train.features.arrow_schema)
 
 
 def _copies(batch: Columns, copies: int, lexicon: Lexicon, seed: str) -> Columns:
@@ -159,7 +160,11 @@ def load_wordnet() -> Lexicon:
     with warnings.catch_warnings(action="ignore"):  # of other languages, which we do not read
         reader = WordNetCorpusReader(root, None)
     lookup = functools.cache(functools.partial(wordnet_synonyms, reader))
-    return Lexicon(f"WordNet {reader.get_version()}", lookup)
+    digest = hashlib.sha256()
+    for name in sorted(reader.fileids()):
+        with reader.abspath(name).open() as file:  # in a folder, or in a zip file
+            digest.update(name.encode() + hashlib.sha256(file.read()).digest())
+    return Lexicon(f"WordNet {reader.get_version()}", lookup, digest.hexdigest()[:16])
 
 
 def wordnet_synonyms(reader: Any, word: str) -> tuple[str, ...]:

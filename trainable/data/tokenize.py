@@ -138,7 +138,8 @@ def tokenize(
         tagger: Gives each token its part of speech; None for no tags.
 
     Returns:
-        task -> split -> `TaskSplit`, on the CPU, and one note per split with shortened sentences.
+        task -> split -> `TaskSplit`, on the CPU, and notes on sentences that were cut or have no
+        token.
     """
     splits: dict[TaskName, dict[str, TaskSplit]] = {}
     notes: list[str] = []
@@ -153,6 +154,11 @@ def tokenize(
                 notes.append(
                     f"{task}-{split}: {n_cut:,} sentence{'s' * (n_cut > 1)} cut to "
                     f"{MAX_SENTENCE_TOKENS} tokens"
+                )
+            if n_empty := sum(int((own.lengths == 0).sum()) for own in whole):
+                notes.append(
+                    f"{task}-{split}: {n_empty:,} sentence{'s' * (n_empty > 1)} without a token: "
+                    "empty, or only characters that the tokenizer drops, such as zero-width spaces"
                 )
             first, *second = (own.cut(MAX_SENTENCE_TOKENS) for own in whole)
             splits[task][split] = TaskSplit(

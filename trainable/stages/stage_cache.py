@@ -16,6 +16,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,8 @@ class StageCache:
             record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
             if record["key"] != folder.name or record["digest"] != file_digest(folder / _WEIGHTS):
                 return None
-            os.utime(folder)  # the time of its last use
+            with suppress(OSError):  # a folder of another user; it is then removed a little earlier
+                os.utime(folder)  # the time of its last use
             return load_file(folder / _WEIGHTS)
         except (OSError, ValueError, LookupError, TypeError, SafetensorError):
             return None

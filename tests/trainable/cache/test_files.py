@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -11,7 +12,10 @@ from safetensors.torch import load_file
 
 from trainable.cache.files import (
     cache_folder,
+    file_digest,
     read_json,
+    reading,
+    user_path,
     write_bytes,
     write_json,
     write_tensors,
@@ -83,3 +87,35 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
     assert cache_folder() == Path("/caches/multitask-bert-search")
     monkeypatch.setenv("MTBERT_CACHE", "/fast/disk")
     assert cache_folder() == Path("/fast/disk")
+
+
+def test_a_user_s_path_is_taken_literally(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setenv("X", "y")
+    for name in ("a*", "b[1]", "run?", "a::b", "$X/a", "%41", "a/~"):
+        assert str(user_path(name)) == f"{os.getcwd()}/{name}"
+    assert user_path("~/data") == Path("/home/somebody/data")
+    with pytest.raises(InputError, match=r"~nobody-here.*without ~"):
+        user_path("~nobody-here/data")
+    monkeypatch.setenv("MTBERT_CACHE", "~nobody-here/cache")
+    with pytest.raises(InputError, match="~nobody-here"):
+        cache_folder()
+
+
+def test_errors_of_reading_name_the_path(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("gone")
+    with pytest.raises(InputError, match=r"cannot read .*link \(a link to gone\): No such file"):
+        file_digest(tmp_path / "link")
+    with pytest.raises(InputError, match=r"cannot read \S*: Is a directory; check"):
+        file_digest(tmp_path)
+    long = tmp_path / ("x" * 300)  # whatever asks for its status fails, too
+    with pytest.raises(InputError, match=r"cannot read .*x: File name too long"), reading(long):
+        long.is_file()
+    (tmp_path / "bytes").write_bytes(b"\xff")
+    with pytest.raises(InputError, match=r"bytes is not UTF-8 text"), reading(tmp_path / "bytes"):
+        (tmp_path / "bytes").read_text(encoding="utf-8")
+
+
+def test_a_digest_is_of_the_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert file_digest(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()[:16]

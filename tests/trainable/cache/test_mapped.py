@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,19 @@ def test_another_identity_or_kind_is_another_file(folder: Path) -> None:
         mapped("other", {"number": 0}, never)
 
 
+def test_the_order_of_an_identity_does_not_matter(folder: Path) -> None:
+    mapped("test", {"a": 1, "b": {"c": 2, "d": 3}}, lambda: TENSORS)
+    mapped("test", {"b": {"d": 3, "c": 2}, "a": 1}, never)
+
+
+def test_a_file_that_is_used_becomes_the_newest(folder: Path) -> None:
+    get()
+    (path,) = folder.glob("*.safetensors")
+    os.utime(path, (1000, 1000))
+    get()
+    assert path.stat().st_mtime > 1000
+
+
 def test_a_torn_file_is_computed_again(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     get()
     (path,) = folder.glob("*.safetensors")
@@ -172,9 +186,31 @@ def test_weights_of_a_changed_file_are_read_anew(
     shape = read_shape(minilm)
     first = shared_weights(copy, shape)
     assert shared_weights(copy, shape)["a"].item() == 0.0
-    (copy / "model.safetensors").write_bytes(b"two")
+    status = (copy / "model.safetensors").stat()
+    (copy / "model.safetensors").write_bytes(b"two")  # the same size
+    os.utime(copy / "model.safetensors", ns=(status.st_atime_ns, status.st_mtime_ns))
     assert shared_weights(copy, shape)["a"].item() == 1.0
     assert first["a"].item() == 0.0
+
+
+@pytest.mark.parametrize("changed", [None, "contents", "shape", "code"])
+def test_weights_are_shared_by_what_they_depend_on(
+    changed: str | None, minilm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy of the file elsewhere has the same weights: its path and times do not matter."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        content = b"other" if changed == "contents" and name == "two" else b"same"
+        (tmp_path / name / "model.safetensors").write_bytes(content)
+    given = iter(({"a": torch.zeros(1)}, {"a": torch.ones(1)}))
+    monkeypatch.setattr("trainable.model.weights.read_weights", lambda folder, shape: next(given))
+    shape = read_shape(minilm)
+    assert shared_weights(tmp_path / "one", shape)["a"].item() == 0.0
+    if changed == "shape":
+        shape = replace(shape, layer_norm_eps=2 * shape.layer_norm_eps)
+    if changed == "code":
+        monkeypatch.setattr("trainable.model.weights.code_digest", lambda *_: "other code")
+    assert shared_weights(tmp_path / "two", shape)["a"].item() == (changed is not None)
 
 
 # Opens inputs; says how much memory of its own that took, and what it computed for it.

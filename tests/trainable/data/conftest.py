@@ -18,22 +18,40 @@ REPO = Path(__file__).parents[3]
 Rows = list[tuple[str, ...]]
 WriteCourse = Callable[..., Path]
 
-_FILES: dict[str, Rows] = {
-    "ids-sst": [
-        ("", "id", "sentence", "sentiment"),
-        ("0", "s1", " A fine film . ", "4"),
-        ("1", "s2", "null", "0"),
-        ("2", "s3", 'He said "no" .', "2"),
+_HEADERS = {
+    "ids-sst": ("", "id", "sentence", "sentiment"),
+    "quora": ("", "id", "sentence1", "sentence2", "is_duplicate"),
+    "sts": ("", "id", "sentence1", "sentence2", "similarity"),
+}
+# Nothing about them is odd: every class occurs, and no dev example is also in train.
+_ROWS: dict[str, Rows] = {
+    "ids-sst-train": [
+        ("s1-train", " A fine film . ", "4"),
+        ("s2-train", "null", "0"),
+        ("s3-train", 'He said "no" .', "2"),
+        ("s4-train", "A bad film .", "1"),
+        ("s5-train", "A good film .", "3"),
     ],
-    "quora": [
-        ("", "id", "sentence1", "sentence2", "is_duplicate"),
-        ("0", "q1", "Why?", "How come?", "1.0"),
-        ("1", "q2", "NA", "None", "0.0"),
+    "ids-sst-dev": [
+        ("s1-dev", "An old film .", "4"),
+        ("s2-dev", "n/a", "0"),
+        ("s3-dev", "She said yes .", "2"),
     ],
-    "sts": [
-        ("", "id", "sentence1", "sentence2", "similarity"),
-        ("0", "t1", "A dog runs.", "A dog is running.", "4.8"),
-        ("1", "t2", "A dog runs.", "Stocks fall.", "0.0"),
+    "quora-train": [
+        ("q1-train", "Why?", "How come?", "1.0"),
+        ("q2-train", "NaN", "nothing", "0.0"),
+    ],
+    "quora-dev": [
+        ("q1-dev", "Who?", "Which person?", "1.0"),
+        ("q2-dev", "NA", "None", "0.0"),
+    ],
+    "sts-train": [
+        ("t1-train", "A dog runs.", "A dog is running.", "4.8"),
+        ("t2-train", "A dog runs.", "Stocks fall.", "0.0"),
+    ],
+    "sts-dev": [
+        ("t1-dev", "A cat runs.", "A cat is running.", "4.8"),
+        ("t2-dev", "A cat runs.", "Stocks rise.", "0.0"),
     ],
 }
 
@@ -51,13 +69,13 @@ def write_course(tmp_path: Path) -> WriteCourse:
         """Write the files; a key is a file name with `_` for `-` and without `.csv`."""
         folder = tmp_path / "course"
         folder.mkdir()
-        contents: dict[str, Rows | str | bytes | None] = {}
-        for stem, rows in _FILES.items():
-            for split in ("train", "dev"):
-                contents[f"{stem}-{split}"] = [
-                    rows[0],
-                    *((row[0], f"{row[1]}-{split}", *row[2:]) for row in rows[1:]),
-                ]
+        contents: dict[str, Rows | str | bytes | None] = {
+            name: [
+                _HEADERS[name.rpartition("-")[0]],
+                *((str(number), *row) for number, row in enumerate(rows)),
+            ]
+            for name, rows in _ROWS.items()
+        }
         contents |= {name.replace("_", "-"): content for name, content in replaced.items()}
         for name, content in contents.items():
             if isinstance(content, list):

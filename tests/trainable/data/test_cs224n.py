@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +33,10 @@ def test_every_split_has_the_schema(write_course: Any) -> None:
 
 def test_words_that_look_like_missing_values_stay_text(write_course: Any) -> None:
     splits = load_cs224n(write_course()).splits
-    assert splits["sst"]["train"]["sentence1"][:] == ["A fine film .", "null", 'He said "no" .']
-    assert splits["sst"]["train"]["sentence2"][:] == ["", "", ""]
+    assert splits["sst"]["train"]["sentence1"][:3] == ["A fine film .", "null", 'He said "no" .']
+    assert splits["sst"]["train"]["sentence2"][:] == [""] * 5
+    assert splits["sst"]["dev"]["sentence1"][1] == "n/a"
+    assert splits["para"]["train"]["sentence1"][1] == "NaN"
     assert splits["para"]["dev"][1] == {
         "id": "q2-dev",
         "sentence1": "NA",
@@ -44,12 +48,17 @@ def test_words_that_look_like_missing_values_stay_text(write_course: Any) -> Non
 def test_quoted_line_breaks_and_tabs_stay_inside_a_sentence(write_course: Any) -> None:
     text = 'a\tb\n"c"'
     content = '\tid\tsentence\tsentiment\n0\tx\t"a\tb\n""c"""\t3\n'
-    assert load_cs224n(write_course(ids_sst_dev=content)).splits["sst"]["dev"][0] == {
+    examples = load_cs224n(write_course(ids_sst_dev=content))
+    assert examples.splits["sst"]["dev"][0] == {
         "id": "x",
         "sentence1": text,
         "sentence2": "",
         "label": 3.0,
     }
+    assert examples.notes == (
+        "ids-sst-dev.csv: 1 row with line breaks inside a sentence, first in line 2; check that "
+        "they are whole",
+    )
 
 
 def test_columns_are_found_by_name(write_course: Any) -> None:
@@ -65,9 +74,10 @@ def test_rows_without_label_text_or_novelty_are_dropped_and_said(write_course: A
         ("1", "b", "Why?", "", ""),
         ("2", "c", "Why?", "", "0.0"),
         ("3", "a", "Why?", "How?", "1.0"),
+        ("4", "d", "Why?", "Who?", "0.0"),
     ]
     examples = load_cs224n(write_course(quora_train=rows))
-    assert examples.splits["para"]["train"]["id"][:] == ["a"]
+    assert examples.splits["para"]["train"]["id"][:] == ["a", "d"]
     assert examples.notes == (
         "quora-train.csv: 1 row without a label dropped",
         "quora-train.csv: 1 row without one of the sentences dropped",
@@ -93,6 +103,10 @@ def test_missing_files_are_named_with_those_found(write_course: Any) -> None:
 
 
 REFUSED = {
+    "commas": ("id,sentence,sentiment\n0,a,1\n", "is it comma-separated"),
+    "two columns of a name": ("id\tid\tsentence\tsentiment\n0\t0\ta\t1\n", "two columns 'id'"),
+    "quote never closed in the last line": ('\tid\tsentence\tsentiment\n0\ta\tb\t"1', "in line 2"),
+    "quote never closed in the header": ('\tid\tsentence\t"sentiment\n0\ta\tb\t1\n', "in line 1"),
     "column missing": ([("", "id", "sentence", "sentimnt"), ("0", "a", "b", "1")], "did you mean"),
     "no header": ("", "is empty; expected a header with id, sentence, sentiment"),
     "no rows": ([SST], "a header but no rows"),
@@ -120,6 +134,134 @@ def test_bad_file_is_refused_by_name(case: str, write_course: Any) -> None:
     with pytest.raises(InputError, match=message) as caught:
         load_cs224n(write_course(ids_sst_train=content))
     assert "ids-sst-train.csv" in str(caught.value)
+
+
+def open_quote(first: int, last: int, column: int = 2, to_column: int = 2) -> str:
+    """22 rows; a quote opens a field of row `first`, and one closes a field of row `last`."""
+    rows = [[str(n), f"id{n}", f"a sentence {n}", str(n % 5)] for n in range(22)]
+    rows[first][column] = f'"{rows[first][column]}'
+    rows[last][to_column] = f'{rows[last][to_column]}"'
+    return "".join("\t".join(row) + "\n" for row in [list(SST), *rows])
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "column", "to_column"),
+    [(5, 15, 2, 2), (5, 6, 2, 2), (0, 21, 1, 2), (5, 15, 2, 1), (3, 4, 1, 3)],
+)
+def test_rows_that_an_open_quote_swallows_are_not_lost(
+    first: int, last: int, column: int, to_column: int, write_course: Any
+) -> None:
+    content = open_quote(first, last, column, to_column)
+    with pytest.raises(InputError, match=rf"lines {first + 2} to {last + 2} are one row") as caught:
+        load_cs224n(write_course(ids_sst_train=content))
+    assert "ids-sst-train.csv" in str(caught.value)
+
+
+def test_blank_lines_between_swallowed_rows_do_not_hide_them(write_course: Any) -> None:
+    content = open_quote(5, 15).replace("\n9\t", "\n\n\n\n\n9\t")
+    with pytest.raises(InputError, match="lines 7 to 21 are one row"):
+        load_cs224n(write_course(ids_sst_train=content))
+
+
+def test_rows_with_too_many_fields_are_counted(write_course: Any) -> None:
+    rows = [SST, ("0", "a", "b", "1"), ("1", "c", "d", "1", "2"), ("2", "e", "f", "1", "")]
+    notes = load_cs224n(write_course(ids_sst_dev=rows)).notes
+    assert any("1 row with more fields than the header" in note for note in notes)
+    assert any("first in line 3" in note for note in notes)
+
+
+@pytest.mark.parametrize("names", [("run1", "run2", "run*", "run?"), ("b1", "b[1]"), ("a[1]",)])
+def test_a_folder_s_name_is_no_pattern(
+    names: tuple[str, ...], write_course: Any, tmp_path: Path
+) -> None:
+    for number, name in enumerate(names):
+        rows = [SST, *((str(label), f"{name}-{label}", "word", str(label)) for label in range(5))]
+        rows += [("5", f"extra{n}", f"{name} {n}", "1") for n in range(number)]
+        write_course(ids_sst_train=rows).rename(tmp_path / name)
+    for number, name in enumerate(names):
+        found = Cs224nData(dir=str(tmp_path / name)).load().splits["sst"]["train"]["id"][:]
+        assert found[0] == f"{name}-0"
+        assert len(found) == 5 + number
+
+
+@pytest.mark.parametrize("name", ["a::b", "zip:", "hf:", "~x", "%41", "a b", "s3:"])
+def test_a_folder_s_name_is_no_address(name: str, write_course: Any, tmp_path: Path) -> None:
+    write_course().rename(tmp_path / name)
+    assert len(Cs224nData(dir=str(tmp_path / name)).load().splits["sst"]["train"]) == 5
+
+
+def test_a_file_that_is_replaced_with_the_same_time_is_read_again(write_course: Any) -> None:
+    folder = write_course()
+    path = folder / "ids-sst-train.csv"
+    before, status = load_cs224n(folder), path.stat()
+    path.write_bytes(path.read_bytes().replace(b"fine", b"poor"))  # the same size
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    after = load_cs224n(folder)
+    assert after.splits["sst"]["train"]["sentence1"][0] == "A poor film ."
+    assert after.fingerprint != before.fingerprint
+
+
+def spoil_link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("nowhere.csv")
+
+
+def spoil_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def spoil_long_field(path: Path) -> None:
+    header = path.read_text().splitlines()[0]
+    path.write_text(header + "\n0\ta\t" + "x" * 131_073 + "\t1\n")
+
+
+def spoil_loop(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (spoil_link, r"cannot read .* \(a link to nowhere\.csv\): No such file"),
+        (spoil_loop, r"cannot read .* \(a link to .*\): Too many levels"),
+        (spoil_folder, "cannot read .*: Is a directory; check"),
+        (spoil_long_field, "in the row from line 2: field larger than field limit"),
+    ],
+)
+@pytest.mark.parametrize("name", ["ids-sst-train", "quora-test-student"])
+def test_a_file_that_cannot_be_read_is_an_input_error(
+    spoil: Callable[[Path], None], message: str, name: str, write_course: Any
+) -> None:
+    folder = write_course(quora_test_student=[QUORA[:4], ("0", "a", "b", "c")])
+    spoil(folder / f"{name}.csv")
+    with pytest.raises(InputError, match=message) as caught:
+        load_cs224n(folder)
+    assert f"{name}.csv" in str(caught.value)
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(5, "I/O")])
+def test_a_file_that_may_not_be_read_is_an_input_error(
+    error: OSError, write_course: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tests may run as root, who may read all."""
+    folder = write_course()
+
+    def refuse(self: Path, *_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(InputError, match=rf"cannot read .*\.csv: {error.strerror}; check"):
+        load_cs224n(folder)
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(InputError, match=rf"cannot read .*course: {error.strerror}; check"):
+        load_cs224n(folder)
+
+
+def test_an_unknown_user_s_home_is_an_input_error() -> None:
+    with pytest.raises(InputError, match=r"~nobody-here/data.*without ~"):
+        Cs224nData(dir="~nobody-here/data").load()
 
 
 def test_similarity_beyond_five_is_refused(write_course: Any) -> None:

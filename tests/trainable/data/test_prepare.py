@@ -55,7 +55,7 @@ def few_examples() -> Examples:
 def test_features_change_what_they_say_and_the_fingerprint(
     tagger: PosTagger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lexicon = Lexicon("small", lambda word: ("large", "great") if word == "big" else ())
+    lexicon = Lexicon("small", lambda word: ("large", "great") if word == "big" else (), "small")
     monkeypatch.setattr(module, "load_tagger", lambda: tagger)
     monkeypatch.setattr(module, "load_wordnet", lambda: lexicon)
     examples = few_examples()

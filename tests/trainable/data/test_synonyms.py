@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import nltk
@@ -11,11 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainable.cache.files import CACHE_VARIABLE
+from trainable.data import synonyms
 from trainable.data.dice import Dice
 from trainable.data.examples import Examples, collect, to_schema
 from trainable.data.synonyms import Lexicon, add_synonym_copies, load_wordnet, replace_words
 from trainable.errors import InputError
 from trainable.tasks import TASK_NAMES, TASKS
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+
 
 _SYNONYMS = {
     "film": ("movie", "picture"),
@@ -23,11 +32,11 @@ _SYNONYMS = {
     "big": ("large", "great", "huge"),
     "runs": ("races",),
 }
-small = Lexicon("small", lambda word: _SYNONYMS.get(word, ()))
+small = Lexicon("small", lambda word: _SYNONYMS.get(word, ()), "small")
 SENTENCES = ("A big dog runs .", "He saw it .", "The film runs , a big film !", "big")
 
 
-def examples_of(sentences: tuple[str, ...] = SENTENCES, cache_dir: Path | None = None) -> Examples:
+def examples_of(sentences: tuple[str, ...] = SENTENCES) -> Examples:
     table = pa.table(
         {
             "id": [f"id {sentence}" for sentence in sentences],
@@ -40,7 +49,7 @@ def examples_of(sentences: tuple[str, ...] = SENTENCES, cache_dir: Path | None =
         task: {split: to_schema(table, task, split, "a test")[0] for split in ("train", "dev")}
         for task in TASK_NAMES
     }
-    return collect(splits, ("a note",), cache_dir)
+    return collect(splits, ("a note",))
 
 
 Row = tuple[str, str, str, float]
@@ -112,7 +121,7 @@ def test_other_splits_and_contents_without_copies_are_unchanged() -> None:
     for task in TASK_NAMES:
         assert after.splits[task]["dev"] is before.splits[task]["dev"]
     assert after.fingerprint != before.fingerprint
-    nothing = Lexicon("empty", lambda _: ())
+    nothing = Lexicon("empty", lambda _: (), "empty")
     assert add_synonym_copies(before, 2, nothing, 0).fingerprint == before.fingerprint
 
 
@@ -128,16 +137,42 @@ def test_copies_depend_on_the_seed_and_not_on_the_order() -> None:
     assert copies[0] < set(train_rows(two, "sts"))
 
 
-def test_a_second_start_makes_no_copies_again(tmp_path: Path) -> None:
-    def refuse(word: str) -> tuple[str, ...]:
-        raise AssertionError(f"{word} looked up again")
+def refuse(word: str) -> tuple[str, ...]:
+    raise AssertionError(f"{word} looked up again")
 
-    first = add_synonym_copies(examples_of(cache_dir=tmp_path), 1, small, 0)
-    second = add_synonym_copies(examples_of(cache_dir=tmp_path), 1, Lexicon("small", refuse), 0)
+
+def test_a_second_start_makes_no_copies_again() -> None:
+    first = add_synonym_copies(examples_of(), 1, small, 0)
+    second = add_synonym_copies(examples_of(), 1, Lexicon("small", refuse, "small"), 0)
     assert second.fingerprint == first.fingerprint
     assert train_rows(second, "para") == train_rows(first, "para")
+
+
+OTHER: dict[str, Callable[[], object]] = {
+    "sentences": lambda: add_synonym_copies(examples_of(SENTENCES[:-1]), 1, REFUSING, 0),
+    "copies": lambda: add_synonym_copies(examples_of(), 2, REFUSING, 0),
+    "lexicon": lambda: add_synonym_copies(examples_of(), 1, Lexicon("small", refuse, "new"), 0),
+    "seed": lambda: add_synonym_copies(examples_of(), 1, REFUSING, 1),
+}
+REFUSING = Lexicon("small", refuse, "small")
+
+
+@pytest.mark.parametrize("what", [*OTHER, "code"])
+def test_copies_are_made_again_when_any_part_of_their_key_changes(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_synonym_copies(examples_of(), 1, small, 0)
+    if what == "code":
+        monkeypatch.setattr(synonyms, "code_digest", lambda *_: "other code")
+    make = OTHER.get(what, lambda: add_synonym_copies(examples_of(), 1, REFUSING, 0))
     with pytest.raises(AssertionError, match="looked up again"):
-        add_synonym_copies(examples_of(cache_dir=tmp_path), 1, Lexicon("other", refuse), 0)
+        make()
+
+
+def test_tasks_have_copies_of_their_own() -> None:
+    after = add_synonym_copies(examples_of(), 1, small, 0)
+    copies = [train_rows(after, task)[len(SENTENCES) :] for task in ("para", "sts")]
+    assert copies[0] != copies[1]
 
 
 # Synsets of a WordNet in small: part of speech, words, and how often the text that was counted has
@@ -197,6 +232,18 @@ def wordnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lexicon:
     monkeypatch.setattr(nltk.data, "path", [str(tmp_path)])
     monkeypatch.setattr(nltk, "download", deliver)
     return load_wordnet()
+
+
+def test_wordnet_is_known_by_its_contents(
+    wordnet: Lexicon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load_wordnet().digest == wordnet.digest
+    with zipfile.ZipFile(tmp_path / "corpora" / "wordnet.zip", "w") as archive:
+        monkeypatch.setitem(globals(), "_SYNSETS", _SYNSETS[:-1])
+        write_wordnet(archive)
+    other = load_wordnet()
+    assert other.name == wordnet.name
+    assert other.digest != wordnet.digest
 
 
 def test_wordnet_gives_the_usual_meaning(wordnet: Lexicon) -> None:

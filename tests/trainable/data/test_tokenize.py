@@ -16,7 +16,13 @@ from trainable.data import tokenize as module
 from trainable.data.examples import Examples, collect, to_schema
 from trainable.data.features import TAGS
 from trainable.data.pos_tags import PosTagger
-from trainable.data.tokenize import SPECIAL_TOKENS, load_tokenizer, tokenize, train_wordpiece
+from trainable.data.tokenize import (
+    SPECIAL_TOKENS,
+    encode,
+    load_tokenizer,
+    tokenize,
+    train_wordpiece,
+)
 from trainable.errors import InputError
 from trainable.tasks import TASK_NAMES
 
@@ -74,6 +80,20 @@ def test_stored_tokens_are_those_of_the_tokenizer(texts: list[str]) -> None:
         bounds = sentence.offsets.tolist()
         assert [sentence.tokens[a:b].tolist() for a, b in pairwise(bounds)] == expected
     assert splits["sst"]["train"].sentence2 is None
+    n_empty = int((stored.sentence1.lengths == 0).sum())
+    assert any(f"sst-dev: {n_empty} sentence" in note for note in notes) == (n_empty > 0)
+    assert len(notes) == (6 if n_empty else 0)
+
+
+@pytest.mark.parametrize("n_texts", [0, 1, 1023, 1024, 1025, 2049])
+def test_every_text_is_encoded_in_its_order(tokenizer: Tokenizer, n_texts: int) -> None:
+    """Texts go through the tokenizer in batches of 1,024."""
+    found = encode(["cat " * (number % 7) for number in range(n_texts)], tokenizer)
+    assert found.lengths.tolist() == [number % 7 for number in range(n_texts)]
+
+
+def test_a_sentence_of_just_the_limit_is_not_counted(tokenizer: Tokenizer) -> None:
+    _, notes = tokenize(examples_of(["cat " * 126, "cat"]), tokenizer)
     assert notes == ()
 
 
@@ -82,6 +102,14 @@ def test_long_sentences_are_cut_and_counted(tokenizer: Tokenizer) -> None:
     assert splits["sst"]["dev"].sentence1.lengths.tolist() == [126, 1]
     assert "sst-dev: 1 sentence cut to 126 tokens" in notes
     assert "sts-train: 2 sentences cut to 126 tokens" in notes
+
+
+def test_sentences_without_a_token_are_counted(tokenizer: Tokenizer) -> None:
+    _, notes = tokenize(examples_of(["\u200b\u200b", "cat", "\u200b"]), tokenizer)
+    assert notes[0].startswith("sst-train: 2 sentences without a token")
+    assert notes[2].startswith("para-train: 4 sentences without a token")
+    _, notes = tokenize(examples_of(["\u200b", "cat"]), tokenizer)
+    assert notes[1].startswith("sst-dev: 1 sentence without a token")
 
 
 class NounsOnly:

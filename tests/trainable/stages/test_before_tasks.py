@@ -16,7 +16,9 @@ import torch
 
 from trainable.data.nli import SickNli
 from trainable.data.pretraining_text import OwnText, TextFiles
+from trainable.data.tokenize import train_wordpiece
 from trainable.model.weights import Parameters
+from trainable.stages import before_tasks
 from trainable.stages.before_tasks import ActiveStage, StageReport, run_prefix, stage_identities
 from trainable.stages.language_modelling import MaskedLanguageModelling, NoFurtherPretraining
 from trainable.stages.mlm_head import MlmHead
@@ -166,6 +168,24 @@ def test_a_result_is_kept_by_all_that_it_depends_on(
     # The second stage depends on the first.
     assert keys(inputs, MLM, nli)[0] == keys(inputs, MLM)[0]
     assert keys(inputs, MLM, nli)[1] != keys(inputs, nli)[0]
+
+
+@pytest.mark.parametrize("changed", ["format", "torch"])
+def test_a_result_of_other_code_is_not_taken(
+    changed: str, inputs: StageInputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = keys(inputs, MLM)
+    if changed == "format":
+        monkeypatch.setattr(before_tasks, "_FORMAT", 0)
+    else:
+        monkeypatch.setattr(torch, "__version__", "0")
+    assert keys(inputs, MLM) != before
+
+
+def test_a_tokenizer_is_part_of_where_a_stage_starts(inputs: StageInputs) -> None:
+    tokenizer = train_wordpiece(["a quite different text"], 200)
+    other = replace(inputs, pretrained=replace(inputs.pretrained, tokenizer=tokenizer))
+    assert keys(other, MLM) != keys(inputs, MLM)
 
 
 WORKER = """

@@ -147,6 +147,17 @@ def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
         get(StageCache(tmp_path / "file" / "stages"))
 
 
+def test_a_result_of_another_user_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = StageCache(tmp_path)
+    get(cache)
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "utime", refuse)
+    assert get(cache, 2.0)[1]
+
+
 def test_results_used_longest_ago_are_removed(tmp_path: Path) -> None:
     cache = StageCache(tmp_path)
     identities = [{"number": number} for number in range(4)]

@@ -176,7 +176,7 @@ def inputs_of(
     cut_inputs: Callable[..., RunInputs],
 ) -> Iterator[Callable[[InputFeatures, tuple[tuple[str, int], ...]], RunInputs]]:
     """Return a function from features and train set sizes to inputs."""
-    lexicon = Lexicon("reversed", lambda word: (word[::-1], word + word))
+    lexicon = Lexicon("reversed", lambda word: (word[::-1], word + word), "reversed")
 
     @functools.cache
     def opened(features: InputFeatures) -> RunInputs:

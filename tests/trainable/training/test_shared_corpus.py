@@ -142,3 +142,64 @@ def test_train_sentences_are_a_view_of_the_tokens() -> None:
         assert found.tokens.equal(expected.tokens)
         assert found.offsets.equal(expected.offsets)
         assert found.tokens.data_ptr() == given.tokens[2:].data_ptr()
+
+
+KEY_PARTS = ("texts", "notes", "tokenizer", "tagger", "nli", "nli seed", "tokenizers", "code")
+
+
+@pytest.mark.parametrize("changed", [None, *KEY_PARTS])
+def test_a_corpus_is_laid_out_again_when_any_part_of_its_key_changes(
+    changed: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two corpora that differ in one part must not share a file."""
+    module = trainable.training.shared_corpus
+    seen: list[dict[str, object]] = []
+
+    def remember(kind: str, identity: dict[str, object], compute: object) -> None:
+        seen.append(identity)
+        raise LookupError
+
+    monkeypatch.setattr(module, "mapped", remember)
+    texts = [f"the cat sat {number} times ." for number in range(20)]
+    tokenizer = train_wordpiece(texts, 200)
+    examples, tagger, nli = examples_of(texts), PosTagger(OneTagger(), "one"), SampleNli()
+    with pytest.raises(LookupError):
+        open_corpus(FeaturedExamples(examples, tagger), tokenizer, nli)
+    if changed == "texts":
+        examples = examples_of(texts[:-1])
+    elif changed == "notes":
+        examples = replace(examples, notes=("another note",))
+    elif changed == "tokenizer":
+        tokenizer = train_wordpiece(texts, tokenizer.get_vocab_size() - 1)
+    elif changed == "tagger":
+        tagger = PosTagger(OneTagger(), "other")
+    elif changed == "nli seed":
+        nli = SampleNli(seed=1)
+    elif changed == "tokenizers":
+        monkeypatch.setattr(module.tokenizers, "__version__", "0")
+    elif changed == "code":
+        monkeypatch.setattr(module, "code_digest", lambda *_: "other code")
+    with pytest.raises(LookupError):
+        open_corpus(
+            FeaturedExamples(examples, tagger), tokenizer, None if changed == "nli" else nli
+        )
+    assert (seen[0] == seen[1]) == (changed is None)
+
+
+@pytest.mark.parametrize("module", ["tokenize", "split", "examples", "checks", "prepare"])
+def test_the_code_of_a_corpus_is_that_of_all_modules_that_make_it(
+    module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Path] = []
+
+    def remember(*paths: Path) -> str:
+        seen.extend(paths)
+        raise LookupError
+
+    monkeypatch.setattr(trainable.training.shared_corpus, "code_digest", remember)
+    texts = ["the cat sat"]
+    with pytest.raises(LookupError):
+        open_corpus(FeaturedExamples(examples_of(texts), None), train_wordpiece(texts, 200), None)
+    names = {path.name for path in seen}
+    assert {f"{module}.py", "shared_corpus.py", "corpus.py"} <= names
+    assert all(path.is_file() for path in seen)

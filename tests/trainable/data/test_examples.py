@@ -1,0 +1,68 @@
+"""The schema of examples, and the fingerprint of their contents."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+from datasets import Dataset
+
+from trainable.data.examples import collect, in_memory, to_schema
+from trainable.tasks import TASK_NAMES
+
+Row = tuple[str, str, str, float]
+ROWS: list[Row] = [("1", "ab", "c", 1.0), ("2", "d", "ef", 0.0)]
+
+
+def dataset(rows: list[Row], split: str = "train") -> Dataset:
+    names = ("id", "sentence1", "sentence2", "label")
+    table = pa.table({name: [row[i] for row in rows] for i, name in enumerate(names)})
+    return to_schema(table, "para", split, "a test")[0]
+
+
+def fingerprint(train: list[Row], dev: list[Row] = ROWS) -> str:
+    return collect(
+        {task: {"train": dataset(train), "dev": dataset(dev)} for task in TASK_NAMES}
+    ).fingerprint
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        [("1", "a", "bc", 1.0), ROWS[1]],  # the same letters
+        [("1", "abd", "c", 1.0), ("2", "ef", "d", 0.0)],
+        [("1", "c", "ab", 1.0), ROWS[1]],
+        [("1", "ab", "c", 0.0), ROWS[1]],
+        [("3", "ab", "c", 1.0), ROWS[1]],
+        ROWS[::-1],
+        ROWS[:1],
+        [*ROWS, ("3", "g", "h", 0.0)],
+    ],
+)
+def test_other_contents_have_another_fingerprint(other: list[Row]) -> None:
+    assert fingerprint(other) != fingerprint(ROWS)
+    assert fingerprint(ROWS, other) != fingerprint(ROWS)
+    assert fingerprint(other, ROWS) != fingerprint(ROWS, other)
+
+
+def test_the_fingerprint_does_not_depend_on_arrow_s_chunks() -> None:
+    table = dataset(ROWS).with_format("arrow")[:]
+    chunked = pa.concat_tables([table.slice(0, 1), table.slice(1)])
+    assert chunked["id"].num_chunks == 2
+    parts = [
+        collect({task: {"train": in_memory(own)} for task in TASK_NAMES})
+        for own in (table, chunked)
+    ]
+    assert parts[0].fingerprint == parts[1].fingerprint
+
+
+def test_labels_of_test_are_left_out() -> None:
+    assert "label" not in dataset(ROWS, "test").column_names
+
+
+def test_notes_and_rows_of_repetitions_agree() -> None:
+    names = ("id", "sentence1", "sentence2", "label")
+    rows = [ROWS[0], ROWS[1], ROWS[0], ROWS[0]]
+    table = pa.table({name: [row[i] for row in rows] for i, name in enumerate(names)})
+    found, notes = to_schema(table, "para", "train", "a test")
+    assert found["id"][:] == ["1", "2"]
+    assert notes == ("a test: 2 rows that repeated an id dropped",)
