@@ -84,7 +84,7 @@ def make_plan(options: SearchOptions) -> Plan:
         else rungs(options.units, options.eta),
         budget=budget,
         n_parameters=_n_parameters(pretrained),
-        notes=(*data.notes, *notes),
+        notes=(*pretrained.notes, *data.notes, *notes),
         data_fingerprint=data.fingerprint,
         sizes={
             task: TaskSize(len(own), own.n_tokens / len(own), len(data.splits["confirm"][task]))

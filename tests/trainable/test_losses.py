@@ -53,7 +53,8 @@ def test_cross_entropy_is_the_mean_negative_log_probability() -> None:
 
 
 def test_bce_takes_the_share_of_the_largest_label_as_a_soft_target() -> None:
-    outputs, labels = torch.tensor([[0.3], [-2.0], [1.0]]), torch.tensor([0.0, 2.5, 5.0])
+    # Their dot product is not 0: else labels that are not divided give the same loss.
+    outputs, labels = torch.tensor([[0.3], [-2.0], [1.0]]), torch.tensor([2.0, 1.0, 5.0])
     p, target = outputs[:, 0].sigmoid(), labels / 5
     expected = -(target * p.log() + (1 - target) * (1 - p).log()).mean()
     torch.testing.assert_close(loss_value("bce", outputs, labels, STS), expected)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +31,12 @@ _ENCODE_AT_ONCE = 1024  # texts; bounds the memory of the tokenizer's own object
 def load_tokenizer(folder: Path) -> Tokenizer:
     """Load the tokenizer of a BERT checkpoint, with padding and truncation switched off.
 
+    It gives the ids that transformers' `AutoTokenizer` gives for the folder. That reads
+    `tokenizer_config.json` (lower case, accents, Chinese characters) and more, and lets it prevail
+    over what `tokenizer.json` says.
+
     Args:
-        folder: Has `tokenizer.json`, or else `vocab.txt`; the latter is lower-cased unless
-            `tokenizer_config.json` says `"do_lower_case": false`.
+        folder: Has `config.json`, and `tokenizer.json` or `vocab.txt`.
 
     Raises:
         InputError: Neither file is there or readable, or a special token of BERT is missing.
@@ -41,21 +44,47 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     path = next((p for n in ("tokenizer.json", "vocab.txt") if (p := folder / n).is_file()), None)
     if path is None:
         raise InputError(f"no tokenizer.json or vocab.txt in {folder}; give a checkpoint's folder")
+    # Only encoders other than `tiny` need it, and the import takes a second.
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
     try:
-        tokenizer = (
-            Tokenizer.from_file(str(path))
-            if path.suffix == ".json"
-            else _bert_tokenizer(
-                WordPiece.from_file(str(path), unk_token="[UNK]"), _do_lower_case(folder)
-            )
+        tokens = _listed_tokens(path)  # transformers would add a special token that is missing
+        loaded = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
         )
-    except Exception as error:  # the Rust library raises nothing more specific
+    except Exception as error:  # neither library raises anything more specific
         raise InputError(f"cannot read the tokenizer {path}: {error}") from error
+    if missing := [token for token in SPECIAL_TOKENS if token not in tokens]:
+        raise InputError(f"{path} lacks {', '.join(missing)}; only BERT's vocabularies work here")
+    if not isinstance(loaded, PreTrainedTokenizerFast):
+        raise InputError(
+            f"{folder}: a tokenizer of class {type(loaded).__name__} cannot be used; choose a "
+            f"checkpoint with a tokenizer.json"
+        )
+    tokenizer = _without_blank_token(loaded.backend_tokenizer)
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    if missing := [token for token in SPECIAL_TOKENS if tokenizer.token_to_id(token) is None]:
-        raise InputError(f"{path} lacks {', '.join(missing)}; only BERT's vocabularies work here")
     return tokenizer
+
+
+def _listed_tokens(path: Path) -> Container[str]:
+    """Return the tokens that a tokenizer.json or a vocab.txt names."""
+    if path.suffix == ".json":
+        tokens: dict[str, int] = Tokenizer.from_file(str(path)).get_vocab()
+        return tokens
+    return set(path.read_text(encoding="utf-8").splitlines())
+
+
+def _without_blank_token(tokenizer: Tokenizer) -> Tokenizer:
+    """Return a tokenizer without the token that a blank line at the end of a vocab.txt makes.
+
+    No text gives that token, and the embeddings have no row for it.
+    """
+    if tokenizer.token_to_id("") is None:
+        return tokenizer
+    description = json.loads(tokenizer.to_str())
+    del description["model"]["vocab"][""]
+    return Tokenizer.from_str(json.dumps(description))
 
 
 def train_wordpiece(sentences: Iterable[str], vocab_size: int) -> Tokenizer:
@@ -73,7 +102,7 @@ def train_wordpiece(sentences: Iterable[str], vocab_size: int) -> Tokenizer:
     Raises:
         InputError: The characters alone do not fit into `vocab_size`.
     """
-    tokenizer = _bert_tokenizer(WordPiece({"[UNK]": 0}, unk_token="[UNK]"), lowercase=True)
+    tokenizer = _bert_tokenizer(WordPiece({"[UNK]": 0}, unk_token="[UNK]"))
     words: Counter[str] = Counter()
     # Sentences share most of their words: each distinct one goes through Rust once.
     chunks = Counter(chunk for sentence in sentences for chunk in sentence.split())
@@ -87,7 +116,9 @@ def train_wordpiece(sentences: Iterable[str], vocab_size: int) -> Tokenizer:
         raise InputError(f"vocab_size {vocab_size} is too small; the text needs {len(pieces)}")
     pieces += [word for word in sorted(words, key=lambda w: (-words[w], w)) if len(word) > 1]
     vocab = {piece: number for number, piece in enumerate(pieces[:vocab_size])}
-    return _bert_tokenizer(WordPiece(vocab, unk_token="[UNK]"), lowercase=True)
+    trained = _bert_tokenizer(WordPiece(vocab, unk_token="[UNK]"))
+    trained.add_special_tokens(list(SPECIAL_TOKENS))  # a text's "[SEP]" is not cut, as in BERT
+    return trained
 
 
 def tokenizer_digest(tokenizer: Tokenizer) -> str:
@@ -170,18 +201,12 @@ def tokenize(
     return splits, tuple(notes)
 
 
-def _bert_tokenizer(model: WordPiece, lowercase: bool) -> Tokenizer:
-    """Return the model behind BERT's normaliser and splitting of words."""
+def _bert_tokenizer(model: WordPiece) -> Tokenizer:
+    """Return the model behind BERT's normaliser, with lower case, and its splitting of words."""
     tokenizer = Tokenizer(model)
-    tokenizer.normalizer = BertNormalizer(lowercase=lowercase)
+    tokenizer.normalizer = BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = BertPreTokenizer()
     return tokenizer
-
-
-def _do_lower_case(folder: Path) -> bool:
-    """Read the checkpoint's own setting, for checkpoints that have only a vocab.txt."""
-    config = folder / "tokenizer_config.json"
-    return not config.is_file() or bool(json.loads(config.read_text()).get("do_lower_case", True))
 
 
 def _labels(table: pa.Table) -> Tensor | None:

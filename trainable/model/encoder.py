@@ -21,11 +21,17 @@ from trainable.data.tokenize import MAX_SENTENCE_TOKENS, load_tokenizer, train_w
 from trainable.errors import InputError
 from trainable.model.bert import BertShape, MinBert
 from trainable.model.dropout import Dropout
-from trainable.model.weights import Parameters, read_shape, shared_weights
+from trainable.model.weights import Parameters, has_pooler, read_shape, shared_weights
 
 TINY = "tiny"
 LONGEST_SEQUENCE = 2 * MAX_SENTENCE_TOKENS + 3  # [CLS] s1 [SEP] s2 [SEP]
 _TINY_VOCABULARY = 800
+# What is downloaded of a Hub id. Whatever says how text is cut into tokens belongs to it.
+_FILES = (
+    *("config.json", "model.safetensors", "model.safetensors.index.json", "model-*.safetensors"),
+    *("tokenizer.json", "vocab.txt", "tokenizer_config.json"),
+    *("special_tokens_map.json", "added_tokens.json"),
+)
 
 
 class EncoderConfig(Component):
@@ -56,11 +62,13 @@ class Pretrained:
         shape: Sizes.
         tokenizer: WordPiece tokenizer.
         parameters: Name -> float32 tensor on the CPU, in memory that all processes of a node share.
+        notes: What a user should know of it; whole sentences.
     """
 
     shape: BertShape
     tokenizer: Tokenizer
     parameters: Parameters
+    notes: tuple[str, ...] = ()
 
 
 def load_pretrained(config: EncoderConfig, sentences: Iterable[str]) -> Pretrained:
@@ -78,17 +86,24 @@ def load_pretrained(config: EncoderConfig, sentences: Iterable[str]) -> Pretrain
     folder = find_folder(config.source, config.revision)
     shape = read_shape(folder)
     tokenizer = load_tokenizer(folder)
-    if tokenizer.get_vocab_size() > shape.vocab_size:
+    n_tokens = 1 + max(tokenizer.get_vocab().values())
+    if n_tokens > shape.vocab_size:
         raise InputError(
-            f"encoder {config.source!r}: the tokenizer has {tokenizer.get_vocab_size()} tokens, "
-            f"the embeddings {shape.vocab_size}; tokenizer and weights are of different models"
+            f"encoder {config.source!r}: the tokenizer has {n_tokens} tokens, the embeddings "
+            f"{shape.vocab_size}; tokenizer and weights are of different models"
         )
     if shape.max_position_embeddings < LONGEST_SEQUENCE:
         raise InputError(
             f"encoder {config.source!r}: it has {shape.max_position_embeddings} positions, a pair "
             f"of sentences may need {LONGEST_SEQUENCE}; choose another encoder"
         )
-    return Pretrained(shape, tokenizer, shared_weights(folder, shape))
+    notes: tuple[str, ...] = ()
+    if not has_pooler(folder):
+        notes = (
+            f"encoder {config.source!r} has no pretrained pooler; where a pooling asks for it, it "
+            f"starts from small random weights",
+        )
+    return Pretrained(shape, tokenizer, shared_weights(folder, shape), notes)
 
 
 def pinned(config: EncoderConfig) -> EncoderConfig:
@@ -123,7 +138,7 @@ def find_folder(source: str, revision: str | None) -> Path:
         path = snapshot_download(
             source,
             revision=revision,
-            allow_patterns=["config.json", "model.safetensors", "tokenizer.json", "vocab.txt"],
+            allow_patterns=list(_FILES),
         )
     except (HFValidationError, OSError) as error:
         raise InputError(

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from trainable.errors import InputError
 from trainable.model.bert import BertShape
+from trainable.model.shards import read_tensors, tensor_files
 from trainable.model.weights import Parameters
 
 _SCALE = 0.02  # BERT's initialisation
@@ -56,34 +56,43 @@ class MlmHead(nn.Module):
 
 
 def read_mlm_head(folder: Path, shape: BertShape) -> Parameters | None:
-    """Read the pretrained head from `model.safetensors` of a Hugging Face BERT folder.
+    """Read the pretrained head from a Hugging Face BERT folder.
 
     Returns:
-        Parameters of `MlmHead`, float32 on the CPU, or None: checkpoints of sentence encoders have
-        lost theirs.
+        Parameters of `MlmHead`, float32 on the CPU. None where there is no such head: checkpoints
+        of sentence encoders have lost theirs, and where `tie_word_embeddings` was false, the
+        decoder is not the word embeddings.
 
     Raises:
-        InputError: The file is not whole, or a tensor is not of the encoder's size.
+        InputError: A file is not whole, or a tensor is not of the encoder's size.
     """
-    path = folder / "model.safetensors"
-    found: Parameters = {}
-    try:
-        with safe_open(path, framework="pt") as file:
-            there = set(file.keys())
-            for ours, theirs in _NAMES.items():
-                names = [f"cls.predictions.{name}" for name in theirs]
-                name = next((name for name in names if name in there), None)
-                if name is None:
-                    return None
-                found[ours] = file.get_tensor(name).float()
-    except SafetensorError as error:
-        raise InputError(f"{path}: not a whole safetensors file ({error})") from error
+    files = tensor_files(folder)
+    if not _is_tied(files):
+        return None
+    own_names: dict[str, str] = {}
+    for ours, theirs in _NAMES.items():
+        names = [f"cls.predictions.{name}" for name in theirs]
+        found = next((name for name in names if name in files), None)
+        if found is None:
+            return None
+        own_names[ours] = found
+    tensors = read_tensors(files, own_names.values())
     expected = MlmHead(shape, torch.Generator()).state_dict()
-    for name, tensor in found.items():
+    head = {ours: tensors[name].float() for ours, name in own_names.items()}
+    for name, tensor in head.items():
         if tensor.shape != expected[name].shape:
             raise InputError(
-                f"{path}: the language model's {name} has shape {tuple(tensor.shape)}, but "
-                f"config.json says {tuple(expected[name].shape)}; config and weights are of "
-                "different models"
+                f"{files[own_names[name]]}: the language model's {name} has shape "
+                f"{tuple(tensor.shape)}, but config.json says {tuple(expected[name].shape)}; "
+                f"config and weights are of different models"
             )
-    return found
+    return head
+
+
+def _is_tied(files: dict[str, Path]) -> bool:
+    """Whether the decoder is the word embeddings; a decoder that is not in the files is tied."""
+    names = ("bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight")
+    if not all(name in files for name in names):
+        return True
+    words, decoder = read_tensors(files, names).values()
+    return torch.equal(words, decoder)

@@ -74,7 +74,7 @@ class Corpus:
         tags: (n_tokens,) uint8, as `Sentences.tags`; None if nothing was tagged.
         splits: `train`, `select`, `confirm` and `test`; each maps a task to its rows.
         fingerprint: As `PreparedData.fingerprint`.
-        notes: What the user should know about the data, one sentence each.
+        notes: What the user should know about the data and the encoder, one sentence each.
     """
 
     tokens: Tensor

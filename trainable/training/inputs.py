@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import torch
@@ -78,6 +78,7 @@ def open_inputs(config: RunConfig, device: torch.device) -> RunInputs:
     pretrained = load_pretrained(config.encoder, examples.train_sentences())
     featured = add_features(examples, spec.features)
     corpus = open_corpus(featured, pretrained.tokenizer, spec.nli)
+    corpus = replace(corpus, notes=(*pretrained.notes, *corpus.notes))
     mlm_head = None
     if config.encoder.source != TINY:
         folder = find_folder(config.encoder.source, config.encoder.revision)

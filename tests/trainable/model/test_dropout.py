@@ -83,6 +83,17 @@ def test_every_probability_below_one_gives_numbers(p: float) -> None:
     assert torch.isfinite(Dropout(p, generator())(torch.ones(1000))).all()
 
 
+@pytest.mark.parametrize(
+    ("p", "scale"),
+    [(0.5, 2), (0.1, 256 / 230), (0.99, 256 / 3), (0.997, 256), (0.999, 256), (1 - 1e-9, 256)],
+)
+def test_what_is_kept_is_scaled_by_the_inverse_of_the_rounded_probability(
+    p: float, scale: float
+) -> None:
+    kept = Dropout(p, generator())(torch.ones(10_000, dtype=torch.float64)).unique().tolist()
+    assert kept == [0.0, scale]
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 def test_dtype_is_kept(dtype: torch.dtype) -> None:
     assert Dropout(0.1, generator())(torch.ones(10, dtype=dtype)).dtype == dtype

@@ -3,12 +3,31 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from huggingface_hub.utils import filter_repo_objects
+from transformers import BertConfig, BertForMaskedLM, BertModel, PreTrainedModel
 
+import trainable.model.encoder
+from tests.trainable.data.checkpoints import (
+    LAYOUTS,
+    SETTINGS,
+    VOCABULARY,
+    ids,
+    ids_of_transformers,
+    write_tokenizer,
+)
 from trainable.errors import InputError
-from trainable.model.encoder import TINY, EncoderConfig, find_folder, load_pretrained, pinned
+from trainable.model.encoder import (
+    LONGEST_SEQUENCE,
+    TINY,
+    EncoderConfig,
+    find_folder,
+    load_pretrained,
+    pinned,
+)
 
 SENTENCES = ("the film was good", "the film was not good", "is this a good question ?")
 
@@ -82,3 +101,95 @@ def test_a_hub_id_is_pinned_to_its_commit(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert pinned(EncoderConfig(source="someone/bert")).revision == commit
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Folder of the files of `someone/bert` on a Hub that gives only what it is asked for."""
+    repository, cache = tmp_path / "repository", tmp_path / "snapshots" / COMMIT
+    repository.mkdir()
+
+    def download(source: str, *, revision: str | None, allow_patterns: list[str]) -> str:
+        assert source == "someone/bert"
+        shutil.rmtree(cache, ignore_errors=True)
+        cache.mkdir(parents=True)
+        names = (path.name for path in repository.iterdir())
+        for name in filter_repo_objects(names, allow_patterns=allow_patterns):
+            shutil.copy(repository / name, cache)
+        return str(cache)
+
+    monkeypatch.setattr(trainable.model.encoder, "snapshot_download", download)
+    return repository
+
+
+def write_model(folder: Path, kind: type[PreTrainedModel] = BertModel, **saving: Any) -> None:
+    """Write the smallest encoder that a run can start from."""
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(VOCABULARY),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=8,
+        max_position_embeddings=LONGEST_SEQUENCE,
+    )
+    kind(config).save_pretrained(folder, **saving)
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_hub_id_cuts_text_as_transformers_does(
+    hub: Path, layout: str, settings: dict[str, Any]
+) -> None:
+    write_model(hub)
+    write_tokenizer(hub, layout, settings)
+    pretrained = load_pretrained(EncoderConfig(source="someone/bert"), ())
+    assert ids(pretrained.tokenizer) == ids_of_transformers(hub)
+    folder = load_pretrained(EncoderConfig(source=str(hub)), ())
+    assert ids(folder.tokenizer) == ids_of_transformers(hub)
+
+
+def test_a_hub_id_in_shards_is_downloaded_whole(hub: Path) -> None:
+    write_model(hub, max_shard_size="3KB")
+    write_tokenizer(hub, "vocab.txt", {})
+    assert len(list(hub.glob("model-*.safetensors"))) >= 2
+    (hub / "pytorch_model.bin").write_bytes(b"a pickle")
+    pretrained = load_pretrained(EncoderConfig(source="someone/bert"), ())
+    whole = load_pretrained(EncoderConfig(source=str(hub)), ())
+    for name, tensor in whole.parameters.items():
+        assert torch.equal(pretrained.parameters[name], tensor), name
+    assert not (find_folder("someone/bert", None) / "pytorch_model.bin").exists()
+
+
+@pytest.mark.parametrize("kind", [BertForMaskedLM, BertModel])
+def test_an_encoder_without_a_pooler_is_served_with_a_note(
+    hub: Path, kind: type[PreTrainedModel]
+) -> None:
+    write_model(hub, kind)
+    write_tokenizer(hub, "both", {})
+    pretrained = load_pretrained(EncoderConfig(source="someone/bert"), ())
+    notes = [note for note in pretrained.notes if "'someone/bert' has no pretrained pooler" in note]
+    assert len(notes) == (kind is BertForMaskedLM)
+    assert pretrained.parameters["pooler.dense.weight"].any()
+
+
+def test_too_few_positions_are_refused(tmp_path: Path) -> None:
+    write_model(tmp_path)
+    write_tokenizer(tmp_path, "both", {})
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["max_position_embeddings"] = LONGEST_SEQUENCE - 1
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=f"has {LONGEST_SEQUENCE - 1} positions, a pair of"):
+        load_pretrained(EncoderConfig(source=str(tmp_path)), ())
+
+
+def test_a_blank_line_behind_the_vocabulary_is_no_reason_to_refuse(tmp_path: Path) -> None:
+    write_model(tmp_path)
+    write_tokenizer(tmp_path, "vocab.txt", {})
+    with (tmp_path / "vocab.txt").open("a") as file:
+        file.write("\n")
+    pretrained = load_pretrained(EncoderConfig(source=str(tmp_path)), ())
+    assert pretrained.tokenizer.get_vocab_size() == pretrained.shape.vocab_size

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,24 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import BertConfig, BertForSequenceClassification, BertModel
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BertForSequenceClassification,
+    BertForTokenClassification,
+    BertModel,
+)
 
+from tests.trainable.model.test_bert import pack
 from trainable.errors import InputError
 from trainable.model.bert import BertShape, MinBert
 from trainable.model.dropout import Dropout
-from trainable.model.weights import read_shape, read_weights, to_hugging_face
+from trainable.model.weights import (
+    has_pooler,
+    read_shape,
+    read_weights,
+    to_hugging_face,
+)
 
 _CONFIG = BertConfig(
     vocab_size=50,
@@ -131,12 +144,129 @@ def test_torn_file_is_refused(folder: Path) -> None:
     [
         ("model_type", "roberta"),
         ("hidden_act", "relu"),
+        ("hidden_act", "gelu_new"),
         ("position_embedding_type", "relative_key"),
+        ("is_decoder", True),
+        ("add_cross_attention", True),
+        ("pruned_heads", {"0": [1]}),
+        ("quantization_config", {"quant_method": "gptq"}),
     ],
 )
-def test_other_architecture_is_refused(folder: Path, key: str, value: str) -> None:
+def test_other_architecture_is_refused(folder: Path, key: str, value: Any) -> None:
     change_config(folder, **{key: value})
-    with pytest.raises(InputError, match=f"{key} is '{value}'"):
+    with pytest.raises(InputError, match=re.escape(f"{key} is {value!r}, only ")):
+        read(folder)
+
+
+@pytest.mark.parametrize("name", BertShape.__dataclass_fields__)
+@pytest.mark.parametrize("value", [0, -1, True, None, "2", float("nan"), float("inf")])
+def test_sizes_that_are_no_positive_numbers_are_refused(
+    folder: Path, name: str, value: Any
+) -> None:
+    change_config(folder, **{name: value})
+    with pytest.raises(InputError, match=f"field '{name}' is {value!r}, not a positive number"):
+        read_shape(folder)
+
+
+def test_an_encoder_with_one_segment_is_refused(folder: Path) -> None:
+    change_config(folder, type_vocab_size=1)
+    with pytest.raises(InputError, match="type_vocab_size is 1; the two sentences of a pair"):
+        read_shape(folder)
+
+
+def test_heads_that_do_not_divide_the_width_are_refused(folder: Path) -> None:
+    change_config(folder, num_attention_heads=3)
+    with pytest.raises(InputError, match="hidden_size 16 is not a multiple of num_attention_heads"):
+        read_shape(folder)
+
+
+# What may stand in a config.json of transformers beside what is read, and other sizes.
+SERVED: list[dict[str, Any]] = [
+    {"layer_norm_eps": 0.5},
+    {"num_attention_heads": 8},
+    {"num_hidden_layers": 1},
+    {"type_vocab_size": 3},
+    {"max_position_embeddings": 40},
+    {"intermediate_size": 8},
+    {"vocab_size": 61},
+    {"chunk_size_feed_forward": 1},
+    {"pad_token_id": 7},
+    {"pad_token_id": None},
+    {"tie_word_embeddings": False},
+    {"hidden_dropout_prob": 0.5},
+    {"attention_probs_dropout_prob": 0.5},
+    {"classifier_dropout": 0.5},
+    {"initializer_range": 0.5},
+    {"use_cache": False},
+    {"bos_token_id": 1, "eos_token_id": 2},
+    {"dtype": "float32"},
+]
+
+
+@pytest.mark.parametrize("values", SERVED, ids=str)
+def test_hidden_states_are_those_of_transformers_whatever_the_config_says(
+    tmp_path: Path, values: dict[str, Any]
+) -> None:
+    torch.manual_seed(0)
+    BertModel(
+        BertConfig(**(_CONFIG.to_dict() | {"initializer_range": 0.5} | values))
+    ).save_pretrained(tmp_path)
+    reference = BertModel.from_pretrained(tmp_path)
+    assert isinstance(reference, BertModel)
+    reference.train(False)
+    shape = read_shape(tmp_path)
+    dropout = Dropout(0.0, torch.Generator())
+    model = MinBert(shape, dropout, dropout)
+    model.load_state_dict(read_weights(tmp_path, shape))
+    tokens, segments = torch.arange(6, 22), torch.arange(16) // 8
+    with torch.inference_mode():
+        hidden = model.eval()(pack([(tokens.tolist(), segments.tolist())]))
+        expected = reference(input_ids=tokens[None], token_type_ids=segments[None])
+        pooled = model.pooler(hidden[:1])
+    torch.testing.assert_close(hidden, expected.last_hidden_state[0], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(pooled, expected.pooler_output, atol=1e-5, rtol=1e-4)
+
+
+def test_every_field_of_a_bert_config_is_accounted_for() -> None:
+    """A field that a new version of transformers adds must be thought about."""
+    served = {key for values in SERVED for key in values}
+    refused = {"hidden_act", "is_decoder", "add_cross_attention", "hidden_size"}
+    fields = set(BertConfig.__annotations__)
+    assert fields - served - refused == set()
+
+
+# Without a pooler
+
+
+@pytest.mark.parametrize("model_type", [BertForMaskedLM, BertForTokenClassification])
+def test_a_checkpoint_without_a_pooler_gets_the_same_fresh_one_every_time(
+    tmp_path: Path, model_type: type[BertForMaskedLM]
+) -> None:
+    torch.manual_seed(0)
+    checkpoint = model_type(_CONFIG)
+    checkpoint.save_pretrained(tmp_path)
+    assert not has_pooler(tmp_path)
+    found = read(tmp_path)
+    weight = found["pooler.dense.weight"]
+    assert weight.std().item() == pytest.approx(0.02, rel=0.2)
+    assert not found["pooler.dense.bias"].any()
+    assert torch.equal(read(tmp_path)["pooler.dense.weight"], weight)
+    expected = dict(BertModel(_CONFIG, add_pooling_layer=False).state_dict())
+    written = to_hugging_face(found, read_shape(tmp_path))
+    for name in expected:
+        assert torch.equal(written[name], checkpoint.bert.state_dict()[name]), name
+
+
+def test_a_checkpoint_with_a_pooler_is_known(folder: Path) -> None:
+    assert has_pooler(folder)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.float8_e4m3fn])
+def test_quantised_tensors_are_refused(folder: Path, dtype: torch.dtype) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    tensors["pooler.dense.weight"] = tensors["pooler.dense.weight"].to(dtype)
+    rewrite(folder, tensors)
+    with pytest.raises(InputError, match=r"'pooler\.dense\.weight' is of type .*quantised"):
         read(folder)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from trainable.model.bert import BertShape, MinBert
 from trainable.model.dropout import Dropout
 from trainable.optim.adamw import (
+    Clipping,
     NoClipping,
     NormClipping,
     Optimization,
@@ -263,16 +264,20 @@ def test_a_run_takes_the_steps_of_adamw_at_the_rates_of_the_schedule(inputs: Run
 # Clipping
 
 
-def clipped(max_norm: float) -> Tensor:
-    parameter = nn.Parameter(torch.zeros(3))
-    parameter.grad = torch.tensor([0.3, -40.0, 1e4])
-    nn.utils.clip_grad_norm_([parameter], max_norm)
-    return parameter.grad
+def gradient_after_a_step(clip: Clipping, inputs: RunInputs) -> Tensor:
+    """Return the gradient of all parameters that the first step of a run hands to AdamW."""
+    stage = Multitask(optimization=Optimization(clip=clip), budget_tokens=1500, units=1)
+    run = Run(RunConfig(multitask=stage), inputs)
+    assert run.training is not None
+    run.training.step()
+    gradients = [p.grad.flatten() for p in run.model.parameters() if p.grad is not None]
+    return torch.cat(gradients)
 
 
-def test_no_clipping_leaves_a_gradient_as_it_is() -> None:
-    assert torch.equal(clipped(NoClipping().max_norm), torch.tensor([0.3, -40.0, 1e4]))
-
-
-def test_norm_clipping_shortens_a_gradient_to_the_norm() -> None:
-    assert clipped(NormClipping(max_norm=2.0).max_norm).norm().item() == pytest.approx(2.0)
+def test_a_step_shortens_a_gradient_to_the_norm_and_no_further(inputs: RunInputs) -> None:
+    whole = gradient_after_a_step(NoClipping(), inputs)
+    norm = float(whole.norm())
+    torch.testing.assert_close(
+        gradient_after_a_step(NormClipping(max_norm=norm / 4), inputs), whole / 4
+    )
+    assert torch.equal(gradient_after_a_step(NormClipping(max_norm=norm * 4), inputs), whole)

@@ -44,7 +44,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_scores_are_those_of_transformers(checkpoint: Path, inputs: StageInputs) -> None:
     shape = read_shape(checkpoint)
-    weights = read_weights_without_pooler(checkpoint)
+    weights = read_weights(checkpoint, shape)
     pretrained = Pretrained(shape, inputs.pretrained.tokenizer, weights)
     encoder = build_encoder(pretrained, 0.1, CPU, torch.Generator()).eval()
     head = MlmHead(shape, torch.Generator())
@@ -58,18 +58,6 @@ def test_scores_are_those_of_transformers(checkpoint: Path, inputs: StageInputs)
         batch = Sentences(ids.flatten().int(), torch.tensor([0, 9, 18, 27]))
         scores = head(encoder(pack(batch, CPU)), encoder.embeddings.word.weight)
     torch.testing.assert_close(scores, expected, atol=1e-4, rtol=1e-4)
-
-
-def read_weights_without_pooler(folder: Path) -> dict[str, torch.Tensor]:
-    """A masked language model has no pooler; our encoder wants one."""
-    tensors = load_file(folder / "model.safetensors")
-    width = tensors["bert.embeddings.LayerNorm.weight"].shape[0]
-    tensors["bert.pooler.dense.weight"] = torch.zeros(width, width)
-    tensors["bert.pooler.dense.bias"] = torch.zeros(width)
-    other = folder / "with_pooler"
-    other.mkdir(exist_ok=True)
-    save_file(tensors, other / "model.safetensors")
-    return read_weights(other, read_shape(folder))
 
 
 def test_names_of_2018_are_read_too(checkpoint: Path, tmp_path: Path) -> None:
@@ -90,6 +78,17 @@ def test_names_of_2018_are_read_too(checkpoint: Path, tmp_path: Path) -> None:
 
 def test_a_sentence_encoder_has_no_head(minilm: Path) -> None:
     assert read_mlm_head(minilm, read_shape(minilm)) is None
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_decoder_of_its_own_is_not_read_as_the_word_embeddings(
+    checkpoint: Path, tmp_path: Path, tied: bool
+) -> None:
+    tensors = load_file(checkpoint / "model.safetensors")
+    words = tensors["bert.embeddings.word_embeddings.weight"]
+    tensors["cls.predictions.decoder.weight"] = words.clone() if tied else words + 1
+    save_file(tensors, tmp_path / "model.safetensors")
+    assert (read_mlm_head(tmp_path, read_shape(checkpoint)) is not None) == tied
 
 
 def test_a_head_of_another_size_is_refused(checkpoint: Path, tmp_path: Path) -> None:

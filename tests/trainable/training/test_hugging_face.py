@@ -1,16 +1,26 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from tokenizers import Tokenizer
 from transformers import AutoTokenizer, BertModel
 
+from tests.trainable.data.checkpoints import (
+    LAYOUTS,
+    SETTINGS,
+    ids,
+    ids_of_transformers,
+    write_tokenizer,
+)
 from trainable.batch_orders.all_tasks import LockStep
 from trainable.data.features import InputFeatures
+from trainable.data.tokenize import load_tokenizer
 from trainable.model.encoder import EncoderConfig, load_pretrained
 from trainable.model.pairs import DensePairLayer
 from trainable.run_config import RunConfig
@@ -87,6 +97,42 @@ def test_the_tokenizer_is_that_of_the_run_in_both_libraries(run: Run, folder: Pa
         assert theirs(sentence)["input_ids"] == [cls, *expected, sep]
     lines = (folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
     assert {token: number for number, token in enumerate(lines)} == ours.get_vocab()
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_an_exported_tokenizer_gives_the_ids_of_the_run(
+    inputs: RunInputs, tmp_path: Path, layout: str, settings: dict[str, Any]
+) -> None:
+    source = write_tokenizer(tmp_path / "source", layout, settings)
+    expected = ids_of_transformers(source)
+    tokenizer = load_tokenizer(source)
+    for number in range(2):  # the second time, the source is what was exported
+        pretrained = replace(inputs.pretrained, tokenizer=tokenizer)
+        run = Run(RunConfig(multitask=None), replace(inputs, pretrained=pretrained))
+        folder = tmp_path / str(number)
+        write_encoder(run, folder)
+        tokenizer = load_tokenizer(folder)
+        assert ids(tokenizer) == expected
+        assert ids_of_transformers(folder) == expected
+        # Programs that know only the vocabulary and the settings.
+        (folder / "tokenizer.json").unlink()
+        assert ids_of_transformers(folder) == expected
+
+
+def test_an_exported_tokenizer_of_its_own_kind_is_written_as_it_is(
+    inputs: RunInputs, tmp_path: Path
+) -> None:
+    tokenizer = Tokenizer.from_str(inputs.pretrained.tokenizer.to_str())
+    tokenizer.add_tokens(["Forrest Gump"])  # is never cut
+    pretrained = replace(inputs.pretrained, tokenizer=tokenizer)
+    write_encoder(Run(RunConfig(multitask=None), replace(inputs, pretrained=pretrained)), tmp_path)
+    text = "a film , forrest gump , [SEP]"
+    expected = tokenizer.encode(text, add_special_tokens=False).ids
+    assert tokenizer.token_to_id("Forrest Gump") in expected
+    assert load_tokenizer(tmp_path).encode(text, add_special_tokens=False).ids == expected
+    again = AutoTokenizer.from_pretrained(tmp_path)
+    assert again(text, add_special_tokens=False)["input_ids"] == expected
 
 
 def test_config_says_what_ran(run: Run, folder: Path) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import get_args
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
 
+import trainable.training.tune_heads
 from trainable.batch_orders.all_tasks import LockStep
 from trainable.model.encoder import EncoderConfig
 from trainable.model.heads import MlpHead
@@ -208,3 +211,35 @@ def test_both_sentences_of_a_pair_are_kept(small: RunInputs) -> None:
         for task in TASK_NAMES
     }
     assert shapes == {"sst": (60, 1, 1, width), "para": (60, 1, 1, width), "sts": (60, 2, 2, width)}
+
+
+def test_rates_fall_from_the_peak_and_only_matrices_decay(
+    small: RunInputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With gradients of zero, AdamW does nothing but decay."""
+    rates: list[float] = []
+
+    def note(optimizer: Optimizer, args: object, kwargs: object) -> None:
+        assert len({group["lr"] for group in optimizer.param_groups}) == 1
+        rates.append(optimizer.param_groups[0]["lr"])
+
+    def nothing(loss: object, outputs: Tensor, *more: object) -> Tensor:
+        return outputs.sum() * 0.0
+
+    monkeypatch.setattr(trainable.training.tune_heads, "loss_value", nothing)
+    tuning = CachedHeadTuning(epochs=2, batch_size=16, lr=0.1, weight_decay=0.3, tasks="sst")
+    sst = SingleTask(pooling=WeightedPooling(), head=MlpHead(layer_norm=True))
+    run = Run(tuned(head_tuning=tuning, sst=sst), small)
+    parameters = dict(run.model.tasks["sst"].named_parameters())
+    for parameter in parameters.values():
+        parameter.data.fill_(1.0)
+    hook = register_optimizer_step_pre_hook(note)
+    run.train_unit()
+    hook.remove()
+    factors = [1 - k / 8 for k in range(8)]  # two epochs of 16, 16, 16 and 12 of 60 examples
+    assert rates == pytest.approx([0.1 * factor for factor in factors])
+    decayed = math.prod(1 - 0.1 * factor * 0.3 for factor in factors)
+    assert {parameter.ndim for parameter in parameters.values()} == {1, 2}
+    for name, parameter in parameters.items():
+        expected = torch.full_like(parameter, decayed if parameter.ndim > 1 else 1.0)
+        torch.testing.assert_close(parameter.detach(), expected, msg=name)
