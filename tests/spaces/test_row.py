@@ -16,6 +16,7 @@ import trainable.data.prepare
 from spaces.params import rebuild
 from spaces.published import load_published
 from spaces.row import merged
+from tests.spaces.rows_written_out import FOLDER, papers
 from trainable.component import Choice, Domain, Value
 from trainable.data.nli import HubNli, SampleNli
 from trainable.data.pos_tags import PosTagger
@@ -77,6 +78,20 @@ def test_an_encoder_from_scratch_takes_its_learning_rates_from_the_search() -> N
     assert scratch.multitask is not None
     wanted = published.multitask.optimization.model_copy(update={"lr": 2e-3, "head_lr": 4e-3})
     assert scratch.multitask.optimization == wanted
+
+
+@pytest.mark.parametrize("paper", papers())
+def test_every_row_is_what_is_written_out(paper: str) -> None:
+    """A field that a file of a paper lost, or a default that a row leaned on and that moved."""
+    expected = json.loads((FOLDER / f"{paper}.json").read_text(encoding="utf-8"))
+    found = json.loads(json.dumps(papers()[paper]))
+    assert list(found) == list(expected)
+    for name, row in expected.items():
+        assert found[name] == row, name
+
+
+def test_no_row_is_written_out_that_is_not_published() -> None:
+    assert {path.stem for path in FOLDER.iterdir()} == {"defaults", *papers()}
 
 
 def test_stages_read_what_the_paper_read_or_what_is_given() -> None:
