@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from spaces.published import load_published, read_paper, select
+from spaces.published import load_published, read_paper
 from spaces.row import Row
 from trainable.data.sources import Cs224nData
 from trainable.errors import InputError
@@ -135,26 +135,3 @@ def test_a_reason_against_running_a_row_is_read_from_the_file() -> None:
 def test_a_broken_file_is_refused_by_name(rows: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_paper(paper(rows), "p.yaml")
-
-
-@pytest.mark.parametrize(
-    ("patterns", "expected"),
-    [
-        ("mtbert/pretrain-mt-*", ["mtbert/pretrain-mt-st", "mtbert/pretrain-mt-st-test"]),
-        ("one-size/final, bertpp/A", ["bertpp/A", "one-size/final"]),
-        (("one-size/final", "one-size/f*"), ["one-size/final"]),
-    ],
-)  # fmt: skip
-def test_rows_are_chosen_by_pattern_in_the_order_of_the_files(
-    patterns: str | tuple[str, ...], expected: list[str]
-) -> None:
-    assert [row.id for row in select(load_published(), patterns)] == expected
-
-
-def test_every_row_matches_a_star() -> None:
-    assert select(load_published(), "*") == load_published()
-
-
-def test_a_pattern_that_matches_nothing_is_refused_with_the_nearest() -> None:
-    with pytest.raises(InputError, match=r"no row matches 'one-size/finl'; .*'one-size/final'\?"):
-        select(load_published(), "bertpp/*,one-size/finl")
