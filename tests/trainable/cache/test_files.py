@@ -8,7 +8,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from trainable.cache.files import cache_folder, read_json, write_json, write_tensors, write_text
+from trainable.cache.files import (
+    cache_folder,
+    read_json,
+    user_path,
+    write_json,
+    write_tensors,
+    write_text,
+)
 from trainable.errors import InputError
 
 
@@ -50,3 +57,14 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
     assert cache_folder() == Path("/caches/multitask-bert-search")
     monkeypatch.setenv("MTBERT_CACHE", "/fast/disk")
     assert cache_folder() == Path("/fast/disk")
+
+
+def test_a_user_s_path_is_absolute_and_no_pattern(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    assert user_path("~/x") == Path("/home/me/x")
+    assert user_path("~nobody-of-this-name/x") == tmp_path / "~nobody-of-this-name" / "x"
+    for name in ("a?b", "[a]*", "a#b", "100%25", "$HOME", "a b"):
+        assert user_path(name) == tmp_path / name
