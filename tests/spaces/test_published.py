@@ -117,6 +117,13 @@ def test_a_row_comes_from_the_baseline_or_from_another_row_wherever_that_stands(
     assert child.method == "L"
 
 
+def test_a_row_has_its_own_notes_before_those_of_the_paper_and_its_own_method() -> None:
+    rows = "id: p/a, notes: [Own.], method: It is done.\nid: p/b"
+    one, other = read_paper(f"notes: [Of the paper.]\n{paper(rows)}", "p.yaml")
+    assert (one.notes, one.method) == (("Own.", "Of the paper."), "It is done.")
+    assert (other.notes, other.method) == (("Of the paper.",), "L")
+
+
 def test_a_reason_against_running_a_row_is_read_from_the_file() -> None:
     one, other = read_paper(paper("id: p/a, why_not: It needs a thing.\nid: p/b"), "p.yaml")
     assert (one.why_not, other.why_not) == ("It needs a thing.", None)
@@ -128,6 +135,10 @@ def test_a_reason_against_running_a_row_is_read_from_the_file() -> None:
         ("id: p/a, chnage: {}", r"p\.yaml: .*\n.*chnage"),
         ("id: p/a\nid: p/b, from: p/aa", r"p\.yaml: row p/b .* 'p/aa'; did you mean 'p/a'\?"),
         ("id: p/a, from: p/b\nid: p/b, from: p/a", r"p\.yaml: row p/\w comes from itself"),
+        (
+            "id: p/a, from: p/b\nid: p/b, from: p/c\nid: p/c, from: p/b",
+            r"p\.yaml: row p/a comes from itself, through 'p/b'",
+        ),
         ("id: p/a\nid: p/a", r"p\.yaml: row p/a is there twice"),
         ("id: p/a, dev: null", r"p\.yaml: .*\n.*\n.*row p/a needs its scores under one of dev"),
     ],
