@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 import optuna
@@ -11,6 +12,7 @@ import optuna
 from spaces.distributions import suggest_value
 from spaces.params import Param, value_of
 from trainable.component import Choice, IntRange, Value
+from trainable.errors import InputError, did_you_mean
 from trainable.run_config import RunConfig
 
 
@@ -62,3 +64,23 @@ class RowSpace:
     def __call__(self, trial: optuna.Trial) -> dict[str, Any]:
         """Return `{"run_config": ...}`, which Ray's OptunaSearch adds to the params."""
         return {"run_config": self.suggest(trial).to_dict()}
+
+
+def matching(names: Iterable[str], patterns: str) -> list[str]:
+    """Return the names of rows that match a pattern, in the order of the names.
+
+    Args:
+        names: Of all rows.
+        patterns: Patterns as in the shell, with commas between them: `one-size/*,leave/*`.
+
+    Raises:
+        InputError: A pattern matches nothing.
+    """
+    known = list(names)
+    wanted = [pattern.strip() for pattern in patterns.split(",")]
+    for pattern in wanted:
+        if not any(fnmatchcase(name, pattern) for name in known):
+            near = did_you_mean(pattern, known)
+            families = ", ".join(dict.fromkeys(f"{name.split('/')[0]}/*" for name in known))
+            raise InputError(f"no row matches {pattern!r}; there are {families}{near}")
+    return [name for name in known if any(fnmatchcase(name, pattern) for pattern in wanted)]

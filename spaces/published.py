@@ -17,8 +17,6 @@ holds for the dropout of attention weights, which no paper mentions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
 from typing import Literal
@@ -154,23 +152,3 @@ def _lineage(entries: dict[str, _Entry], entry: _Entry, origin: str) -> list[_En
             raise InputError(f"{origin}: row {entry.id} comes from itself, through {parent!r}")
         lineage.insert(0, entries[parent])
     return lineage
-
-
-def select(rows: Sequence[Row], patterns: str | Iterable[str]) -> tuple[Row, ...]:
-    """Return the rows whose ids match a pattern, in their order.
-
-    Args:
-        rows: All rows.
-        patterns: Patterns as in the shell, `one-size/*`; one string may hold several, with commas.
-
-    Raises:
-        InputError: A pattern matches nothing.
-    """
-    given = patterns.split(",") if isinstance(patterns, str) else list(patterns)
-    wanted = [pattern.strip() for pattern in given]
-    for pattern in wanted:
-        if not any(fnmatchcase(row.id, pattern) for row in rows):
-            near = did_you_mean(pattern, [row.id for row in rows])
-            papers = ", ".join(dict.fromkeys(f"{row.id.split('/')[0]}/*" for row in rows))
-            raise InputError(f"no row matches {pattern!r}; there are {papers}{near}")
-    return tuple(row for row in rows if any(fnmatchcase(row.id, p) for p in wanted))

@@ -22,12 +22,21 @@ def check_options(options: SearchOptions) -> None:
         InputError: A value is out of range, two options contradict each other, or one of them has
             no effect.
     """
+    _check_texts(options)
     _check_numbers(options)
     _check_name(options)
     _check_data(options)
     _check_rows(options)
     if not options.resume:  # an older version allowed what `--resume` has to repeat
         _check_effects(options)
+
+
+def _check_texts(options: SearchOptions) -> None:
+    """Refuse an empty text, such as that of a variable of the shell that is not set."""
+    for name, value in vars(options).items():
+        if value == "":
+            option = name.replace("_", "-")
+            raise InputError(f"--{option} '': is empty; give a value, or leave the option out")
 
 
 def _check_numbers(options: SearchOptions) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from fnmatch import fnmatchcase
+from collections.abc import Iterable
 
 from tokenizers import Tokenizer
 
 from search.planning.options import SearchOptions
 from spaces.ablation import ablation
-from spaces.fixed_configs import RowSpace
-from spaces.published import load_published, select
+from spaces.fixed_configs import RowSpace, matching
+from spaces.published import load_published
 from spaces.space import Space
 from trainable.cache.files import user_path
 from trainable.component import Value
@@ -19,7 +19,7 @@ from trainable.data.pos_tags import load_tagger
 from trainable.data.pretraining_text import OwnText, SickText, TextFiles, TextSource
 from trainable.data.synonyms import load_wordnet
 from trainable.data.tokenize import encode
-from trainable.errors import InputError, did_you_mean
+from trainable.errors import InputError
 from trainable.run_config import RunConfig
 
 
@@ -32,13 +32,7 @@ def row_space(options: SearchOptions, base: RunConfig) -> RowSpace:
     if options.space == "published":
         return RowSpace(options.space, base, published(options, base), options.repeats)
     known = dict(ablation(base, text_data(options), nli_data(options) or HubNli()))
-    patterns = (options.rows or "*").split(",")
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in known):
-            near = did_you_mean(pattern, known)
-            families = ", ".join(dict.fromkeys(f"{name.split('/')[0]}/*" for name in known))
-            raise InputError(f"--rows: no row matches {pattern!r}; there are {families}{near}")
-    chosen = {n: c for n, c in known.items() if any(fnmatchcase(n, p) for p in patterns)}
+    chosen = {name: known[name] for name in _chosen(options, known)}
     return RowSpace(options.space, base, chosen, options.repeats)
 
 
@@ -48,14 +42,23 @@ def published(options: SearchOptions, base: RunConfig) -> dict[str, RunConfig]:
     Raises:
         InputError: A pattern fits no row; a row that it names in full cannot be run.
     """
-    rows = select(load_published(), options.rows or "*")
+    known = {row.id: row for row in load_published()}
+    rows = [known[name] for name in _chosen(options, known)]
     refused = [row for row in rows if row.why_not]
-    named = (options.rows or "").split(",")
+    named = [name.strip() for name in (options.rows or "").split(",")]
     if any(row.id in named for row in refused) or len(refused) == len(rows):
         reasons = "; ".join(f"{row.id}: {row.why_not}" for row in refused)
         raise InputError(f"--rows {options.rows!r}: cannot be run ({reasons})")
     text, nli = text_data(options), nli_data(options)
     return {row.id: row.config(base, text, nli) for row in rows if not row.why_not}
+
+
+def _chosen(options: SearchOptions, names: Iterable[str]) -> list[str]:
+    """Return the names that `--rows` chooses, or all of them without it."""
+    try:
+        return matching(names, options.rows or "*")
+    except InputError as error:
+        raise InputError(f"--rows {options.rows!r}: {error}") from error
 
 
 def warm_points(

@@ -31,7 +31,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from spaces.ablation import ablation
-from spaces.published import load_published, select
+from spaces.fixed_configs import matching
+from spaces.published import load_published
 from tests.benchmarks.papers_table import REFERENCE, table
 from trainable.batch_orders.in_turn import RoundRobin
 from trainable.batch_orders.visits import SetRoundRobin
@@ -94,15 +95,15 @@ def configurations(options: Options) -> dict[str, RunConfig]:
         multitask=stage,
     )
     text, nli = (OwnText(),), SickNli(dir=str(Path(options.nli_dir).absolute()))
-    rows = {row.id: row.config(base, text, nli) for row in select(load_published(), "one-size/*")}
+    known = {row.id: row for row in load_published()}
+    rows = {name: known[name].config(base, text, nli) for name in matching(known, "one-size/*")}
     found = {name: _adapted(config, options) for name, config in rows.items()}
     for name, config in ablation(found[REFERENCE], text, nli):
         if any(fnmatchcase(name, pattern) for pattern in _COMPONENTS):
             config = _equal_budget(config, options)
             if config not in found.values():
                 found[name] = config
-    patterns = options.rows.split(",")
-    return {n: c for n, c in found.items() if any(fnmatchcase(n, p) for p in patterns)}
+    return {name: found[name] for name in matching(found, options.rows)}
 
 
 def _adapted(config: RunConfig, options: Options) -> RunConfig:

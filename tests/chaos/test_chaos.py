@@ -243,7 +243,7 @@ def units_begun(search: Search) -> dict[int, int]:
 
 @pytest.mark.parametrize("damage", ["all", "torn"])
 def test_lost_checkpoints_are_trained_again(new_search: NewSearch, damage: str) -> None:
-    search = new_search("--scheduler", "none", "--trials", "2", seconds=0.5)
+    search = new_search("--scheduler", "none", "--eta", "3", "--trials", "2", seconds=0.5)
     driver = search.start()
     assert search.wait_for(driver, lambda: sorted(first_trial(search)) == [1, 2])
     assert kill(driver)

@@ -37,7 +37,7 @@ def plan(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         space="heads" if searcher == "stepwise" else "smoke",
         budget="60000",
         units=4,
-        eta=2,
+        eta=3 if scheduler == "none" else 2,  # without rungs any other than the default is refused
         trials=N_TRIALS,
         brackets=brackets,
         searcher=searcher,

@@ -113,6 +113,13 @@ def test_stages_read_the_corpora_that_are_given() -> None:
     assert linear.source == nli
 
 
+def test_stages_before_the_tasks_have_the_budget_of_the_base() -> None:
+    found = dict(ablation(RunConfig(multitask=Multitask(budget_tokens=123, precision="bf16"))))
+    for name in ("further_pretraining.mlm", "nli.linear", "nli.contrastive"):
+        stage = getattr(found[f"stage/{name}"], name.split(".")[0])
+        assert (stage.budget_tokens, stage.precision) == (123, "bf16")
+
+
 def test_nothing_of_a_stage_that_the_base_leaves_out_is_exchanged() -> None:
     names = {name for name, _ in ablation(BASES["heads_only"])}
     assert {"sst.pooling/mean", "stage/nli.linear"} <= names

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaces.fixed_configs import RowSpace
+from spaces.fixed_configs import RowSpace, matching
+from spaces.published import load_published
 from trainable.component import Choice, IntRange
+from trainable.errors import InputError
 from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
@@ -90,3 +92,37 @@ def test_the_searcher_gets_a_run_config_as_json() -> None:
 
 def test_it_can_be_pickled() -> None:
     assert pickle.loads(pickle.dumps(space())) == space()
+
+
+IDS = [row.id for row in load_published()]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "expected"),
+    [
+        ("mtbert/pretrain-mt-*", ["mtbert/pretrain-mt-st", "mtbert/pretrain-mt-st-test"]),
+        ("one-size/final, bertpp/A", ["bertpp/A", "one-size/final"]),
+        ("one-size/final,one-size/f*", ["one-size/final"]),
+    ],
+)
+def test_rows_are_chosen_by_pattern_in_their_own_order(patterns: str, expected: list[str]) -> None:
+    assert matching(IDS, patterns) == expected
+
+
+def test_every_row_matches_a_star() -> None:
+    assert matching(IDS, "*") == IDS
+
+
+@pytest.mark.parametrize("patterns", ["bertpp/*,one-size/finl", "one-size/finl", "*,one-size/finl"])
+def test_a_pattern_that_matches_nothing_is_refused_with_the_nearest(patterns: str) -> None:
+    with pytest.raises(InputError) as caught:
+        matching(IDS, patterns)
+    papers = "bertpp/*, college/*, leave/*, mtbert/*, one-size/*"
+    near = "; did you mean 'one-size/final'?"
+    assert str(caught.value) == f"no row matches 'one-size/finl'; there are {papers}{near}"
+
+
+@pytest.mark.parametrize("patterns", ["", "bertpp/*,", "ONE-SIZE/*"])
+def test_what_matches_nothing_is_no_way_to_say_everything(patterns: str) -> None:
+    with pytest.raises(InputError, match="no row matches"):
+        matching(IDS, patterns)

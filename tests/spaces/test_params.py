@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaces.params import Param, all_params, field_domain, field_family, rebuild
+from spaces.params import (
+    Param,
+    all_params,
+    field_domain,
+    field_family,
+    param_from_json,
+    rebuild,
+)
 from trainable.batch_orders.by_size import Proportional
 from trainable.batch_orders.in_turn import RoundRobin
 from trainable.component import Choice, Domain, FloatRange, IntRange, Value
@@ -174,3 +182,9 @@ def test_what_is_no_hyperparameter_survives_a_change_of_those_around_it() -> Non
     assert changed.multitask.units == 3
     assert isinstance(changed.multitask.auxiliary, NliAuxiliary)
     assert changed.multitask.auxiliary.source == HubNli()
+
+
+def test_every_param_comes_back_equal_from_json() -> None:
+    for param in all_params(RunConfig()):
+        fields = json.loads(json.dumps(param.to_json()))
+        assert param_from_json(param.name, fields) == param

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from spaces.published import load_published, read_paper, select
+from spaces.published import load_published, read_paper
 from spaces.row import Row
 from trainable.data.sources import Cs224nData
 from trainable.errors import InputError
@@ -117,6 +117,13 @@ def test_a_row_comes_from_the_baseline_or_from_another_row_wherever_that_stands(
     assert child.method == "L"
 
 
+def test_a_row_has_its_own_notes_before_those_of_the_paper_and_its_own_method() -> None:
+    rows = "id: p/a, notes: [Own.], method: It is done.\nid: p/b"
+    one, other = read_paper(f"notes: [Of the paper.]\n{paper(rows)}", "p.yaml")
+    assert (one.notes, one.method) == (("Own.", "Of the paper."), "It is done.")
+    assert (other.notes, other.method) == (("Of the paper.",), "L")
+
+
 def test_a_reason_against_running_a_row_is_read_from_the_file() -> None:
     one, other = read_paper(paper("id: p/a, why_not: It needs a thing.\nid: p/b"), "p.yaml")
     assert (one.why_not, other.why_not) == ("It needs a thing.", None)
@@ -128,6 +135,10 @@ def test_a_reason_against_running_a_row_is_read_from_the_file() -> None:
         ("id: p/a, chnage: {}", r"p\.yaml: .*\n.*chnage"),
         ("id: p/a\nid: p/b, from: p/aa", r"p\.yaml: row p/b .* 'p/aa'; did you mean 'p/a'\?"),
         ("id: p/a, from: p/b\nid: p/b, from: p/a", r"p\.yaml: row p/\w comes from itself"),
+        (
+            "id: p/a, from: p/b\nid: p/b, from: p/c\nid: p/c, from: p/b",
+            r"p\.yaml: row p/a comes from itself, through 'p/b'",
+        ),
         ("id: p/a\nid: p/a", r"p\.yaml: row p/a is there twice"),
         ("id: p/a, dev: null", r"p\.yaml: .*\n.*\n.*row p/a needs its scores under one of dev"),
     ],
@@ -135,26 +146,3 @@ def test_a_reason_against_running_a_row_is_read_from_the_file() -> None:
 def test_a_broken_file_is_refused_by_name(rows: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_paper(paper(rows), "p.yaml")
-
-
-@pytest.mark.parametrize(
-    ("patterns", "expected"),
-    [
-        ("mtbert/pretrain-mt-*", ["mtbert/pretrain-mt-st", "mtbert/pretrain-mt-st-test"]),
-        ("one-size/final, bertpp/A", ["bertpp/A", "one-size/final"]),
-        (("one-size/final", "one-size/f*"), ["one-size/final"]),
-    ],
-)  # fmt: skip
-def test_rows_are_chosen_by_pattern_in_the_order_of_the_files(
-    patterns: str | tuple[str, ...], expected: list[str]
-) -> None:
-    assert [row.id for row in select(load_published(), patterns)] == expected
-
-
-def test_every_row_matches_a_star() -> None:
-    assert select(load_published(), "*") == load_published()
-
-
-def test_a_pattern_that_matches_nothing_is_refused_with_the_nearest() -> None:
-    with pytest.raises(InputError, match=r"no row matches 'one-size/finl'; .*'one-size/final'\?"):
-        select(load_published(), "bertpp/*,one-size/finl")

@@ -16,6 +16,7 @@ import trainable.data.prepare
 from spaces.params import rebuild
 from spaces.published import load_published
 from spaces.row import merged
+from tests.spaces.rows_written_out import FOLDER, papers
 from trainable.component import Choice, Domain, Value
 from trainable.data.nli import HubNli, SampleNli
 from trainable.data.pos_tags import PosTagger
@@ -39,7 +40,9 @@ RUNNABLE = tuple(row.id for row in load_published() if not row.why_not)
 SEARCH = RunConfig(
     seed=7,
     data=Cs224nData(dir="/data"),
-    encoder=EncoderConfig(source="google-bert/bert-base-uncased", revision="abc"),
+    encoder=EncoderConfig(
+        source="google-bert/bert-base-uncased", revision="abc", attention_dropout=0.2
+    ),
     multitask=Multitask(budget_tokens=123, units=3, precision="bf16"),
 )
 SHORT = RunConfig(multitask=Multitask(budget_tokens=1_500, units=1))
@@ -58,6 +61,7 @@ def test_what_belongs_to_a_search_is_that_of_the_search() -> None:
         assert (config.seed, config.data) == (SEARCH.seed, SEARCH.data)
         assert config.encoder.source == SEARCH.encoder.source
         assert config.encoder.revision == SEARCH.encoder.revision
+        assert config.encoder.attention_dropout == SEARCH.encoder.attention_dropout
         if config.multitask is not None:
             assert config.multitask.budget_tokens == 123
             assert config.multitask.units == 3
@@ -77,6 +81,20 @@ def test_an_encoder_from_scratch_takes_its_learning_rates_from_the_search() -> N
     assert scratch.multitask is not None
     wanted = published.multitask.optimization.model_copy(update={"lr": 2e-3, "head_lr": 4e-3})
     assert scratch.multitask.optimization == wanted
+
+
+@pytest.mark.parametrize("paper", papers())
+def test_every_row_is_what_is_written_out(paper: str) -> None:
+    """A field that a file of a paper lost, or a default that a row leaned on and that moved."""
+    expected = json.loads((FOLDER / f"{paper}.json").read_text(encoding="utf-8"))
+    found = json.loads(json.dumps(papers()[paper]))
+    assert list(found) == list(expected)
+    for name, row in expected.items():
+        assert found[name] == row, name
+
+
+def test_no_row_is_written_out_that_is_not_published() -> None:
+    assert {path.stem for path in FOLDER.iterdir()} == {"defaults", *papers()}
 
 
 def test_stages_read_what_the_paper_read_or_what_is_given() -> None:
@@ -297,6 +315,15 @@ def test_a_field_that_no_configuration_has_is_refused_with_the_row() -> None:
     row = replace(ROWS["one-size/baseline"], id="p/a", differences={"sst": {"dorpout": 0.1}})
     with pytest.raises(InputError, match=r"row p/a: .*\n*sst\.dorpout"):
         row.config(RunConfig())
+
+
+def test_a_text_is_no_number_and_a_list_is_a_tuple() -> None:
+    row = replace(ROWS["one-size/baseline"], differences={"sst": {"dropout": "0.3"}})
+    with pytest.raises(InputError, match=r"sst\.dropout"):
+        row.config(RunConfig())
+    text = {"kind": "mlm", "sources": [{"kind": "hub", "name": "paws"}]}
+    config = replace(row, differences={"further_pretraining": text}).config(RunConfig())
+    assert getattr(config.further_pretraining, "sources", None) == (HubText(name="paws"),)
 
 
 def test_a_row_with_a_reason_has_no_configuration() -> None:

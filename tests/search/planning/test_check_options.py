@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -130,6 +131,16 @@ def test_seeds_of_repeats_fit_31_bits(seed: int, repeats: int, fits: bool) -> No
 def test_repeats_are_at_least_one() -> None:
     with pytest.raises(InputError, match="--repeats 0: give at least 1"):
         check_options(SearchOptions(space="published", repeats=0))
+
+
+TEXTS = [field.name for field in fields(SearchOptions) if "str" in str(field.type)]
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_an_empty_text_is_refused(name: str) -> None:
+    """It may come from a variable of the shell that is not set, and must not mean the default."""
+    with pytest.raises(InputError, match=f"--{name.replace('_', '-')} '': is empty"):
+        check_options(SearchOptions(**{name: ""}))
 
 
 def test_resuming_needs_a_name() -> None:

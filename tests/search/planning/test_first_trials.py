@@ -74,6 +74,7 @@ def suggestions(plan: Plan, n: int) -> list[tuple[dict[str, Value], RunConfig]]:
     [
         ({}, (OwnText(),)),
         ({"data": "hub"}, None),  # what each paper read
+        ({"data": "cs224n"}, None),
         ({"data": "cs224n", "text_data": "own"}, (OwnText(),)),
         ({"text_data": "hub"}, None),
     ],
@@ -149,6 +150,13 @@ def _one_cannot_be_run(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_one_cannot_be_run")
 @pytest.mark.parametrize("rows", ["one-size/final", "one-size/final,one-size/baseline"])
 def test_a_row_that_is_named_and_cannot_be_run_is_refused_with_its_reason(rows: str) -> None:
+    with pytest.raises(InputError, match=r"one-size/final: It needs a thing\."):
+        published(options(rows=rows), BASE)
+
+
+@pytest.mark.usefixtures("_one_cannot_be_run")
+@pytest.mark.parametrize("rows", ["one-size/fin*", "one-size/baseline, one-size/final"])
+def test_rows_of_which_none_or_not_all_that_are_named_can_be_run_are_refused(rows: str) -> None:
     with pytest.raises(InputError, match=r"one-size/final: It needs a thing\."):
         published(options(rows=rows), BASE)
 
