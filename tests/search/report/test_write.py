@@ -59,14 +59,23 @@ def test_they_are_those_that_follow_from_the_log_alone(
 
 def test_the_table_has_every_trial_and_param(heads: Plan, six: list[TrialRecord]) -> None:
     names = [param.name for param in heads.space.params()]
+    six[0].slot_seconds = 12.5
     rows = list(csv.DictReader(io.StringIO(trials_csv(six, names))))
     assert [row["trial"] for row in rows] == ["2", "0", "4", "1", "5", "3"]
     expected = ["trial", "status", "units", *SCORE_KEYS, *(f"confirm_{k}" for k in SCORE_KEYS)]
-    assert list(rows[0]) == [*expected, "tokens", "seconds", *names, "error"]
+    assert list(rows[0]) == [
+        *expected,
+        "tokens",
+        "slot_seconds",
+        "elapsed_seconds",
+        *names,
+        "error",
+    ]
     for row in rows:
         trial = six[int(row["trial"])]
         assert row["status"] == trial.status
-        assert row["seconds"] == "30.0"
+        assert row["slot_seconds"] == str(trial.slot_seconds)
+        assert row["elapsed_seconds"] == "30.0"
         assert row["score"] == ("" if not trial.reports else str(trial.score))
         assert {name: row[name] for name in names} == {
             name: str(trial.params.get(name, "")) for name in names

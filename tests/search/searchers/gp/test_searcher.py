@@ -11,7 +11,6 @@ import pytest
 import threadpoolctl
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.search.suggested import check
 
 import search.searchers.gp.searcher
 from search.log.history import History, Journal
@@ -20,6 +19,7 @@ from search.searchers.base import Params, Suggestion, draw_params, params_key
 from search.searchers.gp.searcher import RungGp
 from search.searchers.random_search import RandomSearch
 from spaces.catalogue import base_config, make_space
+from tests.search.suggested import check
 from trainable.component import FloatRange
 from trainable.data.sources import SampleData
 from trainable.metrics import with_overall
