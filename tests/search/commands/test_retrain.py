@@ -68,7 +68,7 @@ def two_seeds(write_best: WriteBest, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="module")
 def two_files(write_best: WriteBest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an ensemble of two configurations; paraphrase has a threshold in one."""
-    folder = tmp_path_factory.mktemp("files")
+    folder = tmp_path_factory.mktemp("files") / "[/not] $mark'up"
     cosine = RunConfig(multitask=STAGE, para=ParaTask(pair=ParaCosine(threshold=0.8)))
     paths = [write_best(folder / "a.json"), write_best(folder / "b.json", run_config=cosine)]
     out = folder / "out"

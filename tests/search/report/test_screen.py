@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -43,3 +45,15 @@ def test_without_a_finished_unit_there_is_nothing_to_retrain(
     text = summary(plan.folder, 9, [trial_of(plan, 0, {}, "failed", "no memory")], None)
     assert text.splitlines()[1].split() == ["1", "0", "0/9", *"----", "failed"]
     assert text.endswith("no trial finished a unit; see the errors above")
+
+
+def test_a_command_can_be_pasted_whatever_the_folder_is_called(
+    plan: Plan, trial_of: MakeTrial
+) -> None:
+    local = plan.folder.local.with_name("my $HOME; 'runs' *")
+    trial = trial_of(plan, 0, {1: 0.1}, "interrupted")
+    text = summary(replace(plan.folder, local=local), 9, [trial], trial)
+    *_, tensorboard, retrain, _ = text.splitlines()
+    assert shlex.split(tensorboard) == ["tensorboard", "--logdir", str(local)]
+    command = ["python", "search/retrain.py", str(local / "best.json"), "--seeds", "3"]
+    assert shlex.split(retrain) == command

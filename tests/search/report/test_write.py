@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,25 @@ def test_the_table_has_every_trial_and_param(heads: Plan, six: list[TrialRecord]
             name: str(trial.params.get(name, "")) for name in names
         }
         assert row["error"] == (trial.error or "")
+
+
+@pytest.mark.parametrize(
+    "error", ['a "b"', "a, b", "a\nb", "a\r\nb", "a\rb", "a\n", "=1+1", "'", "\\", "ä\u2028b", " a"]
+)
+def test_an_error_is_read_back_from_the_table_as_it_was(
+    heads: Plan, six: list[TrialRecord], error: str
+) -> None:
+    six[3].error = error
+    rows = list(csv.reader(io.StringIO(trials_csv(six, []), newline="")))
+    assert [row[-1] for row in rows] == ["error", *[""] * 5, error]
+    assert len({len(row) for row in rows}) == 1
+
+
+def test_a_path_that_is_not_utf_8_does_not_stop_the_results(
+    heads: Plan, six: list[TrialRecord], history_of: MakeHistory
+) -> None:
+    six[3].error = os.fsdecode(b"no such file: a\xff")
+    options = replace(heads.options, encoder=os.fsdecode(b"/\xff"))
+    write_results(replace(heads, options=options), history_of(heads, six), 600.0)
+    for name in ("trials.csv", "report.md"):
+        assert "no such file: a" in (heads.folder.local / name).read_text()

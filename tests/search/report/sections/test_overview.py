@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from html import unescape
+
+from markdown_it import MarkdownIt
 
 from search.log.trial import TrialRecord
 from search.planning.plan import Plan
@@ -46,3 +50,26 @@ def test_the_best_configuration_is_that_of_the_winner(
     _, sentence, table = best_configuration(search_of(plan, ten))
     assert sentence == f"Trial {winner.number}, as in best.json:"
     assert f"| `para.pair` | {winner.params['para.pair']} |" in table
+
+
+HOSTILE = "a | b\n# c <img src=x> `d` *e* [f](g) _h_ $i$ \x1b[31m \u202e"
+
+
+def test_names_and_errors_do_not_become_markup(
+    plan: Plan, trial_of: MakeTrial, search_of: MakeSearch
+) -> None:
+    trials = [trial_of(plan, 0, {1: 0.1}), trial_of(plan, 1, {1: 0.1}, "failed", HOSTILE)]
+    trials[0].params["row"] = HOSTILE
+    options = replace(plan.options, encoder=HOSTILE)
+    search = search_of(replace(plan, options=options, notes=(HOSTILE,)), trials)
+    paragraphs = [*overview(search), *trial_table(search), *best_configuration(search)]
+    html = MarkdownIt("commonmark").enable("table").render("\n\n".join(paragraphs))
+    text = unescape(re.sub(r"<[^>]+>", "", html))
+    shown = HOSTILE.replace("\n", " ").replace("\x1b", r"\x1b").replace("\u202e", r"\u202e")
+    assert text.count(shown) == 4
+    assert set(re.findall(r"<(\w+)", html)) <= {
+        *("h1", "h2", "p", "ul", "li", "table", "thead", "tbody", "tr", "th", "td", "em", "code")
+    }
+    assert html.count("<code>") == len(trials[0].params)
+    assert html.count("<em>") == 2
+    assert html.count("<h1>") == 1
