@@ -162,7 +162,7 @@ def test_thresholds_are_averaged_like_scores(two_files: Path) -> None:
 
 @pytest.mark.slow
 def test_without_labels_an_ensemble_has_predictions_only(
-    write_best: WriteBest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    write_best: WriteBest, two_seeds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write_best(tmp_path / "best.json")
     assert main([str(path), "--seeds", "2", "--ensemble", "--train-on", "train+dev"]) == 0
@@ -171,6 +171,8 @@ def test_without_labels_an_ensemble_has_predictions_only(
     assert {path.name for path in out.iterdir()} == {
         *("retrain.json", "seed_1", "seed_2", "ensemble")
     }
+    own, other = [folder / "seed_1" / "predictions.safetensors" for folder in (out, two_seeds)]
+    assert own.read_bytes() != other.read_bytes(), "dev was trained on"
     names = {f"{task}-{split}-output.csv" for task in TASK_NAMES for split in ("dev", "test")}
     assert {path.name for path in (out / "ensemble" / "predictions").iterdir()} == names
 
@@ -265,6 +267,10 @@ def whole(write_best: WriteBest, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """The folder of a retraining with one seed that nothing interrupted."""
     path = write_best(tmp_path_factory.mktemp("whole") / "best.json", run_config=TWO_UNITS)
     assert main([str(path), "--seeds", "1"]) == 0
+    assert {path.name for path in (path.parent / "retrain" / "seed_1").iterdir()} == {
+        *("encoder", "heads.safetensors", "run_config.json", "predictions"),
+        "predictions.safetensors",
+    }
     return path.parent / "retrain"
 
 

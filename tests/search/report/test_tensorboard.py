@@ -48,6 +48,7 @@ from search.report.tensorboard import (
 from tests.chaos.simulation import Killed, Tape, run
 from tests.chaos.stub import Faults
 from trainable.metrics import SCORE_KEYS
+from trainable.training.step import STEP_METRICS
 
 MakePlan = Callable[..., Plan]
 MakeTrial = Callable[..., TrialRecord]
@@ -114,6 +115,23 @@ def test_every_trial_has_its_curves_over_tokens(
             assert [step for step, _ in curve(files, key)] == [1000, 2000]
             for (_, value), (_, wanted) in zip(curve(files, key), expected, strict=True):
                 assert value == pytest.approx(wanted)
+
+
+def test_every_known_number_is_a_point_at_the_time_of_its_report(
+    plan_of: MakePlan, trial_of: MakeTrial
+) -> None:
+    plan = plan_of(space="smoke")
+    trial = trial_of(plan, 0, {1: 0.1, 2: 0.2})
+    keys = [*SCORE_KEYS, *STEP_METRICS, "train_seconds", "eval_seconds"]
+    for unit, metrics in trial.reports.items():
+        metrics |= {key: n + unit / 8 for n, key in enumerate(keys)}
+    TensorBoard(plan.folder.local, plan.space.params()).write(trial)
+    found = read(plan.folder.local, 0)
+    assert set(found.Tags()["scalars"]) == set(keys)
+    for n, key in enumerate(keys):
+        assert [(point.wall_time, point.step, point.value) for point in found.Scalars(key)] == [
+            (trial.reported[unit], 1000 * unit, n + unit / 8) for unit in (1, 2)
+        ]
 
 
 def test_numbers_that_are_not_known_leave_no_point(
@@ -206,6 +224,35 @@ def test_a_file_follows_from_the_record_whatever_there_was(
     TensorBoard(folder, plan.space.params()).write(trial)
     assert files(folder) == before
     assert {path.name for path in path.parent.iterdir()} == {path.name}
+
+
+@pytest.mark.parametrize(
+    ("status", "is_last", "is_mended"),
+    [
+        *(("running", False, True), ("interrupted", False, True), ("done", True, True)),
+        *(("failed", True, True), ("done", False, False)),
+    ],
+)
+def test_a_later_driver_mends_what_a_kill_may_have_torn(
+    plan_of: MakePlan, trial_of: MakeTrial, status: str, is_last: bool, is_mended: bool
+) -> None:
+    plan, history = plan_of(space="smoke"), History()
+    trials = [trial_of(plan, 0, {1: 0.1}, status), trial_of(plan, 1, {1: 0.1})]
+    trials[0].ended = trials[1].ended + (1 if is_last else -1)
+    history.trials = {trial.number: replace(trial, id="ab") for trial in trials}
+    history.trials[2] = trial_of(plan, 2, {}, "running")  # it has not been started
+    history.trials[2].ended = trials[0].started
+    tensorboard = TensorBoard(plan.folder.local, plan.space.params())
+    tensorboard.write_all(history)
+    whole = files(plan.folder.local)
+    assert set(whole) == {tensorboard_path(trial) for trial in trials}
+    path = plan.folder.local / tensorboard_path(trials[0])
+    path.write_bytes(path.read_bytes()[:-5])
+    tensorboard.write_all(history)
+    assert (files(plan.folder.local) == whole) == is_mended
+    path.unlink()
+    tensorboard.write_all(history)
+    assert files(plan.folder.local) == whole
 
 
 def test_a_file_that_tensorboard_reads_only_grows(plan_of: MakePlan, trial_of: MakeTrial) -> None:

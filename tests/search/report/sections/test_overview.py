@@ -43,6 +43,19 @@ def test_the_leaderboard_has_every_trial_in_its_order(
     ]
 
 
+def test_every_metric_has_its_column(
+    plan: Plan, trial_of: MakeTrial, search_of: MakeSearch
+) -> None:
+    trial = trial_of(plan, 0, {1: 0.1, 9: 0.2}, "interrupted")
+    keys = ("score", "sst_acc", "para_acc", "sts_corr", "confirm_score")
+    trial.reports[9] |= {key: 0.11 * n for n, key in enumerate(keys, 1)}
+    search = search_of(plan, [trial])
+    header, _, row = [line.split(" | ") for line in trial_table(search)[2].splitlines()]
+    assert header[3:8] == ["score", "SST acc.", "para acc.", "STS corr.", "confirm"]
+    assert row[3:8] == ["0.1100", "0.2200", "0.3300", "0.4400", "0.5500"]
+    assert overview(search)[1].endswith("\n- 1 interrupted: 1 after unit 9")
+
+
 def test_the_best_configuration_is_that_of_the_winner(
     plan: Plan, ten: list[TrialRecord], search_of: MakeSearch
 ) -> None:
