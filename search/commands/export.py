@@ -15,7 +15,7 @@ import pyarrow
 import tyro
 
 from search.log.events import read_events
-from search.log.find_folder import find_folder
+from search.log.find_folder import find_folder, split
 from search.log.folder import SearchFolder
 from search.log.history import History
 from search.report.optuna_study import shown, write_study
@@ -30,8 +30,8 @@ from trainable.errors import InputError
 class ExportOptions:
     """Write trials.csv, best.json and TensorBoard files of a search again, or an Optuna study."""
 
-    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
-    """Name of the search."""
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SEARCH")]
+    """Name of the search below --storage, or its folder or URI."""
 
     storage: str = "runs"
     """Where the search is kept: a folder, or any URI that Ray can read, such as
@@ -62,7 +62,9 @@ def _export(options: ExportOptions) -> str:
         raise InputError(
             "--out: has no meaning with --optuna, which writes into its database; drop one of them"
         )
-    folder = find_folder(options.storage, options.name, resume=True)
+    given = options.name
+    storage, name = split(given) if "/" in given else (options.storage, given)
+    folder = find_folder(storage, name, resume=True)
     history = read_history(folder)
     n_trials = len(history.trials)
     if options.optuna is not None:

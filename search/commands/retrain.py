@@ -1,87 +1,60 @@
 """Train one configuration with several seeds on its full budget, and write the results.
 
-OUT/retrain.json            scores of each seed, mean and standard deviation
+OUT/retrain.json            what is trained, scores of each seed, mean and standard deviation
 OUT/seed_N/encoder/         a Hugging Face folder: BertModel.from_pretrained loads it
 OUT/seed_N/heads.safetensors, run_config.json
 OUT/seed_N/predictions/     dev and test, in the course's submission format
 OUT/seed_N/predictions.safetensors: probabilities and scores, see trainable/training/predictions.py
+OUT/seed_N/checkpoint_*/    while the seed trains
 OUT/ensemble.json           with --ensemble: scores of all runs and of their average
 OUT/ensemble/predictions/   dev and test, predicted by that average
 
 With several BEST.json files, each has its own retrain.json and seeds in OUT/best_1, OUT/best_2, ...
+The same command goes on with what was stopped, and one with more seeds adds them.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
 import torch
 import tyro
 from rich.console import Console
+from safetensors import SafetensorError
 
-from search.commands.seed_run import dev_labels, dev_scores, train_seed
-from search.report.best import Best, read_best
+from search.commands.retrain_options import RetrainOptions, check_ensemble, check_out, folders_of
+from search.commands.seed_run import (
+    delete_checkpoints,
+    dev_labels,
+    dev_scores,
+    is_trained,
+    read_member,
+    train_seed,
+)
+from search.commands.stop_request import STATUS, StopRequest
+from search.report.best import Best, best_path, default_out, read_best
 from search.report.ensemble import Member, average, compare, table
-from search.report.seed_scores import seeds_table, summary_of
+from search.report.retrain_json import Retraining
+from search.report.seed_scores import Scores, seeds_table, summary_of
 from trainable.cache.files import write_json
 from trainable.errors import InputError
+from trainable.run_config import RunConfig
 from trainable.stages.pretraining_loop import StageFailed
 from trainable.training.inputs import InputsSpec, RunInputs, open_inputs
-from trainable.training.loop import RunFailed
+from trainable.training.loop import RunFailed, RunLeft
 from trainable.training.predictions import write_submission
 
 
 @dataclass(frozen=True)
-class RetrainOptions:
-    """Train the best configuration of a search again, with several seeds."""
+class _Configuration:
+    """One BEST.json: what to train, on which data, and where its seeds go."""
 
-    best: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BEST.json")]
-    """The best.json of a search."""
-
-    others: Annotated[
-        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[BEST.json ...]")
-    ] = ()
-    """More of them, for an ensemble of different configurations."""
-
-    seeds: int = 3
-    """Number of runs of each; their seeds are 1, 2, ..."""
-
-    train_on: Literal["train", "train+dev"] = "train"
-    """Labels to learn from. With dev among them there is nothing left to score on."""
-
-    ensemble: bool = False
-    """Average the probabilities of all runs, too, and score the average."""
-
-    out: Path | None = None
-    """Folder for the results. Default: `retrain` beside the first BEST.json."""
-
-
-def check_ensemble(options: RetrainOptions, bests: Mapping[Path, Best]) -> None:
-    """Refuse what cannot be averaged.
-
-    Raises:
-        InputError: The files, or the data that their searches ran on, do not go together.
-    """
-    if options.others and not options.ensemble:
-        raise InputError(
-            f"{len(options.others) + 1} files were given: add --ensemble to average their runs, or "
-            f"give one BEST.json"
-        )
-    if len(bests) < len(options.others) + 1:
-        raise InputError("a BEST.json was given twice; raise --seeds for more runs of it")
-    if options.ensemble and len(bests) * options.seeds < 2:
-        raise InputError("--ensemble --seeds 1: an ensemble needs at least two runs")
-    for path, best in bests.items():
-        if best.data_fingerprint != bests[options.best].data_fingerprint:
-            raise InputError(
-                f"--ensemble: {path} is of data {best.data_fingerprint}, {options.best} of "
-                f"{bests[options.best].data_fingerprint}; runs can be averaged over the same "
-                f"examples and tokenizer only: give searches with equal --data and vocabulary"
-            )
+    title: str  # before a seed's name; empty where there is only one
+    retraining: Retraining
+    inputs: RunInputs
+    folder: Path
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -93,6 +66,13 @@ def main(arguments: list[str] | None = None) -> int:
     except (InputError, RunFailed, StageFailed) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except (OSError, SafetensorError) as error:  # a full disk, say
+        text = "what is trained so far is kept, and the same command goes on once that is mended"
+        print(f"error: {error}; {text}", file=sys.stderr)
+        return 2
+    except RunLeft:
+        console.print("stopped; the same command goes on")
+        return STATUS
     return 0
 
 
@@ -100,35 +80,30 @@ def _retrain_all(options: RetrainOptions, console: Console) -> None:
     """Train each configuration with all seeds, then average the runs if that is asked for."""
     if options.seeds < 1:
         raise InputError(f"--seeds {options.seeds}: give at least 1")
-    paths = (options.best, *options.others)
+    paths = [best_path(given) for given in (options.best, *options.others)]
     bests = {path: read_best(path) for path in paths}
     check_ensemble(options, bests)
-    out = options.out or options.best.parent / "retrain"
-    folders = {p: out / f"best_{k}" if options.others else out for k, p in enumerate(paths, 1)}
-    for folder in (out, *folders.values()):
-        if any((folder / name).exists() for name in ("retrain.json", "ensemble.json")):
-            raise InputError(f"{folder} holds an earlier retraining; choose another --out")
-    inputs_of = _open_inputs(bests, console)
+    out = options.out or default_out(paths[0])
+    check_out(options, out)
+    configurations = _open(options, bests, out, console)
+    trained = [(own, _trained(own, options)) for own in configurations]
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        for own in configurations:
+            own.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--out {out} cannot be made ({error}); give another folder") from error
-    members: list[Member] = []
-    for path, best in bests.items():
-        inputs = inputs_of[path]
-        if inputs.corpus.fingerprint != best.data_fingerprint:
-            console.print("note: the data are not those of the search; its scores do not compare")
-        if options.train_on == "train+dev":
-            inputs = replace(inputs, corpus=inputs.corpus.with_dev_in_train())
-        title = f"{path}, " if options.others else ""
-        members += _retrain(best, inputs, options, folders[path], title, console)
+    with StopRequest(console, f"what is trained so far is kept in {out}") as stop:
+        for own, scores in trained:
+            _train_seeds(own, scores, options, stop, console)
     if options.ensemble:
-        _write_ensemble(members, inputs_of[options.best], options, out, console)
+        _write_ensemble(configurations, options, out, console)
     console.print(f"encoders, heads and predictions are in {out}", markup=False)
 
 
-def _open_inputs(bests: dict[Path, Best], console: Console) -> dict[Path, RunInputs]:
-    """Return BEST.json -> encoder and data of its run; runs that share them hold them once.
+def _open(
+    options: RetrainOptions, bests: dict[str, Best], out: Path, console: Console
+) -> list[_Configuration]:
+    """Open encoder and data of each configuration; those that share them hold them once.
 
     Raises:
         InputError: They cannot be had, or the data of the searches differ now.
@@ -147,39 +122,76 @@ def _open_inputs(bests: dict[Path, Best], console: Console) -> dict[Path, RunInp
         )
     for note in dict.fromkeys(note for inputs in opened.values() for note in inputs.corpus.notes):
         console.print(note, markup=False)
-    return {path: opened[InputsSpec.of(best.run_config)] for path, best in bests.items()}
+    configurations = []
+    for (path, best), folder in zip(bests.items(), folders_of(options, out), strict=True):
+        inputs = opened[InputsSpec.of(best.run_config)]
+        fingerprint = inputs.corpus.fingerprint
+        if fingerprint != best.data_fingerprint:
+            console.print("note: the data are not those of the search; its scores do not compare")
+        if options.train_on == "train+dev":
+            inputs = replace(inputs, corpus=inputs.corpus.with_dev_in_train())
+        retraining = Retraining(best, options.train_on, fingerprint)
+        title = f"{path}, " if options.others else ""
+        configurations.append(_Configuration(title, retraining, inputs, folder))
+    return configurations
 
 
-def _retrain(
-    best: Best,
-    inputs: RunInputs,
+def _trained(own: _Configuration, options: RetrainOptions) -> dict[int, Scores]:
+    """Return seed -> scores of the seeds that need no training any more.
+
+    Raises:
+        InputError: The folder is of another retraining, or has more seeds than are asked for.
+    """
+    scores = own.retraining.read(own.folder)
+    if max(scores, default=0) > options.seeds:
+        raise InputError(
+            f"--seeds {options.seeds}: {own.folder} has {len(scores)} seeds; give at least "
+            f"{max(scores)}, or choose another --out"
+        )
+    return {seed: s for seed, s in scores.items() if is_trained(_seed_folder(own, seed))}
+
+
+def _seed_folder(own: _Configuration, seed: int) -> Path:
+    return own.folder / f"seed_{seed}"
+
+
+def _config(own: _Configuration, seed: int) -> RunConfig:
+    return own.retraining.best.run_config.model_copy(update={"seed": seed})
+
+
+def _train_seeds(
+    own: _Configuration,
+    scores: dict[int, Scores],
     options: RetrainOptions,
-    out: Path,
-    title: str,
+    stop: StopRequest,
     console: Console,
-) -> list[Member]:
-    """Train one configuration with all seeds; returns what an ensemble averages."""
-    out.mkdir(parents=True, exist_ok=True)
-    values = {"best": best.model_dump(mode="json"), "train_on": options.train_on}
-    found: dict[int, dict[str, Any]] = {}
-    members = []
+) -> None:
+    """Train the seeds that have no scores yet, and print the scores of all."""
+    own.retraining.write(own.folder, scores)
     for seed in range(1, options.seeds + 1):
-        config = best.run_config.model_copy(update={"seed": seed})
-        name = f"{title}seed {seed}"
-        member = train_seed(config, inputs, out / f"seed_{seed}", name, console)
-        members.append(member)
-        found[seed] = dev_scores(member, inputs) if options.train_on == "train" else {}
-        summary = summary_of(found)
-        # Written after each seed, so that a later interruption loses none of the finished ones.
-        write_json(out / "retrain.json", {**values, "seeds": found, "summary": summary})
-    console.print(title + seeds_table(found, summary), markup=False)
-    return members
+        folder = _seed_folder(own, seed)
+        if seed not in scores:
+            stop.check()
+            name = f"{own.title}seed {seed}"
+            member = train_seed(_config(own, seed), own.inputs, folder, name, console, stop.check)
+            scores[seed] = dev_scores(member, own.inputs) if options.train_on == "train" else {}
+            # Written after each seed, so that a later interruption loses none of the finished ones.
+            own.retraining.write(own.folder, scores)
+        delete_checkpoints(folder)
+    scores = dict(sorted(scores.items()))
+    console.print(own.title + seeds_table(scores, summary_of(scores)), markup=False)
 
 
 def _write_ensemble(
-    members: list[Member], inputs: RunInputs, options: RetrainOptions, out: Path, console: Console
+    configurations: list[_Configuration], options: RetrainOptions, out: Path, console: Console
 ) -> None:
     """Write the average's predictions, and its scores where dev was not trained on."""
+    members: list[Member] = []
+    for own in configurations:
+        for seed in range(1, options.seeds + 1):
+            folder, name = _seed_folder(own, seed), f"{own.title}seed {seed}"
+            members.append(read_member(_config(own, seed), own.inputs, folder, name))
+    inputs = configurations[0].inputs
     folder = out / "ensemble" / "predictions"
     folder.mkdir(parents=True, exist_ok=True)
     write_submission(average(members).predicted(), inputs.corpus.splits, folder)

@@ -25,6 +25,7 @@ from search.log.history import History
 from search.log.leaderboard import actor_seconds
 from search.log.lock import only_driver
 from search.log.mirror import Mirror
+from search.log.trial import TrialRecord
 from search.loop.dispatcher import Dispatcher
 from search.loop.interruption import Interruption, SearchConsole
 from search.loop.limits import Limits
@@ -155,9 +156,15 @@ def _run_jobs(
 
     mirror = Mirror(plan.folder)
     checkpoints = Checkpoints(journal, plan.folder, mirror)
-    dispatcher.on_saved, dispatcher.on_closed = checkpoints.saved, checkpoints.closed
+    dispatcher.on_saved = checkpoints.saved
     tensorboard = TensorBoard(plan.folder.local, plan.space.params())
     dispatcher.on_started = dispatcher.on_reported = tensorboard.write
+
+    def closed(trial: TrialRecord) -> None:
+        tensorboard.write(trial)
+        checkpoints.closed(trial)
+
+    dispatcher.on_closed = closed
     tensorboard.write_all(journal.history)
     dispatcher.settle()
 

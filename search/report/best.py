@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shlex
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from search.log.find_folder import find_folder, split
+from search.log.folder import SearchFolder
 from search.log.history import History
 from search.log.trial import TrialRecord
 from trainable.cache.files import read_json
@@ -15,6 +19,7 @@ from trainable.errors import InputError
 from trainable.metrics import SCORE_KEYS
 from trainable.run_config import RunConfig
 
+BEST = "best.json"
 BEST_VERSION: Final = 1
 
 
@@ -46,14 +51,37 @@ class Best(BaseModel):
     versions: dict[str, str]
 
 
-def read_best(path: Path) -> Best:
+def best_path(given: str) -> str:
+    """Return the path or URI of best.json, given that or the folder or URI of its search."""
+    if "://" in given:
+        is_file = split(given)[1] == BEST
+        return given if is_file else SearchFolder(BEST, given, Path()).uri
+    path = Path(given).expanduser()
+    return str(path / BEST if path.is_dir() else path)
+
+
+def default_out(path: str) -> Path:
+    """Return the folder for a retraining: `retrain` beside best.json.
+
+    Raises:
+        InputError: The file is not on this machine.
+    """
+    if "://" in path:
+        raise InputError(f"{path} is not on this machine; give a folder for the results by --out")
+    return Path(path).parent / "retrain"
+
+
+def read_best(path: str | Path) -> Best:
     """Read best.json.
+
+    Args:
+        path: Of the file, or its URI.
 
     Raises:
         InputError: The file is missing or not JSON, a field is unknown, missing or out of range, or
             the format is newer.
     """
-    values = read_json(path, "give the best.json of a search")
+    values = _values(str(path))
     if not isinstance(values, dict):
         raise InputError(f"{path}: a best.json is a JSON object, not {type(values).__name__}")
     found = values.get("schema_version")
@@ -69,6 +97,24 @@ def read_best(path: Path) -> Best:
         problem = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in problem["loc"])
         raise InputError(f"{path}: field {field!r}: {problem['msg']}") from error
+
+
+def _values(path: str) -> Any:
+    """Return the decoded JSON of a best.json on this machine or in a remote storage."""
+    if "://" not in path:
+        search = shlex.quote(str(Path(path).parent))
+        missing = f"give the best.json of a search; python search/export.py {search} writes it"
+        return read_json(Path(path), missing)
+    folder = find_folder(*split(split(path)[0]), resume=True)
+    try:
+        return json.loads(folder.read(BEST))
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{folder.uri} has no {BEST} yet; python search/export.py {shlex.quote(folder.uri)} "
+            f"writes it"
+        ) from error
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON ({error})") from error
 
 
 def best_of(search: str, history: History, winner: TrialRecord) -> Best:

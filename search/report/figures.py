@@ -22,4 +22,6 @@ def save(figure: Figure, path: Path) -> None:
     write_bytes(path, buffer.getvalue())
 
 
+# A name with two dollar signs is a name, not a formula.
+matplotlib.rcParams["text.parse_math"] = False
 matplotlib.use("Agg")  # it needs no display and looks for none

@@ -7,6 +7,11 @@ import re
 from collections.abc import Iterable, Sequence
 
 _MARKUP = re.compile(r"([\\`*_\[\]<>|~$&])")  # inside a cell nothing else has a meaning
+# Control characters, which terminals obey; halves of characters, which UTF-8 does not have; marks
+# that reverse the order of what follows.
+_UNSAFE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 _LONGEST = 300  # characters of a sentence in a table
 
 
@@ -26,9 +31,18 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
-def quoted(text: str) -> str:
-    """Return text as one line of Markdown that shows its characters; long text is cut."""
-    line = " ".join(text.split())
-    if len(line) > _LONGEST:
-        line = line[: _LONGEST - 1] + "…"
+def _escaped(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")
+
+
+def quoted(text: str, longest: int | None = _LONGEST) -> str:
+    """Return text as one line of Markdown that shows its characters.
+
+    Args:
+        text: Any text: a sentence of the data, an error, a path.
+        longest: Characters from which it is cut; None for no cut.
+    """
+    line = _UNSAFE.sub(_escaped, " ".join(text.split()))
+    if longest is not None and len(line) > longest:
+        line = line[: longest - 1] + "…"
     return _MARKUP.sub(r"\\\1", line)

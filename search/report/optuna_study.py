@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,9 +93,10 @@ def _delete_earlier(search: str, begun: float, storage: RDBStorage, url: str) ->
         return False
     attributes = optuna.load_study(study_name=search, storage=storage).user_attrs
     if attributes.get(_BEGUN) != begun:
+        example = shlex.quote(f"sqlite:///{search}.db")
         raise InputError(
             f"--optuna {shown(url)}: there is a study {search!r} that is not of this search; "
-            f"give another database, such as sqlite:///{search}.db"
+            f"give another database, such as {example}"
         )
     optuna.delete_study(study_name=search, storage=storage)
     return attributes.get(_COMPLETE) is False

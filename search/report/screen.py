@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+
 from search.log.folder import SearchFolder
 from search.log.leaderboard import leaderboard
 from search.log.trial import TrialRecord
+from search.report.best import BEST
 
 
 def summary(
@@ -28,9 +31,9 @@ def summary(
     local = folder.local  # neither command reads a bucket
     lines += [
         "",
-        f"  tensorboard --logdir {local}",
-        f"  python search/retrain.py {local}/best.json --seeds 3",
+        f"  tensorboard --logdir {shlex.quote(str(local))}",
+        f"  python search/retrain.py {shlex.quote(str(local / BEST))} --seeds 3",
     ]
     if any(trial.status in ("interrupted", "paused") for trial in trials):
-        lines.append(f"  the same command with --name {folder.name} --resume goes on")
+        lines.append(f"  the same command with --name {shlex.quote(folder.name)} --resume goes on")
     return "\n".join(lines)

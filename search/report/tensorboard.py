@@ -17,7 +17,12 @@ from typing import Any
 import google_crc32c
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+from tensorboard.plugins.hparams.api_pb2 import Status
+from tensorboard.plugins.hparams.metadata import (
+    SESSION_END_INFO_TAG,
+    create_summary_metadata,
+)
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
 from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 from torch.utils.tensorboard.summary import hparams
 
@@ -32,6 +37,8 @@ from trainable.training.step import STEP_METRICS
 TENSORBOARD = "tensorboard"  # below the folder of the search
 _SCALARS = (*SCORE_KEYS, *STEP_METRICS, "train_seconds", "eval_seconds")
 _Cell = str | float | bool  # of the HParams page
+# Status of a trial -> that of the HParams page; where it may go on, TensorBoard says "unknown".
+_STATUSES = {"done": "STATUS_SUCCESS", "stopped": "STATUS_SUCCESS", "failed": "STATUS_FAILURE"}
 _VERSION = "brain.Event:2"  # of the format, in the first record of a file
 
 
@@ -49,12 +56,14 @@ class TensorBoard:
     def write_all(self, history: History) -> None:
         """Restore the files of an earlier driver that are missing or incomplete.
 
-        A kill can damage only the files of trials that were running. So this must be called while
-        the history still says which trials those are.
+        A kill can damage only the files of trials that were running, and of the one that the last
+        event is of. So this must be called while the history still says which trials those are.
         """
+        last = max((trial.ended for trial in history.trials.values()), default=0.0)
         for trial in history.trials.values():
             there = (self._folder / tensorboard_path(trial)).exists()
-            if trial.id and (trial.is_open or not there):  # the trial has been started
+            may_be_torn = trial.is_open or trial.ended == last or not there
+            if trial.id and may_be_torn:  # the trial has been started
                 self.write(trial)
 
     def write(self, trial: TrialRecord) -> None:
@@ -75,7 +84,7 @@ def tensorboard_path(trial: TrialRecord) -> str:
 
 
 def tensorboard_file(trial: TrialRecord, params: tuple[Param, ...]) -> bytes:
-    """Return the content of a trial's file: its line on the HParams page, and a point per unit.
+    """Return the content of a trial's file: its line on the HParams page, its points, its end.
 
     The steps of the curves are training tokens.
 
@@ -90,6 +99,8 @@ def tensorboard_file(trial: TrialRecord, params: tuple[Param, ...]) -> bytes:
         points = [Summary.Value(tag=key, simple_value=value) for key, value in known.items()]
         time, step = trial.reported[unit], int(metrics["tokens"] or 0)
         records.append(_record(Event(wall_time=time, step=step, summary=Summary(value=points))))
+    if trial.status in _STATUSES:
+        records.append(_record(Event(wall_time=trial.ended, summary=_end(trial))))
     return b"".join(records)
 
 
@@ -133,6 +144,15 @@ def _line(number: int, started: float, values: dict[str, _Cell]) -> Summary:
     plugin = page.value[0].metadata.plugin_data
     plugin.content = _bytes(HParamsPluginData.FromString(plugin.content))
     return page
+
+
+def _end(trial: TrialRecord) -> Summary:
+    """Return how a trial ended, for its line on the HParams page."""
+    end = SessionEndInfo(status=Status.Value(_STATUSES[trial.status]), end_time_secs=trial.ended)
+    data = HParamsPluginData(session_end_info=end)
+    return Summary(
+        value=[Summary.Value(tag=SESSION_END_INFO_TAG, metadata=create_summary_metadata(data))]
+    )
 
 
 def _bytes(message: Any) -> bytes:

@@ -18,6 +18,9 @@ from search.report.sections.base import FinishedSearch
 from trainable.cache.files import write_text
 from trainable.metrics import SCORE_KEYS
 
+# Seconds that a trial held a slot, and all from its suggestion to its end: pauses and waiting, too.
+_SECONDS = ("slot_seconds", "elapsed_seconds")
+
 
 def result_files(search: str, history: History) -> dict[str, str]:
     """Return file name -> content; there is no best.json before a trial reports a score.
@@ -35,17 +38,25 @@ def result_files(search: str, history: History) -> dict[str, str]:
 
 def trials_csv(trials: Iterable[TrialRecord], params: Iterable[str]) -> str:
     """Return one line per trial, best first; a param that a trial lacks is empty."""
-    output, names = io.StringIO(), list(params)
+    names = list(params)
     metrics = [*SCORE_KEYS, *(f"confirm_{key}" for key in SCORE_KEYS), "tokens"]
-    writer = csv.writer(output, lineterminator="\n")
-    writer.writerow(["trial", "status", "units", *metrics, "seconds", *names, "error"])
+    lines = [_csv_line(["trial", "status", "units", *metrics, *_SECONDS, *names, "error"])]
     for trial in leaderboard(trials):
         row: list[Any] = [trial.number, trial.status, trial.units]
         row += [trial.last.get(key) for key in metrics]
-        row += [round(trial.ended - trial.started, 1)]
+        row += [round(trial.slot_seconds, 1), round(trial.ended - trial.started, 1)]
         row += [trial.params.get(name) for name in names]
-        writer.writerow(["" if v is None else v for v in [*row, trial.error]])
-    return output.getvalue()
+        lines.append(_csv_line(["" if v is None else v for v in [*row, trial.error]]))
+    return "".join(lines)
+
+
+def _csv_line(cells: list[Any]) -> str:
+    """Return a line that ends in a newline; a cell with any line break in it is quoted."""
+    output = io.StringIO(newline="")
+    csv.writer(output, lineterminator="\r\n").writerow(cells)  # else a lone "\r" is not quoted
+    # The error of a path that is not UTF-8 has halves of characters, which UTF-8 does not have.
+    line = output.getvalue().removesuffix("\r\n").encode("utf-8", "backslashreplace").decode()
+    return f"{line}\n"
 
 
 def write_results(plan: Plan, history: History, actor_seconds: float) -> TrialRecord | None:

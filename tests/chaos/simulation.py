@@ -119,6 +119,7 @@ def run(
     if tensorboard:
         tensorboard.write_all(journal.history)
         dispatcher.on_started = dispatcher.on_reported = tensorboard.write
+        dispatcher.on_closed = lambda trial: (tensorboard.write(trial), checkpoints.closed(trial))
     dispatcher.settle()
     slots: list[_Slot] = []
     while True:

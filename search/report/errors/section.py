@@ -51,7 +51,7 @@ def analysis_section(folder: SearchFolder, trial: TrialRecord) -> list[str]:
         examples = trial.config.data.load()
         found = predictions_on_select(examples, trial.config, content)
     except InputError as error:
-        return [heading, f"There is none: {error}."]
+        return [heading, f"There is none: {quoted(str(error), None)}."]
     return [heading, _scores(trial, found), *_tables(examples, found, folder.local)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from search.log.leaderboard import leaderboard
-from search.report.markdown import number, table
+from search.report.markdown import number, quoted, table
 from search.report.sections.base import FinishedSearch
 
 
@@ -12,15 +12,16 @@ def overview(search: FinishedSearch) -> list[str]:
     plan = search.plan
     options = plan.options
     lines = [
-        f"- data {options.data} (fingerprint {plan.data_fingerprint}), encoder {options.encoder}",
+        f"- data {options.data} (fingerprint {plan.data_fingerprint}), "
+        f"encoder {quoted(options.encoder)}",
         f"- space {options.space}, searcher {options.searcher}, scheduler {options.scheduler}, "
         f"seed {options.seed}",
         f"- {plan.budget:,} tokens a full run in {options.units} units; rungs after units "
         f"{', '.join(map(str, plan.rungs))}",
-        *(f"- {note}" for note in plan.notes),
+        *(f"- {quoted(note, None)}" for note in plan.notes),
         *(f"- {line}" for line in _endings(search)),
     ]
-    return [f"# Search {plan.folder.name}", "\n".join(lines)]
+    return [f"# Search {quoted(plan.folder.name)}", "\n".join(lines)]
 
 
 def _endings(search: FinishedSearch) -> list[str]:
@@ -41,7 +42,7 @@ def trial_table(search: FinishedSearch) -> list[str]:
     rows = []
     for rank, trial in enumerate(leaderboard(search.trials), start=1):
         keys = ("score", "sst_acc", "para_acc", "sts_corr", "confirm_score")
-        status = f"{trial.status}{': ' + trial.error if trial.error else ''}"
+        status = f"{trial.status}: {quoted(trial.error)}" if trial.error else trial.status
         units = f"{trial.units}/{search.plan.options.units}"
         numbers = [number(trial.last.get(key)) for key in keys]
         rows.append([rank, trial.number, units, *numbers, status])
@@ -58,7 +59,7 @@ def best_configuration(search: FinishedSearch) -> list[str]:
     if winner is None:
         return []
     rows = [
-        [f"`{name}`", f"{value:.4g}" if isinstance(value, float) else str(value)]
+        [f"`{name}`", f"{value:.4g}" if isinstance(value, float) else quoted(str(value))]
         for name, value in winner.params.items()
     ]
     return [

@@ -97,6 +97,17 @@ def test_results_are_written_where_the_search_is(
     assert f"of 2 trials are in {storage / 's'}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("given", ["{}/s", "{}/s/", "file://{}/s", "./s", "../store/s"])
+def test_the_folder_or_uri_of_a_search_is_enough(
+    storage: Path, given: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(storage)
+    assert main([given.format(storage)]) == 0
+    check(storage / "s")
+    assert main([f"{given.format(storage).rstrip('/')}s", "--storage", "/nowhere"]) == 2
+    assert "there is no search 'ss'" in capsys.readouterr().err
+
+
 def test_results_of_a_remote_search_are_written_there(storage: Path) -> None:
     log = (storage / "s" / EVENTS).read_bytes()
     assert main(["s", "--storage", f"file://{storage}"]) == 0

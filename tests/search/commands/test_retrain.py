@@ -1,6 +1,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +14,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from search.commands import seed_run
 from search.commands.retrain import main
-from search.report.best import BEST_VERSION, Best
+from search.log.folder import EVENTS
+from search.report.best import BEST_VERSION, Best, read_best
+from search.report.retrain_json import Retraining
 from trainable.cache.files import write_json
 from trainable.metrics import SCORE_KEYS
 from trainable.model.pairs import ParaCosine
@@ -19,6 +27,8 @@ from trainable.stages.multitask import Multitask
 from trainable.task_config import ParaTask
 from trainable.tasks import TASK_NAMES
 from trainable.training.inputs import RunInputs
+from trainable.training.loop import Run
+from trainable.training.step import MultitaskTraining
 
 WriteBest = Callable[..., Path]
 STAGE = Multitask(budget_tokens=4000, units=1)
@@ -58,7 +68,7 @@ def two_seeds(write_best: WriteBest, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="module")
 def two_files(write_best: WriteBest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an ensemble of two configurations; paraphrase has a threshold in one."""
-    folder = tmp_path_factory.mktemp("files")
+    folder = tmp_path_factory.mktemp("files") / "[/not] $mark'up"
     cosine = RunConfig(multitask=STAGE, para=ParaTask(pair=ParaCosine(threshold=0.8)))
     paths = [write_best(folder / "a.json"), write_best(folder / "b.json", run_config=cosine)]
     out = folder / "out"
@@ -152,7 +162,7 @@ def test_thresholds_are_averaged_like_scores(two_files: Path) -> None:
 
 @pytest.mark.slow
 def test_without_labels_an_ensemble_has_predictions_only(
-    write_best: WriteBest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    write_best: WriteBest, two_seeds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write_best(tmp_path / "best.json")
     assert main([str(path), "--seeds", "2", "--ensemble", "--train-on", "train+dev"]) == 0
@@ -161,6 +171,8 @@ def test_without_labels_an_ensemble_has_predictions_only(
     assert {path.name for path in out.iterdir()} == {
         *("retrain.json", "seed_1", "seed_2", "ensemble")
     }
+    own, other = [folder / "seed_1" / "predictions.safetensors" for folder in (out, two_seeds)]
+    assert own.read_bytes() != other.read_bytes(), "dev was trained on"
     names = {f"{task}-{split}-output.csv" for task in TASK_NAMES for split in ("dev", "test")}
     assert {path.name for path in (out / "ensemble" / "predictions").iterdir()} == names
 
@@ -239,3 +251,289 @@ def test_an_earlier_ensemble_is_not_written_over(
     (tmp_path / "retrain" / "best_2").mkdir(parents=True)
     (tmp_path / "retrain" / name).write_text("{}")
     assert "choose another --out" in refusal(*paths, "--ensemble")
+
+
+# To go on with a retraining.
+
+TWO_UNITS = RunConfig(multitask=Multitask(budget_tokens=4000, units=2))
+
+
+class Killed(BaseException):
+    """As SIGKILL: nothing that follows it is done."""
+
+
+@pytest.fixture(scope="module")
+def whole(write_best: WriteBest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a retraining with one seed that nothing interrupted."""
+    path = write_best(tmp_path_factory.mktemp("whole") / "best.json", run_config=TWO_UNITS)
+    assert main([str(path), "--seeds", "1"]) == 0
+    assert {path.name for path in (path.parent / "retrain" / "seed_1").iterdir()} == {
+        *("encoder", "heads.safetensors", "run_config.json", "predictions"),
+        "predictions.safetensors",
+    }
+    return path.parent / "retrain"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def on_step(monkeypatch: pytest.MonkeyPatch, number: int, action: Callable[[], None]) -> list[int]:
+    """Do something after a step, and return a list that grows with every step."""
+    steps: list[int] = []
+    step = MultitaskTraining.step
+
+    def counted(training: MultitaskTraining) -> Any:
+        losses = step(training)
+        steps.append(training.steps)
+        if len(steps) == number:
+            action()
+        return losses
+
+    monkeypatch.setattr(MultitaskTraining, "step", counted)
+    return steps
+
+
+def checkpoints(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if "checkpoint" in path.name]
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_every_step_and_the_same_command_goes_on_bit_for_bit(
+    write_best: WriteBest,
+    whole: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path, out = write_best(tmp_path / "best.json", run_config=TWO_UNITS), tmp_path / "retrain"
+    before = signal.getsignal(signal.SIGINT)
+    steps = on_step(monkeypatch, 2, lambda: signal.raise_signal(signal.SIGINT))
+    assert main([str(path), "--seeds", "1"]) == 130
+    assert steps == [1, 2]
+    assert signal.getsignal(signal.SIGINT) is before
+    printed = capsys.readouterr()
+    assert f"stopping after this step; what is trained so far is kept in {out}" in printed.out
+    assert printed.err == ""
+    assert read(out / "retrain.json")["seeds"] == {}
+    assert checkpoints(out / "seed_1") == ["checkpoint_000000_000000002"]
+    assert main([str(path), "--seeds", "1"]) == 0
+    assert "seed 1 goes on after unit 0 of 2, step 2" in capsys.readouterr().out
+    assert steps == list(range(1, steps[-1] + 1))
+    assert contents(out) == contents(whole)
+
+
+@pytest.mark.slow
+def test_a_kill_loses_no_unit(
+    write_best: WriteBest, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = write_best(tmp_path / "best.json", run_config=TWO_UNITS), tmp_path / "retrain"
+
+    def kill(*arguments: object) -> None:
+        raise Killed
+
+    for module, name in ((Run, "_finish"), (seed_run, "write_heads")):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, kill)
+            with pytest.raises(Killed):
+                main([str(path), "--seeds", "1"])
+    (left,) = checkpoints(out / "seed_1")
+    assert left.startswith("checkpoint_000002_")
+    steps = on_step(monkeypatch, 0, lambda: None)
+    assert main([str(path), "--seeds", "1"]) == 0
+    assert steps == []
+    assert contents(out) == contents(whole)
+
+
+@pytest.mark.slow
+def test_a_torn_checkpoint_is_said_and_not_used(
+    write_best: WriteBest,
+    whole: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path, out = write_best(tmp_path / "best.json", run_config=TWO_UNITS), tmp_path / "retrain"
+    with monkeypatch.context() as patch:
+        on_step(patch, 2, lambda: signal.raise_signal(signal.SIGINT))
+        assert main([str(path), "--seeds", "1"]) == 130
+    (state,) = out.glob("seed_1/checkpoint_*/state.safetensors")
+    state.write_bytes(state.read_bytes()[:-1])
+    assert main([str(path), "--seeds", "1"]) == 0
+    assert "not whole" in capsys.readouterr().out
+    assert contents(out) == contents(whole)
+
+
+@pytest.mark.slow
+def test_more_seeds_are_added_to_those_that_are_there(
+    write_best: WriteBest, two_seeds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = write_best(tmp_path / "best.json"), tmp_path / "retrain"
+    assert main([str(path), "--seeds", "1"]) == 0
+    first = contents(out / "seed_1")
+    nodes = {file: file.stat().st_ino for file in (out / "seed_1").rglob("*")}
+    assert main([str(path), "--seeds", "2", "--ensemble"]) == 0
+    assert {file: file.stat().st_ino for file in nodes} == nodes
+    assert contents(out / "seed_1") == first
+    assert contents(out) == contents(two_seeds)
+    # All of it is there: nothing is trained any more, and the answer is the same.
+    steps = on_step(monkeypatch, 0, lambda: None)
+    assert main([str(path), "--seeds", "2", "--ensemble"]) == 0
+    assert steps == []
+    assert contents(out) == contents(two_seeds)
+
+
+@pytest.mark.slow
+def test_a_seed_whose_predictions_were_deleted_is_trained_again(
+    write_best: WriteBest, two_seeds: Path, tmp_path: Path
+) -> None:
+    path, out = write_best(tmp_path / "best.json"), tmp_path / "retrain"
+    shutil.copytree(two_seeds, out)
+    shutil.rmtree(out / "seed_1")
+    assert main([str(path), "--seeds", "2", "--ensemble"]) == 0
+    assert contents(out) == contents(two_seeds)
+
+
+def begun(path: Path, out: Path, **changes: Any) -> None:
+    """Write a retrain.json with two seeds."""
+    best = read_best(path)
+    out.mkdir(parents=True)
+    scores = {split: dict.fromkeys(SCORE_KEYS, 0.5) for split in ("select", "confirm")}
+    fields = {"best": best, "train_on": "train", "data_fingerprint": best.data_fingerprint}
+    Retraining(**{**fields, **changes}).write(out, {1: scores, 2: scores})
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "fragments"),
+    [
+        ({}, ["--train-on", "train+dev"], ["train_on is 'train'", "now it is 'train+dev'"]),
+        ({"train_on": "train+dev"}, [], ["train_on is 'train+dev'", "now it is 'train'"]),
+        ({"data_fingerprint": "0" * 16}, [], [f"data_fingerprint is '{'0' * 16}'"]),
+        ({}, ["--seeds", "1"], ["--seeds 1", "has 2 seeds", "at least 2"]),
+    ],
+)
+def test_another_retraining_is_refused_with_what_differs(
+    write_best: WriteBest,
+    tmp_path: Path,
+    refusal: Callable[..., str],
+    changes: dict[str, Any],
+    options: list[str],
+    fragments: list[str],
+) -> None:
+    path = write_best(tmp_path / "best.json")
+    begun(path, tmp_path / "retrain", **changes)
+    error = refusal(path, *options)
+    for fragment in [*fragments, str(tmp_path / "retrain"), "choose another --out"]:
+        assert fragment in error
+
+
+@pytest.mark.parametrize(
+    ("changes", "fragment"),
+    [
+        ({"trial": 7}, "best.trial is 0, now it is 7"),
+        ({"run_config": TWO_UNITS}, "best.run_config.multitask.units is 1, now it is 2"),
+        ({"select": {"score": 0.5}}, "best.select.score is None, now it is 0.5"),
+        ({"versions": {"torch": "9"}}, "best.versions.torch is None, now it is '9'"),
+    ],
+)
+def test_another_best_json_is_refused_with_what_differs(
+    write_best: WriteBest,
+    tmp_path: Path,
+    refusal: Callable[..., str],
+    changes: dict[str, Any],
+    fragment: str,
+) -> None:
+    path = write_best(tmp_path / "best.json")
+    begun(path, tmp_path / "retrain")
+    write_best(path, **changes)
+    assert fragment in refusal(path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"best": {}}', "torn"])
+def test_a_retrain_json_that_is_not_right_is_refused(
+    write_best: WriteBest, tmp_path: Path, refusal: Callable[..., str], text: str
+) -> None:
+    path = write_best(tmp_path / "best.json")
+    (tmp_path / "retrain").mkdir()
+    (tmp_path / "retrain" / "retrain.json").write_text(text)
+    error = refusal(path)
+    assert "retrain.json" in error
+    assert "choose another --out" in error
+
+
+def test_results_of_other_files_are_not_mixed(
+    write_best: WriteBest, tmp_path: Path, refusal: Callable[..., str]
+) -> None:
+    a, b = (write_best(tmp_path / name, trial=k) for k, name in enumerate(("a.json", "b.json")))
+    begun(a, tmp_path / "one")
+    assert "other BEST.json files" in refusal(a, b, "--ensemble", "--out", tmp_path / "one")
+    for k, path in enumerate((a, b), 1):
+        begun(path, tmp_path / "two" / f"best_{k}")
+    assert "other BEST.json files" in refusal(a, "--out", tmp_path / "two")
+    assert "best.trial is 0, now it is 1" in refusal(b, a, "--ensemble", "--out", tmp_path / "two")
+    (tmp_path / "one" / "ensemble").mkdir()
+    assert "add --ensemble" in refusal(a, "--out", tmp_path / "one")
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_ends_at_once(
+    write_best: WriteBest, tmp_path: Path, repository: Path
+) -> None:
+    long = RunConfig(multitask=Multitask(budget_tokens=4_000_000, units=9))
+    path = write_best(tmp_path / "best.json", run_config=long)
+    command = [sys.executable, str(repository / "search" / "retrain.py"), str(path)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while not (tmp_path / "retrain" / "seed_1" / "predictions").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.stdout is not None
+        assert "stopping after this step" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        out, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert (out, error) == ("", "")
+
+
+# What is given: a file, a folder, or a URI.
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_the_folder_of_a_search_is_enough(
+    write_best: WriteBest,
+    tmp_path: Path,
+    scheme: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    write_best(tmp_path / "a search" / "best.json")
+    (tmp_path / "a search" / EVENTS).write_text("")
+    given = f"{scheme}{tmp_path}/a search"
+    if scheme:
+        assert main([given, "--seeds", "1"]) == 2
+        assert "--out" in capsys.readouterr().err
+    out = tmp_path / "out" if scheme else tmp_path / "a search" / "retrain"
+    options = ["--out", str(out)] if scheme else []
+    assert main([given, "--seeds", "1", *options]) == 0
+    assert set(read(out / "retrain.json")["seeds"]) == {"1"}
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_search_without_a_best_json_is_told_how_to_write_it(
+    tmp_path: Path, refusal: Callable[..., str], scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "a search").mkdir()
+    (tmp_path / "a search" / EVENTS).write_text("")
+    given = f"{scheme}{tmp_path}/a search"
+    assert f"python search/export.py '{given}' writes it" in refusal(given)
+
+
+def test_a_search_that_is_not_there_is_named(tmp_path: Path, refusal: Callable[..., str]) -> None:
+    assert "there is no search 'b'" in refusal(f"file://{tmp_path}/a/b")
+    assert "no such file" in refusal(tmp_path / "a" / "best.json")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from search.report.ensemble import Labels, Member, average, compare, table
 from trainable.metrics import SCORE_KEYS, scores
+from trainable.seeds import derive
 from trainable.tasks import TASK_NAMES, TaskName
 
 SIZES = {"select": 120, "confirm": 150}
@@ -157,6 +158,36 @@ def test_standard_errors_are_those_of_a_paired_bootstrap(
         overall = np.sqrt(sum(e**2 for e in errors.values())) / 3
         own_error = found[f"ensemble_minus_{name}"]["score"]["standard_error"]
         assert own_error == pytest.approx(overall, rel=0.2)
+
+
+def test_standard_errors_are_the_deviation_of_the_draws(
+    members: list[Member], labels: Labels
+) -> None:
+    """The same draws of examples, scored by numpy: a sample's deviation, with n - 1."""
+    resamples, found = 7, compare(members, labels, resamples=7)["splits"]["select"]
+    everyone, own = [m.predicted()["select"] for m in [*members, average(members)]], {}
+    for task, key in zip(TASK_NAMES, ("sst_acc", "para_acc", "sts_corr"), strict=True):
+        generator = torch.Generator().manual_seed(derive(0, "bootstrap", task))
+        target = labels["select"][task].double().numpy()
+        drawn = torch.randint(len(target), (resamples, len(target)), generator=generator).numpy()
+        rows = [predicted[task].double().numpy() for predicted in everyone]
+        own[key] = np.array(
+            [
+                [
+                    np.corrcoef(row[i], target[i])[0, 1]
+                    if task == "sts"
+                    else np.mean(row[i] == target[i])
+                    for row in rows
+                ]
+                for i in drawn
+            ]
+        )  # (resamples, 4)
+    own["score"] = sum(own.values()) / 3
+    for name, minus in (("mean", [0, 1, 2]), ("best", [1])):
+        for key, values in own.items():
+            differences = values[:, 3] - values[:, minus].mean(1)
+            error = found[f"ensemble_minus_{name}"][key]["standard_error"]
+            assert error == pytest.approx(differences.std(ddof=1), rel=1e-9), (name, key)
 
 
 def test_examples_of_each_task_are_drawn_by_themselves() -> None:

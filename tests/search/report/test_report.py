@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 
@@ -10,6 +11,7 @@ from search.planning.plan import Plan
 from search.report import report
 from search.report.report import write_report
 from search.report.sections.base import FinishedSearch
+from search.report.write import result_files
 
 MakePlan = Callable[..., Plan]
 MakeTrial = Callable[..., TrialRecord]
@@ -62,3 +64,21 @@ def test_sections_come_in_the_order_of_the_list(
     added = (*report.SECTIONS[:-1], lambda search: ["## One", "first"], report.SECTIONS[-1])
     monkeypatch.setattr(report, "SECTIONS", added)
     assert "\n\n## One\n\nfirst\n\n## Where the time went\n\n" in report_of(search)
+
+
+def test_of_equal_scores_the_trial_that_was_suggested_first_wins_everywhere(
+    plan: Plan, trial_of: MakeTrial, search_of: MakeSearch
+) -> None:
+    trials = [trial_of(plan, n, {1: 0.1, 9: 0.5}) for n in range(3)]
+    trials[0].ended = trials[2].ended + 1000  # it ended last
+    trials[0].reports[9]["score"] = 0.4
+    search = search_of(plan, trials)
+    text = report_of(search)
+    assert search.winner is trials[1]
+    assert search.with_scores == [trials[1], trials[2], trials[0]]
+    assert "| 1 | 1 | 9/9 |" in text
+    assert "Trial 1, as in best.json" in text
+    assert "the checkpoints of trial 1 are not there" in text
+    assert json.loads(result_files("search", search.history)["best.json"])["trial"] == 1
+    table = result_files("search", search.history)["trials.csv"]
+    assert [line.split(",")[0] for line in table.splitlines()] == ["trial", "1", "2", "0"]

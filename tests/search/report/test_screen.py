@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -31,6 +33,15 @@ def test_the_ten_best_are_shown_in_their_order_with_what_to_type_next(
     assert retrain == f"  python search/retrain.py {plan.folder.local}/best.json --seeds 3"
 
 
+def test_every_metric_has_its_column(plan: Plan, trial_of: MakeTrial) -> None:
+    trial = trial_of(plan, 0, {9: 0.2})
+    keys = ("score", "sst_acc", "para_acc", "sts_corr")
+    trial.reports[9] |= {key: 0.11 * n for n, key in enumerate(keys, 1)}
+    header, row, *_ = summary(plan.folder, 9, [trial], trial).splitlines()
+    assert header.split()[3:7] == ["score", "sst", "para", "sts"]
+    assert row.split()[3:7] == ["0.1100", "0.2200", "0.3300", "0.4400"]
+
+
 def test_a_search_that_could_go_on_says_how(plan: Plan, trial_of: MakeTrial) -> None:
     for status in ("interrupted", "paused"):
         trial = trial_of(plan, 0, {1: 0.1}, status)
@@ -43,3 +54,15 @@ def test_without_a_finished_unit_there_is_nothing_to_retrain(
     text = summary(plan.folder, 9, [trial_of(plan, 0, {}, "failed", "no memory")], None)
     assert text.splitlines()[1].split() == ["1", "0", "0/9", *"----", "failed"]
     assert text.endswith("no trial finished a unit; see the errors above")
+
+
+def test_a_command_can_be_pasted_whatever_the_folder_is_called(
+    plan: Plan, trial_of: MakeTrial
+) -> None:
+    local = plan.folder.local.with_name("my $HOME; 'runs' *")
+    trial = trial_of(plan, 0, {1: 0.1}, "interrupted")
+    text = summary(replace(plan.folder, local=local), 9, [trial], trial)
+    *_, tensorboard, retrain, _ = text.splitlines()
+    assert shlex.split(tensorboard) == ["tensorboard", "--logdir", str(local)]
+    command = ["python", "search/retrain.py", str(local / "best.json"), "--seeds", "3"]
+    assert shlex.split(retrain) == command

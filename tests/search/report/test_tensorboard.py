@@ -13,10 +13,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tensorboard.backend.event_processing.data_provider import (  # type: ignore[import-untyped]
+    MultiplexerDataProvider,
+)
 from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
     EventAccumulator,
 )
+from tensorboard.backend.event_processing.plugin_event_multiplexer import (  # type: ignore[import-untyped]
+    EventMultiplexer,
+)
+from tensorboard.context import RequestContext  # type: ignore[import-untyped]
+from tensorboard.plugins.base_plugin import TBContext  # type: ignore[import-untyped]
 from tensorboard.plugins.hparams import plugin_data_pb2  # type: ignore[import-untyped]
+from tensorboard.plugins.hparams.api_pb2 import (  # type: ignore[import-untyped]
+    ListSessionGroupsRequest,
+    Status,
+)
+from tensorboard.plugins.hparams.backend_context import Context  # type: ignore[import-untyped]
+from tensorboard.plugins.hparams.list_session_groups import Handler  # type: ignore[import-untyped]
 from tensorboard.summary.writer.record_writer import (  # type: ignore[import-untyped]
     RecordWriter,
 )
@@ -25,10 +39,16 @@ from search.log.history import History, Journal
 from search.log.leaderboard import TrialRecord
 from search.planning.plan import Plan
 from search.planning.resume import header
-from search.report.tensorboard import TensorBoard, tensorboard_file, tensorboard_path
+from search.report.tensorboard import (
+    TENSORBOARD,
+    TensorBoard,
+    tensorboard_file,
+    tensorboard_path,
+)
 from tests.chaos.simulation import Killed, Tape, run
 from tests.chaos.stub import Faults
 from trainable.metrics import SCORE_KEYS
+from trainable.training.step import STEP_METRICS
 
 MakePlan = Callable[..., Plan]
 MakeTrial = Callable[..., TrialRecord]
@@ -52,6 +72,23 @@ def hparams(files: EventAccumulator) -> dict[str, Any]:
     return {key: getattr(value, value.WhichOneof("kind")) for key, value in start.hparams.items()}
 
 
+def sessions(folder: Path) -> dict[str, tuple[str, float, float]]:
+    """Return trial -> its status, start and end, as TensorBoard's own HParams plugin reads it."""
+    path = str(folder / TENSORBOARD)
+    files = EventMultiplexer().AddRunsFromDirectory(path).Reload()
+    provider = MultiplexerDataProvider(files, path)
+    context = Context(TBContext(data_provider=provider))
+    request = ListSessionGroupsRequest(
+        start_index=0, slice_size=1000, allowed_statuses=Status.values()
+    )
+    groups = Handler(RequestContext(), context, "", request).run().session_groups
+    return {
+        group.name: (Status.Name(session.status), session.start_time_secs, session.end_time_secs)
+        for group in groups
+        for session in group.sessions
+    }
+
+
 @pytest.fixture
 def written(plan_of: MakePlan, trial_of: MakeTrial) -> tuple[Plan, list[TrialRecord]]:
     """Files of six trials over a space with params that only some trials have."""
@@ -60,7 +97,10 @@ def written(plan_of: MakePlan, trial_of: MakeTrial) -> tuple[Plan, list[TrialRec
     tensorboard = TensorBoard(plan.folder.local, plan.space.params())
     for n_reports in range(3):  # as a driver does: at the start, and after each unit
         for trial in trials:
-            tensorboard.write(replace(trial, reports=dict(list(trial.reports.items())[:n_reports])))
+            reports = dict(list(trial.reports.items())[:n_reports])
+            tensorboard.write(replace(trial, reports=reports, status="running"))
+    for trial in trials:
+        tensorboard.write(trial)
     return plan, trials
 
 
@@ -75,6 +115,23 @@ def test_every_trial_has_its_curves_over_tokens(
             assert [step for step, _ in curve(files, key)] == [1000, 2000]
             for (_, value), (_, wanted) in zip(curve(files, key), expected, strict=True):
                 assert value == pytest.approx(wanted)
+
+
+def test_every_known_number_is_a_point_at_the_time_of_its_report(
+    plan_of: MakePlan, trial_of: MakeTrial
+) -> None:
+    plan = plan_of(space="smoke")
+    trial = trial_of(plan, 0, {1: 0.1, 2: 0.2})
+    keys = [*SCORE_KEYS, *STEP_METRICS, "train_seconds", "eval_seconds"]
+    for unit, metrics in trial.reports.items():
+        metrics |= {key: n + unit / 8 for n, key in enumerate(keys)}
+    TensorBoard(plan.folder.local, plan.space.params()).write(trial)
+    found = read(plan.folder.local, 0)
+    assert set(found.Tags()["scalars"]) == set(keys)
+    for n, key in enumerate(keys):
+        assert [(point.wall_time, point.step, point.value) for point in found.Scalars(key)] == [
+            (trial.reported[unit], 1000 * unit, n + unit / 8) for unit in (1, 2)
+        ]
 
 
 def test_numbers_that_are_not_known_leave_no_point(
@@ -112,6 +169,28 @@ def test_a_key_has_one_type_in_all_trials(written: tuple[Plan, list[TrialRecord]
         assert len({type(line[name]) for line in lines}) == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        *(("done", "STATUS_SUCCESS"), ("stopped", "STATUS_SUCCESS"), ("failed", "STATUS_FAILURE")),
+        *((status, "STATUS_UNKNOWN") for status in ("running", "paused", "interrupted")),
+    ],
+)
+def test_tensorboard_says_how_a_trial_ended(
+    plan_of: MakePlan, trial_of: MakeTrial, status: str, expected: str
+) -> None:
+    plan = plan_of(space="smoke")
+    trial = trial_of(plan, 3, {1: 0.1})
+    tensorboard = TensorBoard(plan.folder.local, plan.space.params())
+    tensorboard.write(replace(trial, status="running"))
+    tensorboard.write(replace(trial, status=status))
+    end = 0.0 if expected == "STATUS_UNKNOWN" else trial.ended
+    assert sessions(plan.folder.local) == {"trial_0003": (expected, trial.started, end)}
+    # A search that gets more trials may take it up again.
+    tensorboard.write(replace(trial, status="running"))
+    assert sessions(plan.folder.local) == {"trial_0003": ("STATUS_UNKNOWN", trial.started, 0.0)}
+
+
 def test_params_are_shown_with_their_values(plan_of: MakePlan, trial_of: MakeTrial) -> None:
     plan = plan_of(space="full")
     trial = trial_of(plan, 0, {})
@@ -147,6 +226,35 @@ def test_a_file_follows_from_the_record_whatever_there_was(
     assert {path.name for path in path.parent.iterdir()} == {path.name}
 
 
+@pytest.mark.parametrize(
+    ("status", "is_last", "is_mended"),
+    [
+        *(("running", False, True), ("interrupted", False, True), ("done", True, True)),
+        *(("failed", True, True), ("done", False, False)),
+    ],
+)
+def test_a_later_driver_mends_what_a_kill_may_have_torn(
+    plan_of: MakePlan, trial_of: MakeTrial, status: str, is_last: bool, is_mended: bool
+) -> None:
+    plan, history = plan_of(space="smoke"), History()
+    trials = [trial_of(plan, 0, {1: 0.1}, status), trial_of(plan, 1, {1: 0.1})]
+    trials[0].ended = trials[1].ended + (1 if is_last else -1)
+    history.trials = {trial.number: replace(trial, id="ab") for trial in trials}
+    history.trials[2] = trial_of(plan, 2, {}, "running")  # it has not been started
+    history.trials[2].ended = trials[0].started
+    tensorboard = TensorBoard(plan.folder.local, plan.space.params())
+    tensorboard.write_all(history)
+    whole = files(plan.folder.local)
+    assert set(whole) == {tensorboard_path(trial) for trial in trials}
+    path = plan.folder.local / tensorboard_path(trials[0])
+    path.write_bytes(path.read_bytes()[:-5])
+    tensorboard.write_all(history)
+    assert (files(plan.folder.local) == whole) == is_mended
+    path.unlink()
+    tensorboard.write_all(history)
+    assert files(plan.folder.local) == whole
+
+
 def test_a_file_that_tensorboard_reads_only_grows(plan_of: MakePlan, trial_of: MakeTrial) -> None:
     plan = plan_of(space="smoke")
     trial = trial_of(plan, 0, {1: 0.1, 2: 0.2})
@@ -154,7 +262,7 @@ def test_a_file_that_tensorboard_reads_only_grows(plan_of: MakePlan, trial_of: M
         TensorBoard(plan.folder.local, plan.space.params()),
         Path(tensorboard_path(trial)),
     )
-    tensorboard.write(replace(trial, reports={1: trial.reports[1]}))
+    tensorboard.write(replace(trial, reports={1: trial.reports[1]}, status="running"))
     begun = (plan.folder.local / path).stat().st_ino
     tensorboard.write(trial)
     assert (plan.folder.local / path).stat().st_ino == begun
@@ -222,3 +330,5 @@ def test_a_search_that_goes_on_on_another_machine_shows_what_an_uninterrupted_on
     assert len(files(folders[0])) == len(files(folders[2])) == 6 > len(files(folders[1])) > 1
     for number in range(6):
         assert shown(folders[0], number) == shown(folders[2], number)
+    statuses = [[own[0] for own in sessions(folder).values()] for folder in folders]
+    assert statuses[0] == statuses[2] == ["STATUS_SUCCESS"] * 6

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,16 +61,47 @@ def test_they_are_those_that_follow_from_the_log_alone(
 
 def test_the_table_has_every_trial_and_param(heads: Plan, six: list[TrialRecord]) -> None:
     names = [param.name for param in heads.space.params()]
+    six[0].slot_seconds = 12.5
     rows = list(csv.DictReader(io.StringIO(trials_csv(six, names))))
     assert [row["trial"] for row in rows] == ["2", "0", "4", "1", "5", "3"]
     expected = ["trial", "status", "units", *SCORE_KEYS, *(f"confirm_{k}" for k in SCORE_KEYS)]
-    assert list(rows[0]) == [*expected, "tokens", "seconds", *names, "error"]
+    assert list(rows[0]) == [
+        *expected,
+        "tokens",
+        "slot_seconds",
+        "elapsed_seconds",
+        *names,
+        "error",
+    ]
     for row in rows:
         trial = six[int(row["trial"])]
         assert row["status"] == trial.status
-        assert row["seconds"] == "30.0"
+        assert row["slot_seconds"] == str(trial.slot_seconds)
+        assert row["elapsed_seconds"] == "30.0"
         assert row["score"] == ("" if not trial.reports else str(trial.score))
         assert {name: row[name] for name in names} == {
             name: str(trial.params.get(name, "")) for name in names
         }
         assert row["error"] == (trial.error or "")
+
+
+@pytest.mark.parametrize(
+    "error", ['a "b"', "a, b", "a\nb", "a\r\nb", "a\rb", "a\n", "=1+1", "'", "\\", "ä\u2028b", " a"]
+)
+def test_an_error_is_read_back_from_the_table_as_it_was(
+    heads: Plan, six: list[TrialRecord], error: str
+) -> None:
+    six[3].error = error
+    rows = list(csv.reader(io.StringIO(trials_csv(six, []), newline="")))
+    assert [row[-1] for row in rows] == ["error", *[""] * 5, error]
+    assert len({len(row) for row in rows}) == 1
+
+
+def test_a_path_that_is_not_utf_8_does_not_stop_the_results(
+    heads: Plan, six: list[TrialRecord], history_of: MakeHistory
+) -> None:
+    six[3].error = os.fsdecode(b"no such file: a\xff")
+    options = replace(heads.options, encoder=os.fsdecode(b"/\xff"))
+    write_results(replace(heads, options=options), history_of(heads, six), 600.0)
+    for name in ("trials.csv", "report.md"):
+        assert "no such file: a" in (heads.folder.local / name).read_text()

@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 import optuna
 import pytest
 
 from search.log.trial import TrialRecord
 from search.planning.plan import Plan
+from search.report.figures import save
 from search.report.sections.base import FinishedSearch
-from search.report.sections.importance import importance, param_importances
+from search.report.sections.importance import importance, importance_figure, param_importances
 
 MakePlan = Callable[..., Plan]
 MakeTrial = Callable[..., TrialRecord]
@@ -56,3 +58,18 @@ def test_importance_leaves_out_params_that_only_some_trials_have(
     found = param_importances(plan.space.params(), trials)
     assert found
     assert set(found) <= {param.name for param in plan.space.params() if not param.parents}
+
+
+def test_the_fifteen_most_important_are_drawn() -> None:
+    figure = importance_figure({f"p{n:02}": n / 190 for n in range(20)})
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == [f"p{n:02}" for n in range(5, 20)]
+    widths = [bar.get_width() for bar in figure.axes[0].patches]
+    assert widths == pytest.approx([n / 190 for n in range(5, 20)])
+
+
+def test_a_name_with_dollar_signs_is_no_formula(tmp_path: Path) -> None:
+    figure = importance_figure({r"$\\frac$": 0.7, "a_b": 0.3})
+    save(figure, tmp_path / "a.png")
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["a_b", r"$\\frac$"]

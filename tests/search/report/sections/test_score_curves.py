@@ -9,7 +9,11 @@ from search.log.trial import TrialRecord
 from search.planning.plan import Plan
 from search.report.sections import score_curves
 from search.report.sections.base import FinishedSearch
-from search.report.sections.score_curves import learning_curves, learning_curves_figure
+from search.report.sections.score_curves import (
+    best_so_far_figure,
+    learning_curves,
+    learning_curves_figure,
+)
 from trainable.tasks import TASKS
 
 MakePlan = Callable[..., Plan]
@@ -51,3 +55,23 @@ def test_curves_are_drawn_of_the_best_trials_that_did_not_fail(
     trials += [trial_of(plan, 7, {1: 0.9}, "failed"), trial_of(plan, 8, {}, "interrupted")]
     learning_curves(search_of(plan, trials))
     assert drawn == [6, 5, 4, 3, 2]
+
+
+def test_the_best_so_far_is_that_of_full_runs_in_the_order_of_ending(
+    plan: Plan, trial_of: MakeTrial
+) -> None:
+    scores = {0: {1: 0.1, 9: 0.3}, 1: {1: 0.9}, 2: {9: 0.2}, 3: {9: 0.5}, 4: {9: 0.4}}
+    trials = [trial_of(plan, n, own) for n, own in scores.items()]
+    trials[0].ended = trials[3].ended + 15  # between the ends of 3 and 4
+    trials += [trial_of(plan, 5, {9: 0.8}, "failed"), trial_of(plan, 6, {}, "interrupted")]
+    axes = best_so_far_figure(trials).axes[0]
+    full, before = [points.get_offsets().tolist() for points in axes.collections]
+    minutes = {n: (trials[n].ended - trials[0].started) / 60 for n in range(5)}
+    assert full == [pytest.approx([minutes[n], scores[n][9]]) for n in (2, 3, 0, 4)]
+    assert before == [pytest.approx([minutes[1], 0.9])]
+    (line,) = axes.get_lines()
+    assert line.get_xdata() == pytest.approx([minutes[n] for n in (2, 3, 0, 4, 4)])
+    assert line.get_ydata() == pytest.approx([0.2, 0.5, 0.5, 0.5, 0.5])
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+        *("ran 9 units", "ended before", "best so far")
+    ]
