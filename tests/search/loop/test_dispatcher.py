@@ -200,6 +200,20 @@ def test_trials_that_lost_their_slots_go_on_in_that_order_and_before_new_ones(pl
     assert numbers == [1, 2, 0, 3]
 
 
+@pytest.mark.parametrize("error", [None, "the node is gone"])
+def test_a_trial_that_was_paused_does_not_pass_its_rung_by_leaving(
+    played: Any, error: str | None
+) -> None:
+    dispatcher = played(lambda n, u: 0.5, n_trials=3).dispatcher
+    trial = dispatcher.next_job("a").trial
+    dispatcher.started("a")
+    assert not dispatcher.reported("a", 1, {"score": 0.5})
+    dispatcher.leaving("a", 1, "spot notice: terminate")
+    dispatcher.left("a", 1.0, 0.0, error)
+    assert trial.status == "paused"
+    assert list(dispatcher.queue.waiting) == []
+
+
 def test_a_run_that_failed_is_over_whatever_its_machine_does_then(played: Any) -> None:
     search = played(lambda n, u: 0.5, n_trials=1)
     trial = search.dispatcher.next_job("a").trial
