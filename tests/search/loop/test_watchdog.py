@@ -112,6 +112,13 @@ def test_it_counts_from_the_job_that_waits_longest(watched: Watched) -> None:
     assert line.startswith("warning: no trial has had a slot for 130 s")
 
 
+def test_it_says_nothing_of_a_search_that_is_over(watched: Watched) -> None:
+    watched.dispatcher.next_job("a")
+    watched.limits.fail("nothing answers")
+    assert watched.after(1000.0) == []
+    assert watched.limits.reached == "nothing answers"
+
+
 def test_it_ends_a_search_that_no_node_can_serve(watched: Watched) -> None:
     watched.dispatcher.next_job("a")
     watched.is_servable = False
