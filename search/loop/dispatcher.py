@@ -176,8 +176,8 @@ class Dispatcher:
         checkpoint and an error follow; then the trial gets another job.
         """
         job = self._heard(id)
-        if job is None or job.is_leaving:
-            return
+        if job is None or job.is_leaving or job.failure or not job.goes_on:
+            return  # a job that was told to end leaves its slot anyway
         job.reported, job.is_leaving = unit, True
         self.journal.write("leaving", trial=job.trial.number, unit=unit, reason=reason)
 

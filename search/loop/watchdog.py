@@ -96,7 +96,8 @@ class Watchdog:
             if math.isinf(seconds):
                 self._once("first unit", self._long_start(job, now))
             elif now - job.heard > seconds:
-                self._once(f"silent {job.trial.number} {job.unit}", self._silence(job, now))
+                own = f"silent {job.trial.number} {job.unit} {job.asked}"
+                self._once(own, self._silence(job, now))
         silence = [now - job.heard for job in late]
         if len(late) == len(running) and all(
             own > _PATIENCE * seconds for own, seconds in zip(silence, allowed, strict=True)

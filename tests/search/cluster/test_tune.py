@@ -346,3 +346,14 @@ def test_an_error_is_its_last_line(tmp_path: Path) -> None:
     assert said(None, written) == "RayActorError: the actor died"
     assert said(ValueError("first"), written) == "first"
     assert said(ValueError()) == "ValueError without a message"
+
+
+def test_a_report_that_comes_late_ends_nothing_and_changes_nothing(tuned: Tuned) -> None:
+    tuned.start("a")
+    tuned.result("a", 1, 0.5)
+    tuned.callback.on_trial_complete(0, [], trial("a"))
+    before = list(tuned.log.events)
+    assert tuned.result("a", 2, 0.9) == TrialScheduler.STOP
+    tuned.callback.on_trial_complete(0, [], trial("a"))
+    tuned.callback.on_trial_error(0, [], trial("a"))
+    assert tuned.log.events == before

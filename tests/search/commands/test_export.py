@@ -172,6 +172,29 @@ def test_a_torn_log_gives_what_it_has(storage: Path, tmp_path: Path, share: floa
     assert states[1:] in ([], ["RUNNING"])
 
 
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_damaged_log_is_refused_until_its_line_is_dropped_on_purpose(
+    storage: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], scheme: str
+) -> None:
+    """Here the winner's score: what follows from it must not be written as if it were known."""
+    log, out = storage / "s" / EVENTS, tmp_path / "out"
+    log.write_bytes(log.read_bytes().replace(b'"score": 0.6', b'"score": 0.9'))
+    damaged, command = log.read_bytes(), ["s", "--storage", f"{scheme}{storage}", "--out", str(out)]
+    assert main(command) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: ")
+    assert "line 8 (`reported` of trial 1) is damaged: its checksum does not match" in message
+    assert message.count("\n") == 1
+    assert (out.exists(), log.read_bytes()) == (False, damaged)
+    subprocess.run(message[message.index("sed -i") :], shell=True, check=True)
+    if scheme:  # the storage still has the damaged one, which only the user may choose to give up
+        assert main(command) == 2
+        assert "choose one, and move the other away" in capsys.readouterr().err
+        log.unlink()
+    assert main(command) == 0
+    assert read_best(out / "best.json").trial == 0
+
+
 def test_what_is_wrong_is_said(
     storage: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

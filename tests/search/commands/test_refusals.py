@@ -356,6 +356,17 @@ def test_a_log_without_its_first_line_cannot_be_resumed(
     assert str(existing) in refusal("--name", "monday", "--resume")
 
 
+def test_a_damaged_log_is_not_gone_on_with(refusal: Refusal, existing: Path) -> None:
+    log = existing / EVENTS
+    log.write_text(log.read_text() + "\0\0\0\n" + json.dumps({"event": "closed", "time": 1}) + "\n")
+    before = log.read_bytes()
+    for arguments in (["--name", "monday", "--resume"], ["--warm-start", "monday"]):
+        message = refusal(*arguments)
+        assert f"{log}: line 2 is damaged: it is not JSON" in message
+        assert f"sed -i.damaged '2d' {log}" in message
+    assert log.read_bytes() == before
+
+
 def test_a_log_of_another_version_is_refused(refusal: Refusal, existing: Path) -> None:
     (existing / EVENTS).write_text(json.dumps({**HEADER, "version": 1}) + "\n")
     for arguments in (["--name", "monday", "--resume"], ["--warm-start", "monday"]):

@@ -296,3 +296,29 @@ def test_sweeping_before_anything_was_written_is_no_error(tmp_path: Path) -> Non
         mirror = Mirror(folder)
         Checkpoints(Journal(History()), folder, mirror).sweep()
         mirror.close()
+
+
+def test_the_checkpoints_of_trials_that_are_over_or_paused_are_not_swept(
+    folder: SearchFolder,
+) -> None:
+    events = [event for number in range(3) for event in saved(number, 1)]
+    for event in events:
+        if event["event"] == "saved":
+            event["path"] = f"trial_000{event['trial']}_a/checkpoint_000001"
+            (folder.local / event["path"]).mkdir(parents=True)
+    events.append({"event": "ended", "time": 0.0, "trial": 0, "status": "done", "error": None})
+    events.append({"event": "paused", "time": 0.0, "trial": 1, "unit": 1})
+    Checkpoints(Journal(History(events)), folder, Mirror(folder)).sweep()
+    assert len(list(folder.local.glob("trial_*/checkpoint_*"))) == 3
+
+
+def test_a_later_driver_keeps_one_of_a_paused_trial_and_the_newest_unit(
+    folder: SearchFolder,
+) -> None:
+    *earlier, two = saved(0, 1, 2)
+    again = {**two, "unit": 1, "path": "again/1"}  # the first unit was trained once more
+    paused = {"event": "paused", "time": 0.0, "trial": 0, "unit": 2}
+    journal = Journal(History([*earlier, two, again, paused]))
+    journal.history.trials[0].checkpoints = {2: "t0/2", 1: "again/1"}
+    Checkpoints(journal, folder, Mirror(folder))
+    assert journal.history.trials[0].checkpoints == {2: "t0/2"}

@@ -146,3 +146,18 @@ def test_nothing_of_the_lock_is_in_the_folder_of_the_search(
         assert list(plan.folder.local.iterdir()) == []
         assert sorted(path.name for path in tmp_path.iterdir()) == [".search.lock", "search"]
     assert [path.name for path in tmp_path.iterdir()] == ["search"]
+
+
+def test_what_a_killed_driver_left_in_the_lock_is_not_named(plan_of: MakePlan) -> None:
+    plan = plan_of(space="smoke")
+    path = plan.folder.local.with_name(".search.lock")
+    path.write_text("process 1 on another machine with a long name\n")
+    with (
+        driver_of(plan),
+        pytest.raises(
+            InputError, match=rf"runs this search \(process {os.getpid()} on [^)]*\)"
+        ) as e,
+        driver_of(plan),
+    ):
+        pass
+    assert "another machine" not in str(e.value)

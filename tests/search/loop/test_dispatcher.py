@@ -189,6 +189,54 @@ def test_a_checkpoint_of_a_repeated_unit_is_known_by_that_unit(played: Any) -> N
     assert job.trial.checkpoints == {1: "b/1"}
 
 
+def test_trials_that_lost_their_slots_go_on_in_that_order_and_before_new_ones(played: Any) -> None:
+    dispatcher = played(lambda n, u: 0.5, n_trials=4).dispatcher
+    for id in ("a", "b", "c"):
+        dispatcher.next_job(id)
+        dispatcher.started(id)
+    for id in ("b", "c", "a"):
+        dispatcher.left(id, 1.0, 0.0, "the node is gone")
+    numbers = [dispatcher.next_job(f"again {n}").trial.number for n in range(4)]
+    assert numbers == [1, 2, 0, 3]
+
+
+@pytest.mark.parametrize("error", [None, "the node is gone"])
+def test_a_trial_that_was_paused_does_not_pass_its_rung_by_leaving(
+    played: Any, error: str | None
+) -> None:
+    dispatcher = played(lambda n, u: 0.5, n_trials=3).dispatcher
+    trial = dispatcher.next_job("a").trial
+    dispatcher.started("a")
+    assert not dispatcher.reported("a", 1, {"score": 0.5})
+    dispatcher.leaving("a", 1, "spot notice: terminate")
+    dispatcher.left("a", 1.0, 0.0, error)
+    assert trial.status == "paused"
+    assert list(dispatcher.queue.waiting) == []
+
+
+def test_a_run_that_failed_is_over_whatever_its_machine_does_then(played: Any) -> None:
+    search = played(lambda n, u: 0.5, n_trials=1)
+    trial = search.dispatcher.next_job("a").trial
+    search.dispatcher.started("a")
+    search.dispatcher.reported("a", 1, {"score": -1 / 3}, "RunFailed: the loss is nan")
+    search.dispatcher.left("a", 1.0, 0.0, "the node is gone")
+    assert (trial.status, trial.error) == ("failed", "RunFailed: the loss is nan")
+    assert not of_kind(search.log.events, "failed")
+
+
+def test_an_interrupted_search_pays_for_its_slots_and_ends_each_trial_once(played: Any) -> None:
+    search = played(lambda n, u: 0.5, n_trials=2)
+    search.dispatcher.next_job("a")
+    search.dispatcher.started("a")
+    search.dispatcher.interrupt(2.0, 0.5)
+    (cost,) = of_kind(search.log.events, "cost")
+    assert (cost["trial"], cost["cpus"], cost["gpus"], cost["seconds"] > 0) == (0, 2.0, 0.5, True)
+    again = played(lambda n, u: 0.5, search.log.events, n_trials=2)
+    again.dispatcher.settle()
+    again.dispatcher.interrupt(2.0, 0.5)  # before the trial had another slot
+    assert again.log.events == search.log.events
+
+
 def test_an_interrupted_search_names_what_was_under_way(played: Any) -> None:
     search = played(lambda n, u: 0.5, n_trials=3)
     search.dispatcher.next_job("a")

@@ -264,6 +264,15 @@ def finish(search: Any, n: int) -> None:
         search.dispatcher.left(id, 1.0, 0.0)
 
 
+def test_a_gain_that_is_as_large_as_asked_for_is_enough(
+    limits_of: Any, clock: Clock, search: Any
+) -> None:
+    limits = limits_of(min_gain=0.0)
+    finish(search, 8)  # with equal scores: nothing is to be gained
+    assert after(limits, clock, 5.0) is None
+    assert (limits.reason, search.said) == ("", [])
+
+
 def test_with_a_gain_to_be_had_new_trials_begin(limits_of: Any, clock: Clock, search: Any) -> None:
     limits = limits_of(min_gain=0.01)
     for number in range(8):

@@ -103,6 +103,19 @@ def test_what_is_left_falls_while_a_unit_is_under_way(shown: Shown) -> None:
     assert left == [f"about {time} left" for time in ("3:16:00", "3:12:00", "3:10:00", "3:10:00")]
 
 
+def test_what_is_left_ends_with_the_time_limit(
+    plan_of: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = Shown(plan_of(space="smoke", time_limit="45m"), monkeypatch)
+    shown.dispatcher.next_job("a")
+    shown.dispatcher.started("a")
+    shown.report("a", 1, 0.25)
+    shown.dispatcher.left("a", 1.0, 0.0)
+    shown.dispatcher.next_job("b")
+    assert shown.line().endswith("30:00 elapsed, about 15:00 left")
+    assert shown.line().endswith("1:00:00 elapsed, about 0:00 left")
+
+
 def test_what_is_left_reaches_to_the_rungs_of_trials_that_run(shown: Shown) -> None:
     shown.dispatcher.next_job("a")
     shown.dispatcher.started("a")

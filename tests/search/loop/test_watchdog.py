@@ -104,6 +104,21 @@ def test_it_waits_where_others_run(watched: Watched) -> None:
     assert len(watched.after(130.0)) == 1  # again, since it got better in between
 
 
+def test_it_counts_from_the_job_that_waits_longest(watched: Watched) -> None:
+    watched.dispatcher.next_job("a")
+    watched.now += 100.0
+    watched.dispatcher.next_job("b")
+    (line,) = watched.after(30.0)
+    assert line.startswith("warning: no trial has had a slot for 130 s")
+
+
+def test_it_says_nothing_of_a_search_that_is_over(watched: Watched) -> None:
+    watched.dispatcher.next_job("a")
+    watched.limits.fail("nothing answers")
+    assert watched.after(1000.0) == []
+    assert watched.limits.reached == "nothing answers"
+
+
 def test_it_ends_a_search_that_no_node_can_serve(watched: Watched) -> None:
     watched.dispatcher.next_job("a")
     watched.is_servable = False
@@ -196,6 +211,22 @@ def test_the_usual_time_of_stages_before_the_tasks_is_that_of_trials_with_the_sa
     assert watched.limits.reached is None
     watched.after(20.0)
     assert watched.limits.is_failure
+
+
+def test_stages_before_the_tasks_excuse_no_silence_after_them(watched: Watched) -> None:
+    job = watched.dispatcher.next_job("a")
+    assert job is not None
+    job.trial.run_config["further_pretraining"] = {"kind": "mlm"}
+    watched.dispatcher.started("a")
+    watched.report("a", 1, 30.0, prefix=970.0)
+    watched.dispatcher.saved("a", "a/1")
+    assert watched.after(600.0) == []
+    assert len(watched.after(10.0)) == 1
+    watched.dispatcher.left("a", 1.0, 0.0, "the node is gone")
+    watched.dispatcher.next_job("b")  # goes on from its checkpoint, behind these stages
+    watched.dispatcher.started("b")
+    assert watched.after(600.0) == []
+    assert len(watched.after(10.0)) == 1
 
 
 def test_a_search_in_which_one_still_reports_goes_on(watched: Watched) -> None:
