@@ -137,7 +137,7 @@ def interrupted(
         try:
             wait_for_a_checkpoint_in_use(storage / "stopped" / EVENTS, process)
             os.killpg(process.pid, request.param)
-            stdout, stderr = process.communicate(timeout=60)
+            stdout, stderr = process.communicate(timeout=120)
         finally:
             process.kill()
     done = subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
@@ -145,7 +145,7 @@ def interrupted(
 
 
 def wait_for_a_checkpoint_in_use(path: Path, process: subprocess.Popen[str]) -> None:
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300  # on a busy machine workers take two minutes to start
     while time.monotonic() < end and process.poll() is None:
         if path.exists() and has_checkpoint_in_use(read_events(path)):
             return

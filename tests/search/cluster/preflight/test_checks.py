@@ -44,7 +44,7 @@ def preflight_of(plan: Plan, resources: Resources, **seconds: float) -> Prefligh
 def raylets(
     repository: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Cluster, dict[Resources, Any]]]:
-    """A head without resources, two good nodes, one with an older checkout, one without any."""
+    """Two good nodes, one with an older checkout, one without any; the first is the head."""
     old, bare, elsewhere = (tmp_path_factory.mktemp(name) for name in ("old", "bare", "elsewhere"))
     (bare / "sitecustomize.py").write_text(UNINSTALL)
     for package in ("search", "spaces", "trainable"):
@@ -55,16 +55,24 @@ def raylets(
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(elsewhere)  # Ray lets workers import from there, too
         small: Any = {"object_store_memory": 80_000_000}
+        patch.setenv("PYTHONPATH", str(repository))
+        # A node that is gone is noticed within a second, and one that is slow is given its time.
+        health = {"health_check_period_ms": 200, "health_check_failure_threshold": 5}
         cluster = Cluster(
             initialize_head=True,
-            head_node_args={"num_cpus": 0, "num_gpus": 0, "include_dashboard": False, **small},
+            head_node_args={
+                "num_cpus": 2,
+                "num_gpus": 2,
+                "include_dashboard": False,
+                "_system_config": health,
+                **small,
+            },
         )
 
         def add(path: Path, cpus: int, gpus: int) -> Any:
             patch.setenv("PYTHONPATH", str(path))
             return cluster.add_node(num_cpus=cpus, num_gpus=gpus, **small)
 
-        add(repository, 2, 2)
         add(repository, 2, 2)
         by_resources = {OLD: add(old, 3, 0), BARE: add(bare, 7, 0)}
         try:
@@ -90,9 +98,9 @@ def test_slurm_counts_the_nodes_that_are_there(raylets: Any, repository: Path) -
     script = (repository / "search" / "cluster" / "launch" / "slurm.sh").read_text(encoding="utf-8")
     (program,) = re.findall(r"wait_for_nodes='(.*?)'", script, re.DOTALL)
     cluster, _ = raylets
-    asked = [sys.executable, "-c", program, cluster.address, "5"]
+    asked = [sys.executable, "-c", program, cluster.address, "4"]
     found = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=60)
-    assert found.stdout == "5 of 5 nodes are there\n"
+    assert found.stdout == "4 of 4 nodes are there\n"
 
 
 def are_free(gpus: float) -> bool:
