@@ -21,8 +21,8 @@ from tests.markdown import anchors, calls, fenced, named_files, pytest_calls, ta
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST_LINES = 200  # of README.md
-_NOT_OURS = {"runs", "build"}  # folders that searches and builds leave behind
-_WITH_OPTIONS = re.compile(r"(search|tests/benchmarks|tests/chaos)/\w+\.py|-m trainable")
+_NOT_OURS = {"runs", "build", "mutants"}  # folders that searches, builds and mutmut leave
+_WITH_OPTIONS = re.compile(r"(search|tests|tests/benchmarks|tests/chaos)/\w+\.py|-m trainable")
 
 
 def documents() -> list[Path]:
