@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.log.history import History
+from search.log.trial import Status
 from search.schedulers.base import Decision
 from search.schedulers.promotion_asha import PromotionASHA
 from search.schedulers.rungs import rungs
@@ -171,3 +172,20 @@ def test_one_that_still_waits_below_may_make_room_for_another_above() -> None:
     assert search.promote() is fourth
     search.report(fourth, 2, 0.0)
     assert search.promote() is second
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("status", ["running", "interrupted"])
+def test_a_trial_that_still_saves_its_checkpoint_is_promoted_once_it_has_paused(
+    status: Status, restarts: bool
+) -> None:
+    search = rungs_of(9, 4, 2)
+    first, second = search.add(), search.add()
+    assert search.report(first, 1, 0.9) == Decision("pause", 1, 1)
+    first.status = status
+    if restarts:
+        search.restart()
+    assert search.report(second, 1, 0.5) == Decision("pause", 2, 2)
+    assert search.promote() is None
+    first.status = "paused"
+    assert search.promote() is first

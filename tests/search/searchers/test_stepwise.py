@@ -251,3 +251,21 @@ def test_of_equal_scores_the_earlier_trial_leads_and_is_not_better() -> None:
     second = play_after_row(lambda params: float(params != base))[n_first:]
     assert second
     assert all(trial.params["sts.loss"] == "mse" for trial in second)
+
+
+def test_a_configuration_of_an_early_round_is_not_in_a_later_beam() -> None:
+    """The base is an extension of every first change, and better than the second of round 2."""
+    names = ("para.pair", "sts.pair", "para.loss", "sts.loss")
+    worth = {
+        ("siamese", "siamese", "bce", "bce"): 1.0,  # the base
+        ("joint", "siamese", "bce", "bce"): 2.0,
+        ("cosine", "siamese", "bce", "bce"): 1.5,
+        ("joint", "cosine", "bce", "bce"): 3.0,
+        ("joint", "joint", "bce", "bce"): 0.5,
+        ("joint", "joint", "mse", "bce"): 4.0,
+    }
+    history = play(
+        Stepwise(FREE, 0, beam=2),
+        lambda params: worth.get(tuple(str(params[name]) for name in names), 0.0),
+    )
+    assert max(trial.score for trial in history.trials.values()) == 4.0

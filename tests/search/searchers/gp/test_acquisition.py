@@ -83,7 +83,7 @@ def test_candidates_are_near_the_top_and_then_near_the_best_of_them() -> None:
     results = Results(features, np.zeros(n, dtype=np.int64), np.arange(n), scores)
     lengths = length_scales(encoding.n_params)
     model = ScoreModel([RungModel(results, learn(results, 1, encoding.param_of, lengths))])
-    top = trials[:3]
+    top = [next(t for t in trials if t["kind"] == kind) for kind in ("cls", "mean", "weighted")]
     incumbent = Incumbent(model, 0.3, encoding.points(top))
     found = list(candidates(encoding, incumbent, np.random.default_rng(0)))
     starts = [
