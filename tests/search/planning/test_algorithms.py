@@ -113,3 +113,21 @@ def test_rungs_brackets_and_results_reach_the_scheduler(with_options: MakePlan) 
         True,
         False,
     ]
+
+
+def test_ray_s_asha_has_the_units_and_the_eta_that_are_asked_for(with_options: MakePlan) -> None:
+    def decisions(scheduler: Scheduler, history: History) -> list[Any]:
+        found = []
+        for number in range(6):
+            trial = history.trials[number] = TrialRecord(number, {}, {}, 0.0, 0.0, bracket=0)
+            for unit in range(1, 9):
+                trial.reports[unit] = {"score": -number / 10}
+                found.append(scheduler.decide(trial, unit))
+        return found
+
+    asked, by_hand = History(), History()
+    plan = with_options(scheduler="asha", units=8, eta=2)
+    expected = decisions(StoppingASHA(by_hand, 8, 2), by_hand)
+    assert decisions(scheduler_of(plan, asked), asked) == expected
+    swapped = History()
+    assert decisions(StoppingASHA(swapped, 2, 8), swapped) != expected

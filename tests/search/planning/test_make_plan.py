@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import search.planning.make_plan
-from search.log.events import VERSION, EventLog, new_event
+from search.log.events import VERSION, EventLog, new_event, read_events
+from search.log.find_folder import find_folder
 from search.log.folder import EVENTS
 from search.planning.check_options import check_options
-from search.planning.make_plan import _default_name, make_plan
+from search.planning.make_plan import _default_name, _earlier, make_plan
 from search.planning.options import SearchOptions
 from search.planning.plan import Plan, describe
 from trainable.errors import InputError
@@ -164,3 +167,37 @@ def test_a_name_that_is_made_for_a_search_is_allowed_whatever_the_encoder_is_cal
     for encoder in ("e" * 255, "/", "..", "a/b c*[?]", "ä", "~"):
         name = _default_name(SearchOptions(encoder=encoder))
         check_options(SearchOptions(name=name))
+
+
+def test_the_size_of_a_log_is_the_one_before_it_was_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A driver that is still there may write meanwhile: what it wrote must not count as read."""
+    folder = find_folder(str(tmp_path), "n", resume=False)
+    folder.make()
+    log = EventLog(folder.local / EVENTS)
+    log.append(new_event("search", version=VERSION, n_trials=30))
+    size = folder.log_bytes
+
+    def read_while_it_grows(path: Path) -> Any:
+        events = read_events(path)
+        log.append(new_event("closed", reason=""))
+        return events
+
+    monkeypatch.setattr(search.planning.make_plan, "read_events", read_while_it_grows)
+    assert _earlier(folder)[1] == size < folder.log_bytes
+    log.close()
+
+
+def test_each_unit_has_tokens_for_one_of_the_longest_steps(plan_of: MakePlan) -> None:
+    def least(units: int) -> int:
+        with pytest.raises(InputError, match=r"give at least [\d,]+ tokens") as caught:
+            plan_of(budget="1", units=units)
+        found = re.search(r"at least ([\d,]+) tokens", str(caught.value))
+        assert found is not None
+        return int(found[1].replace(",", ""))
+
+    assert least(3) == 3 * least(1)
+    assert plan_of(budget=str(least(3)), units=3).budget == least(3)
+    with pytest.raises(InputError, match="less than one step for each of --units 3"):
+        plan_of(budget=str(least(3) - 1), units=3)
