@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy import stats
 from torch import Tensor
 
 from trainable.metrics import (
@@ -109,6 +110,18 @@ def test_the_error_of_a_correlation_is_its_spread_over_samples(r: float) -> None
     y = r * x + math.sqrt(1 - r**2) * noise
     drawn = [np.corrcoef(a, b)[0, 1] for a, b in zip(x, y, strict=True)]
     assert standard_error(TASKS["sts"], r, n) == pytest.approx(np.std(drawn), rel=0.1)
+
+
+@pytest.mark.parametrize("n", [4, 5, 12, 300])
+def test_the_error_of_a_correlation_is_that_of_scipy_s_interval(n: int) -> None:
+    """An interval so narrow that it is straight; scipy makes it from Fisher's z."""
+    x, noise = np.random.default_rng(n).normal(size=(2, n))
+    result = stats.pearsonr(x, x + noise)
+    level = 1e-4
+    interval = result.confidence_interval(level)
+    expected = (interval.high - interval.low) / 2 / stats.norm.ppf(0.5 + level / 2)
+    found = standard_error(TASKS["sts"], float(result.statistic), n)
+    assert found == pytest.approx(expected, rel=1e-4)
 
 
 def test_too_few_examples_have_no_error() -> None:

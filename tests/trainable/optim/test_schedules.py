@@ -100,6 +100,15 @@ def test_step_schedule_is_that_of_torch(n_periods: int, length: int, gamma: floa
     assert [factor((k + 0.5) / n) for k in range(n)] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("every", [0.125, 0.25, 0.5, 1.0])
+def test_step_schedule_falls_where_a_period_ends_and_not_before(every: float) -> None:
+    own = Optimization(warmup=0, schedule=StepSchedule(every=every, gamma=0.5))
+    for number in range(1, round(1 / every) + 1):
+        before = own.learning_rate_factor(math.nextafter(number * every, 0))
+        assert before == 0.5 ** (number - 1)
+        assert own.learning_rate_factor(number * every) == 0.5**number
+
+
 @given(st.integers(1, 60))
 def test_cosine_and_linear_schedules_are_those_of_torch(n: int) -> None:
     references: list[tuple[Any, Callable[[torch.optim.Optimizer], lr_scheduler.LRScheduler]]] = [
