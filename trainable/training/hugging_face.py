@@ -85,7 +85,7 @@ def _for_transformers(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
             return bert
     names = {"cls": "[CLS]", "sep": "[SEP]", "pad": "[PAD]", "mask": "[MASK]", "unk": "[UNK]"}
     special = {f"{name}_token": token for name, token in names.items()}
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)  # type: ignore[no-untyped-call]
 
 
 def write_heads(run: Run, folder: Path) -> None:
