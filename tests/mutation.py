@@ -80,8 +80,8 @@ def main(options: Options) -> None:
         codes = exit_codes(module)
         timed_out = sum(codes[name] in _TIMED_OUT for name in names)
         seen = timed_out + sum(codes[name] in _FAILED for name in names)
-        counts = f"{len(codes)} | {len(names)} | {seen} | {timed_out} | {seen / len(names):.0%}"
-        print(f"| `{module}` | {counts} |")
+        share = f"{100 * seen / len(names):.0f} %"
+        print(f"| `{module}` | {len(codes)} | {len(names)} | {seen} | {timed_out} | {share} |")
 
 
 if __name__ == "__main__":
