@@ -61,6 +61,26 @@ def test_quoted_line_breaks_and_tabs_stay_inside_a_sentence(write_course: Any) -
     )
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_byte_order_mark_and_ends_of_lines_of_windows_are_no_text(
+    end: str, write_course: Any
+) -> None:
+    content = "\ufeffid\tsentence\tsentiment\na\tGood .\t3\n\nb\tBad .\t1"
+    examples = load_cs224n(write_course(ids_sst_dev=content.replace("\n", end)))
+    dev = examples.splits["sst"]["dev"]
+    assert dev["id"][:] == ["a", "b"]
+    assert dev["sentence1"][:] == ["Good .", "Bad ."]
+    assert dev["label"][:] == [3.0, 1.0]
+    assert examples.notes == ()
+
+
+def test_a_row_that_ends_early_has_no_label(write_course: Any) -> None:
+    content = "\tid\tsentence\tsentiment\n0\ta\tGood .\t3\n1\tb\tBad .\n2\tc\n"
+    examples = load_cs224n(write_course(ids_sst_dev=content))
+    assert examples.splits["sst"]["dev"]["id"][:] == ["a"]
+    assert examples.notes == ("ids-sst-dev.csv: 2 rows without a label dropped",)
+
+
 def test_columns_are_found_by_name(write_course: Any) -> None:
     rows = [("0", "", "sentence", "id"), ("1", "0.0", "Good .", "a")]
     test = load_cs224n(write_course(ids_sst_test_student=rows)).splits["sst"]["test"]

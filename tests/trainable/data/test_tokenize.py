@@ -78,6 +78,12 @@ def test_vocabulary_is_special_tokens_characters_and_frequent_words(tokenizer: T
     assert tokenizer.encode("tac", add_special_tokens=False).tokens == ["t", "##a", "##c"]
 
 
+def test_words_that_are_equally_frequent_stand_in_alphabetical_order() -> None:
+    for words in ("pear fig kiwi", "kiwi pear fig", "fig kiwi pear"):
+        vocab = train_wordpiece([words], 200).get_vocab()
+        assert vocab["fig"] < vocab["kiwi"] < vocab["pear"]
+
+
 def test_vocabulary_keeps_to_its_size_and_to_the_most_frequent_words() -> None:
     full = train_wordpiece(TEXT, 200).get_vocab()
     rare = {"barks", "cat", "dog", "down", "unlike"}  # once each; "the", "sat", "cats" twice
