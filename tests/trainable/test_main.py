@@ -120,5 +120,5 @@ def test_an_encoder_that_is_not_there_ends_with_status_2(
 def test_bytes_that_are_no_text_end_with_status_2(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_bytes(b"\xff\xfe{")
-    with pytest.raises(InputError, match="not valid JSON"):
+    with pytest.raises(InputError, match="is not UTF-8 text"):
         read_config(path)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from datasets import Dataset
 
 from trainable.cache.files import reading
-from trainable.data.checks import check_splits
+from trainable.data.check_splits import check_splits
 from trainable.data.examples import Examples, collect, to_schema
 from trainable.errors import InputError, did_you_mean
 from trainable.tasks import TASK_NAMES, TaskName

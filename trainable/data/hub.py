@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from datasets import Dataset, load_dataset
 from datasets.exceptions import DatasetsError
 
-from trainable.data.checks import check_splits
+from trainable.data.check_splits import check_splits
 from trainable.data.examples import Examples, collect, to_schema
 from trainable.errors import InputError
 from trainable.tasks import TASK_NAMES, TaskName

@@ -119,7 +119,7 @@ def test_a_torn_best_json_is_refused(best_json: Path, share: float) -> None:
 
 def test_bytes_that_are_no_text_are_refused(best_json: Path) -> None:
     best_json.write_bytes(b"\xff\xfe\x00{")
-    with pytest.raises(InputError, match="not valid JSON"):
+    with pytest.raises(InputError, match="is not UTF-8 text"):
         read_best(best_json)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from trainable.data.checks import (
+from trainable.data.check_splits import (
     LEVEL,
     check_splits,
     chi_squared_p_value,
