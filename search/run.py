@@ -6,14 +6,20 @@ from pathlib import Path
 # Python puts this folder first on the path, where search/ would shadow other modules.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from trainable.errors import InputError  # noqa: E402
 from trainable.exit_status import exit_status  # noqa: E402
 
 
 def main() -> int:
-    """Parse the options before torch and Ray are imported, which takes seconds; then run."""
+    """Refuse wrong options before torch and Ray are imported, which takes seconds; then run."""
+    from search.planning.check_options import check_options
     from search.planning.options import parse
 
-    parse()
+    try:
+        check_options(parse())
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     from search.commands.run import main
 
     return main()
