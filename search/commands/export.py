@@ -19,8 +19,8 @@ from search.log.find_folder import find_folder, split
 from search.log.folder import SearchFolder
 from search.log.history import History
 from search.report.optuna_study import shown, write_study
+from search.report.result_files import result_files
 from search.report.tensorboard import TENSORBOARD, tensorboard_file, tensorboard_path
-from search.report.write import result_files
 from spaces.params import param_from_json
 from trainable.cache.files import write_bytes, write_text
 from trainable.errors import InputError

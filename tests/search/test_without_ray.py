@@ -26,7 +26,7 @@ sys.meta_path.insert(0, Refuse())
 from pathlib import Path
 from search.log.events import read_events
 from search.log.history import History
-from search.report.write import result_files
+from search.report.result_files import result_files
 
 history = History(read_events(Path(sys.argv[1])))
 print(*result_files("s", history))

@@ -510,6 +510,7 @@ def test_the_folder_of_a_search_is_enough(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     write_best(tmp_path / "a search" / "best.json")
     (tmp_path / "a search" / EVENTS).write_text("")

@@ -10,8 +10,8 @@ from search.log.trial import TrialRecord
 from search.planning.plan import Plan
 from search.report import report
 from search.report.report import write_report
+from search.report.result_files import result_files
 from search.report.sections.base import FinishedSearch
-from search.report.write import result_files
 
 MakePlan = Callable[..., Plan]
 MakeTrial = Callable[..., TrialRecord]

@@ -13,7 +13,8 @@ from search.log.history import History
 from search.log.trial import TrialRecord
 from search.planning.plan import Plan
 from search.report.best import read_best
-from search.report.write import result_files, trials_csv, write_results
+from search.report.result_files import result_files, trials_csv
+from search.report.write import write_results
 from trainable.metrics import SCORE_KEYS
 
 MakeHistory = Callable[..., History]

@@ -186,7 +186,7 @@ def test_a_corpus_is_laid_out_again_when_any_part_of_its_key_changes(
     assert (seen[0] == seen[1]) == (changed is None)
 
 
-@pytest.mark.parametrize("module", ["tokenize", "split", "examples", "checks", "prepare"])
+@pytest.mark.parametrize("module", ["tokenize", "split", "examples", "check_splits", "prepare"])
 def test_the_code_of_a_corpus_is_that_of_all_modules_that_make_it(
     module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

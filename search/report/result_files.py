@@ -1,0 +1,55 @@
+"""The results that follow from the event log alone: trials.csv and best.json."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from search.log.history import History
+from search.log.leaderboard import leaderboard
+from search.log.trial import TrialRecord
+from search.report.best import best_of
+from trainable.metrics import SCORE_KEYS
+
+# Seconds that a trial held a slot, and all from its suggestion to its end: pauses and waiting, too.
+_SECONDS = ("slot_seconds", "elapsed_seconds")
+
+
+def result_files(search: str, history: History) -> dict[str, str]:
+    """Return file name -> content; there is no best.json before a trial reports a score.
+
+    Args:
+        search: Name of the search.
+        history: What happened in it.
+    """
+    files = {"trials.csv": trials_csv(history.trials.values(), history.header["space"])}
+    if history.best is not None:
+        best = best_of(search, history, history.best).model_dump(mode="json")
+        files["best.json"] = json.dumps(best, indent=2, allow_nan=False) + "\n"
+    return files
+
+
+def trials_csv(trials: Iterable[TrialRecord], params: Iterable[str]) -> str:
+    """Return one line per trial, best first; a param that a trial lacks is empty."""
+    names = list(params)
+    metrics = [*SCORE_KEYS, *(f"confirm_{key}" for key in SCORE_KEYS), "tokens"]
+    lines = [_csv_line(["trial", "status", "units", *metrics, *_SECONDS, *names, "error"])]
+    for trial in leaderboard(trials):
+        row: list[Any] = [trial.number, trial.status, trial.units]
+        row += [trial.last.get(key) for key in metrics]
+        row += [round(trial.slot_seconds, 1), round(trial.ended - trial.started, 1)]
+        row += [trial.params.get(name) for name in names]
+        lines.append(_csv_line(["" if v is None else v for v in [*row, trial.error]]))
+    return "".join(lines)
+
+
+def _csv_line(cells: list[Any]) -> str:
+    """Return a line that ends in a newline; a cell with any line break in it is quoted."""
+    output = io.StringIO(newline="")
+    csv.writer(output, lineterminator="\r\n").writerow(cells)  # else a lone "\r" is not quoted
+    # The error of a path that is not UTF-8 has halves of characters, which UTF-8 does not have.
+    line = output.getvalue().removesuffix("\r\n").encode("utf-8", "backslashreplace").decode()
+    return f"{line}\n"
