@@ -57,9 +57,7 @@ class Interruption:
         self._is_requested = True
         if not self._is_deferred:
             raise KeyboardInterrupt
-        _write(
-            f"{_CLEAR_LINE if os.isatty(2) else ''}stopping: writing results (again to stop now)\n"
-        )
+        _write(f"{_CLEAR_LINE if os.isatty(2) else ''}{_MESSAGE}")
 
 
 def _write(text: str) -> None:
