@@ -108,7 +108,7 @@ def run_search(plan: Plan, console: Console) -> int:
         if limits.reason:
             say(f"it ended early: {limits.reason}")
         trials = list(history.trials.values())
-        say(summary(plan.folder, plan.options.units, trials, winner))
+        say(summary(plan, trials, winner))
     return 1 if winner is None or limits.is_failure else 0
 
 
@@ -157,7 +157,7 @@ def _run_jobs(
     mirror = Mirror(plan.folder)
     checkpoints = Checkpoints(journal, plan.folder, mirror)
     dispatcher.on_saved = checkpoints.saved
-    tensorboard = TensorBoard(plan.folder.local, plan.space.params())
+    tensorboard = TensorBoard(plan.folder.local, plan.space.params(), plan.tasks)
     dispatcher.on_started = dispatcher.on_reported = tensorboard.write
 
     def closed(trial: TrialRecord) -> None:
@@ -182,7 +182,7 @@ def _run_jobs(
             plan,
             resources,
             TuneSearcher(dispatcher, plan, nodes, limits),
-            TuneScheduler(dispatcher, progress.say),
+            TuneScheduler(dispatcher, plan.tasks, progress.say),
             TuneCallback(dispatcher, resources, [limits, nodes, watchdog, progress, interruption]),
             LimitStopper(limits),
         )
