@@ -1,0 +1,178 @@
+"""Trials as runs of Weights & Biases, through Ray's WandbLoggerCallback.
+
+Project, entity, server and mode come from W&B's own variables: WANDB_PROJECT, WANDB_ENTITY,
+WANDB_BASE_URL and WANDB_MODE; the group is the search. Ray's callback runs two processes for each
+open run, so a run is open only while its trial holds a slot, and W&B goes on with it by its id.
+W&B cannot go on with a run that was written offline. There a run is written once the trial is over
+or the search ends, as a whole. Only `--log wandb` imports this file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ray
+import wandb
+from ray.air.integrations.wandb import WandbLoggerCallback
+
+from search.cluster.ray_internals import wandb_future
+from search.cluster.trackers import ShownTrial, shown_config, shown_metrics
+from search.log.trial import TrialRecord
+from trainable.errors import InputError
+
+KEY = "WANDB_API_KEY"
+_PROJECT = "multitask-bert-search"  # unless WANDB_PROJECT says another
+_END_SECONDS = 40  # for a run to be sent; less than CLOSE_SECONDS
+
+
+@dataclass
+class _Run:
+    """A run that processes of Ray write.
+
+    Attributes:
+        callback: Ray's, with this run only, so that its end can be awaited.
+        shown: The trial as the callback knows it.
+        future: Ends when the process has ended; raises what went wrong there.
+        trial: The record that it was brought up to date with.
+        units: What the process was given.
+    """
+
+    callback: Any  # ShownTrial stands in for Tune's Trial
+    shown: ShownTrial
+    future: Any
+    trial: TrialRecord
+    units: set[int] = field(default_factory=set)
+
+
+class WandbRuns:
+    """Keeps one run for each trial.
+
+    Args:
+        search: Name of the search.
+        began: When it began, which tells it from an earlier one of that name.
+        folder: Local folder of the search, below which W&B writes unless WANDB_DIR is set.
+    """
+
+    def __init__(self, search: str, began: str, folder: Path) -> None:
+        # Ray would hand the key to its processes in a way that it logs. Those of a local Ray have
+        # the environment that it was started with.
+        os.environ.pop(KEY, None)
+        self._search, self._began, self._folder = search, began, str(folder)
+        self._is_offline = os.environ.get("WANDB_MODE") == "offline"
+        settings: dict[str, Any] = {"console": "off", "disable_git": True, "save_code": False}
+        if url := os.environ.get("WANDB_BASE_URL"):
+            settings["base_url"] = url
+        self._options: dict[str, Any] = {
+            "project": os.environ.get("WANDB_PROJECT") or _PROJECT,
+            "entity": os.environ.get("WANDB_ENTITY"),
+            "mode": os.environ.get("WANDB_MODE"),
+            "resume": None if self._is_offline else "allow",
+            "dir": os.path.abspath(os.environ.get("WANDB_DIR") or folder),
+            "settings": settings,
+        }
+        self._open: dict[int, _Run] = {}
+        self._ending: dict[int, _Run] = {}
+        self._sent: dict[int, int] = {}  # units of runs that have ended
+        self._later: dict[int, TrialRecord] = {}  # what `close` has to write
+
+    @property
+    def where(self) -> str:
+        """Where people find the runs."""
+        project = f"group {self._search} of project {self._options['project']}"
+        if self._is_offline:
+            return f"{project}, offline: wandb sync {self._options['dir']}/wandb/offline-run-*"
+        return project
+
+    def write(self, trial: TrialRecord) -> None:
+        """Bring the run of a trial up to date; raises what went wrong in any process."""
+        for number in (n for n, run in {**self._ending, **self._open}.items() if _is_over(run)):
+            self._settle(number)
+        if self._is_offline and not trial.is_over:
+            self._later[trial.number] = trial
+        else:
+            self._write(trial)
+
+    def close(self) -> None:
+        """Write what is left, end all runs, and wait until they are sent."""
+        for trial in list(self._later.values()):
+            self._write(trial)
+        for number in list(self._open):
+            self._end(number)
+        if futures := [run.future for run in self._ending.values()]:
+            ray.wait(futures, num_returns=len(futures), timeout=_END_SECONDS)
+        for number in list(self._ending):
+            self._settle(number)
+
+    def _write(self, trial: TrialRecord) -> None:
+        number, holds_slot = trial.number, trial.slot_since is not None
+        self._later.pop(number, None)
+        if not holds_slot and self._sent.get(number) == len(trial.reports):
+            return
+        run = self._open.get(number)
+        if run is None:
+            if number in self._ending:  # two processes must not write the same run
+                self._settle(number)
+            run = self._open[number] = self._begin(trial)
+        run.trial = trial
+        for unit in sorted(set(trial.reports) - run.units):
+            run.callback.log_trial_result(unit, run.shown, shown_metrics(trial, unit))
+            run.units.add(unit)
+        if not holds_slot or self._is_offline:
+            self._end(number)
+
+    def _begin(self, trial: TrialRecord) -> _Run:
+        """Start the processes of a run; they show the whole trial, from its first unit on."""
+        key = f"{self._search} {self._began} {trial.number}"
+        id = hashlib.sha256(key.encode()).hexdigest()[:16]
+        name = f"trial_{trial.number:04d}"
+        shown = ShownTrial(id, shown_config(trial), self._folder, name)
+        # Its `setup` is left out: it asks for the key here, where only the processes need one.
+        callback: Any = WandbLoggerCallback(
+            group=self._search, upload_timeout=_END_SECONDS, **self._options
+        )
+        callback.log_trial_start(shown)
+        return _Run(callback, shown, wandb_future(callback, shown), trial)
+
+    def _end(self, number: int) -> None:
+        """Let the processes of a run send what they have, and end."""
+        run = self._ending[number] = self._open.pop(number)
+        self._sent[number] = len(run.trial.reports)
+        run.callback.log_trial_end(run.shown)
+
+    def _settle(self, number: int) -> None:
+        """Wait for the end of a run; raises what went wrong there, and lets `close` try again."""
+        run = self._ending.pop(number, None) or self._open.pop(number)
+        try:
+            ray.get(run.future, timeout=_END_SECONDS)
+        except Exception:
+            self._sent.pop(number, None)
+            self._later[number] = run.trial
+            raise
+        finally:
+            run.callback.on_experiment_end([])  # ends the processes, whatever has become of them
+
+
+def check_wandb() -> None:
+    """Refuse a server that does not answer or does not know us; offline there is none.
+
+    Raises:
+        InputError: There is no key.
+    """
+    if os.environ.get("WANDB_MODE") in ("offline", "disabled"):
+        return
+    is_in = wandb.login(prompt=False, verify=True)
+    wandb.teardown()
+    if not is_in:
+        raise InputError(
+            "--log wandb: there is no key of W&B here; call `wandb login`, or export "
+            "WANDB_MODE=offline"
+        )
+
+
+def _is_over(run: _Run) -> bool:
+    """Return whether the process of a run has ended, or failed."""
+    return bool(ray.wait([run.future], timeout=0)[0])
