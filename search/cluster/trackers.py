@@ -20,7 +20,7 @@ from search.planning.options import SearchOptions
 from trainable.errors import InputError
 
 RETRY_SECONDS = 30.0  # after a failure
-CLOSE_SECONDS = 60.0  # for what is still to be sent when the search is over
+CLOSE_SECONDS = 60.0  # without progress, when the search is over
 STEP = "training_iteration"  # what Ray's callbacks take for the x axis
 # MLflow's own defaults wait for minutes, again and again; a person may set others.
 _MLFLOW_ENVIRONMENT = {
@@ -94,7 +94,7 @@ class Feed:
         self._waiting: dict[int, TrialRecord] = {}
         self._missed: set[int] = set()
         self._changed = threading.Condition()
-        self._is_closing = self._has_failed = False
+        self._is_closing = self._is_closed = self._has_failed = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -105,15 +105,17 @@ class Feed:
             self._changed.notify()
 
     def close(self) -> None:
-        """Wait for what is still to be written, not longer than CLOSE_SECONDS."""
+        """Wait for what is still to be written, while there is progress."""
         if self._is_closing:
             return
         with self._changed:
             self._is_closing = True
             self._changed.notify()
-        self._thread.join(CLOSE_SECONDS)
+        left = -1
+        while self._thread.is_alive() and left != (left := len(self._waiting)):
+            self._thread.join(CLOSE_SECONDS)
         missed = sorted(self._missed | set(self._waiting))
-        if missed or self._thread.is_alive():
+        if missed or not self._is_closed:
             which = f"trials {', '.join(map(str, missed))}" if missed else "the last trials"
             self._say(f"warning: --log {self._name}: {which} may be incomplete there")
 
@@ -130,7 +132,7 @@ class Feed:
                     else:
                         self._waiting[trial.number] = again
                         self._changed.wait_for(lambda: self._is_closing, RETRY_SECONDS)
-        self._try(self._tracker.close)
+        self._is_closed = self._try(self._tracker.close)
 
     def _next(self) -> TrialRecord | None:
         """Return what has waited longest; None when the search is over."""

@@ -3,8 +3,8 @@
 Project, entity, server and mode come from W&B's own variables: WANDB_PROJECT, WANDB_ENTITY,
 WANDB_BASE_URL and WANDB_MODE; the group is the search. Ray's callback runs two processes for each
 open run, so a run is open only while its trial holds a slot, and W&B goes on with it by its id.
-W&B cannot go on with a run that was written offline. There a run is written once the trial is over
-or the search ends, as a whole. Only `--log wandb` imports this file.
+Offline it cannot do so: each time it writes another folder of that id, which therefore holds the
+whole trial, from its first unit on. Only `--log wandb` imports this file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from trainable.errors import InputError
 
 KEY = "WANDB_API_KEY"
 _PROJECT = "multitask-bert-search"  # unless WANDB_PROJECT says another
-_END_SECONDS = 40  # for a run to be sent; less than CLOSE_SECONDS
+_END_SECONDS = 40.0  # for a run to be sent; less than CLOSE_SECONDS
 
 
 @dataclass
@@ -64,6 +64,7 @@ class WandbRuns:
         self._search, self._began, self._folder = search, began, str(folder)
         self._is_offline = os.environ.get("WANDB_MODE") == "offline"
         settings: dict[str, Any] = {"console": "off", "disable_git": True, "save_code": False}
+        settings["x_disable_stats"] = True  # those of the driver's machine say nothing of a trial
         if url := os.environ.get("WANDB_BASE_URL"):
             settings["base_url"] = url
         self._options: dict[str, Any] = {
@@ -77,7 +78,7 @@ class WandbRuns:
         self._open: dict[int, _Run] = {}
         self._ending: dict[int, _Run] = {}
         self._sent: dict[int, int] = {}  # units of runs that have ended
-        self._later: dict[int, TrialRecord] = {}  # what `close` has to write
+        self._failed: dict[int, TrialRecord] = {}  # what `close` tries again
 
     @property
     def where(self) -> str:
@@ -91,25 +92,22 @@ class WandbRuns:
         """Bring the run of a trial up to date; raises what went wrong in any process."""
         for number in (n for n, run in {**self._ending, **self._open}.items() if _is_over(run)):
             self._settle(number)
-        if self._is_offline and not trial.is_over:
-            self._later[trial.number] = trial
-        else:
-            self._write(trial)
+        self._write(trial)
 
     def close(self) -> None:
-        """Write what is left, end all runs, and wait until they are sent."""
-        for trial in list(self._later.values()):
+        """Write what has failed again, end all runs, and wait until they are sent."""
+        for trial in list(self._failed.values()):
             self._write(trial)
         for number in list(self._open):
             self._end(number)
         if futures := [run.future for run in self._ending.values()]:
             ray.wait(futures, num_returns=len(futures), timeout=_END_SECONDS)
         for number in list(self._ending):
-            self._settle(number)
+            self._settle(number, 0.0)
 
     def _write(self, trial: TrialRecord) -> None:
         number, holds_slot = trial.number, trial.slot_since is not None
-        self._later.pop(number, None)
+        self._failed.pop(number, None)
         if not holds_slot and self._sent.get(number) == len(trial.reports):
             return
         run = self._open.get(number)
@@ -121,7 +119,7 @@ class WandbRuns:
         for unit in sorted(set(trial.reports) - run.units):
             run.callback.log_trial_result(unit, run.shown, shown_metrics(trial, unit))
             run.units.add(unit)
-        if not holds_slot or self._is_offline:
+        if not holds_slot:
             self._end(number)
 
     def _begin(self, trial: TrialRecord) -> _Run:
@@ -131,9 +129,7 @@ class WandbRuns:
         name = f"trial_{trial.number:04d}"
         shown = ShownTrial(id, shown_config(trial), self._folder, name)
         # Its `setup` is left out: it asks for the key here, where only the processes need one.
-        callback: Any = WandbLoggerCallback(
-            group=self._search, upload_timeout=_END_SECONDS, **self._options
-        )
+        callback: Any = WandbLoggerCallback(group=self._search, upload_timeout=1, **self._options)
         callback.log_trial_start(shown)
         return _Run(callback, shown, wandb_future(callback, shown), trial)
 
@@ -143,14 +139,14 @@ class WandbRuns:
         self._sent[number] = len(run.trial.reports)
         run.callback.log_trial_end(run.shown)
 
-    def _settle(self, number: int) -> None:
+    def _settle(self, number: int, seconds: float = _END_SECONDS) -> None:
         """Wait for the end of a run; raises what went wrong there, and lets `close` try again."""
         run = self._ending.pop(number, None) or self._open.pop(number)
         try:
-            ray.get(run.future, timeout=_END_SECONDS)
+            ray.get(run.future, timeout=seconds)
         except Exception:
             self._sent.pop(number, None)
-            self._later[number] = run.trial
+            self._failed[number] = run.trial
             raise
         finally:
             run.callback.on_experiment_end([])  # ends the processes, whatever has become of them
