@@ -7,6 +7,7 @@ imports this file.
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -66,7 +67,9 @@ class MlflowRuns:
 
     @cached_property
     def _callback(self) -> Any:  # ShownTrial stands in for Tune's Trial
-        callback: Any = MLflowLoggerCallback(experiment_name=self._experiment, tags=self._tags)
+        callback: Any = MLflowLoggerCallback(
+            mlflow.get_tracking_uri(), experiment_name=self._experiment, tags=self._tags
+        )
         callback.setup()  # makes the experiment where there is none
         return callback
 
@@ -113,4 +116,5 @@ class MlflowRuns:
 
 def check_mlflow() -> None:
     """Ask the server for anything; raises what MLflow raises where it does not answer."""
+    logging.getLogger("mlflow").setLevel(logging.WARNING)  # else it tells of the tables it makes
     mlflow.MlflowClient().search_experiments(max_results=1)

@@ -4,13 +4,15 @@ Project, entity, server and mode come from W&B's own variables: WANDB_PROJECT, W
 WANDB_BASE_URL and WANDB_MODE; the group is the search. Ray's callback runs two processes for each
 open run, so a run is open only while its trial holds a slot, and W&B goes on with it by its id.
 Offline it cannot do so: each time it writes another folder of that id, which therefore holds the
-whole trial, from its first unit on. Only `--log wandb` imports this file.
+whole trial, from its first unit on, and replaces the one before. Only `--log wandb` imports this
+file.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -148,8 +150,15 @@ class WandbRuns:
             self._sent.pop(number, None)
             self._failed[number] = run.trial
             raise
+        else:
+            for old in self._folders(run.shown.trial_id)[:-1]:
+                shutil.rmtree(old)
         finally:
             run.callback.on_experiment_end([])  # ends the processes, whatever has become of them
+
+    def _folders(self, id: str) -> list[Path]:
+        """Return the folders that a run has been written to offline, the newest last."""
+        return sorted(Path(self._options["dir"], "wandb").glob(f"offline-run-*-{id}"))
 
 
 def check_wandb() -> None:
