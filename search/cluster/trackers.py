@@ -21,6 +21,7 @@ from trainable.errors import InputError
 
 RETRY_SECONDS = 30.0  # after a failure
 CLOSE_SECONDS = 60.0  # without progress, when the search is over
+_LONGEST = 200  # characters of an error
 STEP = "training_iteration"  # what Ray's callbacks take for the x axis
 # MLflow's own defaults wait for minutes, again and again; a person may set others.
 _MLFLOW_ENVIRONMENT = {
@@ -236,4 +237,5 @@ def open_trackers(
 def one_line(text: object) -> str:
     """Return the first line of a text, without the password of a URL."""
     first = next(iter(str(text).strip().splitlines()), "") or type(text).__name__
-    return re.sub(r"(://)[^/@\s]*@", r"\1", first)[:300]
+    shown = re.sub(r"(://)[^/@\s]*@", r"\1", first)
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."

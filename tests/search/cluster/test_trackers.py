@@ -110,7 +110,7 @@ def test_what_is_shown_of_a_trial() -> None:
         ("one\ntwo", "one"),
         ("postgresql://me:pass@host/db failed", "postgresql://host/db failed"),
         ("sqlite:///a@b", "sqlite:///a@b"),
-        ("x" * 400, "x" * 300),
+        ("x" * 400, "x" * 200 + "..."),
         (math.nan, "nan"),
     ],
 )
