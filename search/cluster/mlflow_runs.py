@@ -25,7 +25,7 @@ _ENDED = ("FINISHED", "FAILED")
 
 
 @dataclass
-class _Run:
+class _MlflowRun:
     """What MLflow has of a trial.
 
     Attributes:
@@ -54,7 +54,7 @@ class MlflowRuns:
         self._folder = str(folder)
         self._tags = {"search": search, "began": began}
         self._experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME") or search
-        self._runs: dict[int, _Run] = {}
+        self._runs: dict[int, _MlflowRun] = {}
 
     @property
     def where(self) -> str:
@@ -96,7 +96,7 @@ class MlflowRuns:
                 self._client.set_terminated(run.id, "KILLED")
                 run.status = "KILLED"
 
-    def _open(self, trial: TrialRecord) -> _Run:
+    def _open(self, trial: TrialRecord) -> _MlflowRun:
         """Return the run of an earlier driver, or of an attempt that failed, or a new one."""
         name = f"trial_{trial.number:04d}"
         shown = ShownTrial(name, shown_config(trial), self._folder, name)
@@ -109,9 +109,9 @@ class MlflowRuns:
             ids[shown] = found[0].info.run_id
         self._callback.log_trial_start(shown)
         if not found:
-            return _Run(ids[shown], shown, 0, "RUNNING")
+            return _MlflowRun(ids[shown], shown, 0, "RUNNING")
         unit = int(found[0].data.metrics.get(STEP, 0))
-        return _Run(ids[shown], shown, unit, found[0].info.status)
+        return _MlflowRun(ids[shown], shown, unit, found[0].info.status)
 
 
 def check_mlflow() -> None:

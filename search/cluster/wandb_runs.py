@@ -32,7 +32,7 @@ _END_SECONDS = 40.0  # for a run to be sent; less than CLOSE_SECONDS
 
 
 @dataclass
-class _Run:
+class _WandbRun:
     """A run that processes of Ray write.
 
     Attributes:
@@ -77,8 +77,8 @@ class WandbRuns:
             "dir": os.path.abspath(os.environ.get("WANDB_DIR") or folder),
             "settings": settings,
         }
-        self._open: dict[int, _Run] = {}
-        self._ending: dict[int, _Run] = {}
+        self._open: dict[int, _WandbRun] = {}
+        self._ending: dict[int, _WandbRun] = {}
         self._sent: dict[int, int] = {}  # units of runs that have ended
         self._failed: dict[int, TrialRecord] = {}  # what `close` tries again
 
@@ -124,7 +124,7 @@ class WandbRuns:
         if not holds_slot:
             self._end(number)
 
-    def _begin(self, trial: TrialRecord) -> _Run:
+    def _begin(self, trial: TrialRecord) -> _WandbRun:
         """Start the processes of a run; they show the whole trial, from its first unit on."""
         key = f"{self._search} {self._began} {trial.number}"
         id = hashlib.sha256(key.encode()).hexdigest()[:16]
@@ -133,7 +133,7 @@ class WandbRuns:
         # Its `setup` is left out: it asks for the key here, where only the processes need one.
         callback: Any = WandbLoggerCallback(group=self._search, upload_timeout=1, **self._options)
         callback.log_trial_start(shown)
-        return _Run(callback, shown, wandb_future(callback, shown), trial)
+        return _WandbRun(callback, shown, wandb_future(callback, shown), trial)
 
     def _end(self, number: int) -> None:
         """Let the processes of a run send what they have, and end."""
@@ -178,6 +178,6 @@ def check_wandb() -> None:
         )
 
 
-def _is_over(run: _Run) -> bool:
+def _is_over(run: _WandbRun) -> bool:
     """Return whether the process of a run has ended, or failed."""
     return bool(ray.wait([run.future], timeout=0)[0])

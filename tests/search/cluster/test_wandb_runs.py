@@ -61,7 +61,8 @@ def records(path: Path) -> Iterator[Any]:
             whole = b""
 
 
-def test_a_trial_that_pauses_and_is_promoted_is_one_whole_run(_ray: None, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("_ray")
+def test_a_trial_that_pauses_and_is_promoted_is_one_whole_run(tmp_path: Path) -> None:
     from search.cluster.wandb_runs import WandbRuns
 
     runs = WandbRuns("search", "1.000", tmp_path)
@@ -97,8 +98,9 @@ def test_a_trial_that_pauses_and_is_promoted_is_one_whole_run(_ray: None, tmp_pa
     assert found[-1].HasField("exit")
 
 
+@pytest.mark.usefixtures("_ray")
 def test_what_goes_wrong_in_a_process_is_raised(
-    _ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from search.cluster.wandb_runs import WandbRuns
 
