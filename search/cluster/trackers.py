@@ -117,7 +117,8 @@ class Feed:
             self._thread.join(CLOSE_SECONDS)
         missed = sorted(self._missed | set(self._waiting))
         if missed or not self._is_closed:
-            which = f"trials {', '.join(map(str, missed))}" if missed else "the last trials"
+            of = "trial" if len(missed) == 1 else "trials"
+            which = f"{of} {', '.join(map(str, missed))}" if missed else "the last trials"
             self._say(f"warning: --log {self._name}: {which} may be incomplete there")
 
     def _run(self) -> None:

@@ -92,7 +92,7 @@ def test_a_tracker_that_hangs_does_not_hold_up_the_end(monkeypatch: pytest.Monke
     feed = Feed("kept", kept, said.append)
     feed.write(record(7))
     feed.close()
-    assert said == ["warning: --log kept: trials 7 may be incomplete there"]
+    assert said == ["warning: --log kept: trial 7 may be incomplete there"]
     kept.may_go_on.set()
 
 
