@@ -59,18 +59,27 @@ def special_tokens(tokenizer: Tokenizer) -> SpecialTokens:
             f"RoBERTa, XLM-R or DistilBERT"
         )
     ids = {role: found[name] for role, name in names.items()}
-    template = _around_pair(tokenizer)
-    n_between = len(template) - 2 if template else 1
-    if template and (n_between < 1 or template != [ids["cls"], *[ids["sep"]] * (n_between + 1)]):
-        written = " ".join(str(tokenizer.id_to_token(number)) for number in template)
+    before, between, after = _around_pair(tokenizer)
+    if not before + between + after:
+        between = [ids["sep"]]
+    elif before != [ids["cls"]] or set(between) != {ids["sep"]} or after != [ids["sep"]]:
+        parts = [[str(tokenizer.id_to_token(i)) for i in part] for part in (before, between, after)]
+        written = " ".join([*parts[0], "A", *parts[1], "B", *parts[2]])
         raise InputError(
-            f"the tokenizer's special tokens around a pair are {written!r}; allowed are "
-            f"{names['cls']}, and {names['sep']} between the sentences and at the end"
+            f"the tokenizer writes a pair as {written!r}; allowed is {names['cls']} A "
+            f"{names['sep']} B {names['sep']}, also with several {names['sep']} in the middle"
         )
-    return SpecialTokens(ids["cls"], ids["sep"], ids["mask"], ids["pad"], n_between)
+    return SpecialTokens(ids["cls"], ids["sep"], ids["mask"], ids["pad"], len(between))
 
 
-def _around_pair(tokenizer: Tokenizer) -> list[int]:
-    encoding = tokenizer.encode("", "")
-    marks = zip(encoding.ids, encoding.special_tokens_mask, strict=True)
-    return [number for number, is_special in marks if is_special]
+def _around_pair(tokenizer: Tokenizer) -> tuple[list[int], list[int], list[int]]:
+    """Return the special tokens before, between and after the sentences of a pair."""
+    parts: tuple[list[int], list[int], list[int]] = ([], [], [])
+    encoding = tokenizer.encode("a", "a")
+    n_seen = 0
+    for number, sentence in zip(encoding.ids, encoding.sequence_ids, strict=True):
+        if sentence is None:
+            parts[n_seen].append(number)
+        else:
+            n_seen = sentence + 1
+    return parts
