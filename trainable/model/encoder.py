@@ -94,8 +94,15 @@ def load_pretrained(config: EncoderConfig, sentences: Iterable[str]) -> Pretrain
             f"encoder {config.source!r}: the tokenizer has {n_tokens} tokens, the embeddings "
             f"{shape.vocab_size}; tokenizer and weights are of different models"
         )
+    special = special_tokens(tokenizer)
+    if shape.first_position and shape.first_position != special.pad + 1:
+        raise InputError(
+            f"encoder {config.source!r}: pad_token_id is {shape.first_position - 1}, but the "
+            f"tokenizer pads with {special.pad}, and positions are counted from it; tokenizer and "
+            f"weights are of different models"
+        )
     n_positions = shape.max_position_embeddings - shape.first_position
-    longest = LONGEST_SEQUENCE - 1 + special_tokens(tokenizer).n_between
+    longest = LONGEST_SEQUENCE - 1 + special.n_between
     if n_positions < longest:
         raise InputError(
             f"encoder {config.source!r}: it has {n_positions} positions, a pair of sentences may "

@@ -70,7 +70,7 @@ def _for_transformers(tokenizer: Tokenizer, model_type: str) -> PreTrainedTokeni
     # Only exports need it, and the import takes a second.
     from transformers import PreTrainedTokenizerFast, RobertaTokenizer, XLMRobertaTokenizer
 
-    ours = json.loads(tokenizer.to_str())
+    ours = _description(tokenizer)
     # Segments, which other encoders than BERT do not read, are no input of theirs.
     inputs = {} if model_type == "bert" else {"model_input_names": ["input_ids", "attention_mask"]}
     names = special_names(tokenizer.get_vocab())
@@ -114,8 +114,18 @@ def _as_bert_tokenizer(
 
 
 def _is_same(own: PreTrainedTokenizerFast, ours: dict[str, Any], parts: tuple[str, ...]) -> bool:
-    theirs = json.loads(own.backend_tokenizer.to_str())
+    theirs = _description(own.backend_tokenizer)
     return all(theirs[part] == ours[part] for part in parts)
+
+
+def _description(tokenizer: Tokenizer) -> dict[str, Any]:
+    """Return all of a tokenizer. Scores of pieces may change in the last digit in each file."""
+    description: dict[str, Any] = json.loads(tokenizer.to_str(), parse_float=_rounded)
+    return description
+
+
+def _rounded(digits: str) -> float:
+    return round(float(digits), 9)
 
 
 def write_heads(run: Run, folder: Path) -> None:

@@ -1,18 +1,32 @@
-"""Tokenizers of RoBERTa, XLM-R and DistilBERT checkpoints, made from a few sentences."""
+"""RoBERTa, XLM-R and DistilBERT: tokenizers made from a few sentences, and random weights."""
 
 from __future__ import annotations
 
 import json
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+import torch
 from tokenizers import ByteLevelBPETokenizer, Tokenizer
 from tokenizers.models import Unigram
 from tokenizers.normalizers import NFKC
 from tokenizers.pre_tokenizers import Metaspace, Sequence, WhitespaceSplit
 from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import UnigramTrainer
-from transformers import BertTokenizer, DistilBertTokenizer, PreTrainedTokenizerFast
+from transformers import (
+    AutoTokenizer,
+    BertTokenizer,
+    DistilBertConfig,
+    DistilBertModel,
+    DistilBertTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaModel,
+    XLMRobertaConfig,
+    XLMRobertaModel,
+)
 
 from tests.trainable.data.checkpoints import VOCABULARY
 
@@ -97,4 +111,37 @@ def write_own_kind(folder: Path, pair: str, **names: str) -> Path:
         tokenizer_object=tokenizer, mask_token="<mask>", unk_token="<unk>", **tokens
     ).save_pretrained(folder)
     (folder / "config.json").write_text(json.dumps({"model_type": "roberta"}))
+    return folder
+
+
+def write_relative_encoder(
+    folder: Path, layout: str, kind: type[PreTrainedModel] | None = None, **values: Any
+) -> Path:
+    """Write the smallest encoder that a run can start from, with random weights.
+
+    Args:
+        folder: Gets its files, those of the tokenizer too.
+        layout: Of the tokenizer.
+        kind: Class of the model, if it has a head.
+        values: Fields of its configuration.
+    """
+    write_relative(folder, layout)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    defaults: dict[str, Any] = {
+        "vocab_size": 1 + max(tokenizer.get_vocab().values()),
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    torch.manual_seed(0)
+    if LAYOUTS[layout] == "distilbert":
+        defaults |= {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 24}
+        config: Any = DistilBertConfig(**(defaults | {"max_position_embeddings": 255} | values))
+        model: Any = (kind or DistilBertModel)(config)
+    else:
+        is_roberta = LAYOUTS[layout] == "roberta"
+        defaults |= {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+        defaults |= {"intermediate_size": 24, "max_position_embeddings": 258, "type_vocab_size": 1}
+        config_class = RobertaConfig if is_roberta else XLMRobertaConfig
+        model_class = RobertaModel if is_roberta else XLMRobertaModel
+        model = (kind or model_class)(config_class(**(defaults | values)))
+    model.save_pretrained(folder)
     return folder
