@@ -142,6 +142,7 @@ def write_relative_encoder(
         defaults |= {"intermediate_size": 24, "max_position_embeddings": 258, "type_vocab_size": 1}
         config_class = RobertaConfig if is_roberta else XLMRobertaConfig
         model_class = RobertaModel if is_roberta else XLMRobertaModel
+        defaults["layer_norm_eps"] = 1e-5
         model = (kind or model_class)(config_class(**(defaults | values)))
     model.save_pretrained(folder)
     return folder
