@@ -1,7 +1,7 @@
 """Train one configuration with several seeds on its full budget, and write the results.
 
 OUT/retrain.json            what is trained, scores of each seed, mean and standard deviation
-OUT/seed_N/encoder/         a Hugging Face folder: BertModel.from_pretrained loads it
+OUT/seed_N/encoder/         a Hugging Face folder: AutoModel.from_pretrained loads it
 OUT/seed_N/heads.safetensors, run_config.json
 OUT/seed_N/predictions/     dev and test, in the course's submission format
 OUT/seed_N/predictions.safetensors: probabilities and scores, see trainable/training/predictions.py

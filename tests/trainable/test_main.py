@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from tests.course import SCORE_KEYS
+from tests.trainable.data.relatives import write_relative_encoder
 from trainable.__main__ import main
 from trainable.errors import InputError
+from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
 from trainable.training.train_file import read_config
@@ -35,6 +37,20 @@ def test_a_config_is_trained_and_its_scores_are_printed(
         line = next(line for line in output.out.splitlines() if line.startswith(start))
         assert re.findall(r"(\w+) -?\d\.\d{4}", line) == list(SCORE_KEYS)
     assert output.err == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["roberta, vocab.json", "xlm-roberta", "distilbert"])
+def test_an_encoder_with_random_weights_is_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], layout: str
+) -> None:
+    source = write_relative_encoder(tmp_path / layout, layout)
+    config = SHORT.model_copy(update={"encoder": EncoderConfig(source=str(source))})
+    assert main([str(write(tmp_path, config.to_dict()))]) == 0
+    output = capsys.readouterr().out
+    for start in ("unit 1/2", "unit 2/2", "confirm"):
+        assert any(line.startswith(start) for line in output.splitlines())
+    assert ("has no pretrained pooler" in output) == (layout == "distilbert")
 
 
 @pytest.mark.slow

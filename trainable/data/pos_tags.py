@@ -75,7 +75,8 @@ class PosTagger:
     def token_tags(self, text: str, offsets: Iterable[tuple[int, int]]) -> list[int]:
         """Return the tag id, an index of `TAGS`, of each token of a sentence.
 
-        A token has the tag of the word that holds its first character; 0 if no word does.
+        A token has the tag of the word that holds its first character, without the white space that
+        tokens of RoBERTa begin with; 0 if no word does.
 
         Args:
             text: The sentence.
@@ -86,7 +87,9 @@ class PosTagger:
         tags = [_TAG_IDS.get(tag, _OTHER) for _, tag in self.tagger.tag(words)]
         starts = [start for start, _ in spans]
         result = []
-        for first, _ in offsets:
+        for first, last in offsets:
+            while first < last and text[first].isspace():
+                first += 1
             word = bisect_right(starts, first) - 1
             result.append(tags[word] if word >= 0 and first < spans[word][1] else 0)
         return result

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-N_SPECIAL_TOKENS = 2  # [CLS] and [SEP] around each sentence
+N_SPECIAL_TOKENS = 2  # [CLS] and [SEP], or <s> and </s>, around each sentence
 
 
 @dataclass(frozen=True)

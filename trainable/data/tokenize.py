@@ -1,4 +1,4 @@
-"""Load or train WordPiece tokenizers, and turn sentences into token ids."""
+"""Load tokenizers or train WordPiece, and turn sentences into token ids."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from torch import Tensor
 from trainable.data.examples import Examples
 from trainable.data.pos_tags import PosTagger
 from trainable.data.sentences import N_SPECIAL_TOKENS, Sentences, TaskSplit
+from trainable.data.special_tokens import special_names, special_tokens
 from trainable.errors import InputError
 from trainable.tasks import TaskName
 
@@ -30,21 +31,21 @@ _ENCODE_AT_ONCE = 1024  # texts; bounds the memory of the tokenizer's own object
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """Load the tokenizer of a BERT checkpoint, with padding and truncation switched off.
+    """Load the tokenizer of a checkpoint, with padding and truncation switched off.
 
     It gives the ids that transformers' `AutoTokenizer` gives for the folder. That reads
     `tokenizer_config.json` (lower case, accents, Chinese characters) and more, and lets it prevail
     over what `tokenizer.json` says.
 
     Args:
-        folder: Has `config.json`, and `tokenizer.json` or `vocab.txt`.
+        folder: Has `config.json`, and `tokenizer.json`, `vocab.txt` (BERT, DistilBERT), or
+            `vocab.json` and `merges.txt` (RoBERTa). XLM-R's sentencepiece file is not read.
 
     Raises:
-        InputError: Neither file is there or readable, or a special token of BERT is missing.
+        InputError: None of them is there or readable; a special token is missing, is not that of
+            BERT or RoBERTa, or stands elsewhere than there.
     """
-    path = next((p for n in ("tokenizer.json", "vocab.txt") if (p := folder / n).is_file()), None)
-    if path is None:
-        raise InputError(f"no tokenizer.json or vocab.txt in {folder}; give a checkpoint's folder")
+    path = _vocabulary_file(folder)
     # Only encoders other than `tiny` need it, and the import takes a second.
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -55,25 +56,55 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         )
     except Exception as error:  # neither library raises anything more specific
         raise InputError(f"cannot read the tokenizer {path}: {error}") from error
-    if missing := [token for token in SPECIAL_TOKENS if token not in tokens]:
-        raise InputError(f"{path} lacks {', '.join(missing)}; only BERT's vocabularies work here")
+    names = special_names(tokens)
+    if missing := [token for token in names.values() if token not in tokens]:
+        raise InputError(
+            f"{path} lacks {', '.join(missing)}; only vocabularies of BERT, RoBERTa, XLM-R and "
+            f"DistilBERT work here"
+        )
     if not isinstance(loaded, PreTrainedTokenizerFast):
         raise InputError(
             f"{folder}: a tokenizer of class {type(loaded).__name__} cannot be used; choose a "
             f"checkpoint with a tokenizer.json"
         )
+    for role, name in names.items():
+        found = getattr(loaded, f"{role}_token")
+        if found not in (None, name):
+            raise InputError(
+                f"{folder}: the tokenizer's {role}_token is {found!r}, only {name!r} can be used; "
+                f"choose another checkpoint"
+            )
     tokenizer = _without_blank_token(loaded.backend_tokenizer)
     tokenizer.no_padding()
     tokenizer.no_truncation()
+    try:
+        special_tokens(tokenizer)
+    except InputError as error:
+        raise InputError(f"{folder}: {error}") from error
     return tokenizer
 
 
+def _vocabulary_file(folder: Path) -> Path:
+    """Return the file that names the tokens."""
+    for name in ("tokenizer.json", "vocab.txt", "vocab.json"):
+        if (folder / name).is_file():
+            break
+    else:
+        raise InputError(
+            f"no tokenizer.json, vocab.txt or vocab.json in {folder}; give a checkpoint's folder"
+        )
+    if name == "vocab.json" and not (folder / "merges.txt").is_file():
+        raise InputError(f"no merges.txt beside {folder / name}; give a checkpoint's folder")
+    return folder / name
+
+
 def _listed_tokens(path: Path) -> Container[str]:
-    """Return the tokens that a tokenizer.json or a vocab.txt names."""
-    if path.suffix == ".json":
+    """Return the tokens that a tokenizer.json, vocab.txt or vocab.json names."""
+    if path.name == "tokenizer.json":
         tokens: dict[str, int] = Tokenizer.from_file(str(path)).get_vocab()
         return tokens
-    return set(path.read_text(encoding="utf-8").splitlines())
+    text = path.read_text(encoding="utf-8")
+    return set(json.loads(text) if path.suffix == ".json" else text.splitlines())
 
 
 def _without_blank_token(tokenizer: Tokenizer) -> Tokenizer:

@@ -1,5 +1,7 @@
 """minBERT: embeddings, self-attention, layer, encoder, pooler, on packed sequences.
 
+It also runs RoBERTa, XLM-R and DistilBERT, whose embeddings alone differ.
+
 No padding reaches a linear layer: all sentences of a pass lie one behind the other in one
 (n_tokens, width) tensor. Only attention needs the sequences apart; it works on `AttentionLayout`,
 which groups sequences of similar length and pads inside a group.
@@ -20,7 +22,15 @@ from trainable.model.packing import Packed, pad, unpad
 
 @dataclass(frozen=True)
 class BertShape:
-    """Sizes of a BERT encoder, named as in a Hugging Face config.json."""
+    """Sizes of an encoder, named as in a Hugging Face config.json of BERT.
+
+    Attributes:
+        type_vocab_size: Rows of the segment table; 0 for no table.
+        model_type: Key of `ARCHITECTURES`. Only `bert` reads segments: all tokens of the others are
+            in segment 0, as their tokenizers say.
+        first_position: Position of a sequence's first token. Deviation: in RoBERTa, a text's own
+            "<pad>" takes a position as any other token does; transformers skips it.
+    """
 
     vocab_size: int
     hidden_size: int
@@ -30,6 +40,8 @@ class BertShape:
     max_position_embeddings: int
     type_vocab_size: int = 2
     layer_norm_eps: float = 1e-12
+    model_type: str = "bert"
+    first_position: int = 0
 
 
 class BertEmbeddings(nn.Module):
@@ -40,7 +52,10 @@ class BertEmbeddings(nn.Module):
         width = shape.hidden_size
         self.word = nn.Embedding(shape.vocab_size, width)
         self.position = nn.Embedding(shape.max_position_embeddings, width)
-        self.segment = nn.Embedding(shape.type_vocab_size, width)
+        n_segments = shape.type_vocab_size
+        self.segment = nn.Embedding(n_segments, width) if n_segments else None
+        self.reads_segments = shape.model_type == "bert"
+        self.first_position = shape.first_position
         # Row 0 means "no tag" and stays zero: it changes nothing where text has no tags.
         self.tag = nn.Embedding(n_tags, width, padding_idx=0) if n_tags else None
         if self.tag is not None:
@@ -50,8 +65,14 @@ class BertEmbeddings(nn.Module):
 
     def forward(self, packed: Packed) -> Tensor:
         """Return (n_tokens, width)."""
-        x = self.word(packed.tokens) + self.position(packed.positions)
-        x = x + self.segment(packed.segments)
+        positions = packed.positions
+        if self.first_position:
+            positions = positions + self.first_position
+        x = self.word(packed.tokens) + self.position(positions)
+        if self.segment is not None:
+            x = x + (
+                self.segment(packed.segments) if self.reads_segments else self.segment.weight[0]
+            )
         if self.tag is not None:
             assert packed.tags is not None, "an encoder with a tag table needs tagged batches"
             x = x + self.tag(packed.tags)
@@ -132,9 +153,9 @@ class BertPooler(nn.Module):
 class MinBert(nn.Module):
     """BERT encoder over packed sequences.
 
-    Source: Devlin et al. 2019 (arXiv:1810.04805), section 3; hidden states equal those of
-    transformers' `BertModel` with the same weights. The table of parts of speech is ours; the paper
-    of `mtbert/pos` does not say where its tags enter.
+    Source: Devlin et al. 2019 (arXiv:1810.04805), section 3; hidden states equal those of the
+    classes in `ARCHITECTURES`, such as transformers' `BertModel`, with the same weights. The
+    table of parts of speech is ours; the paper of `mtbert/pos` does not say where its tags enter.
 
     Args:
         shape: Sizes.

@@ -17,6 +17,7 @@ from tokenizers import Tokenizer
 
 from trainable.cache.files import user_path
 from trainable.component import Choice, Component, FloatRange, Needs
+from trainable.data.special_tokens import special_tokens
 from trainable.data.tokenize import MAX_SENTENCE_TOKENS, load_tokenizer, train_wordpiece
 from trainable.errors import InputError
 from trainable.model.bert import BertShape, MinBert
@@ -24,12 +25,12 @@ from trainable.model.dropout import Dropout
 from trainable.model.weights import Parameters, has_pooler, read_shape, shared_weights
 
 TINY = "tiny"
-LONGEST_SEQUENCE = 2 * MAX_SENTENCE_TOKENS + 3  # [CLS] s1 [SEP] s2 [SEP]
+LONGEST_SEQUENCE = 2 * MAX_SENTENCE_TOKENS + 3  # [CLS] s1 [SEP] s2 [SEP]; RoBERTa's has 1 more
 _TINY_VOCABULARY = 800
 # What is downloaded of a Hub id. Whatever says how text is cut into tokens belongs to it.
 _FILES = (
     *("config.json", "model.safetensors", "model.safetensors.index.json", "model-*.safetensors"),
-    *("tokenizer.json", "vocab.txt", "tokenizer_config.json"),
+    *("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "tokenizer_config.json"),
     *("special_tokens_map.json", "added_tokens.json"),
 )
 
@@ -62,7 +63,7 @@ class Pretrained:
 
     Attributes:
         shape: Sizes.
-        tokenizer: WordPiece tokenizer.
+        tokenizer: The encoder's own.
         parameters: Name -> float32 tensor on the CPU, in memory that all processes of a node share.
         notes: What a user should know of it; whole sentences.
     """
@@ -81,7 +82,8 @@ def load_pretrained(config: EncoderConfig, sentences: Iterable[str]) -> Pretrain
         sentences: Training text. Only `tiny` reads it: its vocabulary is made from this text.
 
     Raises:
-        InputError: The source cannot be had, or is no BERT; the cache cannot be written to.
+        InputError: The source cannot be had, or is of another architecture than those in
+            `ARCHITECTURES`; the cache cannot be written to.
     """
     if config.source == TINY:
         return _tiny(train_wordpiece(sentences, _TINY_VOCABULARY))
@@ -94,10 +96,19 @@ def load_pretrained(config: EncoderConfig, sentences: Iterable[str]) -> Pretrain
             f"encoder {config.source!r}: the tokenizer has {n_tokens} tokens, the embeddings "
             f"{shape.vocab_size}; tokenizer and weights are of different models"
         )
-    if shape.max_position_embeddings < LONGEST_SEQUENCE:
+    special = special_tokens(tokenizer)
+    if shape.first_position and shape.first_position != special.pad + 1:
         raise InputError(
-            f"encoder {config.source!r}: it has {shape.max_position_embeddings} positions, a pair "
-            f"of sentences may need {LONGEST_SEQUENCE}; choose another encoder"
+            f"encoder {config.source!r}: pad_token_id is {shape.first_position - 1}, but the "
+            f"tokenizer pads with {special.pad}, and positions are counted from it; tokenizer and "
+            f"weights are of different models"
+        )
+    n_positions = shape.max_position_embeddings - shape.first_position
+    longest = LONGEST_SEQUENCE - 1 + special.n_between
+    if n_positions < longest:
+        raise InputError(
+            f"encoder {config.source!r}: it has {n_positions} positions, a pair of sentences may "
+            f"need {longest}; choose another encoder"
         )
     notes: tuple[str, ...] = ()
     if not has_pooler(folder):

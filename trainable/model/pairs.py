@@ -70,7 +70,10 @@ class JointPair(Component):
 
     Attributes:
         join: `sep_segments`: [SEP] between, second sentence in segment 1, as BERT was pretrained;
-            `sep`: [SEP] between, one segment; `none`: joined without [SEP], one segment.
+            `sep`: [SEP] between, one segment; `none`: joined without [SEP], one segment. RoBERTa,
+            XLM-R and DistilBERT read no segments, so that the first two are the same there; between
+            the sentences RoBERTa and XLM-R have </s></s>. With `none`, the second sentence has the
+            tokens that it has alone: in RoBERTa, its first word is one without a space before it.
         head: On the pooled vector.
     """
 

@@ -7,22 +7,17 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from trainable.data.sentences import N_SPECIAL_TOKENS, Sentences
+from trainable.data.special_tokens import special_tokens
 from trainable.model.packing import Packed, attention_layout
 
 
-def token_id(tokenizer: Tokenizer, token: str) -> int:
-    """Return the id of a special token that every encoder's tokenizer has."""
-    found = tokenizer.token_to_id(token)
-    assert found is not None, f"load_tokenizer refuses a tokenizer without {token}"
-    return found
-
-
 def with_special_tokens(sentences: Sentences, tokenizer: Tokenizer) -> Sentences:
-    """Return [CLS] sentence [SEP] for each sentence."""
+    """Return [CLS] sentence [SEP], or what the tokenizer has for them, for each sentence."""
+    special = special_tokens(tokenizer)
     lengths = sentences.lengths
     offsets = torch.nn.functional.pad((lengths + N_SPECIAL_TOKENS).cumsum(0), (1, 0))
-    tokens = torch.full((int(offsets[-1]),), token_id(tokenizer, "[SEP]"), dtype=torch.int32)
-    tokens[offsets[:-1]] = token_id(tokenizer, "[CLS]")
+    tokens = torch.full((int(offsets[-1]),), special.sep, dtype=torch.int32)
+    tokens[offsets[:-1]] = special.cls
     # i + 1 [CLS] and i [SEP] come before the words of sentence i.
     shifts = 1 + N_SPECIAL_TOKENS * torch.arange(len(sentences))
     places = torch.arange(len(sentences.tokens)) + shifts.repeat_interleave(lengths)

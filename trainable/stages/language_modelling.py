@@ -14,11 +14,12 @@ from torch import Tensor
 from trainable.component import Choice, Component, FloatRange
 from trainable.data.pretraining_text import OwnText, TextSource, load_text, text_fingerprint
 from trainable.data.sentences import N_SPECIAL_TOKENS, Sentences
+from trainable.data.special_tokens import special_tokens
 from trainable.errors import InputError
 from trainable.model.encoder import LONGEST_SEQUENCE, build_encoder
 from trainable.model.weights import Parameters
 from trainable.seeds import ExampleOrder, derive
-from trainable.stages.batches import by_length, pack, token_id, with_special_tokens
+from trainable.stages.batches import by_length, pack, with_special_tokens
 from trainable.stages.corruption import Corrupted, Text, mask_tails, mask_tokens, shuffle_windows
 from trainable.stages.mlm_head import MlmHead
 from trainable.stages.pretraining_loop import (
@@ -83,7 +84,8 @@ class LanguageModelling(TrainedStage):
         """
         tokenizer = inputs.pretrained.tokenizer
         chunks = cut_chunks(load_text(self.sources, tokenizer, inputs.own), self.chunk, tokenizer)
-        special = torch.tensor([token_id(tokenizer, name) for name in ("[CLS]", "[SEP]")])
+        names = special_tokens(tokenizer)
+        special = torch.tensor([names.cls, names.sep])
         dropout_bits = torch.Generator(device).manual_seed(derive(seed, "language_modelling"))
         draws = torch.Generator().manual_seed(derive(seed, "corruption"))
         encoder = build_encoder(inputs.pretrained, self.dropout, device, dropout_bits)
@@ -126,7 +128,7 @@ class MaskedLanguageModelling(LanguageModelling):
 
     def corrupt(self, text: Text, tokenizer: Tokenizer, draws: torch.Generator) -> Corrupted:
         """See `mask_tokens`."""
-        mask_id, n_words = token_id(tokenizer, "[MASK]"), tokenizer.get_vocab_size()
+        mask_id, n_words = special_tokens(tokenizer).mask, tokenizer.get_vocab_size()
         return mask_tokens(text, self.mask_probability, mask_id, n_words, draws)
 
 
@@ -167,7 +169,7 @@ class PrefixLanguageModelling(LanguageModelling):
 
     def corrupt(self, text: Text, tokenizer: Tokenizer, draws: torch.Generator) -> Corrupted:
         """See `mask_tails`."""
-        mask_id = token_id(tokenizer, "[MASK]")
+        mask_id = special_tokens(tokenizer).mask
         return mask_tails(text, self.largest_tail, mask_id, draws)
 
 
@@ -178,7 +180,7 @@ FurtherPretraining = Annotated[
 
 
 def cut_chunks(text: Sentences, chunk: int, tokenizer: Tokenizer) -> Sentences:
-    """Join all sentences, with [SEP] between them, and cut them into chunks.
+    """Join all sentences, with one [SEP] between them, and cut them into chunks.
 
     Source: the papers concatenate and cut, too. Deviation: the last chunk, which may be shorter, is
     kept.
@@ -186,7 +188,7 @@ def cut_chunks(text: Sentences, chunk: int, tokenizer: Tokenizer) -> Sentences:
     Args:
         text: Sentences without special tokens.
         chunk: Tokens of a chunk.
-        tokenizer: Gives the ids of [CLS] and [SEP].
+        tokenizer: Gives the ids of [CLS] and [SEP], which RoBERTa calls <s> and </s>.
 
     Returns:
         Chunks, each with [CLS] at the start and [SEP] at the end.
@@ -198,7 +200,7 @@ def cut_chunks(text: Sentences, chunk: int, tokenizer: Tokenizer) -> Sentences:
         raise InputError("the text for further pretraining is empty; give other sources")
     stream = with_special_tokens(text, tokenizer).tokens
     # Without the [CLS] of each sentence; its [SEP] divides it from the next.
-    stream = stream[stream != token_id(tokenizer, "[CLS]")][:-1]
+    stream = stream[stream != special_tokens(tokenizer).cls][:-1]
     inner = chunk - N_SPECIAL_TOKENS
     offsets = torch.arange(0, len(stream) + inner, inner).clamp(max=len(stream))
     return with_special_tokens(Sentences(stream, offsets), tokenizer)

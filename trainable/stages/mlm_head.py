@@ -1,4 +1,4 @@
-"""BERT's head for masked language modelling, and its pretrained weights where there are any."""
+"""The head for masked language modelling, and its pretrained weights where there are any."""
 
 from __future__ import annotations
 
@@ -9,27 +9,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainable.errors import InputError
+from trainable.model.architectures import ARCHITECTURES, Architecture
 from trainable.model.bert import BertShape
 from trainable.model.shards import read_tensors, tensor_files
 from trainable.model.weights import Parameters
 
 _SCALE = 0.02  # BERT's initialisation
 
-# Our name -> names in a checkpoint: of today, and of 2018.
-_NAMES = {
-    "dense.weight": ("transform.dense.weight",),
-    "dense.bias": ("transform.dense.bias",),
-    "norm.weight": ("transform.LayerNorm.weight", "transform.LayerNorm.gamma"),
-    "norm.bias": ("transform.LayerNorm.bias", "transform.LayerNorm.beta"),
-    "bias": ("bias", "decoder.bias"),
-}
-
 
 class MlmHead(nn.Module):
     """Dense, GELU, LayerNorm; then the word embeddings themselves as decoder, and a bias.
 
     Source: Devlin et al. 2019, as in their code; the scores equal those of transformers'
-    `BertForMaskedLM` with the same weights.
+    `BertForMaskedLM`, `RobertaForMaskedLM` and `DistilBertForMaskedLM` with the same weights.
 
     Args:
         shape: Sizes of the encoder.
@@ -56,7 +48,7 @@ class MlmHead(nn.Module):
 
 
 def read_mlm_head(folder: Path, shape: BertShape) -> Parameters | None:
-    """Read the pretrained head from a Hugging Face BERT folder.
+    """Read the pretrained head from a Hugging Face folder.
 
     Returns:
         Parameters of `MlmHead`, float32 on the CPU. None where there is no such head: checkpoints
@@ -67,12 +59,12 @@ def read_mlm_head(folder: Path, shape: BertShape) -> Parameters | None:
         InputError: A file is not whole, or a tensor is not of the encoder's size.
     """
     files = tensor_files(folder)
-    if not _is_tied(files):
+    architecture = ARCHITECTURES[shape.model_type]
+    if not _is_tied(files, architecture):
         return None
     own_names: dict[str, str] = {}
-    for ours, theirs in _NAMES.items():
-        names = [f"cls.predictions.{name}" for name in theirs]
-        found = next((name for name in names if name in files), None)
+    for ours, theirs in architecture.mlm.items():
+        found = next((name for name in theirs if name in files), None)
         if found is None:
             return None
         own_names[ours] = found
@@ -89,10 +81,10 @@ def read_mlm_head(folder: Path, shape: BertShape) -> Parameters | None:
     return head
 
 
-def _is_tied(files: dict[str, Path]) -> bool:
+def _is_tied(files: dict[str, Path], architecture: Architecture) -> bool:
     """Whether the decoder is the word embeddings; a decoder that is not in the files is tied."""
-    names = ("bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight")
+    words = f"{architecture.prefix}embeddings.word_embeddings.weight"
+    names = (words, architecture.mlm_decoder)
     if not all(name in files for name in names):
         return True
-    words, decoder = read_tensors(files, names).values()
-    return torch.equal(words, decoder)
+    return torch.equal(*read_tensors(files, names).values())

@@ -2,7 +2,8 @@
 
 All sentences of all tasks lie in one flat tensor of tokens. A batch is a gather from it: a sequence
 has up to five pieces, [CLS] s1 [SEP] s2 [SEP], and the special tokens are elements of the same
-tensor. No DataLoader, no padding, no Python loop over examples.
+tensor; RoBERTa's are <s> s1 </s></s> s2 </s>. No DataLoader, no padding, no Python loop over
+examples.
 """
 
 from __future__ import annotations
@@ -69,11 +70,12 @@ class Corpus:
     """All splits of all tasks, ready to be cut into batches; never written to.
 
     Attributes:
-        tokens: (n_tokens,) int32 on the device: [CLS], [SEP], then all sentences.
+        tokens: (n_tokens,) int32 on the device: [CLS], `n_between` times [SEP], all sentences.
         tags: (n_tokens,) uint8, as `Sentences.tags`; None if nothing was tagged.
         splits: `train`, `select`, `confirm` and `test`; each maps a task to its rows.
         fingerprint: As `PreparedData.fingerprint`.
         notes: What the user should know about the data and the encoder, one sentence each.
+        n_between: As in `SpecialTokens`.
     """
 
     tokens: Tensor
@@ -81,6 +83,7 @@ class Corpus:
     splits: dict[Split, dict[TaskName, Rows]]
     fingerprint: str
     notes: tuple[str, ...]
+    n_between: int = 1
 
     @property
     def device(self) -> torch.device:
@@ -121,7 +124,7 @@ class Corpus:
         n_sequences = 0
         for task, numbers in examples.items():
             rows = self.splits[split][task]
-            starts, lengths, segments = _sequences(rows, numbers, pairs[task])
+            starts, lengths, segments = _sequences(rows, numbers, pairs[task], self.n_between)
             owners[task] = (n_sequences, n_sequences + len(starts))
             n_sequences += len(starts)
             all_starts.append(starts)
@@ -173,16 +176,18 @@ def _joined(parts: list[Rows]) -> Rows:
     )
 
 
-def _sequences(rows: Rows, numbers: Tensor, pair: Pair | None) -> tuple[Tensor, Tensor, Tensor]:
+def _sequences(
+    rows: Rows, numbers: Tensor, pair: Pair | None, n_between: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return starts, lengths and segments of the pieces of each sequence, (n_seqs, 5) int64 each.
 
-    The flat tensor begins with [CLS], [SEP]: a special token is a piece of length 1 at 0 or 1.
+    The flat tensor begins with special tokens: [CLS] is the piece at 0, [SEP] the pieces at 1.
     """
     starts, lengths = rows.starts[:, numbers], rows.lengths[:, numbers]  # (n_sentences, n)
     if isinstance(pair, JointPair):
         first_starts, first_lengths = starts[0], lengths[0]
         second_starts, second_lengths = starts[1], lengths[1]
-        n_middle = 0 if pair.join == "none" else 1
+        n_middle = 0 if pair.join == "none" else n_between
         second_segment = 1 if pair.join == "sep_segments" else 0
     else:
         first_starts, first_lengths = starts.flatten(), lengths.flatten()

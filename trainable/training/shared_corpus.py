@@ -19,7 +19,7 @@ from trainable.cache.mapped import code_digest, mapped
 from trainable.data.nli import NliSource, Triplets, triplets
 from trainable.data.prepare import FeaturedExamples, PreparedData, prepare
 from trainable.data.sentences import N_SPECIAL_TOKENS, Sentences
-from trainable.errors import InputError
+from trainable.data.special_tokens import special_tokens
 from trainable.tasks import TaskName
 from trainable.training.corpus import SPLITS, Corpus, Rows, Split
 
@@ -62,16 +62,17 @@ def build_corpus(data: PreparedData, tokenizer: Tokenizer) -> Corpus:
 
     Args:
         data: The tokenised splits.
-        tokenizer: Its ids of [CLS] and [SEP] become tokens 0 and 1 of the corpus.
+        tokenizer: Its ids of [CLS] and [SEP] become the first tokens of the corpus.
 
     Raises:
-        InputError: The tokenizer lacks [CLS] or [SEP].
+        InputError: As `special_tokens`.
     """
-    special = [tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]")]
-    if None in special:
-        raise InputError("the tokenizer has no [CLS] or no [SEP]; give a BERT tokenizer")
+    special = special_tokens(tokenizer)
+    header = [special.cls, *[special.sep] * special.n_between]
     parts = (data.train, data.select, data.confirm, data.test)
     splits: dict[Split, dict[TaskName, Rows]] = {split: {} for split in SPLITS}
+    end = len(header)
+    tokens, tags = [torch.tensor(header, dtype=torch.int32)], [torch.zeros(end, dtype=torch.uint8)]
     tokens, tags = [torch.tensor(special, dtype=torch.int32)], [torch.zeros(2, dtype=torch.uint8)]
     end = N_SPECIAL_TOKENS
     for split, tasks in zip(SPLITS, parts, strict=True):
@@ -88,6 +89,7 @@ def build_corpus(data: PreparedData, tokenizer: Tokenizer) -> Corpus:
         splits=splits,
         fingerprint=data.fingerprint,
         notes=data.notes,
+        n_between=special.n_between,
     )
 
 
@@ -111,7 +113,7 @@ def train_sentences(corpus: Corpus) -> Sentences:
     train = [corpus.splits["train"][task] for task in corpus.splits["select"]]
     lengths = torch.cat([rows.lengths.flatten() for rows in train])
     offsets = torch.nn.functional.pad(lengths.cumsum(0), (1, 0))
-    return Sentences(corpus.tokens[N_SPECIAL_TOKENS:][: int(offsets[-1])], offsets)
+    return Sentences(corpus.tokens[1 + corpus.n_between :][: int(offsets[-1])], offsets)
 
 
 def _spans(columns: Sequence[Sentences], start: int) -> tuple[Tensor, Tensor]:
@@ -140,7 +142,12 @@ def _to_tensors(corpus: Corpus) -> dict[str, Tensor]:
             tensors[f"{name}.lengths"] = rows.lengths
             tensors[f"{name}.labels"] = rows.labels
             ids[name] = rows.ids
-    text = {"fingerprint": corpus.fingerprint, "notes": corpus.notes, "ids": ids}
+    text = {
+        "fingerprint": corpus.fingerprint,
+        "notes": corpus.notes,
+        "ids": ids,
+        "n_between": corpus.n_between,
+    }
     tensors[_TEXT] = torch.frombuffer(bytearray(json.dumps(text).encode()), dtype=torch.uint8)
     return {name: tensor for name, tensor in tensors.items() if tensor is not None}
 
@@ -156,5 +163,11 @@ def _from_tensors(tensors: dict[str, Tensor]) -> Corpus:
             tensors.get(f"{name}.labels"),
             tuple(ids),
         )
-    notes = tuple(text["notes"])
-    return Corpus(tensors["tokens"], tensors.get("tags"), splits, text["fingerprint"], notes)
+    return Corpus(
+        tensors["tokens"],
+        tensors.get("tags"),
+        splits,
+        text["fingerprint"],
+        tuple(text["notes"]),
+        text["n_between"],
+    )

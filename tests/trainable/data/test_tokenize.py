@@ -260,7 +260,7 @@ def test_blank_lines_at_the_end_of_a_vocabulary_are_no_tokens(tmp_path: Path, en
 
 def test_bad_tokenizer_folders_are_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
-    with pytest.raises(InputError, match=r"no tokenizer\.json or vocab\.txt in"):
+    with pytest.raises(InputError, match=r"no tokenizer\.json, vocab\.txt or vocab\.json in"):
         load_tokenizer(tmp_path)
     (tmp_path / "vocab.txt").write_text("[UNK]\ncat\n")
     with pytest.raises(InputError, match=r"lacks \[PAD\], \[CLS\], \[SEP\], \[MASK\]"):

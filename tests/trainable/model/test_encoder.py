@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 import torch
 from huggingface_hub.utils import filter_repo_objects
-from transformers import BertConfig, BertForMaskedLM, BertModel, PreTrainedModel
+from transformers import (
+    AutoTokenizer,
+    BertConfig,
+    BertForMaskedLM,
+    BertModel,
+    PreTrainedModel,
+)
 
 import trainable.model.encoder
 from tests.trainable.data.checkpoints import (
@@ -19,6 +25,9 @@ from tests.trainable.data.checkpoints import (
     ids_of_transformers,
     write_tokenizer,
 )
+from tests.trainable.data.relatives import LAYOUTS as RELATIVES
+from tests.trainable.data.relatives import TEXTS as RELATIVE_TEXTS
+from tests.trainable.data.relatives import write_relative_encoder
 from trainable.errors import InputError
 from trainable.model.encoder import (
     LONGEST_SEQUENCE,
@@ -193,3 +202,42 @@ def test_a_blank_line_behind_the_vocabulary_is_no_reason_to_refuse(tmp_path: Pat
         file.write("\n")
     pretrained = load_pretrained(EncoderConfig(source=str(tmp_path)), ())
     assert pretrained.tokenizer.get_vocab_size() == pretrained.shape.vocab_size
+
+
+# RoBERTa, XLM-R and DistilBERT
+
+
+@pytest.mark.parametrize("layout", RELATIVES)
+def test_a_relative_of_bert_is_downloaded_whole(hub: Path, layout: str) -> None:
+    write_relative_encoder(hub, layout)
+    pretrained = load_pretrained(EncoderConfig(source="someone/bert"), ())
+    assert pretrained.shape.model_type == RELATIVES[layout]
+    theirs = AutoTokenizer.from_pretrained(hub)
+    expected = [theirs(text, add_special_tokens=False).input_ids for text in RELATIVE_TEXTS]
+    assert ids(pretrained.tokenizer, RELATIVE_TEXTS) == expected
+    notes = [note for note in pretrained.notes if "has no pretrained pooler" in note]
+    assert len(notes) == (RELATIVES[layout] == "distilbert")
+
+
+@pytest.mark.parametrize(
+    ("layout", "too_few"),
+    [("roberta, tokenizer.json", 257), ("xlm-roberta", 257), ("distilbert", 254)],
+)
+def test_positions_are_counted_behind_that_of_padding(
+    tmp_path: Path, layout: str, too_few: int
+) -> None:
+    """A pair has one more separator in RoBERTa, and positions begin at 2."""
+    write_relative_encoder(tmp_path, layout, max_position_embeddings=too_few + 1)
+    load_pretrained(EncoderConfig(source=str(tmp_path)), ())
+    write_relative_encoder(tmp_path, layout, max_position_embeddings=too_few)
+    n_positions = too_few - (0 if layout == "distilbert" else 2)
+    expected = f"has {n_positions} positions, a pair of sentences may need {n_positions + 1};"
+    with pytest.raises(InputError, match=expected):
+        load_pretrained(EncoderConfig(source=str(tmp_path)), ())
+
+
+def test_padding_of_config_and_tokenizer_must_agree(tmp_path: Path) -> None:
+    """The tokens of a text that are called padding would have no position of their own."""
+    write_relative_encoder(tmp_path, "roberta, WordPiece", pad_token_id=1)
+    with pytest.raises(InputError, match="pad_token_id is 1, but the tokenizer pads with 0, and"):
+        load_pretrained(EncoderConfig(source=str(tmp_path)), ())

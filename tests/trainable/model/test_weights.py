@@ -19,6 +19,7 @@ from transformers import (
 
 from tests.trainable.model.test_bert import pack
 from trainable.errors import InputError
+from trainable.model.architectures import ARCHITECTURES
 from trainable.model.bert import BertShape, MinBert
 from trainable.model.dropout import Dropout
 from trainable.model.weights import (
@@ -142,7 +143,11 @@ def test_torn_file_is_refused(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("model_type", "roberta"),
+        ("model_type", "albert"),
+        ("model_type", "electra"),
+        ("model_type", "deberta-v2"),
+        ("model_type", "camembert"),
+        ("model_type", ["bert"]),
         ("hidden_act", "relu"),
         ("hidden_act", "gelu_new"),
         ("position_embedding_type", "relative_key"),
@@ -158,7 +163,7 @@ def test_other_architecture_is_refused(folder: Path, key: str, value: Any) -> No
         read(folder)
 
 
-@pytest.mark.parametrize("name", BertShape.__dataclass_fields__)
+@pytest.mark.parametrize("name", ARCHITECTURES["bert"].sizes)
 @pytest.mark.parametrize("value", [0, -1, True, None, "2", float("nan"), float("inf")])
 def test_sizes_that_are_no_positive_numbers_are_refused(
     folder: Path, name: str, value: Any

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from trainable.data.sentences import Sentences
 from trainable.data.tokenize import train_wordpiece
 from trainable.model.encoder import build_encoder
-from trainable.stages.batches import by_length, pack, token_id, with_special_tokens
+from trainable.stages.batches import by_length, pack, with_special_tokens
 from trainable.stages.pretraining_loop import StageInputs
 
 LISTS = st.lists(st.lists(st.integers(5, 90), max_size=12), min_size=1, max_size=8)
@@ -29,7 +29,7 @@ def lists_of(given: Sentences) -> list[list[int]]:
 @given(LISTS)
 def test_special_tokens_stand_around_each_sentence(lists: list[list[int]]) -> None:
     tokenizer = train_wordpiece(["a b c"], 100)
-    cls, sep = (token_id(tokenizer, token) for token in ("[CLS]", "[SEP]"))
+    cls, sep = (tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]"))
     found = with_special_tokens(sentences(lists), tokenizer)
     assert lists_of(found) == [[cls, *own, sep] for own in lists]
 

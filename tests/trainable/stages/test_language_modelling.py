@@ -21,7 +21,6 @@ from trainable.errors import InputError
 from trainable.model.encoder import EncoderConfig, load_pretrained
 from trainable.model.weights import Parameters
 from trainable.stages import language_modelling
-from trainable.stages.batches import token_id
 from trainable.stages.language_modelling import (
     Deshuffling,
     FurtherPretraining,
@@ -59,7 +58,7 @@ def test_chunks_are_the_text_in_order(lines: list[str], chunk: int) -> None:
         with pytest.raises(InputError, match="is empty; give other sources"):
             cut_chunks(text, chunk, tokenizer)
         return
-    cls, sep = (token_id(tokenizer, token) for token in ("[CLS]", "[SEP]"))
+    cls, sep = (tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]"))
     stream: list[int] = []
     for line in lines:
         stream += [*tokenizer.encode(line).ids, sep]

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import BertConfig, BertForMaskedLM
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    DistilBertForMaskedLM,
+    RobertaForMaskedLM,
+    XLMRobertaForMaskedLM,
+)
 
+from tests.trainable.model.test_architectures import config_of
 from trainable.data.sentences import Sentences
 from trainable.errors import InputError
+from trainable.model.architectures import ARCHITECTURES
 from trainable.model.encoder import Pretrained, build_encoder
 from trainable.model.weights import read_shape, read_weights
 from trainable.stages.batches import pack
@@ -74,6 +83,45 @@ def test_names_of_2018_are_read_too(checkpoint: Path, tmp_path: Path) -> None:
     assert new is not None
     assert old.keys() == new.keys() == MlmHead(shape, torch.Generator()).state_dict().keys()
     assert all(torch.equal(old[name], new[name]) for name in old)
+
+
+RELATIVES: list[Any] = [RobertaForMaskedLM, XLMRobertaForMaskedLM, DistilBertForMaskedLM]
+
+
+@pytest.mark.parametrize("kind", RELATIVES, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("decoder", ["left out", "stored", "its own"])
+def test_the_heads_of_other_encoders_are_read(
+    tmp_path: Path, inputs: StageInputs, kind: Any, decoder: str
+) -> None:
+    model_type = kind.config_class.model_type
+    torch.manual_seed(0)
+    model = kind(config_of(model_type)).eval()
+    for parameter in model.parameters():
+        if parameter.ndim == 1:
+            parameter.data.normal_()
+    model.save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    words = tensors[f"{model.base_model_prefix}.embeddings.word_embeddings.weight"]
+    if decoder != "left out":
+        stored = words + 1 if decoder == "its own" else words.clone()
+        tensors[ARCHITECTURES[model_type].mlm_decoder] = stored
+        save_file(tensors, tmp_path / "model.safetensors")
+    shape = read_shape(tmp_path)
+    head = read_mlm_head(tmp_path, shape)
+    assert (head is None) == (decoder == "its own")
+    if head is None:
+        return
+    weights = read_weights(tmp_path, shape)
+    pretrained = Pretrained(shape, inputs.pretrained.tokenizer, weights)
+    encoder = build_encoder(pretrained, 0.1, CPU, torch.Generator()).eval()
+    own = MlmHead(shape, torch.Generator())
+    own.load_state_dict(head)
+    ids = torch.randint(2, 50, (3, 9), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        batch = Sentences(ids.flatten().int(), torch.tensor([0, 9, 18, 27]))
+        scores = own(encoder(pack(batch, CPU)), encoder.embeddings.word.weight)
+        expected = model(ids).logits.flatten(0, 1)
+    torch.testing.assert_close(scores, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_a_sentence_encoder_has_no_head(minilm: Path) -> None:

@@ -156,7 +156,7 @@ def test_rows_count_two_special_tokens_for_each_sentence() -> None:
 def test_tokenizer_without_special_tokens_is_refused(inputs: RunInputs) -> None:
     data = prepare(FeaturedExamples(SampleData().load(), None), inputs.pretrained.tokenizer)
     description = inputs.pretrained.tokenizer.to_str().replace("[SEP]", "[END]")
-    with pytest.raises(InputError, match=r"no \[CLS\] or no \[SEP\]"):
+    with pytest.raises(InputError, match=r"the tokenizer lacks \[SEP\]; give an encoder"):
         build_corpus(data, Tokenizer.from_str(description))
 
 

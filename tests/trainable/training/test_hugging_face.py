@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
-from transformers import AutoTokenizer, BertModel
+from transformers import AutoModel, AutoTokenizer, BertModel
 
 from tests.course import TASK_NAMES
 from tests.trainable.data.checkpoints import (
@@ -19,18 +20,25 @@ from tests.trainable.data.checkpoints import (
     ids_of_transformers,
     write_tokenizer,
 )
+from tests.trainable.data.relatives import LAYOUTS as RELATIVES
+from tests.trainable.data.relatives import TEXTS as RELATIVE_TEXTS
+from tests.trainable.data.relatives import write_relative_encoder
+from tests.trainable.model.test_bert import pack
 from trainable.batch_orders.all_tasks import LockStep
 from trainable.data.features import InputFeatures
 from trainable.data.tokenize import load_tokenizer
 from trainable.model.encoder import EncoderConfig, load_pretrained
 from trainable.model.pairs import DensePairLayer
 from trainable.run_config import RunConfig
+from trainable.stages.language_modelling import MaskedLanguageModelling
 from trainable.stages.multitask import Multitask
+from trainable.stages.nli_training import LinearNli
 from trainable.training.hugging_face import write_encoder, write_heads
 from trainable.training.inputs import RunInputs, open_inputs
 from trainable.training.loop import Run
 from trainable.training.multitask_bert import build_model
 
+WORD_PIECES = ("roberta, WordPiece", "distilbert", "distilbert, cased")
 SENTENCES = ["a film", "the plot is not very good , but the cast is wonderful", "good"]
 
 
@@ -216,3 +224,104 @@ def test_a_table_of_tags_is_written_with_the_heads(inputs: RunInputs, tmp_path: 
     found = other.model.encoder_of("sst").embeddings.tag
     assert found is not None
     assert torch.equal(found.weight, table.weight)
+
+
+# RoBERTa, XLM-R and DistilBERT
+
+
+def random_run(inputs: RunInputs, source: Path) -> Run:
+    """Return a run over an encoder, which has other weights than those that it began with."""
+    pretrained = load_pretrained(EncoderConfig(source=str(source)), ())
+    run = Run(RunConfig(multitask=None), replace(inputs, pretrained=pretrained))
+    generator = torch.Generator().manual_seed(1)
+    for parameter in run.model.parameters():
+        parameter.data.normal_(0.0, 0.3, generator=generator)
+    run.model.eval()
+    return run
+
+
+@pytest.mark.parametrize("layout", RELATIVES)
+def test_a_relative_of_bert_is_written_as_what_it_is(
+    inputs: RunInputs, tmp_path: Path, layout: str
+) -> None:
+    source = write_relative_encoder(tmp_path / "source", layout)
+    run = random_run(inputs, source)
+    folder = tmp_path / "written"
+    write_encoder(run, folder)
+    loaded: Any = AutoModel.from_pretrained(folder, output_loading_info=True)
+    model, report = loaded
+    assert model.config.model_type == RELATIVES[layout]
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    before, after = (AutoTokenizer.from_pretrained(path) for path in (source, folder))
+    assert type(after) is type(before)
+    assert after(RELATIVE_TEXTS).input_ids == before(RELATIVE_TEXTS).input_ids
+    pairs = after(RELATIVE_TEXTS[::-1], RELATIVE_TEXTS)
+    assert pairs.input_ids == before(RELATIVE_TEXTS[::-1], RELATIVE_TEXTS).input_ids
+    assert "token_type_ids" not in pairs
+    for role in ("cls", "sep", "mask", "pad", "unk"):
+        assert getattr(after, f"{role}_token") == getattr(before, f"{role}_token")
+    assert (folder / "vocab.txt").exists() == (layout in WORD_PIECES)
+
+    model.eval()
+    given = after(RELATIVE_TEXTS, padding=True, return_tensors="pt")
+    sequences = sorted((own, [0] * len(own)) for own in after(RELATIVE_TEXTS).input_ids)
+    sequences.sort(key=lambda sequence: len(sequence[0]))
+    with torch.inference_mode():
+        ours = run.model.encoders["shared"](pack(sequences))
+        theirs = model(**given).last_hidden_state
+    parts = ours.split([len(tokens) for tokens, _ in sequences])
+    by_ids = {tuple(tokens): part for (tokens, _), part in zip(sequences, parts, strict=True)}
+    for row, tokens in enumerate(after(RELATIVE_TEXTS).input_ids):
+        if after.pad_token_id in tokens and "roberta" in RELATIVES[layout]:
+            continue  # the text's own <pad>: see `BertShape.first_position`
+        own = by_ids[tuple(tokens)]
+        torch.testing.assert_close(own, theirs[row, : len(tokens)], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("layout", RELATIVES)
+def test_encoder_and_heads_of_a_relative_are_all_of_its_weights(
+    inputs: RunInputs, tmp_path: Path, layout: str
+) -> None:
+    """The class of DistilBERT in transformers has no pooler; ours is with the heads."""
+    run = random_run(inputs, write_relative_encoder(tmp_path / "source", layout))
+    write_encoder(run, tmp_path / "encoder")
+    write_heads(run, tmp_path)
+    other = random_run(inputs, tmp_path / "encoder")
+    again = load_pretrained(EncoderConfig(source=str(tmp_path / "encoder")), ())
+    assert again.shape == run.inputs.pretrained.shape
+    other.model.load_encoder(again.parameters)
+    other.model.load_state_dict(load_file(tmp_path / "heads.safetensors"), strict=False)
+    found = other.model.state_dict()
+    for name, tensor in run.model.state_dict().items():
+        assert torch.equal(found[name], tensor), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["roberta, tokenizer.json", "xlm-roberta", "distilbert"])
+def test_a_relative_of_bert_trains_is_written_and_begins_the_next_run(
+    tmp_path: Path, layout: str
+) -> None:
+    source = write_relative_encoder(tmp_path / "source", layout)
+    config = RunConfig(
+        encoder=EncoderConfig(source=str(source)),
+        further_pretraining=MaskedLanguageModelling(budget_tokens=600),
+        nli=LinearNli(budget_tokens=300),
+        multitask=Multitask(batch_order=LockStep(batch_size=8), budget_tokens=1500, units=1),
+    )
+    run = Run(config, open_inputs(config, torch.device("cpu")))
+    run.train_unit()
+    assert math.isfinite(run.evaluate("select")["score"])
+    began = run.inputs.pretrained.parameters
+    now = run.model.encoders["shared"].state_dict()
+    for name in ("embeddings.word.weight", "embeddings.position.weight", "layers.1.feed_in.weight"):
+        assert not torch.equal(now[name], began[name]), name
+    write_encoder(run, tmp_path / "encoder")
+    next_config = config.model_copy(
+        update={"encoder": EncoderConfig(source=str(tmp_path / "encoder"))}
+    )
+    inputs = open_inputs(next_config, torch.device("cpu"))
+    assert torch.equal(inputs.corpus.tokens, run.inputs.corpus.tokens)
+    for name, tensor in inputs.pretrained.parameters.items():
+        if "pooler" not in name or layout != "distilbert":
+            assert torch.equal(tensor, now[name]), name

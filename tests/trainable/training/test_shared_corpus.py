@@ -8,19 +8,33 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 import torch
+from tokenizers import Tokenizer
+from transformers import AutoTokenizer
 
 import trainable.training.shared_corpus
 from tests.course import TASK_NAMES
+from tests.trainable.data.relatives import LAYOUTS, TEXTS, write_relative
 from trainable.cache.files import CACHE_VARIABLE
 from trainable.data.examples import Examples, collect, to_schema
 from trainable.data.nli import SampleNli, triplets
 from trainable.data.pos_tags import PosTagger
-from trainable.data.prepare import FeaturedExamples, prepare
-from trainable.data.sentences import joined
+from trainable.data.prepare import FeaturedExamples, PreparedData, prepare
+from trainable.data.sentences import TaskSplit, joined
 from trainable.data.sources import SampleData
-from trainable.data.tokenize import train_wordpiece
+from trainable.data.tokenize import encode, load_tokenizer, train_wordpiece
+from trainable.model.pairs import Join, JointPair
+from trainable.stages.batches import with_special_tokens
+from trainable.tasks import COURSE
+from trainable.training.corpus import Corpus
 from trainable.training.inputs import RunInputs
-from trainable.training.shared_corpus import build_corpus, open_corpus, train_sentences, with_nli
+from trainable.training.shared_corpus import (
+    _from_tensors,
+    _to_tensors,
+    build_corpus,
+    open_corpus,
+    train_sentences,
+    with_nli,
+)
 
 
 class OneTagger:
@@ -98,10 +112,10 @@ def examples_of(texts: list[str]) -> Examples:
         }
     )
     splits = {
-        task: {split: to_schema(table, task, split, "test")[0] for split in ("train", "dev")}
+        task: {split: to_schema(table, COURSE[task], split, "test")[0] for split in ("train", "dev")}
         for task in TASK_NAMES
     }
-    return collect(splits, ("a note",))
+    return collect(COURSE, splits, ("a note",))
 
 
 def test_a_second_start_neither_tokenises_nor_tags_again() -> None:
@@ -203,3 +217,58 @@ def test_the_code_of_a_corpus_is_that_of_all_modules_that_make_it(
     names = {path.name for path in seen}
     assert {f"{module}.py", "shared_corpus.py", "corpus.py"} <= names
     assert all(path.is_file() for path in seen)
+
+
+# Tokenizers of other encoders
+
+
+def corpus_of(sentences: list[str], others: list[str], tokenizer: Tokenizer) -> Corpus:
+    """Return a corpus whose train set has a task `one` of the sentences, and one of the pairs."""
+    ids = tuple(str(number) for number in range(len(sentences)))
+    first, second = encode(sentences, tokenizer), encode(others, tokenizer)
+    train = {"one": TaskSplit(ids, first, None, None), "two": TaskSplit(ids, first, second, None)}
+    data = PreparedData(train, {}, {}, {}, (), "fingerprint")  # type: ignore[arg-type]
+    return _from_tensors(_to_tensors(build_corpus(data, tokenizer)))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_sequences_of_every_encoder_are_those_of_transformers(tmp_path: Path, layout: str) -> None:
+    tokenizer = load_tokenizer(write_relative(tmp_path, layout))
+    theirs = AutoTokenizer.from_pretrained(tmp_path)
+    others = [*TEXTS[3:], *TEXTS[:3]]
+    corpus = corpus_of(TEXTS, others, tokenizer)
+    assert len(TEXTS) >= 20
+    numbers = torch.arange(len(TEXTS))
+    expected: dict[tuple[str, Join | None], list[list[int]]] = {
+        ("one", None): theirs(TEXTS).input_ids,
+        ("two", "sep_segments"): theirs(TEXTS, others).input_ids,
+        ("two", "none"): [
+            [
+                *theirs(text).input_ids[:-1],
+                *theirs(other, add_special_tokens=False).input_ids,
+                theirs.sep_token_id,
+            ]
+            for text, other in zip(TEXTS, others, strict=True)
+        ],
+    }
+    expected["two", "sep"] = expected["two", "sep_segments"]
+    for (task, join), sequences in expected.items():
+        pair = None if join is None else JointPair(join=join)
+        batch = corpus.batch("train", {task: numbers}, {task: pair})  # type: ignore[dict-item]
+        found = batch.packed.tokens.split(batch.packed.cu_seqlens.diff().tolist())
+        rows = batch.rows[task].tolist()  # type: ignore[index]
+        assert [found[row].tolist() for row in rows] == sequences, (task, join)
+        assert batch.n_tokens == sum(map(len, sequences))
+    alone = with_special_tokens(encode(TEXTS, tokenizer), tokenizer)
+    parts = [own.tolist() for own in alone.tokens.split(alone.lengths.tolist())]
+    assert parts == expected["one", None]
+
+
+def test_train_sentences_begin_behind_two_separators(tmp_path: Path) -> None:
+    tokenizer = load_tokenizer(write_relative(tmp_path, "roberta, tokenizer.json"))
+    corpus = corpus_of(TEXTS, TEXTS, tokenizer)
+    assert corpus.n_between == 2
+    rows = corpus.splits["train"]["one"]  # type: ignore[index]
+    corpus = replace(corpus, splits={"train": {"one": rows}, "select": {"one": rows}})  # type: ignore[dict-item]
+    found = train_sentences(corpus)
+    assert torch.equal(found.tokens, encode(TEXTS, tokenizer).tokens)
