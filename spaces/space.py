@@ -86,7 +86,11 @@ class Space:
         return rebuild(config, choose)
 
     def _with(self, choose: Choose) -> RunConfig:
-        config = with_corpora(rebuild(self.base, choose), self.text, self.nli)
+        return self.complete(rebuild(self.base, choose))
+
+    def complete(self, config: RunConfig) -> RunConfig:
+        """Return a RunConfig whose stages read the corpora, and have the budget, of the space."""
+        config = with_corpora(config, self.text, self.nli)
         return with_stage_budgets(config, self.base.multitask)
 
     def why_not(self, config: RunConfig) -> str | None:

@@ -125,9 +125,7 @@ class Stepwise:
 
     def _changed(self, config: RunConfig, changed: str, value: Value) -> Params:
         """Return the params of a configuration in which one param has another value."""
-        exchanged = rebuild(
-            config, lambda name, _, current: value if name == changed else current
-        )
+        exchanged = rebuild(config, lambda name, _, current: value if name == changed else current)
         return self._space.params_of(self._space.nearest(exchanged))
 
     def _config(self, params: Params) -> RunConfig:
