@@ -97,7 +97,7 @@ def test_a_search_gives_encoder_data_seed_and_budget_and_the_base_the_rest() -> 
     stage = Multitask(budget_tokens=5, units=2, precision="bf16")
     config = over_base(FOUND, encoder, HubData(), 3, stage)
     assert config.multitask is not None
-    assert config.multitask.optimization == STAGE.optimization
+    assert config.multitask.optimization == FOUND.multitask.optimization  # type: ignore[union-attr]
     assert (config.multitask.budget_tokens, config.multitask.units) == (5, 2)
     assert (config.seed, config.data, config.multitask.precision) == (3, HubData(), "bf16")
     assert config.encoder == EncoderConfig(source="a/b", revision="abc", dropout=0.25)
