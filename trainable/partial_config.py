@@ -39,8 +39,10 @@ def complete(given: Any, origin: str) -> tuple[RunConfig, dict[str, Any]]:
 
 def filled_note(origin: object, filled: dict[str, Any]) -> str:
     """Return a block for people: which fields have their defaults, and which these are."""
-    listed = ", ".join(f"{name} {_brief(value)}" for name, value in filled.items())
+    # No line ends between a name and its value.
+    listed = ", ".join(f"{name}\u00a0{_brief(value)}" for name, value in filled.items())
     block = textwrap.fill(listed, 100, initial_indent="  ", subsequent_indent="  ")
+    block = block.replace("\u00a0", " ")
     return f"{origin} leaves out, and these have their defaults:\n{block}"
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -129,5 +128,6 @@ def test_the_note_is_a_block_that_fits_the_screen() -> None:
     first, *lines = filled_note("config.yaml", filled).splitlines()
     assert first == "config.yaml leaves out, and these have their defaults:"
     assert all(line.startswith("  ") and len(line) <= 100 for line in lines)
-    assert "pair_layer none" in " ".join(lines)
-    json.dumps(filled)
+    items = [item for line in lines for item in line.strip().removesuffix(",").split(", ")]
+    assert [item.split(" ")[0] for item in items] == list(filled)
+    assert "pair_layer none" in items
