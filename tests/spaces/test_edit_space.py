@@ -147,7 +147,7 @@ def test_a_file_means_what_the_options_mean(
             path: value.split(",") if key == "choices" else value for path, value in pairs
         }
     path = tmp_path_factory.mktemp("space") / "own.yaml"
-    path.write_text(yaml.safe_dump(content))
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
     start, edits = read_space_file(path)
     assert start == name
     assert edit_space(SPACES[start], edits) == space
