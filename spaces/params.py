@@ -86,6 +86,18 @@ def value_of(params: Mapping[str, Value], name: str, domain: Domain) -> Value:
     return params[name]
 
 
+def nearest_value(domain: Domain, value: Value) -> Value:
+    """Return the value of a domain that is nearest to a value; a word has the first one."""
+    if domain.contains(value):
+        return value
+    if not isinstance(domain, Choice):
+        return domain.low if isinstance(value, str) or value < domain.low else domain.high
+    numbers = [own for own in domain.values if not isinstance(own, str | bool)]
+    if isinstance(value, str | bool) or not numbers:
+        return domain.values[0]
+    return min(numbers, key=lambda own: abs(own - value))
+
+
 def field_domain(field: FieldInfo) -> Domain | None:
     """Return the range beside a field, or None."""
     domains = [m for m in field.metadata if isinstance(m, Domain)]
@@ -147,6 +159,10 @@ def rebuild(config: RunConfig, choose: Choose) -> RunConfig:
     Args:
         config: Gives the current values.
         choose: Called as `choose(name, domain, current value)`, parents before their children.
+
+    Raises:
+        ValueError: A value is outside the bounds of its field.
+        KeyError: A value names no component of its family.
     """
     return _rebuild(config, "", choose, config.data.table)  # type: ignore[return-value]
 

@@ -11,7 +11,7 @@ from typing import Any
 import optuna
 
 from spaces.distributions import suggest_value
-from spaces.params import Choose, Param, all_params, rebuild, value_of
+from spaces.params import Choose, Param, all_params, nearest_value, rebuild, value_of
 from spaces.stage_data import with_corpora, with_stage_budgets
 from trainable.component import Domain, Value
 from trainable.data.nli import NliSource, SampleNli
@@ -32,6 +32,8 @@ class Space:
         narrowed: Name -> range that replaces the one beside the field.
         text: Text for every further pretraining that the space suggests.
         nli: Examples for every NLI stage that the space suggests.
+        fixed: Name -> value, for what does not vary although a pattern matches it, and for what the
+            base does not have, since it exists only where something else varies.
     """
 
     name: str
@@ -40,17 +42,18 @@ class Space:
     narrowed: dict[str, Domain] = field(default_factory=dict)
     text: tuple[TextSource, ...] = (_OWN_TEXT,)
     nli: NliSource = _SAMPLE_NLI
+    fixed: dict[str, Value] = field(default_factory=dict)
 
     def varies(self, name: str) -> bool:
         """Whether a search varies the hyperparameter with this dotted name."""
-        return _matches(name, self.vary)
+        return name not in self.fixed and _matches(name, self.vary)
 
     def suggest(self, trial: optuna.trial.BaseTrial) -> RunConfig:
         """Ask an Optuna trial for every hyperparameter that varies, and build the RunConfig."""
 
         def choose(name: str, domain: Domain, current: Value) -> Value:
             if not self.varies(name):
-                return current
+                return self.fixed.get(name, current)
             return suggest_value(trial, name, self.narrowed.get(name, domain))
 
         return self._with(choose)
@@ -67,13 +70,27 @@ class Space:
 
         def choose(name: str, domain: Domain, current: Value) -> Value:
             if not self.varies(name):
-                return current
+                return self.fixed.get(name, current)
             return value_of(params, name, self.narrowed.get(name, domain))
 
         return self._with(choose)
 
+    def nearest(self, config: RunConfig) -> RunConfig:
+        """Return a RunConfig with fixed values, and with the others moved into their ranges."""
+
+        def choose(name: str, domain: Domain, current: Value) -> Value:
+            if not self.varies(name):
+                return self.fixed.get(name, current)
+            return nearest_value(self.narrowed.get(name, domain), current)
+
+        return rebuild(config, choose)
+
     def _with(self, choose: Choose) -> RunConfig:
-        config = with_corpora(rebuild(self.base, choose), self.text, self.nli)
+        return self.complete(rebuild(self.base, choose))
+
+    def complete(self, config: RunConfig) -> RunConfig:
+        """Return a RunConfig whose stages read the corpora, and have the budget, of the space."""
+        config = with_corpora(config, self.text, self.nli)
         return with_stage_budgets(config, self.base.multitask)
 
     def why_not(self, config: RunConfig) -> str | None:
@@ -86,7 +103,9 @@ class Space:
             domain = self.narrowed.get(param.name, param.domain)
             if param.name in params and not domain.contains(params[param.name]):
                 return f"{param.name} is {params[param.name]}, searched is {domain}"
-        reached = self._with(lambda name, _, current: params.get(name, current))
+        reached = self._with(
+            lambda name, _, current: params.get(name, self.fixed.get(name, current))
+        )
         wanted, got = config.to_dict(), reached.to_dict()
         wanted["seed"] = got["seed"]
         found = _first_difference(wanted, got, "")
@@ -107,19 +126,39 @@ class Space:
     def params(self) -> tuple[Param, ...]:
         """Return everything that varies, parents before their children.
 
-        A hyperparameter whose parent is fixed to another component is left out.
+        What no suggestion has is left out: its parent is fixed to another component, or no choice.
         """
-        fixed = Space("", self.base, ("*",)).params_of(self.base)
+        return tuple(param for param in self.reachable() if self.varies(param.name))
+
+    def reachable(self) -> tuple[Param, ...]:
+        """Return every hyperparameter that suggestions have, with the parents that vary."""
+        names: dict[tuple[tuple[str, str], ...], set[str]] = {}
         kept = []
         for param in all_params(self.base):
-            reachable = all(
-                self.varies(parent) or fixed.get(parent) == kind for parent, kind in param.parents
-            )
-            if reachable and self.varies(param.name):
+            parents = tuple(pair for pair in param.parents if self.varies(pair[0]))
+            if parents not in names:
+                names[parents] = set(self.values_under(dict(parents)))
+            if param.name in names[parents]:
                 domain = self.narrowed.get(param.name, param.domain)
-                parents = tuple(pair for pair in param.parents if self.varies(pair[0]))
                 kept.append(Param(param.name, domain, parents))
         return tuple(kept)
+
+    def values_under(self, kinds: Mapping[str, Value]) -> dict[str, Value]:
+        """Return name -> value in the base, in which these components are exchanged.
+
+        Args:
+            kinds: Name -> kind of what varies; a kind that is no choice is passed over.
+        """
+        found: dict[str, Value] = {}
+
+        def choose(name: str, domain: Domain, current: Value) -> Value:
+            found[name] = self.fixed.get(name, current)
+            if name in kinds and self.narrowed.get(name, domain).contains(kinds[name]):
+                found[name] = kinds[name]
+            return found[name]
+
+        rebuild(self.base, choose)
+        return found
 
     def __call__(self, trial: optuna.Trial) -> dict[str, Any]:
         """Return `{"run_config": ...}`, which Ray's OptunaSearch adds to the params."""

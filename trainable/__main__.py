@@ -1,4 +1,4 @@
-"""Train one configuration without Ray: `python -m trainable CONFIG.json`."""
+"""Train one configuration without Ray: `python -m trainable CONFIG`, JSON or YAML."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from trainable.exit_status import exit_status
 class Options:
     """Train one configuration and print its dev scores."""
 
-    config: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="CONFIG.json")] = (
-        None
-    )
-    """A RunConfig, or the best.json of a search."""
+    config: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="CONFIG")] = None
+    """A RunConfig as JSON or YAML, or the best.json of a search. Whatever a file of your own leaves
+    out has its default, which is printed; a best.json is complete."""
 
     example: bool = False
-    """Print the default RunConfig, to begin a CONFIG.json with."""
+    """Print the default RunConfig, to begin a CONFIG with."""
 
 
 def main(arguments: list[str] | None = None) -> int:

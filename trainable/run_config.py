@@ -27,6 +27,7 @@ from trainable.task_fields import fill_in
 from trainable.tasks import Task, TaskName, nli_task
 
 SCHEMA_VERSION = 3
+_TRUTHS = ("True", "False")  # as kinds, which are words
 
 
 class RunConfig(Component):
@@ -135,6 +136,23 @@ class RunConfig(Component):
                 missing field is not filled in: a default that changed later must not change what
                 an old file means.
         """
+        config = cls.from_part(values, origin)
+        missing = _first_missing(config.to_dict(), values, "")
+        if missing:
+            raise InputError(f"{origin}: field {missing!r} is missing; every field must be there")
+        return config
+
+    @classmethod
+    def from_part(cls, values: Any, origin: str) -> RunConfig:
+        """Read a part of what `to_dict` writes; whatever is missing has its default.
+
+        Args:
+            values: Decoded JSON or YAML. A component in it has its kind.
+            origin: Name of the file, for messages.
+
+        Raises:
+            InputError: A field is unknown or out of range, or the format is another.
+        """
         if not isinstance(values, dict):
             raise InputError(f"{origin}: a RunConfig is a JSON object, not {type(values).__name__}")
         version = values.get("schema_version")
@@ -146,13 +164,9 @@ class RunConfig(Component):
             )
         try:
             # Strict: "3" is no number and true is no 1. From JSON, so that lists may be tuples.
-            config = cls.model_validate_json(json.dumps(values), strict=True)
+            return cls.model_validate_json(json.dumps(values), strict=True)
         except ValidationError as error:
             raise InputError(f"{origin}: {explain(error)}") from error
-        missing = _first_missing(config.to_dict(), values, "")
-        if missing:
-            raise InputError(f"{origin}: field {missing!r} is missing; every field must be there")
-        return config
 
 
 def _first_missing(full: Any, given: Any, path: str) -> str | None:
@@ -184,6 +198,10 @@ def explain(error: ValidationError) -> str:
         if problem["type"] == "extra_forbidden":
             name = str(problem["loc"][-1])
             message = f"unknown field{did_you_mean(name, _all_field_names())}"
+        elif problem["type"] == "union_tag_not_found":
+            message = "has no 'kind'; say which one"
+        if isinstance(problem["input"], bool) or problem.get("ctx", {}).get("tag") in _TRUTHS:
+            message += "; YAML reads yes, no, on and off as true and false: put a word in quotes"
         lines.append(f"field {path!r}: {message} (got {problem['input']!r:.80})")
     return "; ".join(lines)
 

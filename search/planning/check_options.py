@@ -6,11 +6,12 @@ import math
 import re
 from importlib.util import find_spec
 
+from search.planning.objective import parse_objective
 from search.planning.options import SearchOptions
+from search.planning.own_space import ROW_SPACES, is_own, read_edits
 from search.schedulers.rungs import rungs
 from trainable.errors import InputError, did_you_mean
 
-ROW_SPACES = ("published", "ablation")
 TRACKERS = ("mlflow", "wandb")  # of --log; each is a package, and an extra of ours
 _DEFAULTS = SearchOptions()
 LONGEST_NAME = 200  # characters; file systems allow 255, and a name may get a suffix
@@ -28,6 +29,7 @@ def check_options(options: SearchOptions) -> None:
     _check_numbers(options)
     _check_name(options)
     _check_data(options)
+    _check_own_space(options)
     _check_rows(options)
     _check_trackers(options)
     if not options.resume:  # an older version allowed what `--resume` has to repeat
@@ -37,7 +39,7 @@ def check_options(options: SearchOptions) -> None:
 def _check_texts(options: SearchOptions) -> None:
     """Refuse an empty text, such as that of a variable of the shell that is not set."""
     for name, value in vars(options).items():
-        if value == "":
+        if value == "" or (isinstance(value, tuple) and "" in value):
             option = name.replace("_", "-")
             raise InputError(f"--{option} '': is empty; give a value, or leave the option out")
 
@@ -109,6 +111,24 @@ def _check_data(options: SearchOptions) -> None:
         )
 
 
+def _check_own_space(options: SearchOptions) -> None:
+    """Refuse changes of the space that are not well-formed, and those of what is no space."""
+    name, edits = read_edits(options)
+    if name in ROW_SPACES and edits:
+        given = [own for group in (edits[-1].fix, edits[-1].range) for own in group]
+        given += [*edits[-1].choices, *edits[-1].vary]
+        raise InputError(
+            f"{given[0].origin}: --space {name} runs its rows as they are; drop one of the two"
+        )
+    if name == "published" and options.base is not None:
+        raise InputError(
+            f"--base {options.base!r}: --space published runs its rows as they are; drop it, or "
+            f"choose --space ablation, which exchanges its components"
+        )
+    if options.objective is not None:
+        parse_objective(options.objective)
+
+
 def _check_rows(options: SearchOptions) -> None:
     has_rows = options.space in ROW_SPACES
     if options.warm_start is not None and has_rows:
@@ -126,7 +146,8 @@ def _check_rows(options: SearchOptions) -> None:
             f"--repeats {options.repeats}: --space {options.space} has no rows to repeat; choose "
             f"--space published or ablation"
         )
-    if not has_rows and options.space != "stages" and not published:
+    # What a space of one's own reads is seen when it is made.
+    if not has_rows and options.space != "stages" and not published and not is_own(options):
         for name, given in (("text", options.text_data), ("nli", options.nli_data)):
             if given is not None:
                 raise InputError(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 from tokenizers import Tokenizer
 
 from search.planning.options import SearchOptions
+from search.planning.own_space import read_edits
 from spaces.ablation import ablation
+from spaces.catalogue import make_space
+from spaces.edit_space import edit_space, moved
 from spaces.fixed_configs import RowSpace, matching
 from spaces.published import load_published
 from spaces.space import Space
@@ -61,28 +65,66 @@ def _chosen(options: SearchOptions, names: Iterable[str]) -> list[str]:
         raise InputError(f"--rows {options.rows!r}: {error}") from error
 
 
-def warm_points(
-    options: SearchOptions, space: Space, base: RunConfig
-) -> tuple[dict[str, RunConfig], list[dict[str, Value]]]:
-    """Return the rows of `--warm-start` and their params in the space.
+def own_space(options: SearchOptions, base: RunConfig) -> tuple[Space, list[str]]:
+    """Return the space that the options ask for, and notes about its first trial.
 
     Raises:
-        InputError: The space cannot express a row; the message names each and says why.
+        InputError: A change of the space is refused; see `edit_space`.
+    """
+    name, edits = read_edits(options)
+    text, nli = text_data(options), nli_data(options)
+    if options.base is not None:  # whose stages keep their own corpora
+        text = getattr(base.further_pretraining, "sources", None) or text
+        nli = getattr(base.nli, "source", None) or nli
+    space = before = make_space(name, base, text, nli)
+    for own in edits:
+        space = edit_space(space, own)
+    if edits or options.base is not None:
+        space = replace(space, base=space.complete(space.nearest(base)))
+    return space, moved(before, space)
+
+
+def warm_points(
+    options: SearchOptions, space: Space, base: RunConfig
+) -> tuple[dict[str, RunConfig], list[dict[str, Value]], list[str]]:
+    """Return the rows of `--warm-start`, their params in the space, and notes on those left out.
+
+    Raises:
+        InputError: The space cannot express a row that `--rows` names in full, or none at all; the
+            message names each and says why.
     """
     if options.warm_start != "published":
-        return {}, []
+        return {}, [], []
     rows = published(options, base)
     reasons = {name: space.why_not(config) for name, config in rows.items()}
     refused = {name: reason for name, reason in reasons.items() if reason}
-    if refused:
+    kept = {name: config for name, config in rows.items() if name not in refused}
+    named = {name.strip() for name in (options.rows or "").split(",")}
+    if refused and (named & refused.keys() or not kept):
         lines = "".join(f"\n  {name}: {reason}" for name, reason in refused.items())
-        kept = ",".join(name for name in rows if name not in refused)
-        hint = f"choose others: --rows '{kept}'" if kept else "run them with --space published"
+        hint = (
+            f"choose others: --rows '{','.join(kept)}'"
+            if kept
+            else "run them with --space published"
+        )
         raise InputError(
             f"--warm-start published: --space {options.space} cannot express {len(refused)} of "
             f"{len(rows)} rows:{lines}\n{hint}"
         )
-    return rows, [space.params_of(config) for config in rows.values()]
+    return kept, [space.params_of(config) for config in kept.values()], _left_out(kept, refused)
+
+
+def _left_out(kept: Collection[str], refused: dict[str, str]) -> list[str]:
+    """Return how many rows begin the search, and how many do not, with the commonest reasons."""
+    if not refused:
+        return []
+    notes = [f"--warm-start published: {len(kept)} rows begin the search, {len(refused)} do not"]
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in refused.items():
+        by_reason.setdefault(reason, []).append(name)
+    for reason, names in sorted(by_reason.items(), key=lambda item: -len(item[1]))[:5]:
+        notes.append(f"--warm-start published: {len(names)} not, such as {names[0]}: {reason}")
+    return notes
 
 
 def check_corpora(
@@ -99,7 +141,8 @@ def check_corpora(
     """
     texts: list[TextSource] = []
     examples: list[NliSource] = []
-    for config in rows.values():
+    # Stages of the base may be fixed ones.
+    for config in (*rows.values(), *([space.base] if isinstance(space, Space) else [])):
         texts += getattr(config.further_pretraining, "sources", ())
         auxiliary = config.multitask.auxiliary if config.multitask else None
         for stage in (config.nli, auxiliary):

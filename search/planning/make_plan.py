@@ -12,20 +12,17 @@ from search.log.find_folder import find_folder
 from search.log.folder import SearchFolder
 from search.log.history import History
 from search.planning.amounts import budget_tokens
-from search.planning.check_options import LONGEST_NAME, ROW_SPACES, check_options
-from search.planning.first_trials import (
-    check_corpora,
-    nli_data,
-    row_space,
-    text_data,
-    warm_points,
-)
+from search.planning.base_file import data_of, like_base, over_base, read_base
+from search.planning.check_options import LONGEST_NAME, check_options
+from search.planning.first_trials import check_corpora, own_space, row_space, warm_points
+from search.planning.objective import with_objective
 from search.planning.options import SearchOptions
+from search.planning.own_space import ROW_SPACES
 from search.planning.plan import Plan, Point, TaskSize
 from search.planning.warm_start import carry_over
 from search.schedulers.rungs import rungs
 from search.searchers.base import params_key
-from spaces.catalogue import base_config, make_space
+from spaces.catalogue import base_config
 from spaces.fixed_configs import RowSpace
 from spaces.space import Space
 from trainable.batch_orders.base import BATCH_SIZES
@@ -48,19 +45,25 @@ def make_plan(options: SearchOptions) -> Plan:
         InputError: An option, the data, the encoder or the storage would make the search fail.
     """
     check_options(options)
-    name = options.name or _default_name(options)
-    folder = find_folder(options.storage, name, resume=options.resume)
-    earlier, log_bytes = _earlier(folder) if options.resume else (History(), 0)
-    source = _data_source(options)
+    folder, earlier, log_bytes = _folder(options)
+    given, base_notes = read_base(options, earlier)
+    options, as_there = like_base(options, given)
+    if folder is None:
+        name = options.name or _default_name(options)
+        folder = find_folder(options.storage, name, resume=False)
+    source = data_of(options, given) or _data_source(options)
+    if options.space not in ROW_SPACES:  # before the data are read, which may take minutes
+        own_space(options, _base(options, given, EncoderConfig(source=options.encoder), source)[0])
     examples = source.load()
-    encoder = pinned(EncoderConfig(source=options.encoder, revision=_revision(options, earlier)))
+    revision = _revision(options, earlier, given)
+    encoder = pinned(EncoderConfig(source=options.encoder, revision=revision))
     pretrained = load_pretrained(encoder, examples.train_sentences())
     data = open_corpus(add_features(examples, PLAIN), pretrained.tokenizer, None)
     train = {task: data.splits["train"][task] for task in source.table}
     budget = _budget(options, train.values())
     stage = Multitask(budget_tokens=budget, units=options.units, precision=options.precision)
-    base = base_config(encoder, source, options.seed, stage)
-    space, rows, points = _start(options, base)
+    base, weights = _base(options, given, encoder, source, stage)
+    space, rows, points, own_notes = _start(options, base)
     n_trials = _n_trials(options, space, points, earlier)
     check_corpora(options, space, rows, pretrained.tokenizer)
     carried, notes = carry_over(options, space, data.fingerprint, budget, encoder)
@@ -81,13 +84,29 @@ def make_plan(options: SearchOptions) -> Plan:
         else rungs(options.units, options.eta),
         budget=budget,
         n_parameters=_n_parameters(pretrained),
-        notes=(*pretrained.notes, *data.notes, *notes),
+        notes=(
+            *pretrained.notes,
+            *data.notes,
+            *base_notes,
+            *as_there,
+            *weights,
+            *own_notes,
+            *notes,
+        ),
         data_fingerprint=data.fingerprint,
         sizes={
             task: TaskSize(len(own), own.n_tokens / len(own), len(data.splits["confirm"][task]))
             for task, own in train.items()
         },
     )
+
+
+def _folder(options: SearchOptions) -> tuple[SearchFolder | None, History, int]:
+    """Return the folder, the history and the size of the log of a search that goes on."""
+    if not options.resume or options.name is None:
+        return None, History(), 0
+    folder = find_folder(options.storage, options.name, resume=True)
+    return folder, *_earlier(folder)
 
 
 def _earlier(folder: SearchFolder) -> tuple[History, int]:
@@ -97,26 +116,43 @@ def _earlier(folder: SearchFolder) -> tuple[History, int]:
     return History(read_events(log)), size
 
 
-def _revision(options: SearchOptions, earlier: History) -> str | None:
-    """Return the commit that earlier trials began with: the Hub may have a newer one by now."""
+def _revision(options: SearchOptions, earlier: History, given: RunConfig | None) -> str | None:
+    """Return the commit of earlier trials, or of `--base`: the Hub may have a newer one by now."""
     trial = next(iter(earlier.trials.values()), None)
-    if trial is None or trial.config.encoder.source != options.encoder:
-        return None
-    return trial.config.encoder.revision
+    for config in (trial.config if trial else None, given):
+        if config is not None and config.encoder.source == options.encoder:
+            return config.encoder.revision
+    return None
+
+
+def _base(
+    options: SearchOptions,
+    given: RunConfig | None,
+    encoder: EncoderConfig,
+    source: DataSource,
+    stage: Multitask = Multitask(),  # noqa: B008, it is frozen
+) -> tuple[RunConfig, tuple[str, ...]]:
+    """Return what a search varies, and a note if the tasks have other weights."""
+    if given is None:
+        base = base_config(encoder, source, options.seed, stage)
+    else:
+        base = over_base(given, encoder, source, options.seed, stage)
+    return with_objective(base, options.objective)
 
 
 def _start(
     options: SearchOptions, base: RunConfig
-) -> tuple[Space | RowSpace, dict[str, RunConfig], list[Point]]:
-    """Return the space, the rows among its first suggestions, and those suggestions."""
+) -> tuple[Space | RowSpace, dict[str, RunConfig], list[Point], list[str]]:
+    """Return the space, the rows among its first suggestions, those suggestions, and notes."""
     if options.space in ROW_SPACES:
         chosen = row_space(options, base)
-        return chosen, chosen.rows, [(point, str(point["row"])) for point in chosen.points()]
-    space = make_space(options.space, base, text_data(options), nli_data(options))
-    rows, points = warm_points(options, space, base)
+        return chosen, chosen.rows, [(point, str(point["row"])) for point in chosen.points()], []
+    space, notes = own_space(options, base)
+    rows, points, left_out = warm_points(options, space, base)
     # A search should say what it gains over the defaults.
-    named = [*zip(points, rows, strict=True), (space.params_of(space.base), "default")]
-    return space, rows, _merged(named)
+    start = "default" if options.base is None else "base"
+    named = [*zip(points, rows, strict=True), (space.params_of(space.base), start)]
+    return space, rows, _merged(named), [*notes, *left_out]
 
 
 def _merged(points: list[Point]) -> list[Point]:

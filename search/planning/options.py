@@ -59,12 +59,41 @@ class DataOptions:
 class MethodOptions:
     """Which configurations are tried, and which of them go on."""
 
-    space: Literal["full", "stages", "heads", "smoke", "published", "ablation"] = "full"
+    space: Annotated[
+        str, tyro.conf.arg(metavar="full|stages|heads|smoke|published|ablation|FILE.yaml")
+    ] = "full"
     """What varies: everything about one training; that
     and the stages around it; poolings and heads only;
     or three params. `published` runs configurations of
     five papers as they are, `ablation` the defaults
-    with one component exchanged."""
+    with one component exchanged. A file begins from one
+    of the first four, with the changes below."""
+
+    fix: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, _arg("NAME=VALUE")] = ()
+    """Keep params at a value: `*.pooling=mean`. Here and
+    below, NAME may be a pattern as in the shell, and the
+    option may be given several times."""
+
+    range: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, _arg("NAME=LOW..HIGH")] = ()
+    """Search a param in this range: `*.lr=1e-5..1e-4`."""
+
+    choices: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, _arg("NAME=A,B,...")] = ()
+    """Search a param among these values:
+    `*.pooling=mean,cls`."""
+
+    vary: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, _arg("NAME")] = ()
+    """Vary these, and what has --range or --choices, and
+    nothing else: `*.pooling*`."""
+
+    base: Annotated[str | None, _arg("BEST.json|CONFIG|SEARCH")] = None
+    """Begin from a configuration instead of the defaults:
+    what does not vary stays as it is there. Its data,
+    encoder, budget, units and precision are used too
+    where these options keep their defaults."""
+
+    objective: Annotated[str | None, _arg("TASK=WEIGHT,...")] = None
+    """Weights of tasks in the score: `rte=2,cola=1`. Others
+    keep theirs."""
 
     rows: Annotated[str | None, _arg("PATTERN[,PATTERN]", "all that can be run")] = None
     """Which rows of `published` or `ablation`, as in the

@@ -8,7 +8,10 @@ from typing import Any
 from search.log.folder import SearchFolder
 from search.log.history import History
 from search.planning.options import SearchOptions
+from search.planning.own_space import read_edits
+from spaces.catalogue import make_space
 from spaces.fixed_configs import RowSpace
+from spaces.params import all_params
 from spaces.space import Space
 from trainable.component import Value
 from trainable.run_config import RunConfig
@@ -106,9 +109,23 @@ def describe(plan: Plan) -> str:
         f"space      {options.space}, {len(plan.space.params())} params",
     ]
     lines += [f"  row {name}" for name in plan.rows]
-    for param in plan.space.params() if isinstance(plan.space, Space) else ():
-        condition = " and ".join(f"{parent} = {kind}" for parent, kind in param.parents[-1:])
-        lines.append(
-            f"  {param.name}: {param.domain}" + (f"   if {condition}" if condition else "")
-        )
+    lines += _space_lines(options, plan.space) if isinstance(plan.space, Space) else []
     return "\n".join(lines)
+
+
+def _space_lines(options: SearchOptions, space: Space) -> list[str]:
+    """Return a line for each param: its range, and the usual one where the user changed it."""
+    named = make_space(read_edits(options)[0], space.base)
+    usual = {p.name: named.narrowed.get(p.name, p.domain) for p in all_params(space.base)}
+    lines = []
+    for param in space.reachable():
+        if param.name in space.fixed:
+            what = f"fixed at {space.fixed[param.name]}"
+        elif space.varies(param.name):
+            is_usual = param.domain == usual[param.name]
+            what = f"{param.domain}{'' if is_usual else f', usually {usual[param.name]}'}"
+        else:
+            continue
+        condition = " and ".join(f"{parent} = {kind}" for parent, kind in param.parents[-1:])
+        lines.append(f"  {param.name}: {what}" + (f"   if {condition}" if condition else ""))
+    return lines

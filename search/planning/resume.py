@@ -10,8 +10,10 @@ from typing import Any
 
 from search.log.events import VERSION
 from search.log.history import History
+from search.planning.own_space import is_own
 from search.planning.plan import Plan
-from trainable.component import domain_from_json
+from spaces.space import Space
+from trainable.component import Value, domain_from_json
 from trainable.errors import InputError
 
 # If one of these changed, trials could no longer be compared, or the old value would stay in use
@@ -33,6 +35,12 @@ COMPARED_OPTIONS = (
     "repeats",
     "text_data",
     "nli_data",
+    "fix",
+    "range",
+    "choices",
+    "vary",
+    "base",
+    "objective",
 )
 _MOST_NAMED = 8  # params, in a message
 _PACKAGES = ("ray", "optuna", "torch", "transformers", "datasets", "tokenizers")
@@ -40,9 +48,11 @@ _PACKAGES = ("ray", "optuna", "torch", "transformers", "datasets", "tokenizers")
 
 def header(plan: Plan) -> dict[str, Any]:
     """Return the fields of the log's first event."""
+    edited = {"base": plan.space.base.to_dict(), "fixed": _fixed(plan)}
     return {
         "version": VERSION,
         "options": asdict(plan.options),
+        **({"edited": edited} if is_own(plan.options) else {}),
         "n_trials": plan.n_trials,
         "rungs": list(plan.rungs),
         "units": plan.options.units,
@@ -50,6 +60,10 @@ def header(plan: Plan) -> dict[str, Any]:
         "versions": versions(),
         "data_fingerprint": plan.data_fingerprint,
     }
+
+
+def _fixed(plan: Plan) -> dict[str, Value]:
+    return plan.space.fixed if isinstance(plan.space, Space) else {}
 
 
 def versions() -> dict[str, str]:
@@ -73,10 +87,16 @@ def check_resumable(plan: Plan) -> None:
         )
     now = header(plan)
     for key in COMPARED_OPTIONS:
-        _check_equal(plan, key, then["options"].get(key), now["options"][key])
+        value = now["options"][key]
+        if isinstance(value, tuple):  # older versions had none of these options
+            _check_equal(plan, key, list(then["options"].get(key, [])), list(value))
+        else:
+            _check_equal(plan, key, then["options"].get(key), value)
     for key in ("data_fingerprint", "units", "rungs"):
         _check_equal(plan, key, then[key], now[key])
     _check_space(plan, then["space"], now["space"])
+    if "edited" in now:
+        _check_fixed(plan, then.get("edited", {}), now["edited"])
     if plan.n_trials < len(history.trials):
         raise InputError(
             f"--trials {plan.n_trials}: {plan.folder.uri} has begun {len(history.trials)} already; "
@@ -114,6 +134,26 @@ def _check_space(plan: Plan, then: dict[str, Any], now: dict[str, Any]) -> None:
             f"give the options that the search was started with, or let a new search learn from "
             f"it: --name OTHER --warm-start {plan.folder.uri}"
         )
+
+
+def _check_fixed(plan: Plan, then: dict[str, Any], now: dict[str, Any]) -> None:
+    """Refuse other values of what does not vary; the data are compared by their fingerprint."""
+    for part in ("fixed", "base"):
+        before, after = _leaves(then.get(part, {})), _leaves(now[part])
+        for name in {**before, **after}:
+            if not name.startswith("data."):
+                _check_equal(plan, name, before.get(name), after.get(name))
+
+
+def _leaves(value: Any, path: str = "") -> dict[str, Any]:
+    """Return dotted name -> value for everything in a nested object."""
+    if not isinstance(value, dict):
+        return {path: value}
+    return {
+        name: leaf
+        for key, own in value.items()
+        for name, leaf in _leaves(own, f"{path}.{key}" if path else key).items()
+    }
 
 
 def _range(fields: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from spaces.space import Space
 from trainable.errors import InputError
 from trainable.metrics import metric_keys
 from trainable.model.encoder import EncoderConfig
+from trainable.run_config import RunConfig
 
 Carried = tuple[dict[str, Any], ...]
 
@@ -30,14 +31,14 @@ def carry_over(
 
     Raises:
         InputError: There is no such search, or its scores are not comparable: other data, encoder,
-            budget, units or precision.
+            budget, units, precision or objective.
     """
     given = options.warm_start
     # A search that is resumed has the trials in its own log.
     if given in (None, "published") or options.resume or isinstance(space, RowSpace):
         return (), ()
     history = _history(str(given), options)
-    _check(str(given), history, options, data_fingerprint, budget, encoder)
+    _check(str(given), history, options, data_fingerprint, budget, encoder, space.base)
     carried, refused = [], Counter[str]()
     for trial in history.trials.values():
         if not trial.reports and trial.status != "failed":
@@ -70,6 +71,7 @@ def _check(
     data_fingerprint: str,
     budget: int,
     encoder: EncoderConfig,
+    base: RunConfig,
 ) -> None:
     if not history.trials:
         raise InputError(f"--warm-start {given!r}: that search has no trials")
@@ -81,6 +83,7 @@ def _check(
         "budget": config.multitask.budget_tokens if config.multitask else None,
         "units": history.header["units"],
         "precision": history.header["options"]["precision"],
+        "objective": config.objective,
     }
     now = {
         "data": data_fingerprint,
@@ -89,6 +92,7 @@ def _check(
         "budget": budget,
         "units": options.units,
         "precision": options.precision,
+        "objective": base.objective,
     }
     for key, value in then.items():
         if value != now[key]:

@@ -11,7 +11,7 @@ from search.log.trial import TrialRecord
 from search.searchers.base import Params, Suggestion, Tried, params_key
 from spaces.params import rebuild
 from spaces.space import Space
-from trainable.component import Choice, Domain, Value
+from trainable.component import Choice, Value
 from trainable.run_config import RunConfig
 from trainable.seeds import derive
 
@@ -125,16 +125,8 @@ class Stepwise:
 
     def _changed(self, config: RunConfig, changed: str, value: Value) -> Params:
         """Return the params of a configuration in which one param has another value."""
-        params: Params = {}
-
-        def choose(name: str, domain: Domain, current: Value) -> Value:
-            chosen = value if name == changed else current
-            if self._space.varies(name):
-                params[name] = chosen
-            return chosen
-
-        rebuild(config, choose)
-        return params
+        exchanged = rebuild(config, lambda name, _, current: value if name == changed else current)
+        return self._space.params_of(self._space.nearest(exchanged))
 
     def _config(self, params: Params) -> RunConfig:
         return self._space.config_of(params)

@@ -76,22 +76,22 @@ def test_the_example_is_a_config(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert RunConfig.from_dict(json.loads(text), "example") == RunConfig()
     path = tmp_path / "config.json"
     path.write_text(text)
-    assert read_config(path) == RunConfig()
+    assert read_config(path) == (RunConfig(), "")
 
 
 def test_a_best_json_is_read_too(tmp_path: Path) -> None:
     path = write(tmp_path, {"schema_version": 1, "run_config": SHORT.to_dict()})
-    assert read_config(path) == SHORT
+    assert read_config(path) == (SHORT, "")
 
 
 @pytest.mark.parametrize(
     ("text", "fragment"),
     [
         ("{", "not valid JSON"),
-        ("[]", "a JSON object, not list"),
-        ("{}", "is missing"),
+        ("[]", "a configuration is a mapping, not []"),
         (json.dumps({**RunConfig().to_dict(), "sed": 1}), "did you mean 'seed'"),
         (json.dumps({"run_config": {"seed": -1}}), "seed"),
+        (json.dumps({"run_config": {"seed": 1}}), "is missing; every field must be there"),
     ],
 )
 def test_a_file_that_is_no_config_ends_with_status_2(
@@ -138,3 +138,45 @@ def test_bytes_that_are_no_text_end_with_status_2(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe{")
     with pytest.raises(InputError, match="is not UTF-8 text"):
         read_config(path)
+
+
+@pytest.mark.slow
+def test_a_yaml_file_with_a_part_is_trained_and_what_it_leaves_out_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("seed: 2\nmultitask:\n  budget_tokens: 1500\n  units: 1\n")
+    assert main([str(path)]) == 0
+    output = capsys.readouterr()
+    assert "confirm" in output.out
+    first, *listed = output.err.splitlines()
+    assert first == f"{path} leaves out, and these have their defaults:"
+    names = {item.split()[0] for item in " ".join(listed).split(", ")}
+    assert {"encoder.source", "pair_layer", "multitask.batch_order"} <= names
+    assert names & {"seed", "multitask.units", "multitask.budget_tokens", "multitask"} == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "fragments"),
+    [
+        ("", ["a configuration is a mapping, not None"]),
+        ("a: [", ["not valid YAML", "line 1"]),
+        ("sed: 1", ["field 'sed': unknown field; did you mean 'seed'?"]),
+        ("multitask: {optimization: {lr: fast}}", ["lr", "valid number", "'fast'"]),
+        ("encoder: {source: off}", ["encoder.source", "YAML reads yes, no, on and off"]),
+        ("pair_layer: {kind: off}", ["pair_layer", "YAML reads yes, no, on and off"]),
+        ("schema_version: 99", ["schema_version is 99", "newer version"]),
+        ("seed: 1\nseed: 2", ["line 2", "'seed' stands twice"]),
+    ],
+)
+def test_a_yaml_file_that_is_no_config_ends_with_status_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, fragments: list[str]
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    assert main([str(path)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {path}")
+    assert error.count("\n") == 1
+    for fragment in fragments:
+        assert fragment in error

@@ -10,8 +10,10 @@ import torch
 from rich.console import Console
 
 from trainable.cache.files import read_json
+from trainable.cache.yaml_file import SUFFIXES, read_yaml
 from trainable.errors import InputError
 from trainable.metrics import score_keys
+from trainable.partial_config import complete, filled_note
 from trainable.run_config import RunConfig
 from trainable.stages.pretraining_loop import StageFailed
 from trainable.training.inputs import open_inputs
@@ -29,28 +31,40 @@ def train_file(path: Path | None) -> int:
     """Train the configuration of a file; returns the exit status.
 
     Args:
-        path: A RunConfig, or the best.json of a search; it is an error to give none.
+        path: A RunConfig or a part of one, or the best.json of a search; it is an error to give
+            none.
     """
     try:
         if path is None:
             raise InputError("give a CONFIG.json; `python -m trainable --example` prints one")
-        _train(read_config(path), Console(highlight=False, soft_wrap=True))
+        config, note = read_config(path)
+        if note:
+            print(note, file=sys.stderr)
+        _train(config, Console(highlight=False, soft_wrap=True))
     except (InputError, RunFailed, StageFailed) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def read_config(path: Path) -> RunConfig:
-    """Read a RunConfig from its own file or from a best.json.
+def read_config(path: Path) -> tuple[RunConfig, str]:
+    """Read a RunConfig from its own file, JSON or YAML, or from a best.json.
+
+    What a file of its own leaves out has its default. A best.json is complete: it must mean the
+    same where defaults are others.
+
+    Returns:
+        The configuration, and a note that says what was filled in; empty if nothing was.
 
     Raises:
         InputError: The file is missing or is neither.
     """
-    values = read_json(path, "`python -m trainable --example` prints one")
+    read = read_yaml if path.suffix in SUFFIXES else read_json
+    values = read(path, "`python -m trainable --example` prints one")
     if isinstance(values, dict) and "run_config" in values:
-        values = values["run_config"]
-    return RunConfig.from_dict(values, str(path))
+        return RunConfig.from_dict(values["run_config"], str(path)), ""
+    config, filled = complete(values, str(path))
+    return config, filled_note(path, filled) if filled else ""
 
 
 def _train(config: RunConfig, console: Console) -> None:

@@ -210,11 +210,11 @@ def test_text_that_is_empty_or_no_text_is_refused(refusal: Refusal, tmp_path: Pa
         assert fragment in message
 
 
-def test_an_unknown_space_ends_with_status_2(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main(["--space", "publishd"])
-    assert caught.value.code == 2
-    assert "published" in capsys.readouterr().err
+def test_an_unknown_space_is_named_with_the_nearest(refusal: Refusal) -> None:
+    message = refusal("--space", "publishd")
+    assert "--space publishd" in message
+    assert "full, stages, heads, smoke, published, ablation or FILE.yaml" in message
+    assert "did you mean 'published'?" in message
 
 
 def test_a_missing_data_folder_is_named(refusal: Refusal, tmp_path: Path) -> None:

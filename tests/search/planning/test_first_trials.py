@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -375,3 +376,28 @@ def test_what_a_feature_needs_is_looked_for_before_the_start(
         check_corpora(
             options(), RowSpace("published", BASE, rows, 1), rows, inputs.pretrained.tokenizer
         )
+
+
+def test_rows_that_a_space_cannot_express_are_left_out_and_counted(plan_of: MakePlan) -> None:
+    plan = plan_of(space="full", warm_start="published", rows="one-size/*,college/*", trials=99)
+    assert plan.rows
+    assert all(plan.space.why_not(config) is None for config in plan.rows.values())
+    first, *reasons = [note for note in plan.notes if note.startswith("--warm-start published: ")]
+    n_kept, n_left_out = map(int, re.findall(r"\d+", first))
+    assert n_kept == len(plan.rows)
+    assert sum(int(re.findall(r"\d+", reason)[0]) for reason in reasons) <= n_left_out
+    assert any("nli is linear, the space has none" in reason for reason in reasons)
+
+
+def test_rows_that_are_named_in_full_and_do_not_fit_are_refused(plan_of: MakePlan) -> None:
+    with pytest.raises(InputError, match=r"cannot express 1 of \d+ rows"):
+        plan_of(warm_start="published", rows="one-size/*,college/nli-linear", trials=99)
+
+
+def test_rows_begin_a_search_of_one_s_own_space_if_they_fit(plan_of: MakePlan) -> None:
+    rows = "one-size/*"
+    all_of_them = plan_of(warm_start="published", rows=rows, trials=99)
+    plan = plan_of(warm_start="published", rows=rows, trials=99, choices=("*.pooling=mean,cls",))
+    assert plan.rows.keys() <= all_of_them.rows.keys()
+    for params, _ in plan.points:
+        assert plan.space.params_of(plan.space.config_of(params)) == params

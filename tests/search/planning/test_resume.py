@@ -16,6 +16,7 @@ from search.planning.plan import Plan
 from search.planning.resume import COMPARED_OPTIONS, changed_versions, check_resumable, header
 from tests.search.planning.every_option import GIVEN
 from trainable.errors import InputError
+from trainable.run_config import RunConfig
 
 MakePlan = Callable[..., Plan]
 
@@ -73,11 +74,11 @@ def test_each_option_that_is_compared_is_named_with_both_values(plan: Plan, name
 
 
 @pytest.mark.parametrize("name", COMPARED_OPTIONS)
-def test_an_option_that_the_log_does_not_have_counts_as_none(plan: Plan, name: str) -> None:
+def test_an_option_that_the_log_does_not_have_counts_as_not_given(plan: Plan, name: str) -> None:
     """Logs of older versions lack some."""
     later = begun(plan)
     del later.earlier.header["options"][name]
-    if getattr(plan.options, name) is None:
+    if getattr(plan.options, name) in (None, ()):
         check_resumable(later)
     else:
         with pytest.raises(InputError, match=f"{name} of .* was null, now it is"):
@@ -188,3 +189,36 @@ def test_fewer_trials_than_were_begun_are_refused(plan: Plan) -> None:
 def test_a_log_of_another_version_is_refused(plan: Plan) -> None:
     with pytest.raises(InputError, match=rf"version 1, this program reads {VERSION}"):
         begun(plan, version=1)
+
+
+OWN: dict[str, Any] = {
+    "space": "smoke",
+    "fix": ("sst.dropout=0.2", "para.pair.joint.head=linear"),
+    "range": ("multitask.optimization.lr=1e-3..5e-3",),
+}
+
+
+def test_a_space_of_one_s_own_is_in_the_log_with_what_does_not_vary(plan_of: MakePlan) -> None:
+    plan = plan_of(**OWN)
+    logged = json.loads(json.dumps(header(plan)))
+    assert RunConfig.from_dict(logged["edited"]["base"], "log") == plan.space.base
+    assert logged["edited"]["fixed"] == {"sst.dropout": 0.2, "para.pair.joint.head": "linear"}
+    assert logged["options"]["fix"] == list(OWN["fix"])
+    assert "edited" not in header(plan_of(space="smoke"))
+    check_resumable(begun(plan, n_trials=2))
+
+
+def test_what_does_not_vary_is_compared(plan_of: MakePlan) -> None:
+    """The file of a space, or of a base, may have changed although its name is the same."""
+    plan = plan_of(**OWN)
+    then = json.loads(json.dumps(header(plan)["edited"]))
+    then["fixed"]["para.pair.joint.head"] = "mlp"
+    with pytest.raises(InputError, match=r'joint.head of .* was "mlp", now it is "linear"'):
+        check_resumable(begun(plan, edited=then))
+    then = json.loads(json.dumps(header(plan)["edited"]))
+    then["base"]["multitask"]["optimization"]["weight_decay"] = 0.5
+    with pytest.raises(InputError, match=r"weight_decay of .* was 0.5, now it is 0.01"):
+        check_resumable(begun(plan, edited=then))
+    then = json.loads(json.dumps(header(plan)["edited"]))
+    then["base"]["data"] = {"kind": "cs224n", "dir": "/elsewhere"}
+    check_resumable(begun(plan, edited=then))

@@ -153,9 +153,10 @@ COMPARED = {
     "precision": ({"precision": "bf16"}, "precision was fp32 there and is bf16 here"),
 }
 # The data and the encoder themselves are compared, not what they are called.
-RESOLVED = {"data", "data_dir", "encoder", "budget", "resume", "warm_start"}
+RESOLVED = {"data", "data_dir", "encoder", "budget", "resume", "warm_start", "objective"}
 # What may differ, since it changes neither the score of a configuration nor its meaning.
 IRRELEVANT = {
+    *("fix", "range", "choices", "vary", "base"),
     *("space", "rows", "repeats", "searcher", "beam", "scheduler", "eta", "brackets", "seed"),
     *("text_data", "nli_data", "trials", "time_limit", "max_device_hours", "min_gain"),
     *("address", "max_concurrent", "cpus_per_trial", "gpus_per_trial"),

@@ -12,6 +12,8 @@ from search.log.history import History
 from search.log.trial import Status, TrialRecord
 from search.searchers.base import Params, Suggestion, params_key
 from search.searchers.stepwise import Stepwise
+from spaces.edit_space import edit_space
+from spaces.edits import parse_edits
 from tests.search.searchers.searcher_contract import (
     BASE,
     SEEDS,
@@ -269,3 +271,16 @@ def test_a_configuration_of_an_early_round_is_not_in_a_later_beam() -> None:
         lambda params: worth.get(tuple(str(params[name]) for name in names), 0.0),
     )
     assert max(trial.score for trial in history.trials.values()) == 4.0
+
+
+def test_a_default_outside_a_range_of_the_user_s_moves_into_it() -> None:
+    texts = {"range": ["*.mlp.dropout=0.4..0.5"], "fix": ["*.mlp.depth=2"]}
+    space = edit_space(SPACES["full"], parse_edits(**texts))
+    searcher, history = Stepwise(space, 0), History()
+    while len(history.trials) < 60:
+        suggestion = searcher.suggest(len(history.trials), history)
+        assert suggestion is not None
+        assert space.why_not(suggestion.run_config) is None
+        run(history, suggestion, float("mlp" in suggestion.params.values()))
+    used = [trial.params for trial in history.trials.values()]
+    assert 0.4 in {v for params in used for n, v in params.items() if n.endswith("mlp.dropout")}

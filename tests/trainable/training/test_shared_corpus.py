@@ -112,7 +112,9 @@ def examples_of(texts: list[str]) -> Examples:
         }
     )
     splits = {
-        task: {split: to_schema(table, COURSE[task], split, "test")[0] for split in ("train", "dev")}
+        task: {
+            split: to_schema(table, COURSE[task], split, "test")[0] for split in ("train", "dev")
+        }
         for task in TASK_NAMES
     }
     return collect(COURSE, splits, ("a note",))
