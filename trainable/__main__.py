@@ -21,6 +21,10 @@ class Options:
     )
     """A RunConfig, or the best.json of a search."""
 
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Folder for the trained model, which search/predict.py and `trainable.load` use. Without it,
+    the scores are all that is left."""
+
     example: bool = False
     """Print the default RunConfig, to begin a CONFIG.json with."""
 
@@ -36,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     # torch takes seconds to import: a mistyped option is refused before.
     from trainable.training.train_file import print_example, train_file
 
-    return print_example() if options.example else train_file(options.config)
+    return print_example() if options.example else train_file(options.config, options.out)
 
 
 if __name__ == "__main__":

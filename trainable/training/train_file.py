@@ -1,4 +1,4 @@
-"""Train the configuration of a file, and print its dev scores."""
+"""Train the configuration of a file, print its dev scores, and keep the model if that is wanted."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
+from safetensors import SafetensorError
 
 from trainable.cache.files import read_json
 from trainable.errors import InputError
@@ -17,6 +18,7 @@ from trainable.stages.pretraining_loop import StageFailed
 from trainable.training.inputs import open_inputs
 from trainable.training.loop import Run, RunFailed
 from trainable.training.progress_bar import train
+from trainable.training.trained_run import write_trained
 
 
 def print_example() -> int:
@@ -25,16 +27,20 @@ def print_example() -> int:
     return 0
 
 
-def train_file(path: Path | None) -> int:
+def train_file(path: Path | None, out: Path | None = None) -> int:
     """Train the configuration of a file; returns the exit status.
 
     Args:
         path: A RunConfig, or the best.json of a search; it is an error to give none.
+        out: Folder for the trained model, which must be new or empty; None to keep nothing.
     """
     try:
         if path is None:
             raise InputError("give a CONFIG.json; `python -m trainable --example` prints one")
-        _train(read_config(path), Console(highlight=False, soft_wrap=True))
+        config = read_config(path)
+        if out is not None:
+            _make(out)
+        _train(config, out, Console(highlight=False, soft_wrap=True))
     except (InputError, RunFailed, StageFailed) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -53,7 +59,17 @@ def read_config(path: Path) -> RunConfig:
     return RunConfig.from_dict(values, str(path))
 
 
-def _train(config: RunConfig, console: Console) -> None:
+def _make(out: Path) -> None:
+    """Make the folder before hours of training, or refuse one that holds something else."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if any(out.iterdir()):
+            raise InputError(f"--out {out} is not empty; give a new folder")
+    except OSError as error:
+        raise InputError(f"--out {out} cannot be made ({error}); give another folder") from error
+
+
+def _train(config: RunConfig, out: Path | None, console: Console) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     inputs = open_inputs(config, device)
     for note in inputs.corpus.notes:
@@ -68,3 +84,9 @@ def _train(config: RunConfig, console: Console) -> None:
     train(run, console, "training", show)
     scores = run.evaluate("confirm")
     console.print("confirm    " + "  ".join(f"{key} {scores[key]:.4f}" for key in SCORE_KEYS))
+    if out is not None:
+        try:
+            write_trained(run, out)
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"--out {out} cannot be written ({error})") from error
+        console.print(f"the model is in {out}", markup=False)
