@@ -5,6 +5,7 @@ Everything that can be wrong with the options and the input is said before torch
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -91,6 +92,8 @@ def _check_output(options: PredictOptions, output: Path) -> None:
     check_suffix(output, "--output")
     if not output.parent.is_dir():
         raise InputError(f"--output {output}: there is no folder {output.parent}; make it first")
+    if not os.access(output.parent, os.W_OK):
+        raise InputError(f"--output {output}: you may not write to {output.parent}")
     if output.is_dir():
         raise InputError(f"--output {output} is a folder; give a file")
     if options.input is not None and output == user_path(str(options.input)):
@@ -181,15 +184,16 @@ def _sentence(line: bytes, number: int, model: Model, task: str) -> str | tuple[
     """
     here = f"{_STDIN}, line {number}"
     try:
-        parts = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r").split("\t")
+        text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r")
     except UnicodeDecodeError as error:
         raise InputError(f"{here} is not UTF-8 text: {error}") from error
+    parts = text.split("\t")
     n = 2 if model.tasks[task].is_pair else 1
     if len(parts) != n:
         wanted = "two sentences with a tab between them" if n == 2 else "one sentence without a tab"
-        raise InputError(f"{here}: {line!r:.80} has {len(parts) - 1} tabs; {task} needs {wanted}")
+        raise InputError(f"{here}: {text!r:.80} has {len(parts) - 1} tabs; {task} needs {wanted}")
     if not all(part.strip() for part in parts):
-        raise InputError(f"{here}: {line!r:.80} has an empty sentence; leave the line out")
+        raise InputError(f"{here}: {text!r:.80} has an empty sentence; leave the line out")
     return tuple(parts) if n == 2 else parts[0]
 
 

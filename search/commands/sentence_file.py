@@ -118,7 +118,7 @@ def check_suffix(path: Path, option: str) -> None:
     """
     if path.suffix not in SUFFIXES:
         raise InputError(
-            f"{option} {path}: the suffix {path.suffix!r} says nothing; allowed are "
+            f"{option} {path}: the suffix {path.suffix!r} is not known; allowed are "
             f"{', '.join(SUFFIXES)}"
         )
 
@@ -144,8 +144,8 @@ def _separated_rows(path: Path) -> Iterator[list[Any]]:
                     )
                 if header and len(row) < len(header):
                     raise InputError(
-                        f"{path}: data row {number + 1} has {len(row)} fields, the header has "
-                        f"{len(header)}: {row!r:.80}; complete or remove the row"
+                        f"{path}: data row {number + 1} has {len(row)} of the {len(header)} fields "
+                        f"that the header names: {row!r:.80}; complete or remove the row"
                     )
                 number += bool(header)
                 header = header or row
