@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from search.commands.write_again import main
+from search.log.events import EventLog, read_events
+from search.log.folder import EVENTS
+from search.log.history import History, Journal
+from search.log.leaderboard import actor_seconds
+from search.log.trial import TrialRecord
+from search.planning.plan import Plan
+from search.planning.resume import header
+from search.report.write import write_results
+from trainable.metrics import SCORE_KEYS
+
+MakePlan = Callable[..., Plan]
+MakeTrial = Callable[..., TrialRecord]
+
+
+def begun(plan: Plan, **changes: Any) -> Journal:
+    """Return the journal of a search whose log has only its first event."""
+    log = plan.folder.local / EVENTS
+    log.unlink(missing_ok=True)
+    journal = Journal(History(), EventLog(log))
+    journal.write("search", slots=1, **header(plan) | changes)
+    return journal
+
+
+@pytest.fixture
+def finished(plan_of: MakePlan, trial_of: MakeTrial) -> Plan:
+    """A search of two trials, whose results are there."""
+    plan = plan_of(space="smoke", trials=2)
+    journal = begun(plan)
+    for number, score in enumerate((0.4, 0.6)):
+        trial = trial_of(plan, number, {})
+        own = {"params": trial.params, "run_config": trial.config.to_dict(), "bracket": 0}
+        journal.write("suggested", trial=number, origin="default", **own)
+        journal.write("started", trial=number, id="ab", unit=0)
+        metrics = {**dict.fromkeys(SCORE_KEYS, score), "tokens": 10000}
+        journal.write("reported", trial=number, unit=1, metrics=metrics, failure="")
+        journal.write("ended", trial=number, status="stopped", error=None)
+    events = read_events(plan.folder.local / EVENTS)
+    write_results(plan, History(events), actor_seconds(events))
+    return plan
+
+
+@pytest.mark.slow
+def test_the_report_is_that_of_the_search(
+    finished: Plan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = finished.folder.local / "report.md"
+    before, curves = report.read_text(), finished.folder.local / "learning_curves.png"
+    assert "## " in before
+    report.unlink()
+    curves.unlink()
+    assert main([str(finished.folder.local)]) == 0
+    assert report.read_text() == before
+    assert curves.exists()
+    assert str(finished.folder.local) in capsys.readouterr().out
+    assert main([finished.folder.name, "--storage", finished.folder.storage]) == 0
+
+
+def test_what_it_cannot_be_written_from_is_refused(
+    finished: Plan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = finished.folder
+    assert main(["serch", "--storage", folder.storage]) == 2
+    assert "there is no search 'serch'" in capsys.readouterr().err
+    changes: tuple[tuple[dict[str, Any], str], ...] = (
+        ({"data_fingerprint": "0123"}, "the data have changed since the search"),
+        ({"options": {"dta": "sample"}}, "of another version of the project"),
+    )
+    for change, fragment in changes:
+        begun(finished, **change)
+        assert main([str(folder.local)]) == 2
+        assert fragment in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_search_that_learned_from_another_needs_it_no_more(finished: Plan) -> None:
+    begun(finished, options={**asdict(finished.options), "warm_start": "gone"})
+    assert main([str(finished.folder.local)]) == 0
