@@ -51,6 +51,8 @@ def _write(options: ReportOptions) -> str:
     storage, name = split(options.name) if "/" in options.name else (options.storage, options.name)
     folder = find_folder(storage, name, resume=True)
     history = read_history(folder)
+    if not history.trials:
+        raise InputError(f"{folder.uri} has no trial yet; there is nothing to report")
     try:
         asked = SearchOptions(**history.header["options"])
     except TypeError as error:
