@@ -17,7 +17,7 @@ from spaces.component_table import DOCUMENT, update
 
 PACKAGES = ("search", "spaces", "trainable")
 # Every family has a base and a union, and a script has the name of the command that it calls.
-_MAY_REPEAT = {"__init__", "base", "family", "run", "export", "retrain"}
+_MAY_REPEAT = {"__init__", "base", "family", "run", "export", "retrain", "predict"}
 
 
 @pytest.fixture(scope="module")
