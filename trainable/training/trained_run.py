@@ -130,12 +130,14 @@ def read_trained(folder: Path, device: torch.device) -> TrainedRun:
     found = {name: _read_encoder(_encoder_folder(encoders, name)) for name in names}
     pretrained = found[names[0]]
     model = build_model(config, pretrained, device, torch.Generator(device))
-    state = model.state_dict()
-    for name, own in found.items():
-        state |= {f"encoders.{name}.{key}": tensor for key, tensor in own.parameters.items()}
+    encoded = {
+        f"encoders.{name}.{key}": tensor
+        for name, own in found.items()
+        for key, tensor in own.parameters.items()
+    }
     heads = _read_heads(folder / _HEADS)
-    _check(folder / _HEADS, heads, state)
-    model.load_state_dict(state | heads)
+    _check(folder / _HEADS, heads, model.state_dict(), encoded)
+    model.load_state_dict(encoded | heads)
     tagger = load_tagger() if config.features.n_tags else None
     return TrainedRun(folder.name, config, model.eval(), pretrained.tokenizer, tagger, device)
 
@@ -154,11 +156,6 @@ def _read_encoder(folder: Path) -> Pretrained:
     return Pretrained(shape, load_tokenizer(folder), read_weights(folder, shape))
 
 
-def _is_head(name: str) -> bool:
-    """Whether `write_heads` writes a tensor of this name."""
-    return not name.startswith("encoders.") or name.endswith(".embeddings.tag.weight")
-
-
 def _read_heads(path: Path) -> dict[str, Tensor]:
     with reading(path):
         try:
@@ -169,20 +166,22 @@ def _read_heads(path: Path) -> dict[str, Tensor]:
             ) from error
 
 
-def _check(path: Path, heads: dict[str, Tensor], state: dict[str, Tensor]) -> None:
+def _check(
+    path: Path, heads: dict[str, Tensor], state: dict[str, Tensor], encoded: dict[str, Tensor]
+) -> None:
     """Refuse heads that are not those of the run.
 
     Args:
         path: Their file, for messages.
-        heads: What it holds.
+        heads: What it holds: all that the folders of the encoders do not, and perhaps more.
         state: All tensors that the run's model has.
+        encoded: Those that come from the folders of the encoders.
     """
-    expected = {name: tuple(t.shape) for name, t in state.items() if _is_head(name)}
-    found = {name: tuple(t.shape) for name, t in heads.items()}
-    for name in sorted(expected | found):
-        if expected.get(name) != found.get(name):
+    for name in sorted((state.keys() - encoded.keys()) | heads.keys()):
+        wanted, found = (tuple(own[name].shape) if name in own else None for own in (state, heads))
+        if wanted != found:
             raise InputError(
-                f"{path}: tensor {name!r} has the shape {found.get(name, 'of no tensor')}, but "
-                f"{RUN_CONFIG} asks for {expected.get(name, 'none')}; the two files are of "
-                f"different runs: copy both from the same folder"
+                f"{path}: tensor {name!r} has the shape {found}, but {RUN_CONFIG} asks for "
+                f"{wanted} (None: no such tensor); the two files are of different runs: copy both "
+                f"from the same folder"
             )
