@@ -26,7 +26,8 @@ from trainable.data.tokenize import MAX_SENTENCE_TOKENS
 from trainable.errors import InputError, did_you_mean
 from trainable.losses import decide
 from trainable.model.pairs import decision_threshold
-from trainable.tasks import TASKS, Task
+from trainable.task_config import pair_of
+from trainable.tasks import Task
 from trainable.training.sentence_embedding import embedding_task
 from trainable.training.trained_run import RUN_CONFIG, TrainedRun, read_trained
 
@@ -68,7 +69,7 @@ class Model:
     @property
     def tasks(self) -> dict[str, Task]:
         """Name -> task."""
-        return {str(name): task for name, task in TASKS.items()}
+        return dict(self._runs[0].config.data.table)
 
     @property
     def runs(self) -> tuple[str, ...]:
@@ -110,7 +111,9 @@ class Model:
             width = own.n_classes or 1
             return _predictions(own, torch.empty(0, width), torch.empty(0), 0)
         rows = found[0][0] if len(found) == 1 else torch.stack([f for f, _ in found]).mean(0)
-        threshold = statistics.fmean(decision_threshold(r.config.para.pair) for r in self._runs)
+        threshold = statistics.fmean(
+            decision_threshold(pair_of(r.config.tasks[task])) for r in self._runs
+        )
         n_cut = max(n for _, n in found)
         return _predictions(own, rows, decide(rows, own, threshold), n_cut)
 
@@ -162,9 +165,9 @@ def cut_note(n_cut: int) -> str:
 
 def _predictions(task: Task, rows: Tensor, values: Tensor, n_cut: int) -> Predictions:
     """Return predictions from the rows of `probabilities`, (n, n_classes) or (n, 1)."""
-    if task.n_classes is None:
+    if task.classes is None:
         return Predictions(values.tolist(), (), values, None, n_cut)
-    names = tuple(map(str, range(task.n_classes)))
+    names = task.classes
     if rows.shape[1] == 1:  # the probability of the second of two classes
         rows = torch.cat([1 - rows, rows], dim=1)
     labels = [names[int(v)] for v in values.tolist()]
@@ -193,8 +196,13 @@ def load(folder: str | Path, device: str | torch.device = "cpu") -> Model:
         text = str(error).splitlines()[0]
         raise InputError(f"device {str(device)!r} cannot be used: {text}") from error
     path = user_path(str(folder))
-    runs = [read_trained(found, on) for found in model_folders(path)]
-    return Model(runs)
+    first, *others = [read_trained(found, on) for found in model_folders(path)]
+    for run in others:
+        if run.config.data.table != first.config.data.table:
+            raise InputError(
+                f"{path}: {run.name} and {first.name} are of different tasks; load one of them"
+            )
+    return Model([first, *others])
 
 
 def model_folders(folder: Path) -> list[Path]:

@@ -17,9 +17,9 @@ from trainable.data.sources import SampleData
 from trainable.errors import InputError
 from trainable.losses import decide
 from trainable.model.encoder import EncoderConfig
-from trainable.model.pairs import CosinePair, ParaCosine
+from trainable.model.pairs import DecisionCosine, NumberCosine
 from trainable.model.pooling import MeanPooling
-from trainable.task_config import ParaTask, StsTask
+from trainable.task_config import PairDecision, PairNumber
 from trainable.training.loop import Run
 from trainable.training.trained_run import RUN_CONFIG
 
@@ -27,8 +27,8 @@ Trained = Callable[..., tuple[Run, Path]]
 Asked = Callable[[Run, str, str], list[Any]]
 SPLITS = ("select", "confirm", "test")
 COSINE: dict[str, Any] = {
-    "para": ParaTask(pooling=MeanPooling(), pair=ParaCosine(threshold=0.8)),
-    "sts": StsTask(pooling=MeanPooling(), pair=CosinePair()),
+    "para": PairDecision(pooling=MeanPooling(), pair=DecisionCosine(threshold=0.8)),
+    "sts": PairNumber(pooling=MeanPooling(), pair=NumberCosine()),
 }
 
 
@@ -39,7 +39,7 @@ def default(trained: Trained) -> tuple[Run, Path]:
 
 @pytest.fixture(scope="module")
 def cosine(trained: Trained) -> tuple[Run, Path]:
-    return trained(**COSINE)
+    return trained(tasks=COSINE)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_predictions_are_those_of_the_run(
 def test_so_they_are_with_other_heads_and_encoders(
     trained: Trained, asked: Asked, sharing: str
 ) -> None:
-    run, folder = trained(encoder=EncoderConfig(sharing=sharing), **COSINE)  # type: ignore[arg-type]
+    run, folder = trained(encoder=EncoderConfig(sharing=sharing), tasks=COSINE)  # type: ignore[arg-type]
     assert_equal(load(folder), run, asked, ("select",))
 
 

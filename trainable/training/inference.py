@@ -10,9 +10,9 @@ from torch import Tensor
 from trainable.losses import probabilities
 from trainable.model.pooling import SequenceStates
 from trainable.run_config import RunConfig
-from trainable.tasks import TASKS, TaskName
+from trainable.tasks import TaskName
 from trainable.training.corpus import Corpus, Rows, Split
-from trainable.training.multitask_bert import MultitaskBert, pair_encodings, task_config
+from trainable.training.multitask_bert import MultitaskBert, pair_encodings
 from trainable.training.step import autocast
 
 _PASS_TOKENS = 8192  # tokens of one pass
@@ -36,7 +36,7 @@ def task_probabilities(
     Returns:
         (n_examples, n_classes) or (n_examples, 1) float32 on the CPU; see `probabilities`.
     """
-    pairs, loss = pair_encodings(config), task_config(config, task).loss
+    pairs, loss = pair_encodings(config), config.tasks[task].loss
     precision = config.multitask.precision if config.multitask else "fp32"
     parts = []
     order, passes = _passes(corpus.splits[split][task])
@@ -44,7 +44,7 @@ def task_probabilities(
         for numbers in passes:
             with autocast(corpus.device, precision):
                 outputs = model(corpus.batch(split, {task: numbers}, pairs))[task]
-            parts.append(probabilities(loss, outputs, TASKS[task]).cpu())
+            parts.append(probabilities(loss, outputs).cpu())
     return _in_order(parts, order)
 
 

@@ -29,11 +29,12 @@ from trainable.run_config import RunConfig
 from trainable.seeds import derive
 from trainable.stages.before_tasks import OnProgress, run_prefix
 from trainable.stages.head_tuning import CachedHeadTuning
-from trainable.tasks import TASK_NAMES, TASKS, TaskName
+from trainable.task_config import pair_of
+from trainable.tasks import TaskName
 from trainable.training.inference import task_probabilities
 from trainable.training.inputs import RunInputs
 from trainable.training.multitask_bert import build_model
-from trainable.training.step import STEP_METRICS, MultitaskTraining
+from trainable.training.step import MultitaskTraining, step_metrics
 from trainable.training.tune_heads import tune_heads
 
 log = logging.getLogger(__name__)
@@ -110,7 +111,7 @@ class Run:
             on_progress: Called after each step, also of the stages before the tasks.
 
         Returns:
-            The means of `STEP_METRICS` over the unit, NaN where no step reported them, and
+            The means of `step_metrics` over the unit, NaN where no step reported them, and
             `prefix_seconds` and `train_seconds`.
 
         Raises:
@@ -132,7 +133,7 @@ class Run:
             started = time.perf_counter()
             self._start_from_prefix(on_progress)
             unit.prefix_seconds = time.perf_counter() - started
-        metrics = dict.fromkeys(STEP_METRICS, math.nan)
+        metrics = dict.fromkeys(step_metrics(self.config.data.table), math.nan)
         started = time.perf_counter()
         try:
             if self.training is not None:
@@ -187,8 +188,8 @@ class Run:
     def probabilities(self, split: str) -> dict[TaskName, Tensor]:
         """Return task -> probabilities or scores, float32 on the CPU, in the split's order.
 
-        (n_examples, n_classes) class probabilities for sentiment, else (n_examples, 1) scores. An
-        ensemble averages them over runs.
+        (n_examples, n_classes) class probabilities under cross entropy, else (n_examples, 1)
+        scores. An ensemble averages them over runs.
         """
         corpus = self.inputs.corpus
         self.model.eval()
@@ -198,14 +199,15 @@ class Run:
         with torch.inference_mode(), averaged:
             return {
                 task: task_probabilities(self.model, self.config, corpus, split, task)
-                for task in TASK_NAMES
+                for task in self.config.tasks
                 if task in corpus.splits[split]  # a task may have no test examples
             }
 
     def decide(self, found: dict[TaskName, Tensor]) -> dict[TaskName, Tensor]:
         """Return task -> (n_examples,) float32 predictions from `probabilities`."""
-        threshold = decision_threshold(self.config.para.pair)
-        return {task: decide(own, TASKS[task], threshold) for task, own in found.items()}
+        tasks, configs = self.config.data.table, self.config.tasks
+        thresholds = {name: decision_threshold(pair_of(configs[name])) for name in found}
+        return {name: decide(own, tasks[name], thresholds[name]) for name, own in found.items()}
 
     def predict(self, split: str) -> dict[TaskName, Tensor]:
         """Return task -> (n_examples,) float32 predictions on the CPU, in the split's order."""
@@ -221,4 +223,4 @@ class Run:
         """Return the scores of the result of `probabilities` on a labelled split."""
         labels = {task: self.inputs.corpus.splits[split][task].labels for task in found}
         known = {task: own for task, own in labels.items() if own is not None}
-        return scores(self.decide(found), known)
+        return scores(self.decide(found), known, self.config.table)

@@ -14,9 +14,8 @@ from trainable.data.tokenize import MAX_SENTENCE_TOKENS
 from trainable.model.pairs import JointPair
 from trainable.model.pooling import ClsPooling, MaxPooling, MeanPooling, Pooling
 from trainable.run_config import RunConfig
-from trainable.task_config import SingleTask
-from trainable.tasks import TASK_NAMES, TaskName
-from trainable.training.multitask_bert import task_config
+from trainable.task_config import pair_of
+from trainable.tasks import TaskName
 
 _MODULES = [
     {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
@@ -32,12 +31,12 @@ def embedding_task(config: RunConfig) -> TaskName:
     """
 
     def order(task: TaskName) -> int:
-        own = task_config(config, task)
-        if isinstance(own, SingleTask):
+        pair = pair_of(config.tasks[task])
+        if pair is None:
             return 1
-        return 2 if isinstance(own.pair, JointPair) else 0
+        return 2 if isinstance(pair, JointPair) else 0
 
-    return min(TASK_NAMES, key=order)  # the first of equals
+    return min(config.tasks, key=order)  # the first of equals
 
 
 def write_sentence_transformers(
@@ -54,7 +53,7 @@ def write_sentence_transformers(
         task: Whose pooling to write.
         width: Of the encoder.
     """
-    mode = _mode(task_config(config, task).pooling)
+    mode = _mode(config.tasks[task].pooling)
     if mode is None or config.features.n_tags:
         return
     (folder / "1_Pooling").mkdir(exist_ok=True)

@@ -29,7 +29,7 @@ from trainable.errors import InputError
 from trainable.model.encoder import Pretrained
 from trainable.model.weights import read_shape, read_weights
 from trainable.run_config import RunConfig
-from trainable.tasks import TASK_NAMES, TaskName
+from trainable.tasks import TaskName
 from trainable.training.corpus import Corpus
 from trainable.training.hugging_face import write_encoder, write_heads
 from trainable.training.inference import sentence_vectors, task_probabilities
@@ -56,7 +56,7 @@ def write_trained(run: Run, folder: Path) -> None:
     for name in run.model.encoders:
         task = embedding_task(run.config) if name == SHARED else name
         path = _encoder_folder(encoders, name)
-        write_sentence_transformers(path, run.config, task, width)  # type: ignore[arg-type]
+        write_sentence_transformers(path, run.config, task, width)
     write_heads(run, folder)
 
 
@@ -126,7 +126,7 @@ def read_trained(folder: Path, device: torch.device) -> TrainedRun:
     """
     config = RunConfig.from_dict(read_json(folder / RUN_CONFIG, ""), str(folder / RUN_CONFIG))
     encoders = folder / _ENCODER
-    names = [SHARED] if config.encoder.sharing == "shared" else list(TASK_NAMES)
+    names = [SHARED] if config.encoder.sharing == "shared" else list(config.tasks)
     found = {name: _read_encoder(_encoder_folder(encoders, name)) for name in names}
     pretrained = found[names[0]]
     model = build_model(config, pretrained, device, torch.Generator(device))

@@ -22,6 +22,7 @@ from trainable.cache.files import write_json
 from trainable.data.sample import generate_sample
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
+from trainable.tasks import COURSE
 from trainable.training.inputs import RunInputs
 
 Lines = list[dict[str, Any]]
@@ -73,6 +74,12 @@ def read(path: Path) -> Lines:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+def number(task: str, prediction: Any) -> float:
+    """Return a prediction as the submission format has it: the number of the class."""
+    classes = COURSE[task].classes
+    return float(prediction if classes is None else classes.index(prediction))
+
+
 def submitted(folder: Path, task: str) -> dict[str, float]:
     lines = (folder / f"{task}-test-output.csv").read_text().splitlines()[1:]
     return {name: float(value) for name, value in (line.split(" , ") for line in lines)}
@@ -95,7 +102,7 @@ def test_a_file_is_predicted_as_retraining_did_bit_for_bit(
             found = np.float32(list(row["probabilities"].values()))
             assert found[-len(expected) :].tolist() == expected.tolist()
     expected = submitted(moved / "predictions", task)
-    found = {row["id"]: float(row["prediction"]) for row in rows}
+    found = {row["id"]: number(task, row["prediction"]) for row in rows}
     assert found == pytest.approx(expected, abs=0 if task != "sts" else 1e-6)
 
 
@@ -110,7 +117,7 @@ def test_the_folder_of_a_search_is_the_average_of_its_seeds(
     assert main([str(search), "--input", str(tests_of("sst")), "--output", str(out)]) == 0
     assert "200 predictions of sst by the average of seed_1, seed_2" in capsys.readouterr().err
     expected = submitted(search / "retrain" / "ensemble" / "predictions", "sst")
-    assert {row["id"]: float(row["prediction"]) for row in read(out)} == expected
+    assert {row["id"]: number("sst", row["prediction"]) for row in read(out)} == expected
 
 
 @pytest.mark.slow
@@ -133,7 +140,7 @@ def test_standard_input_is_answered_line_by_line(search: Path, repository: Path)
             process.stdin.flush()
             if number == 0:
                 assert process.stdout.readline() == (
-                    "id\tprediction\tprobability 0\tprobability 1\n"
+                    "id\tprediction\tprobability no paraphrase\tprobability paraphrase\n"
                 )
             if number < 2:  # the answer is there before the next question
                 lines.append(process.stdout.readline())

@@ -19,7 +19,7 @@ from trainable.data.sample import N_EXAMPLES, generate_sample
 from trainable.data.sources import Cs224nData, DataSource, HubData, SampleData
 from trainable.data.synonyms import Lexicon
 from trainable.data.tokenize import tokenizer_digest, train_wordpiece
-from trainable.tasks import TASK_NAMES
+from trainable.tasks import COURSE
 
 adapter: TypeAdapter[DataSource] = TypeAdapter(DataSource)
 
@@ -46,10 +46,12 @@ def few_examples() -> Examples:
         }
     )
     splits = {
-        task: {split: to_schema(table, task, split, "a test")[0] for split in ("train", "dev")}
-        for task in TASK_NAMES
+        task: {
+            split: to_schema(table, COURSE[task], split, "a test")[0] for split in ("train", "dev")
+        }
+        for task in COURSE
     }
-    return collect(splits)
+    return collect(COURSE, splits)
 
 
 def test_features_change_what_they_say_and_the_fingerprint(

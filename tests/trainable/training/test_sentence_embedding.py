@@ -12,10 +12,10 @@ from sentence_transformers import SentenceTransformer
 from trainable import load
 from trainable.data.features import InputFeatures
 from trainable.model.encoder import EncoderConfig
-from trainable.model.pairs import CosinePair, JointPair, SiamesePair
+from trainable.model.pairs import JointPair, NumberCosine, SiamesePair
 from trainable.model.pooling import AttentionPooling, ClsPooling, MaxPooling, MeanPooling
 from trainable.run_config import RunConfig
-from trainable.task_config import ParaTask, SingleTask, StsTask
+from trainable.task_config import PairDecision, PairNumber, SingleClasses
 from trainable.training.loop import Run
 from trainable.training.sentence_embedding import embedding_task, write_sentence_transformers
 
@@ -32,7 +32,7 @@ SENTENCES = [
 @pytest.mark.parametrize("pooling", [MeanPooling(), ClsPooling(), MaxPooling()], ids=str)
 @pytest.mark.filterwarnings("ignore::UserWarning")  # a sentence is cut
 def test_sentence_transformers_gives_the_vectors_of_embed(trained: Trained, pooling: Any) -> None:
-    _, folder = trained(sts=StsTask(pooling=pooling, pair=CosinePair()))
+    _, folder = trained(tasks={"sts": PairNumber(pooling=pooling, pair=NumberCosine())})
     theirs = SentenceTransformer(str(folder / "encoder"), device="cpu", local_files_only=True)
     found = np.asarray(theirs.encode(SENTENCES))
     np.testing.assert_allclose(load(folder).embed(SENTENCES).numpy(), found, atol=1e-5)
@@ -41,7 +41,8 @@ def test_sentence_transformers_gives_the_vectors_of_embed(trained: Trained, pool
 @pytest.mark.slow
 def test_each_task_has_its_own_folder_where_it_has_its_own_encoder(trained: Trained) -> None:
     _, folder = trained(
-        encoder=EncoderConfig(sharing="per_task"), sst=SingleTask(pooling=MeanPooling())
+        encoder=EncoderConfig(sharing="per_task"),
+        tasks={"sst": SingleClasses(pooling=MeanPooling())},
     )
     model = load(folder)
     for task in model.tasks:
@@ -55,20 +56,23 @@ def test_each_task_has_its_own_folder_where_it_has_its_own_encoder(trained: Trai
     ("changes", "expected"),
     [
         ({}, "sst"),
-        ({"sts": StsTask(pair=CosinePair())}, "sts"),
-        ({"para": ParaTask(pair=SiamesePair()), "sts": StsTask(pair=CosinePair())}, "para"),
-        ({"para": ParaTask(pair=JointPair())}, "sst"),
+        ({"sts": PairNumber(pair=NumberCosine())}, "sts"),
+        (
+            {"para": PairDecision(pair=SiamesePair()), "sts": PairNumber(pair=NumberCosine())},
+            "para",
+        ),
+        ({"para": PairDecision(pair=JointPair())}, "sst"),
     ],
 )
 def test_pairs_that_are_encoded_apart_come_first(changes: dict[str, Any], expected: str) -> None:
-    assert embedding_task(RunConfig(**changes)) == expected
+    assert embedding_task(RunConfig(tasks=changes)) == expected
 
 
 @pytest.mark.parametrize(
     "config",
     [
-        RunConfig(sst=SingleTask(pooling=AttentionPooling())),
-        RunConfig(sst=SingleTask(pooling=ClsPooling(pooler=True))),
+        RunConfig(tasks={"sst": SingleClasses(pooling=AttentionPooling())}),
+        RunConfig(tasks={"sst": SingleClasses(pooling=ClsPooling(pooler=True))}),
         RunConfig(features=InputFeatures(pos_tags=True)),
     ],
 )
