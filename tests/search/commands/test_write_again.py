@@ -15,7 +15,7 @@ from search.log.trial import TrialRecord
 from search.planning.plan import Plan
 from search.planning.resume import header
 from search.report.write import write_results
-from trainable.metrics import SCORE_KEYS
+from tests.course import SCORE_KEYS
 
 MakePlan = Callable[..., Plan]
 MakeTrial = Callable[..., TrialRecord]
