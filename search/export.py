@@ -6,15 +6,8 @@ from pathlib import Path
 # Python puts this folder first on the path, where search/ would shadow other modules.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from search.cli import run_command  # noqa: E402
 from trainable.exit_status import exit_status  # noqa: E402
 
-
-def command() -> int:
-    """Import the command and run it; Ctrl-C during the import has no traceback either."""
-    from search.commands.export import main
-
-    return main()
-
-
 if __name__ == "__main__":
-    sys.exit(exit_status(command))
+    sys.exit(exit_status(lambda: run_command("export", None, "search/export.py")))

@@ -20,6 +20,10 @@ class Options:
     """A RunConfig as JSON or YAML, or the best.json of a search. Whatever a file of your own leaves
     out has its default, which is printed; a best.json is complete."""
 
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Folder for the trained model, which search/predict.py and `trainable.load` use. Without it,
+    the scores are all that is left."""
+
     example: bool = False
     """Print the default RunConfig, to begin a CONFIG with."""
 
@@ -35,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     # torch takes seconds to import: a mistyped option is refused before.
     from trainable.training.train_file import print_example, train_file
 
-    return print_example() if options.example else train_file(options.config)
+    return print_example() if options.example else train_file(options.config, options.out)
 
 
 if __name__ == "__main__":

@@ -45,9 +45,9 @@ class ExportOptions:
     """Folder for trials.csv, best.json and tensorboard. Default: that of the search."""
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, prog: str = "search/export.py") -> int:
     """Run `search/export.py`; returns the exit status."""
-    options = tyro.cli(ExportOptions, prog="search/export.py", args=arguments)
+    options = tyro.cli(ExportOptions, prog=prog, args=arguments)
     try:
         print(_export(options))
     except InputError as error:

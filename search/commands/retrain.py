@@ -57,9 +57,9 @@ class _Configuration:
     folder: Path
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, prog: str = "search/retrain.py") -> int:
     """Run `search/retrain.py`; returns the exit status."""
-    options = tyro.cli(RetrainOptions, prog="search/retrain.py", args=arguments)
+    options = tyro.cli(RetrainOptions, prog=prog, args=arguments)
     console = Console(highlight=False, soft_wrap=True)
     try:
         _retrain_all(options, console)

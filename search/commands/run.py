@@ -46,9 +46,9 @@ from trainable.errors import InputError, is_full_disk
 from trainable.worker.ray_trainable import MultitaskTrainable
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, prog: str = "search/run.py") -> int:
     """Run `search/run.py`; returns the exit status."""
-    options = parse(arguments)
+    options = parse(arguments, prog)
     console = SearchConsole(highlight=False, soft_wrap=True)
     plan: Plan | None = None
     try:

@@ -19,7 +19,6 @@ from trainable.errors import InputError
 from trainable.metrics import scores
 from trainable.run_config import RunConfig
 from trainable.training import checkpoint
-from trainable.training.hugging_face import write_encoder, write_heads
 from trainable.training.inputs import RunInputs
 from trainable.training.loop import Run, RunLeft
 from trainable.training.predictions import (
@@ -30,6 +29,7 @@ from trainable.training.predictions import (
     write_submission,
 )
 from trainable.training.progress_bar import train
+from trainable.training.trained_run import write_trained
 
 _CHECKPOINT = "checkpoint_"
 
@@ -66,8 +66,7 @@ def train_seed(
         if run.units or run.steps:  # a stage before the tasks begins anew
             _save_checkpoint(run, folder)
         raise
-    write_encoder(run, folder / "encoder")
-    write_heads(run, folder)
+    write_trained(run, folder)
     found = {split: run.probabilities(split) for split in (*LABELLED, "test")}
     member = Member.of(name, found, config)
     tasks, splits = config.data.table, inputs.corpus.splits

@@ -261,10 +261,10 @@ class _Help:
     storage: StorageOptions = field(default_factory=StorageOptions)
 
 
-def parse(arguments: list[str] | None = None) -> SearchOptions:
+def parse(arguments: list[str] | None = None, prog: str = "search/run.py") -> SearchOptions:
     """Parse the command line; exits with status 2 and a hint on an unknown option."""
     config = (tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes, tyro.conf.DisallowNone)
-    parsed = tyro.cli(_Help, prog="search/run.py", args=arguments, config=config)
+    parsed = tyro.cli(_Help, prog=prog, args=arguments, config=config)
     values: dict[str, Any] = {}
     for group in fields(parsed):
         values |= asdict(getattr(parsed, group.name))

@@ -11,6 +11,7 @@ import pytest
 
 from tests.course import SCORE_KEYS
 from tests.trainable.data.relatives import write_relative_encoder
+from trainable import load
 from trainable.__main__ import main
 from trainable.errors import InputError
 from trainable.model.encoder import EncoderConfig
@@ -68,6 +69,20 @@ def test_it_runs_as_a_module_without_ray(repository: Path, tmp_path: Path) -> No
     done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "confirm" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_model_is_kept_where_that_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = write(tmp_path, SHORT.to_dict()), tmp_path / "a" / "model"
+    assert main([str(path), "--out", str(out)]) == 0
+    assert capsys.readouterr().out.endswith(f"the model is in {out}\n")
+    assert load(out).predict("sst", ["a film"]).probabilities is not None
+    assert main([str(path), "--out", str(out)]) == 2
+    assert f"--out {out} is not empty" in capsys.readouterr().err
+    assert main([str(path), "--out", str(path)]) == 2
+    assert "cannot be made" in capsys.readouterr().err
 
 
 def test_the_example_is_a_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from trainable.cache.files import cache_folder
-from trainable.losses import decide, probabilities
+from trainable.losses import decide
 from trainable.metrics import scores
 from trainable.model.pairs import decision_threshold
 from trainable.run_config import RunConfig
@@ -31,14 +31,13 @@ from trainable.stages.before_tasks import OnProgress, run_prefix
 from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.task_config import pair_of
 from trainable.tasks import TaskName
+from trainable.training.inference import task_probabilities
 from trainable.training.inputs import RunInputs
-from trainable.training.multitask_bert import build_model, pair_encodings
-from trainable.training.step import MultitaskTraining, autocast, step_metrics
+from trainable.training.multitask_bert import build_model
+from trainable.training.step import MultitaskTraining, step_metrics
 from trainable.training.tune_heads import tune_heads
 
 log = logging.getLogger(__name__)
-
-_EVALUATION_TOKENS = 8192  # tokens of one evaluation pass
 
 
 class RunFailed(RuntimeError):
@@ -192,29 +191,17 @@ class Run:
         (n_examples, n_classes) class probabilities under cross entropy, else (n_examples, 1)
         scores. An ensemble averages them over runs.
         """
-        corpus, pairs = self.inputs.corpus, pair_encodings(self.config)
+        corpus = self.inputs.corpus
         self.model.eval()
-        precision = self.training.stage.precision if self.training else "fp32"
         averaged: AbstractContextManager[None] = nullcontext()
         if self.training is not None and not self.done:
             averaged = self.training.average.applied(list(self.model.parameters()))
-        result: dict[TaskName, Tensor] = {}
         with torch.inference_mode(), averaged:
-            for task in self.config.tasks:
-                if task not in corpus.splits[split]:  # a task may have no test examples
-                    continue
-                totals, order = corpus.splits[split][task].lengths.sum(0).sort(stable=True)
-                per_pass = max(1, _EVALUATION_TOKENS // (int(totals[-1]) + 4))
-                parts = []
-                for numbers in torch.split(order, per_pass):
-                    with autocast(self.inputs.device, precision):
-                        outputs = self.model(corpus.batch(split, {task: numbers}, pairs))[task]
-                    loss = self.config.tasks[task].loss
-                    parts.append(probabilities(loss, outputs).cpu())
-                by_length = torch.cat(parts)
-                result[task] = torch.empty_like(by_length)
-                result[task][order] = by_length
-        return result
+            return {
+                task: task_probabilities(self.model, self.config, corpus, split, task)
+                for task in self.config.tasks
+                if task in corpus.splits[split]  # a task may have no test examples
+            }
 
     def decide(self, found: dict[TaskName, Tensor]) -> dict[TaskName, Tensor]:
         """Return task -> (n_examples,) float32 predictions from `probabilities`."""

@@ -1,4 +1,4 @@
-"""Train the configuration of a file, and print its dev scores."""
+"""Train the configuration of a file, print its dev scores, and keep the model if that is wanted."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
+from safetensors import SafetensorError
 
 from trainable.cache.files import read_json
 from trainable.cache.yaml_file import SUFFIXES, read_yaml
@@ -19,6 +20,7 @@ from trainable.stages.pretraining_loop import StageFailed
 from trainable.training.inputs import open_inputs
 from trainable.training.loop import Run, RunFailed
 from trainable.training.progress_bar import train
+from trainable.training.trained_run import write_trained
 
 
 def print_example() -> int:
@@ -27,12 +29,13 @@ def print_example() -> int:
     return 0
 
 
-def train_file(path: Path | None) -> int:
+def train_file(path: Path | None, out: Path | None = None) -> int:
     """Train the configuration of a file; returns the exit status.
 
     Args:
         path: A RunConfig or a part of one, or the best.json of a search; it is an error to give
             none.
+        out: Folder for the trained model, which must be new or empty; None to keep nothing.
     """
     try:
         if path is None:
@@ -40,7 +43,9 @@ def train_file(path: Path | None) -> int:
         config, note = read_config(path)
         if note:
             print(note, file=sys.stderr)
-        _train(config, Console(highlight=False, soft_wrap=True))
+        if out is not None:
+            _make(out)
+        _train(config, out, Console(highlight=False, soft_wrap=True))
     except (InputError, RunFailed, StageFailed) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -67,7 +72,17 @@ def read_config(path: Path) -> tuple[RunConfig, str]:
     return config, filled_note(path, filled) if filled else ""
 
 
-def _train(config: RunConfig, console: Console) -> None:
+def _make(out: Path) -> None:
+    """Make the folder before hours of training, or refuse one that holds something else."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if any(out.iterdir()):
+            raise InputError(f"--out {out} is not empty; give a new folder")
+    except OSError as error:
+        raise InputError(f"--out {out} cannot be made ({error}); give another folder") from error
+
+
+def _train(config: RunConfig, out: Path | None, console: Console) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     inputs = open_inputs(config, device)
     for note in inputs.corpus.notes:
@@ -82,3 +97,9 @@ def _train(config: RunConfig, console: Console) -> None:
     train(run, console, "training", show)
     scores = run.evaluate("confirm")
     console.print("confirm    " + "  ".join(f"{key} {scores[key]:.4f}" for key in keys))
+    if out is not None:
+        try:
+            write_trained(run, out)
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"--out {out} cannot be written ({error})") from error
+        console.print(f"the model is in {out}", markup=False)
