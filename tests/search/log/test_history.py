@@ -186,11 +186,12 @@ def test_what_the_driver_knows_is_what_the_log_says(
 
 
 def test_a_journal_writes_before_it_takes_note(tmp_path: Path) -> None:
-    log = EventLog(tmp_path / "events.jsonl")
+    path = tmp_path / "events.jsonl"
+    log = EventLog(path)
     journal = Journal(History(), log)
     written = journal.write("suggested", **{k: v for k, v in suggested(0).items() if k != "event"})
     log.close()
-    assert read_events(log.path) == [written]
+    assert read_events(path) == [written]
     with pytest.raises(ValueError, match="closed file"):
         journal.write("paused", trial=0, unit=1)
     assert journal.history.trials[0].status == "running"
