@@ -34,6 +34,7 @@ from search.commands.seed_run import (
     read_member,
     train_seed,
 )
+from search.log.lock import only_retraining
 from search.loop.interruption import Interruption
 from search.report.best import Best, best_path, default_out, read_best
 from search.report.ensemble import Member, average, compare, table
@@ -87,19 +88,19 @@ def _retrain_all(options: RetrainOptions, console: Console) -> None:
     out = options.out or default_out(paths[0])
     check_out(options, out)
     configurations = _open(options, bests, out, console)
-    trained = [(own, _trained(own, options)) for own in configurations]
     try:
-        for own in configurations:
-            own.folder.mkdir(parents=True, exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--out {out} cannot be made ({error}); give another folder") from error
     announcement = f"stopping after this step; what is trained so far is kept in {out}"
-    with Interruption(announcement, RunLeft) as stop:
-        stop.defer()
-        for own, scores in trained:
-            _train_seeds(own, scores, options, stop, console)
-    if options.ensemble:
-        _write_ensemble(configurations, options, out, console)
+    with only_retraining(out):
+        trained = [(own, _trained(own, options)) for own in configurations]
+        with Interruption(announcement, RunLeft) as stop:
+            stop.defer()
+            for own, scores in trained:
+                _train_seeds(own, scores, options, stop, console)
+        if options.ensemble:
+            _write_ensemble(configurations, options, out, console)
     console.print(f"encoders, heads and predictions are in {out}", markup=False)
 
 
@@ -170,6 +171,7 @@ def _train_seeds(
     console: Console,
 ) -> None:
     """Train the seeds that have no scores yet, and print the scores of all."""
+    own.folder.mkdir(exist_ok=True)
     own.retraining.write(own.folder, scores)
     for seed in range(1, options.seeds + 1):
         folder = _seed_folder(own, seed)

@@ -243,6 +243,21 @@ def test_an_ensemble_of_one_run_is_refused(
     assert "at least two runs" in refusal(path, "--ensemble", "--seeds", "1")
 
 
+@pytest.mark.slow
+def test_two_retrainings_at_once_do_not_write_to_one_folder(
+    write_best: WriteBest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    refusal: Callable[..., str],
+) -> None:
+    path, errors = write_best(tmp_path / "best.json"), list[str]()
+    on_step(monkeypatch, 1, lambda: errors.append(refusal(path, "--seeds", "1")))
+    assert main([str(path), "--seeds", "1"]) == 0
+    assert len(errors) == 1
+    assert f"{tmp_path / 'retrain'}: another retraining writes to this folder" in errors[0]
+    assert not (tmp_path / "retrain" / ".lock").exists()
+
+
 @pytest.mark.parametrize("name", ["ensemble.json", "best_2/retrain.json"])
 def test_an_earlier_ensemble_is_not_written_over(
     write_best: WriteBest, tmp_path: Path, refusal: Callable[..., str], name: str
