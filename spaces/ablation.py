@@ -8,7 +8,7 @@ from trainable.component import Choice, Domain, Value
 from trainable.data.nli import NliSource
 from trainable.data.pretraining_text import TextSource
 from trainable.run_config import RunConfig
-from trainable.tasks import TASK_NAMES
+from trainable.tasks import Tasks
 
 _STAGES = ("further_pretraining", "nli", "head_tuning")
 # No component, since its values have no hyperparameters of their own, but exchanged like one.
@@ -34,7 +34,7 @@ def ablation(
 
     Returns:
         (name, configuration), names as `base`, `batch_order/sequential`, `gradients/cagrad`,
-        `para.pair/joint`, `stage/nli.contrastive`.
+        `qqp.pair/joint`, `stage/nli.contrastive`.
     """
     lock_step = _exchanged(base, _ORDER, _LOCK_STEP)
     found = {"base": base}
@@ -45,7 +45,7 @@ def ablation(
                     config = with_corpora(_exchanged(start, family, str(kind)), text, nli)
                     config = with_stage_budgets(config, base.multitask)
                     if config not in found.values():
-                        found[_name(family, str(kind))] = config
+                        found[_name(family, str(kind), base.data.table)] = config
     return list(found.items())
 
 
@@ -68,9 +68,9 @@ def _families(config: RunConfig) -> dict[str, tuple[Value, ...]]:
     return found
 
 
-def _name(family: str, kind: str) -> str:
+def _name(family: str, kind: str, tasks: Tasks) -> str:
     """Return `family/kind`, `task.family/kind` for parts of a task, or `stage/family.kind`."""
     if family in _STAGES:
         return f"stage/{family}.{kind}"
     path = family.split(".")
-    return f"{path[0]}.{path[-1]}/{kind}" if path[0] in TASK_NAMES else f"{path[-1]}/{kind}"
+    return f"{path[0]}.{path[-1]}/{kind}" if path[0] in tasks else f"{path[-1]}/{kind}"

@@ -6,8 +6,11 @@ fields of the components.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from spaces.space import Space
 from trainable.batch_orders.all_tasks import LockStep
+from trainable.batch_orders.in_turn import RoundRobin
 from trainable.component import Domain, FloatRange
 from trainable.data.nli import HubNli, NliSource
 from trainable.data.pretraining_text import OwnText, TextSource
@@ -19,14 +22,13 @@ from trainable.model.pairs import SiamesePair
 from trainable.model.pooling import MeanPooling
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
-from trainable.task_config import ParaTask, SingleTask, StsTask
-
-_TASKS = ("sst", "para", "sts")
+from trainable.task_config import TaskConfig, default_config
+from trainable.tasks import TaskName, Tasks
 
 _TRAINING = (
     "encoder.dropout",
     "encoder.sharing",
-    *(f"{task}.*" for task in _TASKS),
+    "TASK.*",
     "pair_layer*",
     "multitask.batch_order*",
     "multitask.regularization*",
@@ -34,6 +36,7 @@ _TRAINING = (
     "multitask.averaging*",
 )
 
+# `TASK` stands for the name of each task, `PAIR` for those of tasks with two sentences.
 _VARY: dict[str, tuple[str, ...]] = {
     # Everything about one training of encoder and heads.
     "full": _TRAINING,
@@ -47,9 +50,9 @@ _VARY: dict[str, tuple[str, ...]] = {
         "head_tuning*",
     ),
     # Poolings, pair encodings and heads; the training stays that of the base.
-    "heads": tuple(f"{task}.{part}*" for task in _TASKS for part in ("pooling", "pair", "head")),
-    # Three params, for tests and first looks.
-    "smoke": ("multitask.optimization.lr", "para.pair", "sts.pair"),
+    "heads": ("TASK.pooling*", "TASK.pair*", "TASK.head*"),
+    # The learning rate and the pair encodings, for tests and first looks.
+    "smoke": ("multitask.optimization.lr", "PAIR.pair"),
 }
 
 SPACE_NAMES = tuple(_VARY)
@@ -61,7 +64,13 @@ _FROM_SCRATCH: dict[str, Domain] = {
 }
 
 
-def base_config(encoder: EncoderConfig, data: DataSource, seed: int, stage: Multitask) -> RunConfig:
+def base_config(
+    encoder: EncoderConfig,
+    data: DataSource,
+    seed: int,
+    stage: Multitask,
+    objective: Mapping[TaskName, float] | None = None,
+) -> RunConfig:
     """Return the configuration that a search varies: sound defaults for the encoder.
 
     Args:
@@ -69,24 +78,49 @@ def base_config(encoder: EncoderConfig, data: DataSource, seed: int, stage: Mult
         data: Which data.
         seed: Seed of the runs.
         stage: Budget, units and precision. For `tiny`, other learning rates and another batch order
-            replace those of the stage.
+            replace those of the stage; a single task is in turn at every step.
+        objective: Task -> weight of its metric. Default, also of single tasks: the table's.
     """
-    if encoder.source != TINY:
-        return RunConfig(seed=seed, data=data, encoder=encoder, multitask=stage)
-    # An encoder from scratch learns to compare two vectors long before it learns attention between
-    # two sentences.
-    pair = SiamesePair(features="uv_diff_sq", head=MlpHead())
-    rates = stage.optimization.model_copy(update={"lr": 2e-3, "head_lr": 4e-3})
-    order = LockStep()
+    tasks = data.table
+    if len(tasks) == 1:
+        stage = stage.model_copy(update={"batch_order": RoundRobin()})
+    if encoder.source == TINY:
+        rates = stage.optimization.model_copy(update={"lr": 2e-3, "head_lr": 4e-3})
+        stage = stage.model_copy(update={"optimization": rates, "batch_order": LockStep()})
     return RunConfig(
         seed=seed,
         data=data,
         encoder=encoder,
-        sst=SingleTask(pooling=MeanPooling()),
-        para=ParaTask(pooling=MeanPooling(), pair=pair),
-        sts=StsTask(pooling=MeanPooling(), pair=pair),
-        multitask=stage.model_copy(update={"optimization": rates, "batch_order": order}),
+        tasks=_from_scratch(tasks) if encoder.source == TINY else {},
+        objective=dict(objective or {}),
+        multitask=stage,
     )
+
+
+def _from_scratch(tasks: Tasks) -> dict[TaskName, TaskConfig]:
+    """Return poolings and pair encodings with which an encoder from scratch learns."""
+    # It learns to compare two vectors long before it learns attention between two sentences.
+    pair = SiamesePair(features="uv_diff_sq", head=MlpHead())
+    return {
+        name: default_config(task).model_copy(
+            update={"pooling": MeanPooling(), **({"pair": pair} if task.is_pair else {})}
+        )
+        for name, task in tasks.items()
+    }
+
+
+def _patterns(name: str, tasks: Tasks) -> tuple[str, ...]:
+    """Return the patterns of a space, with the tasks' names in place of `TASK` and `PAIR`."""
+    pairs = [task.name for task in tasks.values() if task.is_pair]
+    found: list[str] = []
+    for pattern in _VARY[name]:
+        for word, names in (("TASK.", list(tasks)), ("PAIR.", pairs)):
+            if pattern.startswith(word):
+                found += [f"{own}.{pattern.removeprefix(word)}" for own in names]
+                break
+        else:
+            found.append(pattern)
+    return tuple(found)
 
 
 def make_space(
@@ -110,4 +144,11 @@ def make_space(
         near = did_you_mean(name, SPACE_NAMES)
         raise InputError(f"unknown space {name!r}; known: {', '.join(SPACE_NAMES)}{near}")
     narrowed = _FROM_SCRATCH if base.encoder.source == TINY else {}
-    return Space(name, base, _VARY[name], narrowed, text or (OwnText(),), nli or HubNli())
+    return Space(
+        name,
+        base,
+        _patterns(name, base.data.table),
+        narrowed,
+        text or (OwnText(),),
+        nli or HubNli(),
+    )

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from spaces.params import field_component, field_domain, field_family
 from trainable.cache.files import write_text
-from trainable.component import Component
+from trainable.component import Component, PerTask, TaskSubset
 from trainable.run_config import RunConfig
+from trainable.task_config import TASK_CONFIGS
+from trainable.task_fields import mark_of
 
 DOCUMENT = Path(__file__).with_name("docs") / "components.md"
 BEGIN, END = "<!-- components: begin -->", "<!-- components: end -->"
@@ -21,7 +23,7 @@ BEGIN, END = "<!-- components: begin -->", "<!-- components: end -->"
 def families() -> dict[str, dict[str, type[Component]]]:
     """Return family -> kind -> model, for every family that a RunConfig can hold."""
     found: dict[str, dict[str, type[Component]]] = {}
-    waiting: list[type[Component]] = [RunConfig]
+    waiting: list[type[Component]] = [RunConfig, *TASK_CONFIGS.values()]
     seen: set[type[Component]] = set()
     while waiting:
         model = waiting.pop(0)
@@ -33,7 +35,7 @@ def families() -> dict[str, dict[str, type[Component]]]:
             if family:
                 members = found.setdefault(name, {})
                 for kind, member in family.items():
-                    # The cosine of para has a threshold, that of sts has none: two models.
+                    # The cosine of a decision has a threshold, that of a number has none.
                     taken = members.get(kind, member) is not member
                     members[f"{kind} ({member.__name__})" if taken else kind] = member
                 waiting.extend(family.values())
@@ -62,6 +64,11 @@ def _hyperparameters(model: type[Component]) -> str:
         if domain is not None:
             text = str(domain).replace("|", "\\|")
             parts.append(f"`{name}`: {text} ({field.default})")
+        elif isinstance(mark := mark_of(field), TaskSubset):
+            parts.append(f"`{name}`: some of the tasks ({field.default})")
+        elif isinstance(mark, PerTask):
+            kinds = "".join(f", {kind}: {value:.2g}" for kind, value in mark.by_kind.items())
+            parts.append(f"`{mark.prefix}TASK`: {mark.domain} ({mark.default:g}{kinds})")
         elif field_family(field):
             parts.append(f"`{name}`: see {name}")
     return "; ".join(parts) or "none"

@@ -4,9 +4,12 @@ The search space is not written down anywhere: it is read from the models. A fie
 a param; a field that holds one of several components is a param too, the `kind`, and the
 hyperparameters of the chosen component exist only under it:
 
-    para.pair                     joint | siamese | cosine
-    para.pair.joint.head          linear | mlp
-    para.pair.joint.head.mlp.width
+    qqp.pair                     joint | siamese | cosine
+    qqp.pair.joint.head          linear | mlp
+    qqp.pair.joint.head.mlp.width
+
+The params of a task have its name in front. A number for each task is a param of its own:
+`weighted.log_qqp`, `optimization.task_lr.qqp`. What the run has too few tasks for is left out.
 """
 
 from __future__ import annotations
@@ -18,8 +21,19 @@ from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
-from trainable.component import Choice, Component, Domain, Value, domain_from_json
+from trainable.component import (
+    Choice,
+    Component,
+    Domain,
+    Needs,
+    PerTask,
+    TaskSubset,
+    Value,
+    domain_from_json,
+)
 from trainable.run_config import RunConfig
+from trainable.task_fields import mark_of, subset
+from trainable.tasks import Tasks, task_subsets
 
 Choose = Callable[[str, Domain, Value], Value]
 
@@ -41,7 +55,7 @@ class Param:
     def to_json(self) -> dict[str, Any]:
         """Return the fields that the log of a search keeps under the param's name.
 
-        For example `{"type": "int", "low": 1, "high": 4, "parents": [["sst.pooling", "layers"]]}`:
+        For example `{"type": "int", "low": 1, "high": 4, "parents": [["qqp.pooling", "layers"]]}`:
         the `to_json` of the domain, and the parents.
         """
         return {**self.domain.to_json(), "parents": [list(pair) for pair in self.parents]}
@@ -95,6 +109,38 @@ def field_component(field: FieldInfo) -> type[Component] | None:
     return None
 
 
+@dataclass(frozen=True)
+class _Part:
+    """What the walk has to know of a field, looked up once for all trials."""
+
+    domain: Domain | None
+    family: dict[str, type[Component]]
+    mark: PerTask | TaskSubset | None
+    needs: Needs
+
+    @classmethod
+    def of(cls, field: FieldInfo) -> _Part:
+        needs = [m for m in field.metadata if isinstance(m, Needs)]
+        return cls(
+            field_domain(field), field_family(field), mark_of(field), needs[0] if needs else Needs()
+        )
+
+    def offered(self, tasks: Tasks) -> dict[str, type[Component]]:
+        """Return the members of the family that make a difference to a run with these tasks."""
+        return {kind: own for kind, own in sorted(self.family.items()) if own.needs.met_by(tasks)}
+
+
+@cache
+def _parts(model: type[Component]) -> tuple[tuple[str, FieldInfo, _Part], ...]:
+    return tuple((name, field, _Part.of(field)) for name, field in model.model_fields.items())
+
+
+def _per_task(mark: PerTask, path: str, tasks: Tasks) -> Iterator[tuple[str, str, float]]:
+    """Yield task, name of its param, and default, for each task that has a number."""
+    for task in mark.tasks(tasks):
+        yield task.name, f"{path}.{mark.prefix}{task.name}", mark.default_of(task)
+
+
 def rebuild(config: RunConfig, choose: Choose) -> RunConfig:
     """Return a copy of a RunConfig in which each hyperparameter is what `choose` returns.
 
@@ -102,67 +148,88 @@ def rebuild(config: RunConfig, choose: Choose) -> RunConfig:
         config: Gives the current values.
         choose: Called as `choose(name, domain, current value)`, parents before their children.
     """
-    return _rebuild(config, "", choose)  # type: ignore[return-value]
+    return _rebuild(config, "", choose, config.data.table)  # type: ignore[return-value]
 
 
-def _rebuild(model: Component, path: str, choose: Choose) -> Component:
-    values: dict[str, Any] = {}
-    for name, domain, family in _fields(type(model)):
-        here = f"{path}.{name}" if path else name
-        values[name] = _rebuild_field(domain, family, getattr(model, name), here, choose)
+def _rebuild(model: Component, path: str, choose: Choose, tasks: Tasks) -> Component:
+    values = {
+        name: _rebuild_field(part, getattr(model, name), path, name, choose, tasks)
+        for name, _, part in _parts(type(model))
+    }
     return type(model)(**values)
 
 
-@cache
-def _fields(
-    model: type[Component],
-) -> tuple[tuple[str, Domain | None, dict[str, type[Component]]], ...]:
-    """Return name, range and family of each field, looked up once for all trials."""
-    return tuple(
-        (name, field_domain(field), field_family(field))
-        for name, field in model.model_fields.items()
-    )
-
-
 def _rebuild_field(
-    domain: Domain | None,
-    family: dict[str, type[Component]],
-    value: Any,
-    here: str,
-    choose: Choose,
+    part: _Part, value: Any, path: str, name: str, choose: Choose, tasks: Tasks
 ) -> Any:
-    if domain is not None:
-        return choose(here, domain, value)
-    if family:
-        kind = str(choose(here, Choice(tuple(sorted(family))), value.kind))
-        chosen = value if kind == value.kind else family[kind]()
-        return _rebuild(chosen, f"{here}.{kind}", choose)
+    here = f"{path}.{name}" if path else name
+    if not part.needs.met_by(tasks):
+        return value
+    if part.domain is not None:
+        return choose(here, part.domain, value)
+    if isinstance(part.mark, TaskSubset):
+        domain = Choice(task_subsets(tuple(tasks)))
+        current = subset(value, tasks, here)
+        return choose(here, domain, current) if len(tasks) > 1 else current
+    if isinstance(part.mark, PerTask):
+        return {
+            task: choose(own, part.mark.domain, value.get(task, default))
+            for task, own, default in _per_task(part.mark, path, tasks)
+        }
+    if part.family:
+        offered = part.offered(tasks)
+        kind = value.kind
+        if len(offered) > 1:
+            kind = str(choose(here, Choice(tuple(offered)), kind))
+        chosen = value if kind == value.kind else part.family[kind]()
+        return _rebuild(chosen, f"{here}.{kind}", choose, tasks)
     if isinstance(value, Component):
-        return _rebuild(value, here, choose)
+        return _rebuild(value, here, choose, tasks)
+    if name == "tasks":  # of the RunConfig: the params of a task have its name in front
+        return {task: _rebuild(own, task, choose, tasks) for task, own in value.items()}
     return value
 
 
 def all_params(config: RunConfig) -> tuple[Param, ...]:
     """Return every hyperparameter of every component that a RunConfig could hold."""
-    return tuple(_params(type(config), config, "", ()))
+    return tuple(_params(type(config), config, "", (), config.data.table))
+
+
+Parents = tuple[tuple[str, str], ...]
 
 
 def _params(
-    model: type[Component],
-    example: Component | None,
-    path: str,
-    parents: tuple[tuple[str, str], ...],
+    model: type[Component], example: Component | None, path: str, parents: Parents, tasks: Tasks
 ) -> Iterator[Param]:
-    for name, field in model.model_fields.items():
+    for name, field, part in _parts(model):
         here = f"{path}.{name}" if path else name
-        domain, family = field_domain(field), field_family(field)
         value = getattr(example, name, None)
-        if domain is not None:
-            yield Param(here, domain, parents)
-        elif family:
-            yield Param(here, Choice(tuple(sorted(family))), parents)
-            for kind, member in sorted(family.items()):
-                yield from _params(member, None, f"{here}.{kind}", (*parents, (here, kind)))
+        if not part.needs.met_by(tasks):
+            continue
+        if part.domain is not None:
+            yield Param(here, part.domain, parents)
+        elif isinstance(part.mark, TaskSubset):
+            if len(tasks) > 1:
+                yield Param(here, Choice(task_subsets(tuple(tasks))), parents)
+        elif isinstance(part.mark, PerTask):
+            for _, own, _ in _per_task(part.mark, path, tasks):
+                yield Param(own, part.mark.domain, parents)
+        elif part.family:
+            yield from _family_params(part.offered(tasks), here, parents, tasks)
+        elif name == "tasks" and isinstance(value, dict):
+            for task, own_config in value.items():
+                yield from _params(type(own_config), own_config, task, parents, tasks)
         # A stage that is None in the example adds no params.
         elif (component := field_component(field)) and (example is None or value is not None):
-            yield from _params(component, value, here, parents)
+            yield from _params(component, value, here, parents, tasks)
+
+
+def _family_params(
+    offered: dict[str, type[Component]], here: str, parents: Parents, tasks: Tasks
+) -> Iterator[Param]:
+    """Yield which member, and the params of each; a family of one is no choice."""
+    if len(offered) > 1:
+        yield Param(here, Choice(tuple(offered)), parents)
+    for kind, member in offered.items():
+        above = (*parents, (here, kind)) if len(offered) > 1 else parents
+        yield from _params(member, None, f"{here}.{kind}", above, tasks)

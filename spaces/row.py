@@ -14,7 +14,8 @@ from trainable.data.nli import NliSource
 from trainable.data.pretraining_text import TextSource
 from trainable.errors import InputError
 from trainable.model.encoder import TINY
-from trainable.run_config import RunConfig
+from trainable.run_config import RunConfig, explain
+from trainable.tasks import COURSE
 
 Differences = dict[str, Any]
 ComponentType = TypeVar("ComponentType", bound=Component)
@@ -32,7 +33,8 @@ class Row:
         table: Number of the table.
         split: Split of the published scores.
         scores: `sst_acc`, `para_acc`, `sts_corr`, and `overall` where it is published.
-        differences: How its configuration differs from a RunConfig's defaults.
+        differences: How its configuration differs from a RunConfig's defaults for the tasks of the
+            papers; what it says of a task stands under the task's name.
         epochs: Passes over the train sets in the multitask stage (`sst`, `para`, `sts`), over the
             text of further pretraining (`text`) and over the examples of the NLI stage (`nli`), as
             far as the paper says.
@@ -75,12 +77,19 @@ class Row:
         """
         if self.why_not:
             raise InputError(f"row {self.id} cannot be run: {self.why_not}")
+        if base.data.table != COURSE:
+            raise InputError(
+                f"row {self.id} is of the tasks {', '.join(COURSE)}; the data have "
+                f"{', '.join(base.data.table)}"
+            )
+        own = {name: change for name, change in self.differences.items() if name in COURSE}
+        others = {name: change for name, change in self.differences.items() if name not in COURSE}
         try:
-            values = merged(RunConfig().to_dict(), self.differences)
+            values = merged(RunConfig().to_dict(), {**others, "tasks": own})
             # From JSON, so that lists may be tuples; strict, so that "3" is no number.
             config = RunConfig.model_validate_json(json.dumps(values), strict=True)
         except ValidationError as error:
-            raise InputError(f"row {self.id}: {error}") from error
+            raise InputError(f"row {self.id}: {explain(error)}") from error
         return with_corpora(_for_search(config, base), text, nli)
 
 
@@ -102,6 +111,7 @@ def _for_search(config: RunConfig, base: RunConfig) -> RunConfig:
     changes: dict[str, Any] = {
         "seed": base.seed,
         "data": base.data,
+        "objective": base.objective,
         "encoder": _with(
             config.encoder,
             source=base.encoder.source,

@@ -89,7 +89,8 @@ class Space:
         reached = self._with(lambda name, _, current: params.get(name, current))
         wanted, got = config.to_dict(), reached.to_dict()
         wanted["seed"] = got["seed"]
-        return _first_difference(wanted, got, "")
+        found = _first_difference(wanted, got, "")
+        return None if found is None else found.removeprefix("tasks.")
 
     def params_of(self, config: RunConfig) -> dict[str, Value]:
         """Return the params that mean this RunConfig: `config_of` gives it back."""

@@ -22,7 +22,9 @@ from tests.markdown import anchors, calls, fenced, named_files, pytest_calls, ta
 ROOT = Path(__file__).resolve().parents[1]
 MOST_LINES = 200  # of README.md
 _NOT_OURS = {"runs", "build", "mutants"}  # folders that searches, builds and mutmut leave
-_WITH_OPTIONS = re.compile(r"(search|tests|tests/benchmarks|tests/chaos)/\w+\.py|-m trainable")
+_WITH_OPTIONS = re.compile(
+    r"(search|tests|tests/benchmarks|tests/chaos)/\w+\.py|-m trainable(\.data)?"
+)
 
 
 def documents() -> list[Path]:

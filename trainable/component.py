@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
+
+from trainable.tasks import Kind, Task, Tasks
 
 Value = str | int | float | bool
 """A value of a hyperparameter."""
@@ -108,7 +111,67 @@ def domain_from_json(fields: dict[str, Any]) -> Domain:
     raise ValueError(f"range of type {fields['type']!r}: known are float, int and categorical")
 
 
+@dataclass(frozen=True)
+class Needs:
+    """How many tasks a component or a field needs to make a difference.
+
+    A search does not offer it to a run with fewer.
+
+    Attributes:
+        tasks: Of any kind.
+        pairs: With two sentences.
+    """
+
+    tasks: int = 1
+    pairs: int = 0
+
+    def met_by(self, tasks: Tasks) -> bool:
+        """Whether there are as many."""
+        n_pairs = sum(task.is_pair for task in tasks.values())
+        return len(tasks) >= self.tasks and n_pairs >= self.pairs
+
+
+@dataclass(frozen=True)
+class PerTask:
+    """Beside a field `dict[str, float]`: it holds a number for each task, by name.
+
+    Each number is a param of its own, named by the prefix and the task. RunConfig fills in what is
+    missing.
+
+    Attributes:
+        domain: Range of each number in a search.
+        prefix: `log_` gives the param `log_x` for the task x.
+        default: Value of a task whose kind is not in `by_kind`.
+        by_kind: Kind of task -> value.
+        but_first: Whether the first task has none, because only ratios to it mean something.
+    """
+
+    domain: FloatRange
+    prefix: str = ""
+    default: float = 1.0
+    by_kind: Mapping[Kind, float] = field(default_factory=dict)
+    but_first: bool = False
+
+    def tasks(self, tasks: Tasks) -> list[Task]:
+        """Return the tasks that have a number."""
+        return list(tasks.values())[1 if self.but_first else 0 :]
+
+    def default_of(self, task: Task) -> float:
+        """Return the number of a task where none is given."""
+        return self.by_kind.get(task.kind, self.default)
+
+
+@dataclass(frozen=True)
+class TaskSubset:
+    """Beside a field `str`: some of the run's tasks, as `a+b`; `all` becomes their names."""
+
+
 class Component(BaseModel):
-    """A frozen piece of configuration; unknown keys are refused."""
+    """A frozen piece of configuration; unknown keys are refused.
+
+    Attributes:
+        needs: What a run must have for a search to offer the component.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    needs: ClassVar[Needs] = Needs()

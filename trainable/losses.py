@@ -28,10 +28,10 @@ def loss_value(
 
     Args:
         loss: `cross_entropy` over n_classes outputs; `bce`: binary cross entropy between the
-            sigmoid of one output and label / label_max (a soft target for STS); `mse`: squared
-            error between one output and label / label_max, in units of the label.
+            sigmoid of one output and the share (label - low) / (high - low), a soft target; `mse`:
+            squared error between one output and that share, in units of the label.
         outputs: (n, n_classes) for `cross_entropy`, else (n, 1).
-        labels: (n,) float32 in [0, label_max].
+        labels: (n,) float32 in [low, high] of the task.
         task: Which task.
         label_smoothing: Share in [0, 1) of the uniform distribution in the target.
 
@@ -41,10 +41,11 @@ def loss_value(
     outputs = outputs.float()
     if loss == "cross_entropy":
         return F.cross_entropy(outputs, labels.long(), label_smoothing=label_smoothing)
-    target = (1 - label_smoothing) * labels / task.label_max + label_smoothing / 2
+    span = task.high - task.low
+    target = (1 - label_smoothing) * (labels - task.low) / span + label_smoothing / 2
     if loss == "bce":
         return F.binary_cross_entropy_with_logits(outputs[:, 0], target)
-    return F.mse_loss(outputs[:, 0], target) * task.label_max**2
+    return F.mse_loss(outputs[:, 0], target) * span**2
 
 
 def r_drop_divergence(loss: Loss, first: Tensor, second: Tensor, task: Task) -> Tensor:
@@ -66,7 +67,7 @@ def r_drop_divergence(loss: Loss, first: Tensor, second: Tensor, task: Task) -> 
     """
     first, second = first.float(), second.float()
     if loss == "mse":
-        return F.mse_loss(first, second) * task.label_max**2
+        return F.mse_loss(first, second) * (task.high - task.low) ** 2
     if loss == "cross_entropy":
         difference = first.softmax(1) - second.softmax(1)
     else:
@@ -96,11 +97,11 @@ def contrastive(vectors: Tensor, temperature: float) -> Tensor:
     return F.cross_entropy(logits, torch.arange(len(premises), device=vectors.device))
 
 
-def probabilities(loss: Loss, outputs: Tensor, task: Task) -> Tensor:
+def probabilities(loss: Loss, outputs: Tensor) -> Tensor:
     """Return what an ensemble averages: (n, n_classes) or (n, 1) float32 in [0, 1].
 
-    That is the probability of each class, or one score: the probability of a paraphrase, the
-    similarity as a share of the largest.
+    That is the probability of each class, or one score: the probability of class 1, or the number
+    as a share of its range.
     """
     outputs = outputs.float()
     if loss == "cross_entropy":
@@ -114,9 +115,11 @@ def decide(probabilities: Tensor, task: Task, threshold: float = 0.5) -> Tensor:
     Args:
         probabilities: (n, n_classes) or (n, 1), see `probabilities`.
         task: Which task.
-        threshold: Smallest score that counts as a paraphrase.
+        threshold: Smallest score of class 1, where there is one score.
     """
     if probabilities.shape[1] > 1:
         return probabilities.argmax(dim=1).float()
     score = probabilities[:, 0]
-    return (score >= threshold).float() if task.n_classes else score * task.label_max
+    if task.n_classes:
+        return (score >= threshold).float()
+    return task.low + score * (task.high - task.low)

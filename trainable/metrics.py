@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import torch
 from scipy import stats
 from torch import Tensor
 
-from trainable.tasks import TASK_METRICS, TASKS, Task, TaskName
+from trainable.tasks import NUMBER_METRICS, Metric, Task, TaskName, Tasks
 
 log = logging.getLogger(__name__)
 
-WORST_SCORE = -1.0 / 3.0  # accuracies of 0 and a correlation of -1
 Number = TypeVar("Number", float, Tensor)
-SCORE_KEYS = ("score", "score_2024", *TASK_METRICS)
+
+
+def score_keys(tasks: Tasks) -> tuple[str, ...]:
+    """Return the keys of the scores of a run: `score`, `score_2024`, and each task's metric."""
+    return ("score", "score_2024", *metric_keys(tasks))
+
+
+def metric_keys(tasks: Tasks) -> tuple[str, ...]:
+    """Return the keys of the tasks' metrics, in the order of the tasks."""
+    return tuple(task.metric_key for task in tasks.values())
 
 
 def accuracy(predicted: Tensor, labels: Tensor) -> float:
@@ -24,8 +33,31 @@ def accuracy(predicted: Tensor, labels: Tensor) -> float:
     return float((predicted == labels).double().mean())
 
 
+def macro_f1(predicted: Tensor, labels: Tensor) -> float:
+    """Mean over classes of the F1 score, in [0, 1]; 0 for a class that is never predicted."""
+    from sklearn.metrics import f1_score  # its import takes a second; few runs need it
+
+    return float(f1_score(labels.cpu(), predicted.cpu(), average="macro", zero_division=0))
+
+
+def matthews(predicted: Tensor, labels: Tensor) -> float:
+    """Matthews correlation in [-1, 1]; 0 where either side is constant."""
+    from sklearn.metrics import matthews_corrcoef  # see macro_f1
+
+    return float(matthews_corrcoef(labels.cpu(), predicted.cpu()))
+
+
 def pearson(predicted: Tensor, labels: Tensor) -> float:
     """Pearson correlation in [-1, 1]; 0 with a warning where either side is constant."""
+    return _correlation(predicted, labels, stats.pearsonr)
+
+
+def spearman(predicted: Tensor, labels: Tensor) -> float:
+    """Spearman rank correlation in [-1, 1]; 0 with a warning where either side is constant."""
+    return _correlation(predicted, labels, stats.spearmanr)
+
+
+def _correlation(predicted: Tensor, labels: Tensor, correlate: Callable[..., Any]) -> float:
     x, y = predicted.double().cpu(), labels.double().cpu()
     if not torch.isfinite(x).all():
         return math.nan
@@ -33,49 +65,86 @@ def pearson(predicted: Tensor, labels: Tensor) -> float:
     if len(x) < 2 or x.std() <= 1e-6 * (1 + x.abs().max()) or y.std() == 0:
         log.warning("predictions or labels are constant: the correlation is reported as 0")
         return 0.0
-    return float(stats.pearsonr(x.numpy(), y.numpy()).statistic)
+    return float(correlate(x.numpy(), y.numpy()).statistic)
+
+
+_METRICS: dict[Metric, Callable[[Tensor, Tensor], float]] = {
+    "accuracy": accuracy,
+    "macro_f1": macro_f1,
+    "matthews": matthews,
+    "pearson": pearson,
+    "spearman": spearman,
+}
+
+
+def metric_of(task: Task, predicted: Tensor, labels: Tensor) -> float:
+    """Return a task's own metric, from (n,) predictions and (n,) labels."""
+    return _METRICS[task.metric](predicted, labels)
 
 
 def standard_error(task: Task, score: float, n: int) -> float:
     """Return the standard error of a task's metric over n examples, NaN where n is too small.
 
-    Accuracy: binomial, sqrt(a (1 - a) / n). Correlation: Fisher's z has the standard error
-    1 / sqrt(n - 3), so that r has (1 - r^2) / sqrt(n - 3) to first order.
+    Accuracy: binomial, sqrt(a (1 - a) / n); taken for macro-F1 as well, which has no closed form.
+    Correlation: Fisher's z has the standard error 1 / sqrt(n - 3), so that r has
+    (1 - r^2) / sqrt(n - 3) to first order; for ranks 1.06 in place of 1 (Fieller, Hartley and
+    Pearson 1957).
 
     Args:
         task: Which task.
-        score: Accuracy in [0, 1], or correlation in [-1, 1].
+        score: Accuracy or F1 in [0, 1], or correlation in [-1, 1].
         n: Number of examples.
     """
-    if task.n_classes is not None:
+    if task.metric in ("accuracy", "macro_f1"):
         return math.sqrt(score * (1 - score) / n) if n > 0 else math.nan
-    return (1 - score**2) / math.sqrt(n - 3) if n > 3 else math.nan
+    variance = 1.06 if task.metric == "spearman" else 1.0
+    return (1 - score**2) * math.sqrt(variance / (n - 3)) if n > 3 else math.nan
 
 
-def scores(predicted: dict[TaskName, Tensor], labels: dict[TaskName, Tensor]) -> dict[str, float]:
+def scores(
+    predicted: Mapping[TaskName, Tensor], labels: Mapping[TaskName, Tensor], tasks: Tasks
+) -> dict[str, float]:
     """Return the dev metrics.
 
     Args:
         predicted: Task -> (n,) predictions.
         labels: Task -> (n,) labels.
+        tasks: The tasks, with their metrics and weights.
 
     Returns:
-        `sst_acc`, `para_acc`, `sts_corr`; `score`, their unweighted mean (the overall score of
-        2023); and `score_2024`, the same with (sts_corr + 1) / 2, as on the leaderboard of 2024.
+        The result of `with_overall` for the metrics of all tasks.
     """
     return with_overall(
         {
-            task.metric: (accuracy if task.n_classes else pearson)(predicted[name], labels[name])
-            for name, task in TASKS.items()
-        }
+            task.metric_key: metric_of(task, predicted[name], labels[name])
+            for name, task in tasks.items()
+        },
+        tasks,
     )
 
 
-def with_overall(metrics: dict[str, Number]) -> dict[str, Number]:
-    """Return the metrics of the three tasks, numbers or tensors of numbers, and both means."""
-    sst, para, sts = (metrics[task.metric] for task in TASKS.values())
-    return {
-        "score": (sst + para + sts) / 3,
-        "score_2024": (sst + para + (sts + 1) / 2) / 3,
-        **metrics,
+def with_overall(metrics: dict[str, Number], tasks: Tasks) -> dict[str, Number]:
+    """Return the tasks' metrics, numbers or tensors of numbers, and two means of them.
+
+    Both means have the weights of the tasks. `score` is of the metrics (with equal weights, the
+    overall score of CS224N in 2023); `score_2024` is the same with (r + 1) / 2 for a correlation r
+    with numbers, as on its leaderboard of 2024.
+    """
+    own = [(task, metrics[task.metric_key]) for task in tasks.values()]
+    shares = [(r + 1) / 2 if task.metric in NUMBER_METRICS else r for task, r in own]
+    weights = [task.weight for task in tasks.values()]
+    total = sum(weights)
+    found: dict[str, Any] = {
+        "score": sum(task.weight * metric for task, metric in own) / total,
+        "score_2024": sum(w * r for w, r in zip(weights, shares, strict=True)) / total,
     }
+    return found | metrics
+
+
+def worst_score(tasks: Tasks) -> float:
+    """Return the smallest possible score: accuracies of 0 and correlations of -1."""
+    worst = {
+        task.metric_key: 0.0 if task.metric in ("accuracy", "macro_f1") else -1.0
+        for task in tasks.values()
+    }
+    return with_overall(worst, tasks)["score"]

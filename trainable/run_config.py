@@ -7,9 +7,10 @@ It is the only thing that passes between the packages: `spaces` builds it, `sear
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from trainable.component import Component
 from trainable.data.features import InputFeatures
@@ -19,17 +20,21 @@ from trainable.model.encoder import EncoderConfig
 from trainable.model.pairs import NoPairLayer, PairLayer
 from trainable.stages.head_tuning import HeadTuning, NoHeadTuning
 from trainable.stages.language_modelling import FurtherPretraining, NoFurtherPretraining
-from trainable.stages.multitask import Multitask
+from trainable.stages.multitask import Multitask, NliAuxiliary
 from trainable.stages.nli_training import NliTraining, NoNli
-from trainable.task_config import ParaTask, SingleTask, StsTask
+from trainable.task_config import TaskConfig, default_config
+from trainable.task_fields import fill_in
+from trainable.tasks import Task, TaskName, nli_task
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 class RunConfig(Component):
-    """One run: an encoder, three tasks, and the stages that train them.
+    """One run: an encoder, one to ten tasks, and the stages that train them.
 
-    The last four fields are the stages, in their order; one of kind `none` is left out.
+    The data source says which tasks there are. Whatever the configuration says of each task is
+    filled in where it is missing. The last four fields are the stages, in their order; one of kind
+    `none` is left out.
 
     Attributes:
         schema_version: Version of this format.
@@ -37,29 +42,72 @@ class RunConfig(Component):
         data: Where examples come from.
         encoder: The encoder, or encoders.
         features: What the encoder reads besides the words.
-        sst: Sentiment.
-        para: Paraphrase.
-        sts: Similarity.
-        pair_layer: A layer that paraphrase and similarity share.
+        tasks: Task -> pooling, head, loss.
+        objective: Task -> weight of its metric in the score, at least 0, not all 0.
+        pair_layer: A layer that all pair tasks share.
         further_pretraining: Language modelling on text.
         nli: Natural language inference.
         multitask: Fine-tuning of encoder and heads; None leaves it out.
         head_tuning: Training of heads on the frozen encoder.
     """
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     data: DataSource = SampleData()
     encoder: EncoderConfig = EncoderConfig()
     features: InputFeatures = InputFeatures()
-    sst: SingleTask = SingleTask()
-    para: ParaTask = ParaTask()
-    sts: StsTask = StsTask()
+    tasks: dict[TaskName, TaskConfig] = Field(default_factory=dict)
+    objective: dict[TaskName, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     pair_layer: PairLayer = NoPairLayer()
     further_pretraining: FurtherPretraining = NoFurtherPretraining()
     nli: NliTraining = NoNli()
     multitask: Multitask | None = Multitask()
     head_tuning: HeadTuning = NoHeadTuning()
+
+    @model_validator(mode="after")
+    def _validated(self) -> Self:
+        return self._fill_in()
+
+    def _fill_in(self) -> Self:
+        """Give every task its entries, and refuse those of tasks that the data do not have."""
+        table = self.data.table
+        for name in (*self.tasks, *self.objective):
+            if name not in table:
+                near = did_you_mean(name, table)
+                raise ValueError(
+                    f"no task {name!r} in the data, which have {', '.join(table)}{near}"
+                )
+        filled: dict[str, Any] = {
+            "tasks": {n: self.tasks.get(n) or default_config(task) for n, task in table.items()},
+            "objective": {n: self.objective.get(n, task.weight) for n, task in table.items()},
+        }
+        for name, own in filled["tasks"].items():
+            if own.kind != table[name].kind:
+                raise ValueError(f"tasks.{name}.kind is {own.kind!r}; give {table[name].kind!r}")
+        if not any(filled["objective"].values()):
+            raise ValueError("objective: all weights are 0; give one task a weight above 0")
+        for stage in ("multitask", "head_tuning"):
+            if (own := getattr(self, stage)) is not None:
+                filled[stage] = fill_in(own, table)
+        auxiliary = self.multitask.auxiliary if self.multitask else None
+        if isinstance(auxiliary, NliAuxiliary) and nli_task(table) is None:
+            raise ValueError("multitask.auxiliary is 'nli', which needs a task with pairs")
+        self.__dict__.update(filled)  # frozen: nobody has seen the object yet
+        return self
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with other values, in which every task has its entries, too."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied._fill_in()
+        return copied
+
+    @property
+    def table(self) -> dict[TaskName, Task]:
+        """The tasks, with their weights in this run's score."""
+        return {
+            name: task.model_copy(update={"weight": self.objective[name]})
+            for name, task in self.data.table.items()
+        }
 
     @property
     def units(self) -> int:
@@ -100,7 +148,7 @@ class RunConfig(Component):
             # Strict: "3" is no number and true is no 1. From JSON, so that lists may be tuples.
             config = cls.model_validate_json(json.dumps(values), strict=True)
         except ValidationError as error:
-            raise InputError(f"{origin}: {_explain(error)}") from error
+            raise InputError(f"{origin}: {explain(error)}") from error
         missing = _first_missing(config.to_dict(), values, "")
         if missing:
             raise InputError(f"{origin}: field {missing!r} is missing; every field must be there")
@@ -125,12 +173,14 @@ def _first_missing(full: Any, given: Any, path: str) -> str | None:
     return None
 
 
-def _explain(error: ValidationError) -> str:
+def explain(error: ValidationError) -> str:
     """One line per problem: the field, what is wrong, the value."""
     lines = []
     for problem in error.errors(include_url=False):
-        path = ".".join(str(part) for part in problem["loc"])
-        message = problem["msg"]
+        parts = [str(part) for part in problem["loc"]]
+        if parts[:1] == ["tasks"]:
+            del parts[2:3]  # pydantic's name of the kind of task
+        path, message = ".".join(parts), problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             name = str(problem["loc"][-1])
             message = f"unknown field{did_you_mean(name, _all_field_names())}"

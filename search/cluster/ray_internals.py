@@ -271,3 +271,29 @@ def _is_worth_saying(record: logging.LogRecord) -> bool:
     if isinstance(error, NodeLeaving) or is_full_disk(error):
         return False
     return not str(record.msg).startswith(INCOMPLETE)
+
+
+def mlflow_run_ids(callback: Any) -> dict[Any, str]:
+    """Return trial -> MLflow's id of its run, as Ray's callback keeps it; it may be written to.
+
+    Takes `MLflowLoggerCallback._trial_runs` (ray 2.60.0). No public name: the callback always
+    begins a new run for a trial that it has not seen, also where an earlier driver began one.
+
+    Args:
+        callback: After its `setup`.
+    """
+    ids: dict[Any, str] = callback._trial_runs
+    return ids
+
+
+def wandb_future(callback: Any, trial: Any) -> Any:
+    """Return what ends, or fails, together with the process that writes a run of W&B.
+
+    Takes `WandbLoggerCallback._trial_logging_futures` (ray 2.60.0). No public name: the callback
+    does not say that its process has failed.
+
+    Args:
+        callback: After its `log_trial_start`.
+        trial: That was started.
+    """
+    return callback._trial_logging_futures[trial]

@@ -18,6 +18,7 @@ from search.cluster.ray_internals import (
     withhold_credentials,
 )
 from search.cluster.slots import Resources
+from search.cluster.trackers import Trackers
 from search.cluster.tune import (
     METRIC,
     MODE,
@@ -55,6 +56,7 @@ def run_tune(
     scheduler: TuneScheduler,
     callback: TuneCallback,
     stopper: LimitStopper,
+    trackers: Trackers,
 ) -> None:
     """Let Ray Tune run jobs until the searcher or the stopper ends it, or a KeyboardInterrupt.
 
@@ -68,6 +70,7 @@ def run_tune(
         scheduler: Decides after each report whether a job goes on.
         callback: Is told what becomes of jobs.
         stopper: Ends the search when a limit is reached.
+        trackers: Are closed before Ray is, since some have processes there.
     """
     os.environ.update(_ENVIRONMENT)
     # Tune reads this once, while nodes come and go: the searcher counts instead of it.
@@ -98,6 +101,7 @@ def run_tune(
                 verbose=0,
             )
     except KeyboardInterrupt:
+        trackers.close()
         shut_down()
 
 

@@ -23,7 +23,8 @@ from search.cluster.slots import Resources
 from search.loop.dispatcher import Dispatcher
 from search.loop.limits import Limits
 from search.planning.plan import Plan
-from trainable.worker.ray_trainable import NUMBERS
+from trainable.tasks import Tasks
+from trainable.worker.ray_trainable import report_keys
 
 METRIC, MODE = "score", "max"
 
@@ -75,12 +76,14 @@ class TuneScheduler(FIFOScheduler):
 
     Args:
         dispatcher: The search.
+        tasks: Its tasks.
         say: Prints a line.
     """
 
-    def __init__(self, dispatcher: Dispatcher, say: Callable[[str], None]) -> None:
+    def __init__(self, dispatcher: Dispatcher, tasks: Tasks, say: Callable[[str], None]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._dispatcher, self._say = dispatcher, say
+        self._report_keys = report_keys(tasks)
         self._drained: set[str] = set()  # Ray's ids of nodes
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
@@ -106,7 +109,7 @@ class TuneScheduler(FIFOScheduler):
             self._dispatcher.leaving(trial.trial_id, result["unit"], reason)
             self._drain(result["node"], reason, result["deadline"])
             return TrialScheduler.CONTINUE
-        metrics = {key: float(result[key]) for key in NUMBERS}
+        metrics = {key: float(result[key]) for key in self._report_keys}
         goes_on = self._dispatcher.reported(
             trial.trial_id, result["unit"], metrics, result["failure"]
         )

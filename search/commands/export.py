@@ -117,7 +117,8 @@ def _write_into(target: Path, files: dict[str, str], history: History) -> list[s
     space = history.header["space"]
     params = tuple(param_from_json(name, fields) for name, fields in space.items())
     for trial in history.trials.values():
-        path, content = target / tensorboard_path(trial), tensorboard_file(trial, params)
+        path = target / tensorboard_path(trial)
+        content = tensorboard_file(trial, params, history.tasks)
         # A running driver may have written more than this log says.
         if trial.id and not (path.exists() and path.read_bytes().startswith(content)):
             path.parent.mkdir(parents=True, exist_ok=True)

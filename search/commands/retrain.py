@@ -196,10 +196,10 @@ def _write_ensemble(
         for seed in range(1, options.seeds + 1):
             folder, name = _seed_folder(own, seed), f"{own.title}seed {seed}"
             members.append(read_member(_config(own, seed), own.inputs, folder, name))
-    inputs = configurations[0].inputs
+    inputs, tasks = configurations[0].inputs, _config(configurations[0], 1).data.table
     folder = out / "ensemble" / "predictions"
     folder.mkdir(parents=True, exist_ok=True)
-    write_submission(average(members).predicted(), inputs.corpus.splits, folder)
+    write_submission(average(members).predicted(), inputs.corpus.splits, tasks, folder)
     if options.train_on == "train":
         comparison = compare(members, dev_labels(inputs))
         write_json(out / "ensemble.json", comparison)

@@ -16,6 +16,7 @@ from search.cluster.nodes import Nodes, wait_for_nodes
 from search.cluster.preflight.checks import Preflight
 from search.cluster.run_tune import remove_tune_state, run_tune
 from search.cluster.slots import Resources, any_node_fits, resolve_resources
+from search.cluster.trackers import check_trackers, open_trackers
 from search.cluster.tune import LimitStopper, TuneCallback, TuneScheduler, TuneSearcher
 from search.commands.open_journal import open_journal
 from search.log.checkpoints import Checkpoints
@@ -51,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     console = SearchConsole(highlight=False, soft_wrap=True)
     plan: Plan | None = None
     try:
+        check_trackers(options)
         plan = make_plan(options)
         if options.dry_run:
             print(describe(plan))
@@ -108,7 +110,7 @@ def run_search(plan: Plan, console: Console) -> int:
         if limits.reason:
             say(f"it ended early: {limits.reason}")
         trials = list(history.trials.values())
-        say(summary(plan.folder, plan.options.units, trials, winner))
+        say(summary(plan, trials, winner))
     return 1 if winner is None or limits.is_failure else 0
 
 
@@ -157,11 +159,18 @@ def _run_jobs(
     mirror = Mirror(plan.folder)
     checkpoints = Checkpoints(journal, plan.folder, mirror)
     dispatcher.on_saved = checkpoints.saved
-    tensorboard = TensorBoard(plan.folder.local, plan.space.params())
-    dispatcher.on_started = dispatcher.on_reported = tensorboard.write
+    tensorboard = TensorBoard(plan.folder.local, plan.space.params(), plan.tasks)
+    print_line = partial(console.print, markup=False)
+    trackers = open_trackers(options, plan.folder.local, journal.history, print_line)
+
+    def changed(trial: TrialRecord) -> None:
+        tensorboard.write(trial)
+        trackers.write(trial)
+
+    dispatcher.on_started = dispatcher.on_reported = changed
 
     def closed(trial: TrialRecord) -> None:
-        tensorboard.write(trial)
+        changed(trial)
         checkpoints.closed(trial)
 
     dispatcher.on_closed = closed
@@ -182,14 +191,16 @@ def _run_jobs(
             plan,
             resources,
             TuneSearcher(dispatcher, plan, nodes, limits),
-            TuneScheduler(dispatcher, progress.say),
+            TuneScheduler(dispatcher, plan.tasks, progress.say),
             TuneCallback(dispatcher, resources, [limits, nodes, watchdog, progress, interruption]),
             LimitStopper(limits),
+            trackers,
         )
         checkpoints.sweep()
     finally:
         dispatcher.interrupt(resources.cpus, resources.gpus)
         journal.write("closed", reason=limits.reason)
+        trackers.close()
         preflight.close()
         progress.close()
         is_answering = mirror.close()

@@ -17,9 +17,7 @@ from rich.console import Console
 from search.report.ensemble import Labels, Member
 from trainable.errors import InputError
 from trainable.metrics import scores
-from trainable.model.pairs import decision_threshold
 from trainable.run_config import RunConfig
-from trainable.tasks import TASK_NAMES
 from trainable.training import checkpoint
 from trainable.training.hugging_face import write_encoder, write_heads
 from trainable.training.inputs import RunInputs
@@ -71,8 +69,9 @@ def train_seed(
     write_encoder(run, folder / "encoder")
     write_heads(run, folder)
     found = {split: run.probabilities(split) for split in (*LABELLED, "test")}
-    member = Member(name, found, decision_threshold(config.para.pair))
-    write_submission(member.predicted(), inputs.corpus.splits, folder / "predictions")
+    member = Member.of(name, found, config)
+    tasks, splits = config.data.table, inputs.corpus.splits
+    write_submission(member.predicted(), splits, tasks, folder / "predictions")
     write_probabilities(run, folder / PREDICTIONS, found)
     return member
 
@@ -90,14 +89,14 @@ def read_member(config: RunConfig, inputs: RunInputs, folder: Path, name: str) -
     """
     path, splits = folder / PREDICTIONS, inputs.corpus.splits
     ids = {
-        split: {task: splits[split][task].ids for task in TASK_NAMES if task in splits[split]}
+        split: {task: splits[split][task].ids for task in config.tasks if task in splits[split]}
         for split in (*LABELLED, "test")
     }
     try:
         found = read_probabilities(path.read_bytes(), ids, str(path))
     except InputError as error:
         raise InputError(f"{error}; delete {folder}, and this seed is trained again") from error
-    return Member(name, found, decision_threshold(config.para.pair))
+    return Member.of(name, found, config)
 
 
 def delete_checkpoints(folder: Path, keep: str = "") -> None:
@@ -137,8 +136,8 @@ def dev_labels(inputs: RunInputs) -> Labels:
     """Return split -> task -> (n,) labels of the two halves of dev."""
     labels: Labels = {split: {} for split in LABELLED}
     for split in LABELLED:
-        for task in TASK_NAMES:
-            own = inputs.corpus.splits[split][task].labels
+        for task, rows in inputs.corpus.splits[split].items():
+            own = rows.labels
             assert own is not None, "dev is labelled"
             labels[split][task] = own
     return labels
@@ -147,4 +146,4 @@ def dev_labels(inputs: RunInputs) -> Labels:
 def dev_scores(member: Member, inputs: RunInputs) -> dict[str, Any]:
     """Return split -> metric -> score on the two halves of dev."""
     predicted, labels = member.predicted(), dev_labels(inputs)
-    return {split: scores(predicted[split], labels[split]) for split in LABELLED}
+    return {split: scores(predicted[split], labels[split], member.tasks) for split in LABELLED}

@@ -15,6 +15,7 @@ from search.log.events import VERSION, Event, EventLog, new_event
 from search.log.trial import TrialRecord
 from search.log.trial_events import apply_to_trial, devices_of, imported_record
 from trainable.errors import InputError
+from trainable.tasks import Tasks
 
 
 class History:
@@ -45,6 +46,12 @@ class History:
         self._devices = 1.0  # of a slot, until the log says how many
         for event in events:
             self.apply(event)
+
+    @property
+    def tasks(self) -> Tasks:
+        """The tasks of the search, with their weights; none before the first trial."""
+        first = next(iter(self.trials.values()), None)
+        return {} if first is None else first.config.table
 
     def apply(self, event: Event) -> None:
         """Take note of one event; the order of the log matters.

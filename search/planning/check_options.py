@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from importlib.util import find_spec
 
 from search.planning.options import SearchOptions
 from search.schedulers.rungs import rungs
-from trainable.errors import InputError
+from trainable.errors import InputError, did_you_mean
 
 ROW_SPACES = ("published", "ablation")
+TRACKERS = ("mlflow", "wandb")  # of --log; each is a package, and an extra of ours
 _DEFAULTS = SearchOptions()
 LONGEST_NAME = 200  # characters; file systems allow 255, and a name may get a suffix
 _MOST = 10**9  # of anything that is counted
@@ -27,6 +29,7 @@ def check_options(options: SearchOptions) -> None:
     _check_name(options)
     _check_data(options)
     _check_rows(options)
+    _check_trackers(options)
     if not options.resume:  # an older version allowed what `--resume` has to repeat
         _check_effects(options)
 
@@ -145,6 +148,19 @@ def _check_rows(options: SearchOptions) -> None:
             f"--min-gain {options.min_gain:g}: --space {options.space} runs all of its rows; drop "
             f"it, or choose fewer with --rows"
         )
+
+
+def _check_trackers(options: SearchOptions) -> None:
+    for name in options.trackers:
+        if name not in TRACKERS:
+            raise InputError(
+                f"--log {name!r}: give {' or '.join(TRACKERS)}{did_you_mean(name, TRACKERS)}"
+            )
+        if find_spec(name) is None:
+            raise InputError(
+                f"--log {name}: the package is not installed; "
+                f"pip install 'multitask-bert-search[{name}]'"
+            )
 
 
 def _check_effects(options: SearchOptions) -> None:

@@ -37,11 +37,8 @@ from trainable.errors import InputError
 from trainable.model.encoder import EncoderConfig, Pretrained, load_pretrained, pinned
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
-from trainable.tasks import TASK_NAMES
 from trainable.training.corpus import Rows
 from trainable.training.shared_corpus import open_corpus
-
-_LONGEST_STEP = len(TASK_NAMES) * max(BATCH_SIZES)  # examples
 
 
 def make_plan(options: SearchOptions) -> Plan:
@@ -59,7 +56,7 @@ def make_plan(options: SearchOptions) -> Plan:
     encoder = pinned(EncoderConfig(source=options.encoder, revision=_revision(options, earlier)))
     pretrained = load_pretrained(encoder, examples.train_sentences())
     data = open_corpus(add_features(examples, PLAIN), pretrained.tokenizer, None)
-    train = {task: data.splits["train"][task] for task in TASK_NAMES}
+    train = {task: data.splits["train"][task] for task in source.table}
     budget = _budget(options, train.values())
     stage = Multitask(budget_tokens=budget, units=options.units, precision=options.precision)
     base = base_config(encoder, source, options.seed, stage)
@@ -164,7 +161,7 @@ def _budget(options: SearchOptions, train: Collection[Rows]) -> int:
     text = options.budget or ("5ep" if options.data == "sample" else "3ep")
     n_tokens, n_examples = sum(own.n_tokens for own in train), sum(len(own) for own in train)
     budget = budget_tokens(text, n_tokens)
-    longest_step = round(_LONGEST_STEP * n_tokens / n_examples)
+    longest_step = round(len(train) * max(BATCH_SIZES) * n_tokens / n_examples)
     if budget < options.units * longest_step:
         raise InputError(
             f"--budget {text}: {budget:,} tokens are less than one step for each of --units "

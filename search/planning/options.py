@@ -192,6 +192,12 @@ class StorageOptions:
     """For logs: a line for each finished trial and
     nothing else."""
 
+    log: Annotated[
+        tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="mlflow|wandb")
+    ] = ()
+    """Also show trials in MLflow or in Weights & Biases,
+    or in both; each is an extra to install."""
+
 
 @dataclass(frozen=True)
 class SearchOptions(StorageOptions, ResourceOptions, BudgetOptions, MethodOptions, DataOptions):
@@ -205,6 +211,11 @@ class SearchOptions(StorageOptions, ResourceOptions, BudgetOptions, MethodOption
             InputError: It is no duration.
         """
         return seconds(self.time_limit) if self.time_limit is not None else None
+
+    @property
+    def trackers(self) -> list[str]:
+        """The names in --log, which may be repeated or have commas, each once."""
+        return list(dict.fromkeys(name for given in self.log for name in given.split(",")))
 
 
 @dataclass(frozen=True)

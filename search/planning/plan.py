@@ -12,7 +12,7 @@ from spaces.fixed_configs import RowSpace
 from spaces.space import Space
 from trainable.component import Value
 from trainable.run_config import RunConfig
-from trainable.tasks import TaskName
+from trainable.tasks import TaskName, Tasks
 from trainable.training.checkpoint import size_in_bytes
 
 Point = tuple[dict[str, Value], str]
@@ -72,6 +72,11 @@ class Plan:
     notes: tuple[str, ...]
     data_fingerprint: str
     sizes: dict[TaskName, TaskSize]
+
+    @property
+    def tasks(self) -> Tasks:
+        """The tasks, with their weights in the score."""
+        return self.space.base.table
 
     @property
     def checkpoint_bytes(self) -> int:

@@ -13,8 +13,8 @@ from search.planning.options import SearchOptions
 from spaces.fixed_configs import RowSpace
 from spaces.space import Space
 from trainable.errors import InputError
+from trainable.metrics import metric_keys
 from trainable.model.encoder import EncoderConfig
-from trainable.tasks import TASK_METRICS
 
 Carried = tuple[dict[str, Any], ...]
 
@@ -99,6 +99,7 @@ def _check(
 
 
 def _fields(given: str, trial: TrialRecord, space: Space) -> dict[str, Any]:
+    keys = metric_keys(space.base.data.table)
     return {
         "search": given,
         "params": space.params_of(trial.config),
@@ -106,7 +107,7 @@ def _fields(given: str, trial: TrialRecord, space: Space) -> dict[str, Any]:
         # A failed trial says where not to search, even if it has no reports.
         "status": "failed" if trial.status == "failed" else "done",
         "reports": {
-            unit: {key: metrics[key] for key in ("score", *TASK_METRICS) if key in metrics}
+            unit: {key: metrics[key] for key in ("score", *keys) if key in metrics}
             for unit, metrics in trial.reports.items()
         },
     }

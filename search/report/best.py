@@ -16,7 +16,7 @@ from search.log.history import History
 from search.log.trial import TrialRecord
 from trainable.cache.files import read_json
 from trainable.errors import InputError
-from trainable.metrics import SCORE_KEYS
+from trainable.metrics import score_keys
 from trainable.run_config import RunConfig
 
 BEST = "best.json"
@@ -131,13 +131,14 @@ def best_of(search: str, history: History, winner: TrialRecord) -> Best:
         trial=winner.number,
         units=winner.units,
         run_config=winner.config,
-        select=_scores(winner.last, ""),
-        confirm=_scores(winner.last, "confirm_") or None,
+        select=_scores(winner, ""),
+        confirm=_scores(winner, "confirm_") or None,
         data_fingerprint=history.header["data_fingerprint"],
         versions=history.header["versions"],
     )
 
 
-def _scores(metrics: dict[str, float | None], prefix: str) -> dict[str, float]:
-    found = {key: metrics.get(f"{prefix}{key}") for key in SCORE_KEYS}
+def _scores(trial: TrialRecord, prefix: str) -> dict[str, float]:
+    keys = score_keys(trial.config.data.table)
+    found = {key: trial.last.get(f"{prefix}{key}") for key in keys}
     return {k: v for k, v in found.items() if v is not None and math.isfinite(v)}

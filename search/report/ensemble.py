@@ -1,6 +1,6 @@
 """The average of several runs, and whether it is better than the single runs.
 
-The runs' probabilities (sentiment) and scores (paraphrase, similarity) are averaged with equal
+The runs' probabilities (of classes) and scores (of decisions and numbers) are averaged with equal
 weights, and so are their decision thresholds. Predictions follow from the averages as they do for
 a single run.
 
@@ -19,11 +19,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from search.report.seed_scores import heading
+from search.report.seed_scores import column_width, heading
 from trainable.losses import decide
-from trainable.metrics import SCORE_KEYS, scores, with_overall
+from trainable.metrics import metric_of, scores, with_overall
+from trainable.model.pairs import decision_threshold
+from trainable.run_config import RunConfig
 from trainable.seeds import derive
-from trainable.tasks import TASKS, TaskName
+from trainable.task_config import pair_of
+from trainable.tasks import Task, TaskName, Tasks
 from trainable.training.corpus import Split
 from trainable.training.predictions import LABELLED, Found
 
@@ -40,18 +43,29 @@ class Member:
     Attributes:
         name: For people.
         found: Split -> task -> (n, n_classes) probabilities or (n, 1) scores.
-        threshold: Score from which a pair is a paraphrase.
+        thresholds: Task -> smallest score of class 1, where there is one score.
+        tasks: The tasks, with their weights in the score.
     """
 
     name: str
     found: Found
-    threshold: float
+    thresholds: dict[TaskName, float]
+    tasks: Tasks
+
+    @classmethod
+    def of(cls, name: str, found: Found, config: RunConfig) -> Member:
+        """Return a run of a configuration, from what it found."""
+        thresholds = {task: decision_threshold(pair_of(own)) for task, own in config.tasks.items()}
+        return cls(name, found, thresholds, config.table)
 
     def predicted(self) -> Found:
         """Return split -> task -> (n,) predictions."""
         return {
-            split: {task: decide(own, TASKS[task], self.threshold) for task, own in tasks.items()}
-            for split, tasks in self.found.items()
+            split: {
+                task: decide(own, self.tasks[task], self.thresholds[task])
+                for task, own in by_task.items()
+            }
+            for split, by_task in self.found.items()
         }
 
 
@@ -64,8 +78,11 @@ def average(members: Sequence[Member]) -> Member:
         }
         for split, tasks in members[0].found.items()
     }
-    threshold = statistics.fmean(member.threshold for member in members)
-    return Member(f"average of {len(members)} runs", found, threshold)
+    thresholds = {
+        task: statistics.fmean(member.thresholds[task] for member in members)
+        for task in members[0].thresholds
+    }
+    return Member(f"average of {len(members)} runs", found, thresholds, members[0].tasks)
 
 
 def compare(
@@ -83,14 +100,15 @@ def compare(
         the scores on *confirm*, too. Each split has the scores of `members`, their `mean`, those
         of the `ensemble`, and ensemble minus mean and minus best member with standard errors.
     """
-    predicted = [member.predicted() for member in [*members, average(members)]]
-    found = {s: [scores(own[s], labels[s]) for own in predicted] for s in LABELLED}
+    predicted, tasks = [m.predicted() for m in [*members, average(members)]], members[0].tasks
+    found = {s: [scores(own[s], labels[s], tasks) for own in predicted] for s in LABELLED}
     on_select = [own["score"] for own in found["select"][:-1]]
     best = on_select.index(max(on_select))
     splits = {}
     for split in LABELLED:
-        rows = {key: torch.tensor([[own[key] for own in found[split]]]) for key in SCORE_KEYS}
-        drawn = _resampled([own[split] for own in predicted], labels[split], resamples)
+        keys = found[split][0]
+        rows = {key: torch.tensor([[own[key] for own in found[split]]]) for key in keys}
+        drawn = _resampled([own[split] for own in predicted], labels[split], tasks, resamples)
         splits[split] = {
             "members": dict(zip((m.name for m in members), found[split][:-1], strict=True)),
             "mean": {key: float(row[0, :-1].mean()) for key, row in rows.items()},
@@ -115,20 +133,33 @@ def _difference(
 
 
 def _resampled(
-    predicted: list[dict[TaskName, Tensor]], labels: dict[TaskName, Tensor], resamples: int
+    predicted: list[dict[TaskName, Tensor]],
+    labels: dict[TaskName, Tensor],
+    tasks: Tasks,
+    resamples: int,
 ) -> dict[str, Tensor]:
     """Return metric -> (resamples, len(predicted)) float64 scores; a row shares one draw."""
     metrics = {}
-    for name, task in TASKS.items():
+    for name, task in tasks.items():
         rows = torch.stack([own[name] for own in predicted]).double()  # (m, n)
         generator = torch.Generator().manual_seed(derive(0, "bootstrap", name))
-        score = _accuracies if task.n_classes else _correlations
         parts = [
-            score(rows, labels[name].double(), _draws(rows.shape[1], part, generator))
+            _scored(task, rows, labels[name].double(), _draws(rows.shape[1], part, generator))
             for part in _parts(resamples)
         ]
-        metrics[task.metric] = torch.cat(parts)
-    return with_overall(metrics)
+        metrics[task.metric_key] = torch.cat(parts)
+    return with_overall(metrics, tasks)
+
+
+def _scored(task: Task, rows: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
+    """Return (resamples, m) scores of m rows of (n,) predictions, (resamples, n) counts."""
+    if task.metric == "accuracy":
+        return _accuracies(rows, labels, counts)
+    if task.metric == "pearson":
+        return _correlations(rows, labels, counts)
+    chosen = [torch.repeat_interleave(count.long()) for count in counts]
+    found = [[metric_of(task, row[own], labels[own]) for row in rows] for own in chosen]
+    return torch.tensor(found, dtype=torch.float64)
 
 
 def _parts(resamples: int) -> list[int]:
@@ -168,7 +199,7 @@ def table(comparison: dict[str, Any]) -> str:
         rows[comparison["best_member"]] = own["members"][comparison["best_member"]]
         rows["ensemble"] = own["ensemble"]
         width = max(map(len, [*rows, "standard error"])) + 4
-        lines += ["", heading(split, width)]
+        lines += ["", heading(split, width, own["mean"])]
         lines += [_line(name, row, width, "") for name, row in rows.items()]
         for name in ("mean", "best"):
             found = own[f"ensemble_minus_{name}"]
@@ -183,4 +214,5 @@ def table(comparison: dict[str, Any]) -> str:
 
 
 def _line(name: str, row: dict[str, float], width: int, sign: str) -> str:
-    return f"  {name:{width - 2}}" + "".join(f"{row[key]:{sign}12.4f}" for key in SCORE_KEYS)
+    cells = (f"{value:{sign}{column_width(key)}.4f}" for key, value in row.items())
+    return f"  {name:{width - 2}}" + "".join(cells)

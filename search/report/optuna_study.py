@@ -43,7 +43,7 @@ from search.log.trial import TrialRecord
 from spaces.distributions import to_optuna
 from trainable.component import domain_from_json
 from trainable.errors import InputError
-from trainable.metrics import SCORE_KEYS
+from trainable.metrics import score_keys
 
 _OPTIONS = ("data", "encoder", "space", "searcher", "scheduler", "budget", "units", "seed")
 _BEGUN = "begun"  # start of the search, in seconds since 1970; it identifies the search
@@ -146,10 +146,14 @@ def frozen_trials(history: History) -> list[FrozenTrial]:
         name: to_optuna(domain_from_json(fields))
         for name, fields in history.header["space"].items()
     }
-    return [_frozen(trial, space) for trial in history.trials.values()]
+    keys = score_keys(history.tasks)
+    scores = (*keys[1:], *(f"confirm_{key}" for key in keys))  # `score` is the value
+    return [_frozen(trial, space, scores) for trial in history.trials.values()]
 
 
-def _frozen(trial: TrialRecord, space: dict[str, BaseDistribution]) -> FrozenTrial:
+def _frozen(
+    trial: TrialRecord, space: dict[str, BaseDistribution], scores: tuple[str, ...]
+) -> FrozenTrial:
     state = _state(trial)
     try:
         frozen = create_trial(
@@ -157,7 +161,7 @@ def _frozen(trial: TrialRecord, space: dict[str, BaseDistribution]) -> FrozenTri
             value=trial.score if state in (TrialState.COMPLETE, TrialState.PRUNED) else None,
             params=dict(trial.params),
             distributions={name: space[name] for name in trial.params if name in space},
-            user_attrs=_attributes(trial),
+            user_attrs=_attributes(trial, scores),
             intermediate_values={unit: _score_at(trial, unit) for unit in sorted(trial.reports)},
         )
     except ValueError as error:
@@ -185,9 +189,8 @@ def _score_at(trial: TrialRecord, unit: int) -> float:
     return score if math.isfinite(score) else math.nan
 
 
-def _attributes(trial: TrialRecord) -> dict[str, Any]:
+def _attributes(trial: TrialRecord, scores: tuple[str, ...]) -> dict[str, Any]:
     """Return the user attributes of a trial; unknown values are left out."""
-    keys = [*SCORE_KEYS[1:], *(f"confirm_{key}" for key in SCORE_KEYS)]  # `score` is the value
     found = {
         "status": trial.status,
         "origin": trial.origin,
@@ -195,6 +198,6 @@ def _attributes(trial: TrialRecord) -> dict[str, Any]:
         "units": trial.units,
         "place_seconds": round(trial.slot_seconds, 3),
         "error": trial.error,
-        **{key: trial.last.get(key) for key in keys},
+        **{key: trial.last.get(key) for key in scores},
     }
     return {key: value for key, value in found.items() if value is not None}

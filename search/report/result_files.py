@@ -12,7 +12,8 @@ from search.log.history import History
 from search.log.leaderboard import leaderboard
 from search.log.trial import TrialRecord
 from search.report.best import best_of
-from trainable.metrics import SCORE_KEYS
+from trainable.metrics import score_keys
+from trainable.tasks import Tasks
 
 # Seconds that a trial held a slot, and all from its suggestion to its end: pauses and waiting, too.
 _SECONDS = ("slot_seconds", "elapsed_seconds")
@@ -25,17 +26,19 @@ def result_files(search: str, history: History) -> dict[str, str]:
         search: Name of the search.
         history: What happened in it.
     """
-    files = {"trials.csv": trials_csv(history.trials.values(), history.header["space"])}
+    table = trials_csv(history.trials.values(), history.header["space"], history.tasks)
+    files = {"trials.csv": table}
     if history.best is not None:
         best = best_of(search, history, history.best).model_dump(mode="json")
         files["best.json"] = json.dumps(best, indent=2, allow_nan=False) + "\n"
     return files
 
 
-def trials_csv(trials: Iterable[TrialRecord], params: Iterable[str]) -> str:
+def trials_csv(trials: Iterable[TrialRecord], params: Iterable[str], tasks: Tasks) -> str:
     """Return one line per trial, best first; a param that a trial lacks is empty."""
     names = list(params)
-    metrics = [*SCORE_KEYS, *(f"confirm_{key}" for key in SCORE_KEYS), "tokens"]
+    keys = score_keys(tasks)
+    metrics = [*keys, *(f"confirm_{key}" for key in keys), "tokens"]
     lines = [_csv_line(["trial", "status", "units", *metrics, *_SECONDS, *names, "error"])]
     for trial in leaderboard(trials):
         row: list[Any] = [trial.number, trial.status, trial.units]

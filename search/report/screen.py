@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import shlex
 
-from search.log.folder import SearchFolder
 from search.log.leaderboard import leaderboard
 from search.log.trial import TrialRecord
+from search.planning.plan import Plan
 from search.report.best import BEST
 
 
-def summary(
-    folder: SearchFolder, units: int, trials: list[TrialRecord], winner: TrialRecord | None
-) -> str:
+def summary(plan: Plan, trials: list[TrialRecord], winner: TrialRecord | None) -> str:
     """Return the first ten of the leaderboard, and the commands to type next.
 
     Args:
-        folder: Folder of the search.
-        units: Units of a full run.
+        plan: The search.
         trials: All trials of the search.
         winner: The best of them, or None where no trial finished a unit.
     """
-    lines = ["rank trial units  score   sst     para    sts     status"]
+    folder, units, tasks = plan.folder, plan.options.units, plan.tasks
+    columns = {"score": "score"} | {task.metric_key: name for name, task in tasks.items()}
+    widths = [max(7, len(name)) for name in columns.values()]
+    header = " ".join(f"{name:{n}}" for name, n in zip(columns.values(), widths, strict=True))
+    lines = [f"rank trial units  {header} status"]
     for rank, trial in enumerate(leaderboard(trials)[:10], start=1):
-        cells = [trial.last.get(key) for key in ("score", "sst_acc", "para_acc", "sts_corr")]
-        numbers = " ".join(f"{v:7.4f}" if v is not None else "      -" for v in cells)
+        cells = [trial.last.get(key) for key in columns]
+        numbers = " ".join(
+            f"{'-' if v is None else f'{v:.4f}':>{n}}" for v, n in zip(cells, widths, strict=True)
+        )
         lines.append(f"{rank:4} {trial.number:5} {trial.units:3}/{units} {numbers}  {trial.status}")
     if winner is None:
         return "\n".join([*lines, "", "no trial finished a unit; see the errors above"])

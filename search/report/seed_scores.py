@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
-
-from trainable.metrics import SCORE_KEYS
 
 Scores = Mapping[str, Mapping[str, float]]  # split -> metric -> score
 
@@ -16,16 +14,21 @@ def summary_of(scores: Mapping[int, Scores]) -> dict[str, Any]:
     summary: dict[str, Any] = {}
     for split in next(iter(scores.values())):
         summary[split] = {}
-        for key in SCORE_KEYS:
+        for key in next(iter(scores.values()))[split]:
             values = [own[split][key] for own in scores.values()]
             deviation = statistics.stdev(values) if len(values) > 1 else None
             summary[split][key] = {"mean": statistics.fmean(values), "stdev": deviation}
     return summary
 
 
-def heading(name: str, width: int) -> str:
+def heading(name: str, width: int, metrics: Iterable[str]) -> str:
     """Return the first line of a table: a name, and the metrics."""
-    return f"{name:{width}}" + "".join(f"{key:>12}" for key in SCORE_KEYS)
+    return f"{name:{width}}" + "".join(f"{key:>{column_width(key)}}" for key in metrics)
+
+
+def column_width(metric: str) -> int:
+    """Return the width of a metric's column."""
+    return max(12, len(metric) + 2)
 
 
 def seeds_table(scores: Mapping[int, Scores], summary: Mapping[str, Any]) -> str:
@@ -34,12 +37,14 @@ def seeds_table(scores: Mapping[int, Scores], summary: Mapping[str, Any]) -> str
         return "trained on train and dev: there is nothing left to score on"
     lines = []
     for split, metrics in summary.items():
-        lines += ["", heading(split, 12)]
+        lines += ["", heading(split, 12, metrics)]
         for seed, own in scores.items():
-            row = "".join(f"{own[split][key]:12.4f}" for key in SCORE_KEYS)
+            row = "".join(f"{own[split][key]:{column_width(key)}.4f}" for key in metrics)
             lines.append(f"  seed {seed:<5}{row}")
         for name in ("mean", "stdev"):
-            cells = [metrics[key][name] for key in SCORE_KEYS]
-            row = "".join(f"{'-':>12}" if cell is None else f"{cell:12.4f}" for cell in cells)
+            row = "".join(
+                f"{'-' if cell[name] is None else f'{cell[name]:.4f}':>{column_width(key)}}"
+                for key, cell in metrics.items()
+            )
             lines.append(f"  {name:<10}{row}")
     return "\n".join(lines)

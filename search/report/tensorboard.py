@@ -31,11 +31,11 @@ from search.log.trial import TrialRecord
 from spaces.params import Param
 from trainable.cache.files import write_bytes
 from trainable.component import Value
-from trainable.metrics import SCORE_KEYS
-from trainable.training.step import STEP_METRICS
+from trainable.metrics import score_keys
+from trainable.tasks import Tasks
+from trainable.training.step import step_metrics
 
 TENSORBOARD = "tensorboard"  # below the folder of the search
-_SCALARS = (*SCORE_KEYS, *STEP_METRICS, "train_seconds", "eval_seconds")
 _Cell = str | float | bool  # of the HParams page
 # Status of a trial -> that of the HParams page; where it may go on, TensorBoard says "unknown".
 _STATUSES = {"done": "STATUS_SUCCESS", "stopped": "STATUS_SUCCESS", "failed": "STATUS_FAILURE"}
@@ -48,10 +48,11 @@ class TensorBoard:
     Args:
         folder: Local folder of the search.
         params: All params of the search space.
+        tasks: The tasks of the search.
     """
 
-    def __init__(self, folder: Path, params: tuple[Param, ...]) -> None:
-        self._folder, self._params = folder, params
+    def __init__(self, folder: Path, params: tuple[Param, ...], tasks: Tasks) -> None:
+        self._folder, self._params, self._tasks = folder, params, tasks
 
     def write_all(self, history: History) -> None:
         """Restore the files of an earlier driver that are missing or incomplete.
@@ -68,7 +69,8 @@ class TensorBoard:
 
     def write(self, trial: TrialRecord) -> None:
         """Bring the file of a trial up to date with its record."""
-        path, wanted = self._folder / tensorboard_path(trial), tensorboard_file(trial, self._params)
+        path = self._folder / tensorboard_path(trial)
+        wanted = tensorboard_file(trial, self._params, self._tasks)
         there = path.read_bytes() if path.exists() else b""
         if wanted.startswith(there):  # TensorBoard goes on reading a file that grows
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +85,7 @@ def tensorboard_path(trial: TrialRecord) -> str:
     return f"{TENSORBOARD}/trial_{trial.number:04d}/events.out.tfevents.{trial.started:.0f}.search"
 
 
-def tensorboard_file(trial: TrialRecord, params: tuple[Param, ...]) -> bytes:
+def tensorboard_file(trial: TrialRecord, params: tuple[Param, ...], tasks: Tasks) -> bytes:
     """Return the content of a trial's file: its line on the HParams page, its points, its end.
 
     The steps of the curves are training tokens.
@@ -91,11 +93,14 @@ def tensorboard_file(trial: TrialRecord, params: tuple[Param, ...]) -> bytes:
     Args:
         trial: Record of the trial.
         params: All params of the search space.
+        tasks: The tasks of the search.
     """
+    scores = score_keys(tasks)
+    scalars = (*scores, *step_metrics(tasks), "train_seconds", "eval_seconds")
     values = tuple((param.name, _shown(param, trial.params)) for param in params)
-    records = [_head(trial.number, trial.started, values)]
+    records = [_head(trial.number, trial.started, values, scores)]
     for unit, metrics in trial.reports.items():
-        known = {key: metrics[key] for key in _SCALARS if metrics.get(key) is not None}
+        known = {key: metrics[key] for key in scalars if metrics.get(key) is not None}
         points = [Summary.Value(tag=key, simple_value=value) for key, value in known.items()]
         time, step = trial.reported[unit], int(metrics["tokens"] or 0)
         records.append(_record(Event(wall_time=time, step=step, summary=Summary(value=points))))
@@ -105,10 +110,12 @@ def tensorboard_file(trial: TrialRecord, params: tuple[Param, ...]) -> bytes:
 
 
 @lru_cache(maxsize=256)  # a running trial needs its own again with every report
-def _head(number: int, started: float, values: tuple[tuple[str, _Cell], ...]) -> bytes:
+def _head(
+    number: int, started: float, values: tuple[tuple[str, _Cell], ...], scores: tuple[str, ...]
+) -> bytes:
     """Return the records of a trial's file that come before its curves."""
     types = tuple((name, type(value)) for name, value in values)
-    pages = (_columns(types), _line(number, started, dict(values)))
+    pages = (_columns(types, scores), _line(number, started, dict(values)))
     records = [Event(wall_time=started, file_version=_VERSION)]
     records += [Event(wall_time=started, summary=page) for page in pages]
     return b"".join(map(_record, records))
@@ -132,10 +139,10 @@ def _checksum(data: bytes) -> bytes:
 
 
 @lru_cache(maxsize=1)  # slow, and the same for all trials of a search
-def _columns(types: tuple[tuple[str, type], ...]) -> Any:
+def _columns(types: tuple[tuple[str, type], ...], scores: tuple[str, ...]) -> Any:
     """Return the columns of the HParams page."""
     empty = {name: of() for name, of in types}
-    return hparams(empty, dict.fromkeys(SCORE_KEYS, 0.0))[0]  # type: ignore[no-untyped-call]
+    return hparams(empty, dict.fromkeys(scores, 0.0))[0]  # type: ignore[no-untyped-call]
 
 
 def _line(number: int, started: float, values: dict[str, _Cell]) -> Summary:

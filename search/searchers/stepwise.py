@@ -23,7 +23,7 @@ class _Candidate:
     Attributes:
         params: Params of the configuration.
         key: Result of `params_key` for them.
-        change: What was changed, such as `para.pair = siamese`; `base` for the start.
+        change: What was changed, such as `qqp.pair = siamese`; `base` for the start.
     """
 
     params: Params

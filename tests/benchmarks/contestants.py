@@ -11,9 +11,10 @@ import transformers
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from tests.course import TASK_NAMES
 from trainable.data.sources import Cs224nData
 from trainable.run_config import RunConfig
-from trainable.tasks import TASK_NAMES, TASKS, TaskName
+from trainable.tasks import COURSE, TaskName
 from trainable.training.inputs import RunInputs
 from trainable.training.loop import Run
 from trainable.training.multitask_bert import pair_encodings
@@ -101,11 +102,11 @@ class Padded(nn.Module):
             attention_probs_dropout_prob=config.encoder.attention_dropout,
         )
         width = self.encoder.config.hidden_size
-        n_parts = {task: 3 if siamese and TASKS[task].is_pair else 1 for task in TASK_NAMES}
+        n_parts = {task: 3 if siamese and COURSE[task].is_pair else 1 for task in TASK_NAMES}
         self.heads = nn.ModuleDict(
             {task: nn.Linear(n_parts[task] * width, N_OUTPUTS[task]) for task in TASK_NAMES}
         )
-        self.dropout = nn.Dropout(config.sst.dropout)
+        self.dropout = nn.Dropout(config.tasks["sst"].dropout)
         self.to(device).train()
         self.optimizer = self._adamw()
         self.prepared: dict[tuple[TaskName, int], tuple[Tensor, Tensor]] = {}
@@ -131,7 +132,7 @@ class Padded(nn.Module):
                     self.prepared[task, number] = torch.tensor(ids), torch.tensor(segments)
 
     def _second(self, task: TaskName, numbers: list[int]) -> list[str] | None:
-        return [self.texts[task][1][n] for n in numbers] if TASKS[task].is_pair else None
+        return [self.texts[task][1][n] for n in numbers] if COURSE[task].is_pair else None
 
     def _tokenize(
         self, task: TaskName, numbers: list[int], second: list[str] | None, **padding: Any
@@ -151,7 +152,7 @@ class Padded(nn.Module):
 
     def _sides(self, task: TaskName, numbers: list[int]) -> list[dict[str, Tensor]]:
         """Collate as C does: one padded batch for each sentence of a pair."""
-        sides = (0, 1) if TASKS[task].is_pair else (0,)
+        sides = (0, 1) if COURSE[task].is_pair else (0,)
         texts = [[self.texts[task][side][n] for n in numbers] for side in sides]
         return [dict(self.tokenizer(own, padding=True, return_tensors="pt")) for own in texts]
 
@@ -172,7 +173,7 @@ class Padded(nn.Module):
             if task == "sst":
                 losses[task] = F.cross_entropy(outputs, labels.long())
             else:
-                target = labels / TASKS[task].label_max
+                target = labels / COURSE[task].high
                 losses[task] = F.binary_cross_entropy_with_logits(outputs[:, 0], target)
         return losses, Work(real, padded)
 

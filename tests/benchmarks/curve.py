@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from search.searchers.base import Params
 from spaces.params import Param
+from tests.course import TASK_METRICS
 from trainable.component import Value
-from trainable.tasks import TASK_METRICS
 
 UNITS = 9
 

@@ -21,12 +21,12 @@ import torch
 import tyro
 from torch import Tensor
 
+from tests.course import SCORE_KEYS, TASK_NAMES
 from trainable.data.sources import Cs224nData, SampleData
-from trainable.metrics import SCORE_KEYS
 from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
 from trainable.stages.head_tuning import CachedHeadTuning
-from trainable.tasks import TASK_NAMES, TASKS, TaskName
+from trainable.tasks import COURSE, TaskName
 from trainable.training.corpus import Corpus, Rows
 from trainable.training.inputs import RunInputs, open_inputs
 from trainable.training.loop import Run
@@ -122,7 +122,7 @@ def main() -> None:
         scores[way] = run.evaluate("select")
         text = "  ".join(f"{key} {scores[way][key]:.4f}" for key in SCORE_KEYS)
         print(f"{way:9} {text}")
-    names = [TASKS[task].metric for task in TASK_NAMES]
+    names = [COURSE[task].metric for task in TASK_NAMES]
     largest = max(abs(scores["cached"][n] - scores["uncached"][n]) for n in names)
     print(f"largest difference of a score: {largest:.1e}")
 

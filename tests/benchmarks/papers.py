@@ -34,6 +34,7 @@ from spaces.ablation import ablation
 from spaces.fixed_configs import matching
 from spaces.published import load_published
 from tests.benchmarks.papers_table import REFERENCE, table
+from tests.course import TASK_NAMES
 from trainable.batch_orders.in_turn import RoundRobin
 from trainable.batch_orders.visits import SetRoundRobin
 from trainable.cache.files import write_json, write_tensors
@@ -46,7 +47,7 @@ from trainable.optim.adamw import Optimization
 from trainable.run_config import RunConfig
 from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.stages.multitask import Multitask
-from trainable.tasks import TASK_NAMES, TASKS, TaskName
+from trainable.tasks import COURSE, TaskName
 from trainable.training.inputs import InputsSpec, RunInputs, open_inputs
 from trainable.training.loop import Run
 
@@ -143,11 +144,11 @@ def run_one(config: RunConfig, path: Path) -> dict[str, float]:
     while not run.done:
         metrics = run.train_unit()
     found = run.decide(run.probabilities("select"))
-    labels = {task: _inputs[1].corpus.splits["select"][task].labels for task in TASKS}
+    labels = {task: _inputs[1].corpus.splits["select"][task].labels for task in COURSE}
     write_tensors(path.with_suffix(".safetensors"), {str(t): own for t, own in found.items()})
     known = {task: own for task, own in labels.items() if own is not None}
     kept = {key: value for key, value in metrics.items() if math.isfinite(value)}
-    result = scores(found, known) | kept
+    result = scores(found, known, COURSE) | kept
     write_json(path, {"run_config": config.to_dict(), "metrics": result, "steps": run.steps})
     return result
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from trainable.metrics import scores
-from trainable.tasks import TASKS, TaskName
+from trainable.tasks import COURSE, TaskName
 
 REFERENCE = "one-size/para-cross-cls-1layer"
-_METRICS = ("score", *(task.metric for task in TASKS.values()))
+_METRICS = ("score", *(task.metric_key for task in COURSE.values()))
 _RESAMPLES = 1000
 
 Tensors = dict[TaskName, Tensor]  # task -> (n_examples,) predictions or labels
@@ -38,7 +38,7 @@ def table(runs: dict[str, list[Tensors]], labels: Tensors) -> str:
         errors = _standard_errors(own, others, labels) if others else {}
         cells = []
         for key in _METRICS:
-            values = [scores(found, labels)[key] for found in own]
+            values = [scores(found, labels, COURSE)[key] for found in own]
             sd = statistics.stdev(values) if len(values) > 1 else math.nan
             cells.append(f"{means[key]:.3f} ± {sd / math.sqrt(len(values)):.3f}")
             if others:
@@ -58,7 +58,7 @@ def _reference_of(name: str) -> str:
 
 def _means(runs: list[Tensors], labels: Tensors) -> dict[str, float]:
     """Return metric -> mean over runs; empty without runs."""
-    found = [scores(own, labels) for own in runs]
+    found = [scores(own, labels, COURSE) for own in runs]
     return {key: statistics.fmean(own[key] for own in found) for key in _METRICS if found}
 
 
@@ -81,7 +81,7 @@ def _standard_errors(
     errors = {}
     for key in _METRICS:
         by_seed = [
-            scores(a, labels)[key] - scores(b, labels)[key]
+            scores(a, labels, COURSE)[key] - scores(b, labels, COURSE)[key]
             for a, b in zip(own, others, strict=False)
         ]
         seeds = statistics.variance(by_seed) / n if n > 1 else 0.0

@@ -50,13 +50,13 @@ from spaces.space import Space
 from tests.benchmarks.curve import UNITS
 from tests.benchmarks.neighbours import neighbour
 from tests.benchmarks.recorded import TABLES, write_table
+from tests.course import TASK_METRICS
 from trainable.cache.files import write_json
 from trainable.data.sources import Cs224nData
 from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
 from trainable.seeds import derive
 from trainable.stages.multitask import Multitask
-from trainable.tasks import TASK_METRICS
 from trainable.training.inputs import RunInputs, open_inputs
 from trainable.training.loop import Run, RunFailed
 

@@ -87,7 +87,9 @@ def without_ray(plan: Plan, options: Options, meter: Meter, faults: stub.Faults)
     journal = Journal(History(), log)
     journal.write("search", slots=options.slots, **header(plan))
     tensorboard = (
-        TensorBoard(plan.folder.local, plan.space.params()) if options.tensorboard else None
+        TensorBoard(plan.folder.local, plan.space.params(), plan.tasks)
+        if options.tensorboard
+        else None
     )
     trials, draw = journal.history.trials, random.Random(0)
     run(plan, journal, faults, options.slots, draw, tensorboard, lambda: meter.look(len(trials)))

@@ -44,13 +44,13 @@ from torch import nn
 sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from tests.benchmarks.contestants import Contestant, Drawn, Ours, Padded, Work, load_texts
+from tests.course import TASK_NAMES
 from trainable.batch_orders.all_tasks import LockStep
 from trainable.data.sources import Cs224nData
 from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
 from trainable.seeds import ExampleOrder, derive
 from trainable.stages.multitask import Multitask
-from trainable.tasks import TASK_NAMES
 from trainable.training.inputs import RunInputs, open_inputs
 
 Precision = Literal["fp32", "bf16"]

@@ -43,8 +43,8 @@ import tyro
 from ray import tune
 
 from search.cluster.connect import connect
+from tests.course import SCORE_KEYS
 from trainable.data.sources import Cs224nData, DataSource, SampleData
-from trainable.metrics import SCORE_KEYS
 from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask

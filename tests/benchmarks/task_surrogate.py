@@ -9,8 +9,8 @@ import numpy as np
 from spaces.space import Space
 from tests.benchmarks.curve import Curve, CurveOf, Params
 from tests.benchmarks.surrogate import Surrogate
+from tests.course import TASK_METRICS
 from trainable.seeds import derive
-from trainable.tasks import TASK_METRICS
 
 
 class TaskSurrogate:

@@ -18,8 +18,9 @@ from tests.benchmarks.curve import UNITS
 from tests.benchmarks.families import space_of
 from tests.benchmarks.recorded import TABLES, likeness, read_table
 from tests.benchmarks.surrogate import Surrogate
+from tests.course import TASK_METRICS
 from trainable.component import Value
-from trainable.tasks import TASK_METRICS
+from trainable.tasks import COURSE
 
 
 def check_params(space: Space, params: dict[str, Value]) -> None:
@@ -86,7 +87,7 @@ def agreement(family: str, metrics: tuple[str, ...], n: int, seed: int) -> float
         going = going[np.argsort(-totals[going, unit])[: len(going) // 3]]
     which, rungs, values = (np.array(own) for own in zip(*scores, strict=True))
     results = [Results(features[known], rungs, which, own) for own in values.T]
-    learned = learn_each(results, metrics, 3, encoding)
+    learned = learn_each(results, metrics, 3, encoding, COURSE)
     predicted = ScoreModel(list(map(RungModel, results, learned))).mean(features[held_out])
     ends = [np.mean([run["scores"][-1] for run in trials[k]["runs"]]) for k in held_out]
     return float(stats.spearmanr(predicted, ends).statistic)

@@ -11,7 +11,7 @@ from spaces.space import Space
 from tests.benchmarks.curve import UNITS, Params
 from tests.benchmarks.families import space_of
 from tests.benchmarks.task_surrogate import TaskSurrogate
-from trainable.tasks import TASK_METRICS
+from tests.course import TASK_METRICS
 
 pytestmark = pytest.mark.slow  # it fits forests over a hundred params
 MATTERS = ("sst.pooling", "para.pooling", "sts.pooling")

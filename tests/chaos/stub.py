@@ -18,8 +18,9 @@ from typing import Any
 
 from ray import tune
 
-from trainable.metrics import SCORE_KEYS, WORST_SCORE
-from trainable.worker.ray_trainable import NUMBERS
+from tests.course import SCORE_KEYS, WORST_SCORE
+from trainable.tasks import COURSE
+from trainable.worker.ray_trainable import report_keys
 from trainable.worker.tune_storage import save_in_place
 
 UNITS_FILE, CHECKPOINT_FILE = "units.jsonl", "unit.json"
@@ -62,7 +63,7 @@ def report_of(faults: Faults, run_config: dict[str, Any], unit: int) -> dict[str
     seconds = {"train_seconds": faults.seconds, "eval_seconds": 0.0}
     known = {"unit": unit, "tokens": 1000 * unit, "steps": 10 * unit, **seconds}
     scores = dict.fromkeys(SCORE_KEYS, score)
-    return dict.fromkeys(NUMBERS, math.nan) | scores | known | {"failure": failure}
+    return dict.fromkeys(report_keys(COURSE), math.nan) | scores | known | {"failure": failure}
 
 
 def _chance(config: str, name: str) -> float:

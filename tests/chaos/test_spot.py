@@ -24,10 +24,9 @@ from tests.chaos import counting
 from tests.chaos.clusters import Nodes
 from tests.chaos.metadata import Metadata
 from tests.chaos.verify import orphans
-from trainable.metrics import SCORE_KEYS
+from tests.course import SCORE_KEYS, STEP_METRICS
 from trainable.training.inputs import open_inputs
 from trainable.training.loop import Run
-from trainable.training.step import STEP_METRICS
 from trainable.worker.spot_notice import ADDRESS_VARIABLE
 
 pytestmark = pytest.mark.slow

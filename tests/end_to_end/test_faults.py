@@ -34,10 +34,10 @@ from spaces.space import Space
 from tests.chaos.clusters import Nodes
 from tests.chaos.drivers import Search
 from tests.chaos.verify import figures
-from trainable.metrics import WORST_SCORE
+from tests.course import WORST_SCORE
 from trainable.model.pooling import ClsPooling
 from trainable.run_config import RunConfig
-from trainable.task_config import SingleTask
+from trainable.task_config import SingleClasses
 from trainable.training.hugging_face import write_encoder
 from trainable.training.inputs import RunInputs
 from trainable.training.loop import Run
@@ -72,7 +72,7 @@ def test_trials_whose_loss_is_no_number_fail_and_the_others_finish(
         quiet=True,
     )
     plan = make_plan(options)
-    base = plan.space.base.model_copy(update={"sst": SingleTask(pooling=ClsPooling())})
+    base = plan.space.base.model_copy(update={"sst": SingleClasses(pooling=ClsPooling())})
     # With a learning rate there are enough configurations: none is tried twice.
     space = Space("pooler", base, ("sst.pooling.cls.pooler", "multitask.optimization.lr"))
     assert run_search(replace(plan, space=space, points=()), Console(quiet=True)) == 0

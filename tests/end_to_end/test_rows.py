@@ -21,7 +21,7 @@ from search.planning.options import parse
 from search.planning.plan import Plan
 from search.report.best import read_best
 from spaces.space import Space
-from trainable.metrics import SCORE_KEYS
+from tests.course import SCORE_KEYS
 
 pytestmark = pytest.mark.slow
 BUDGET = ["--budget", "6000", "--units", "1", "--address", "local", "--quiet"]

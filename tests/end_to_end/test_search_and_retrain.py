@@ -25,13 +25,13 @@ from search.log.trial import TrialRecord
 from search.report.best import Best, read_best
 from spaces.catalogue import base_config, make_space
 from spaces.space import Space
+from tests.course import SCORE_KEYS, TASK_NAMES
 from trainable.data.sources import SampleData
-from trainable.metrics import SCORE_KEYS
 from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
-from trainable.tasks import TASK_NAMES
-from trainable.worker.ray_trainable import NUMBERS
+from trainable.tasks import COURSE
+from trainable.worker.ray_trainable import report_keys
 
 pytestmark = pytest.mark.slow
 BUDGET, UNITS, TRIALS = 20_000, 2, 2
@@ -106,7 +106,7 @@ def test_every_trial_ended_by_itself_or_by_the_scheduler(finished: Finished) -> 
         assert list(trial.reports) == list(range(1, trial.units + 1))
         assert trial.units == (UNITS if trial.status == "done" else 1)
         for metrics in trial.reports.values():
-            assert set(metrics) == set(NUMBERS)
+            assert set(metrics) == set(report_keys(COURSE))
 
 
 def test_what_was_sampled_is_what_ran(finished: Finished) -> None:

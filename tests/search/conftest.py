@@ -26,11 +26,12 @@ from search.schedulers.promotion_asha import PromotionASHA
 from search.searchers.base import Searcher
 from search.searchers.random_search import RandomSearch
 from spaces.catalogue import base_config, make_space
+from tests.course import SCORE_KEYS
 from trainable.data.sources import SampleData
-from trainable.metrics import SCORE_KEYS
 from trainable.model.encoder import EncoderConfig
 from trainable.stages.multitask import Multitask
-from trainable.worker.ray_trainable import NUMBERS
+from trainable.tasks import COURSE
+from trainable.worker.ray_trainable import report_keys
 
 MakePlan = Callable[..., Plan]
 MakeTrial = Callable[..., TrialRecord]
@@ -99,7 +100,7 @@ def numbers(unit: int, score: float) -> dict[str, float | None]:
     """Return what a trial reports, as the log has it: None for what is not known."""
     known = {**dict.fromkeys(SCORE_KEYS, score), "unit": unit, "tokens": 1000 * unit}
     seconds = dict.fromkeys(("train_seconds", "eval_seconds", "start_seconds", "save_seconds"), 1.0)
-    reported: dict[str, float | None] = {**dict.fromkeys(NUMBERS), **known, **seconds}
+    reported: dict[str, float | None] = {**dict.fromkeys(report_keys(COURSE)), **known, **seconds}
     if unit == 9:
         reported |= {f"confirm_{key}": score - 0.01 for key in SCORE_KEYS}
     assert not any(isinstance(v, float) and math.isnan(v) for v in reported.values())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from search.log.events import VERSION, begin_log, new_event
-from trainable.metrics import SCORE_KEYS
+from tests.course import SCORE_KEYS
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
 

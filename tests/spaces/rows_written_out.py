@@ -32,7 +32,8 @@ def written_out(row: Row, defaults: dict[str, Any]) -> dict[str, Any]:
     """
     published = {"table": row.table, "split": row.split, **row.scores, "epochs": row.epochs}
     published["states"] = " ".join(leaves(row.differences, ""))
-    return published | dict(differences(defaults, row.config(BASE).to_dict(), ""))
+    found = differences(defaults, row.config(BASE).to_dict(), "")
+    return published | {name.removeprefix("tasks."): value for name, value in found}
 
 
 def differences(default: Any, value: Any, path: str) -> list[tuple[str, Any]]:

@@ -88,7 +88,11 @@ def test_every_kind_of_the_families_of_training_is_there(name: str) -> None:
 def test_every_kind_of_poolings_pairs_heads_and_stages_is_there() -> None:
     names = {name for name, _ in ablation(RunConfig())}
     base = RunConfig()
-    for task, config in (("sst", base.sst), ("para", base.para), ("sts", base.sts)):
+    for task, config in (
+        ("sst", base.tasks["sst"]),
+        ("para", base.tasks["para"]),
+        ("sts", base.tasks["sts"]),
+    ):
         kinds = {f"{task}.pooling/{kind}" for kind in kinds_of("pooling")}
         assert kinds - names == {f"{task}.pooling/{config.pooling.kind}"}
         assert f"{task}.head/mlp" in names

@@ -27,7 +27,7 @@ from trainable.run_config import RunConfig
 from trainable.stages.language_modelling import MaskedLanguageModelling
 from trainable.stages.multitask import Multitask, NliAuxiliary
 from trainable.stages.nli_training import LinearNli
-from trainable.task_config import ParaTask
+from trainable.task_config import PairDecision
 
 
 def seen_in(config: RunConfig) -> dict[str, tuple[Domain, Value]]:
@@ -67,7 +67,7 @@ def test_a_config_has_the_hyperparameters_whose_parents_have_the_required_kinds(
 
 def test_values_are_those_of_the_fields() -> None:
     config = RunConfig(
-        para=ParaTask(pair=SiamesePair(head=MlpHead(width=64))),
+        tasks={"para": PairDecision(pair=SiamesePair(head=MlpHead(width=64)))},
         multitask=Multitask(batch_order=RoundRobin(batch_size=32)),
     )
     values = {name: value for name, (_, value) in seen_in(config).items()}
@@ -144,8 +144,8 @@ def test_domain_is_the_range_beside_the_field(
 
 
 def test_family_is_read_from_the_union() -> None:
-    assert field_family(ParaTask.model_fields["pair"])["siamese"] is SiamesePair
-    assert field_family(ParaTask.model_fields["loss"]) == {}
+    assert field_family(PairDecision.model_fields["pair"])["siamese"] is SiamesePair
+    assert field_family(PairDecision.model_fields["loss"]) == {}
 
 
 def test_a_stage_that_is_left_out_has_no_hyperparameters() -> None:

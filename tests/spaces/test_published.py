@@ -113,7 +113,11 @@ def test_a_row_comes_from_the_baseline_or_from_another_row_wherever_that_stands(
     child, parent = read_paper(text, "p.yaml")
     assert parent.differences["para"] == {"dropout": 0.4}
     config = child.config(RunConfig())
-    assert (config.sst.dropout, config.para.dropout, config.sts.dropout) == (0.2, 0.6, 0.5)
+    assert (
+        config.tasks["sst"].dropout,
+        config.tasks["para"].dropout,
+        config.tasks["sts"].dropout,
+    ) == (0.2, 0.6, 0.5)
     assert child.method == "L"
 
 

@@ -14,6 +14,7 @@ from optuna.trial import Trial
 from spaces.catalogue import SPACE_NAMES, make_space
 from spaces.params import all_params
 from spaces.space import Space
+from tests.course import TASK_NAMES
 from trainable.batch_orders.all_tasks import LockStep
 from trainable.batch_orders.in_turn import RoundRobin
 from trainable.component import Choice, Domain, FloatRange, Value
@@ -28,7 +29,7 @@ from trainable.run_config import RunConfig
 from trainable.stages.language_modelling import MaskedLanguageModelling
 from trainable.stages.multitask import Multitask
 from trainable.stages.nli_training import LinearNli
-from trainable.task_config import SingleTask
+from trainable.task_config import SingleClasses
 
 BASES = {
     "tiny": RunConfig(),
@@ -205,7 +206,8 @@ def test_narrowed_range_takes_the_place_of_the_one_beside_the_field() -> None:
     space = Space("", RunConfig(), (name,), {name: FloatRange(1e-3, 2e-3, log=True)})
     for trial, config in trials(space, 10):
         lr: Value = trial.params[name]
-        assert config.multitask.optimization == Optimization(lr=float(lr))
+        rates = Optimization(lr=float(lr), task_lr=dict.fromkeys(TASK_NAMES, 1.0))
+        assert config.multitask.optimization == rates
         assert 1e-3 <= config.multitask.optimization.lr <= 2e-3
 
 
@@ -225,6 +227,10 @@ def with_stage(**fields: Any) -> RunConfig:
     return BASE.model_copy(update={"multitask": BASE.multitask.model_copy(update=fields)})
 
 
+def with_sst(**fields: Any) -> RunConfig:
+    return with_fields(tasks={**BASE.tasks, "sst": SingleClasses(**fields)})
+
+
 def with_fields(**fields: Any) -> RunConfig:
     return BASE.model_copy(update=fields)
 
@@ -233,7 +239,7 @@ def with_fields(**fields: Any) -> RunConfig:
 OBSTACLES = {
     "a value that is not searched": (
         "full",
-        with_fields(sst=SingleTask(pooling=ClsPooling(), dropout=0.95)),
+        with_sst(pooling=ClsPooling(), dropout=0.95),
         ["sst.dropout is 0.95", "searched is 0 .. 0.8"],
     ),
     "a choice that is not searched": (
@@ -243,7 +249,7 @@ OBSTACLES = {
     ),
     "a fixed number": (
         "smoke",
-        with_fields(sst=SingleTask(dropout=0.3)),
+        with_sst(dropout=0.3),
         ["sst.dropout is 0.3, the space has 0.1"],
     ),
     "a fixed component": (
@@ -296,7 +302,8 @@ def test_the_first_obstacle_is_named(case: str) -> None:
 def test_of_two_obstacles_the_first_is_named() -> None:
     """By the order of the fields, so that a second look finds the next."""
     both = with_fields(
-        encoder=EncoderConfig(source=BASE.encoder.source, dropout=0.2), sst=SingleTask(dropout=0.3)
+        encoder=EncoderConfig(source=BASE.encoder.source, dropout=0.2),
+        tasks=with_sst(dropout=0.3).tasks,
     )
     message = SPACES["smoke-pretrained"].why_not(both)
     assert message == "encoder.dropout is 0.2, the space has 0.1"

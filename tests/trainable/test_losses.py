@@ -19,9 +19,9 @@ from trainable.losses import (
     r_drop_divergence,
     takes_logits,
 )
-from trainable.tasks import TASKS, Task
+from trainable.tasks import COURSE, Task
 
-SST, PARA, STS = TASKS["sst"], TASKS["para"], TASKS["sts"]
+SST, PARA, STS = COURSE["sst"], COURSE["para"], COURSE["sts"]
 CASES: list[tuple[Loss, Task]] = [
     ("cross_entropy", SST),
     ("bce", PARA),
@@ -40,7 +40,7 @@ def random_outputs(task: Task, seed: int, n: int = 6, scale: float = 3.0) -> Ten
 
 
 def random_labels(task: Task, seed: int, n: int = 6) -> Tensor:
-    labels = torch.rand(n, generator=torch.Generator().manual_seed(seed)) * task.label_max
+    labels = torch.rand(n, generator=torch.Generator().manual_seed(seed)) * task.high
     return labels.round() if task.n_classes else labels
 
 
@@ -72,7 +72,7 @@ def test_loss_is_least_where_the_prediction_is_right(loss: Loss) -> None:
     right = torch.tensor([[-9.0], [9.0]]) if takes_logits(loss) else labels[:, None]
     assert loss_value(loss, right, labels, PARA) < 1e-3
     assert loss_value(loss, -right, labels, PARA) > loss_value(loss, right, labels, PARA)
-    assert torch.equal(decide(probabilities(loss, right, PARA), PARA), labels)
+    assert torch.equal(decide(probabilities(loss, right), PARA), labels)
 
 
 @given(SEEDS, SHARES)
@@ -104,7 +104,7 @@ def test_bf16_outputs_give_a_float32_loss() -> None:
     outputs = torch.randn(4, 1).bfloat16()
     assert loss_value("bce", outputs, torch.ones(4), PARA).dtype == torch.float32
     assert r_drop_divergence("bce", outputs, -outputs, PARA).dtype == torch.float32
-    assert probabilities("bce", outputs, PARA).dtype == torch.float32
+    assert probabilities("bce", outputs).dtype == torch.float32
     assert contrastive(torch.randn(6, 4).bfloat16(), 0.5).dtype == torch.float32
 
 
@@ -184,7 +184,7 @@ def test_contrastive_loss_is_least_for_entailments_alone_in_their_direction() ->
 @given(seed=SEEDS, scale=st.floats(0.1, 100))
 def test_probabilities_are_shares_of_one(loss: Loss, task: Task, seed: int, scale: float) -> None:
     outputs = random_outputs(task, seed, scale=scale)
-    found = probabilities(loss, outputs, task)
+    found = probabilities(loss, outputs)
     assert found.shape == outputs.shape
     assert found.min() >= 0
     assert found.max() <= 1
@@ -195,11 +195,11 @@ def test_probabilities_are_shares_of_one(loss: Loss, task: Task, seed: int, scal
 def test_probability_of_a_class_and_of_a_paraphrase() -> None:
     outputs = torch.tensor([[0.0, math.log(3), -200, -200, -200]])
     expected = torch.tensor([[0.25, 0.75, 0, 0, 0]])
-    torch.testing.assert_close(probabilities("cross_entropy", outputs, SST), expected)
+    torch.testing.assert_close(probabilities("cross_entropy", outputs), expected)
     logit = torch.tensor([[math.log(3)]])
-    torch.testing.assert_close(probabilities("bce", logit, PARA), torch.tensor([[0.75]]))
+    torch.testing.assert_close(probabilities("bce", logit), torch.tensor([[0.75]]))
     scores = torch.tensor([[-0.2], [0.4], [1.3]])
-    assert torch.equal(probabilities("mse", scores, STS), torch.tensor([[0.0], [0.4], [1.0]]))
+    assert torch.equal(probabilities("mse", scores), torch.tensor([[0.0], [0.4], [1.0]]))
 
 
 def test_an_average_is_decided_on_like_a_run() -> None:
@@ -209,7 +209,7 @@ def test_an_average_is_decided_on_like_a_run() -> None:
 
 
 def predicted(loss: Loss, outputs: Tensor, task: Task, threshold: float = 0.5) -> Tensor:
-    return decide(probabilities(loss, outputs, task), task, threshold)
+    return decide(probabilities(loss, outputs), task, threshold)
 
 
 def test_a_class_is_predicted_by_the_largest_output() -> None:

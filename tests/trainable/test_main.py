@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from tests.course import SCORE_KEYS
 from trainable.__main__ import main
 from trainable.errors import InputError
-from trainable.metrics import SCORE_KEYS
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
 from trainable.training.train_file import read_config

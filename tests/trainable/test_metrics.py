@@ -11,16 +11,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import Tensor
 
-from trainable.metrics import (
-    SCORE_KEYS,
-    WORST_SCORE,
-    accuracy,
-    pearson,
-    scores,
-    standard_error,
-    with_overall,
-)
-from trainable.tasks import TASKS, TaskName
+from tests.course import SCORE_KEYS, WORST_SCORE
+from trainable.metrics import accuracy, pearson, scores, standard_error, with_overall
+from trainable.tasks import COURSE, TaskName
 
 PAIRS = st.lists(st.tuples(st.floats(0, 5, width=32), st.floats(0, 5, width=32)), min_size=2)
 
@@ -78,7 +71,7 @@ def dev(
 
 
 def test_scores_are_the_means_that_the_course_uses() -> None:
-    metrics = scores(*dev(0.5, 0.8, 1.0))
+    metrics = scores(*dev(0.5, 0.8, 1.0), COURSE)
     assert set(metrics) == set(SCORE_KEYS)
     assert metrics["sst_acc"] == 0.5
     assert metrics["para_acc"] == 0.8
@@ -88,7 +81,7 @@ def test_scores_are_the_means_that_the_course_uses() -> None:
 
 
 def test_worst_score_is_the_worst() -> None:
-    metrics = scores(*dev(0.0, 0.0, -1.0))
+    metrics = scores(*dev(0.0, 0.0, -1.0), COURSE)
     assert metrics["score"] == pytest.approx(WORST_SCORE)
     assert metrics["score_2024"] == pytest.approx(0)
 
@@ -98,7 +91,7 @@ def test_the_error_of_an_accuracy_is_that_of_a_mean_of_hits(hits_and_n: tuple[in
     hits, n = hits_and_n
     outcomes = np.array([1.0] * hits + [0.0] * (n - hits))
     for task in ("sst", "para"):
-        found = standard_error(TASKS[task], hits / n, n)
+        found = standard_error(COURSE[task], hits / n, n)
         assert found == pytest.approx(outcomes.std() / math.sqrt(n))
 
 
@@ -109,7 +102,7 @@ def test_the_error_of_a_correlation_is_its_spread_over_samples(r: float) -> None
     x, noise = generator.normal(size=(2, 1000, n))
     y = r * x + math.sqrt(1 - r**2) * noise
     drawn = [np.corrcoef(a, b)[0, 1] for a, b in zip(x, y, strict=True)]
-    assert standard_error(TASKS["sts"], r, n) == pytest.approx(np.std(drawn), rel=0.1)
+    assert standard_error(COURSE["sts"], r, n) == pytest.approx(np.std(drawn), rel=0.1)
 
 
 @pytest.mark.parametrize("n", [4, 5, 12, 300])
@@ -120,21 +113,21 @@ def test_the_error_of_a_correlation_is_that_of_scipy_s_interval(n: int) -> None:
     level = 1e-4
     interval = result.confidence_interval(level)
     expected = (interval.high - interval.low) / 2 / stats.norm.ppf(0.5 + level / 2)
-    found = standard_error(TASKS["sts"], float(result.statistic), n)
+    found = standard_error(COURSE["sts"], float(result.statistic), n)
     assert found == pytest.approx(expected, rel=1e-4)
 
 
 def test_too_few_examples_have_no_error() -> None:
-    assert math.isnan(standard_error(TASKS["sst"], 0.0, 0))
-    assert math.isnan(standard_error(TASKS["sts"], 1.0, 3))
+    assert math.isnan(standard_error(COURSE["sst"], 0.0, 0))
+    assert math.isnan(standard_error(COURSE["sts"], 1.0, 3))
 
 
 def test_overall_scores_of_many_runs_are_those_of_each() -> None:
     rows = torch.rand(3, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     metrics = dict(zip(("sst_acc", "para_acc", "sts_corr"), rows, strict=True))
-    together = with_overall(metrics)
+    together = with_overall(metrics, COURSE)
     assert set(together) == set(SCORE_KEYS)
     for i in range(7):
-        alone = with_overall({key: float(row[i]) for key, row in metrics.items()})
+        alone = with_overall({key: float(row[i]) for key, row in metrics.items()}, COURSE)
         for key in SCORE_KEYS:
             assert float(together[key][i]) == pytest.approx(alone[key])

@@ -11,23 +11,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from tests.course import TASK_NAMES
 from trainable.errors import InputError
 from trainable.model.encoder import EncoderConfig
 from trainable.model.heads import MlpHead
-from trainable.model.pairs import CosinePair, DensePairLayer, ParaCosine
+from trainable.model.pairs import DecisionCosine, DensePairLayer, NumberCosine
 from trainable.run_config import SCHEMA_VERSION, RunConfig
 from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.stages.language_modelling import MaskedLanguageModelling
 from trainable.stages.multitask import Multitask, NliAuxiliary, RDrop
 from trainable.stages.nli_training import LinearNli
-from trainable.task_config import ParaTask, SingleTask, StsTask
+from trainable.task_config import PairDecision, PairNumber, SingleClasses
 
 # A component in every slot.
 WHOLE = RunConfig(
     encoder=EncoderConfig(source="someone/bert", revision="abc", sharing="per_task"),
-    sst=SingleTask(head=MlpHead(), label_smoothing=0.1),
-    para=ParaTask(pair=ParaCosine(threshold=0.6), loss="mse"),
-    sts=StsTask(pair=CosinePair()),
+    tasks={
+        "sst": SingleClasses(head=MlpHead(), label_smoothing=0.1),
+        "para": PairDecision(pair=DecisionCosine(threshold=0.6), loss="mse"),
+        "sts": PairNumber(pair=NumberCosine()),
+    },
     pair_layer=DensePairLayer(),
     further_pretraining=MaskedLanguageModelling(),
     nli=LinearNli(),
@@ -55,7 +58,7 @@ MORE = ("pair_layer", "further_pretraining", "nli", "multitask.auxiliary", "head
 def changed(path: str, value: Any) -> dict[str, Any]:
     """Return the default config, or the whole one, as a dictionary with one value set."""
     values: dict[str, Any] = (WHOLE if path.startswith(MORE) else RunConfig()).to_dict()
-    *parents, last = path.split(".")
+    *parents, last = (f"tasks.{path}" if path.startswith(TASK_NAMES) else path).split(".")
     place: Any = values
     for part in parents:
         place = place[int(part)] if part.isdigit() else place[part]
@@ -115,7 +118,7 @@ def test_unknown_field_is_named_with_the_nearest() -> None:
         ("further_pretraining.mask_probability", 0.0),
         ("nli.pooling", "max"),
         ("multitask", 3),
-        ("multitask.tasks", "sts+sst"),
+        ("multitask.tasks", "sst+sst"),
         ("multitask.tasks", "nli"),
         ("multitask.auxiliary.temperature", 0.0),
         ("head_tuning.epochs", 0),
@@ -180,7 +183,7 @@ def test_a_file_of_the_first_version_is_refused_by_its_number() -> None:
     for field in ("features", "pair_layer", "further_pretraining", "nli", "head_tuning"):
         del values[field]
     message = refusal(values | {"schema_version": 1, "stages": [stage]})
-    assert "schema_version is 1, this program reads 2" in message
+    assert f"schema_version is 1, this program reads {SCHEMA_VERSION}" in message
     assert "use an older version of the project for this file" in message
     assert "stages" not in message
 

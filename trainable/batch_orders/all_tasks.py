@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from trainable.batch_orders.base import BatchOrder, BatchSize, State, Step, unscaled
-from trainable.component import Choice, Component
+from trainable.component import Choice, Component, Needs
 from trainable.gradients.family import Gradients
 from trainable.gradients.loss_weights import PlainGradients
-from trainable.tasks import TrainName
+from trainable.tasks import TaskName
 
 
 class LockStep(Component):
@@ -33,7 +33,7 @@ class LockStep(Component):
     replacement: Annotated[bool, Choice((False, True))] = False
     gradients: Gradients = PlainGradients()
 
-    def build(self, sizes: dict[TrainName, int], seed: int) -> BatchOrder:
+    def build(self, sizes: dict[TaskName, int], seed: int) -> BatchOrder:
         """Return the order over tasks with these train set sizes."""
         if not self.wrap:
             return ParallelPasses(sizes, self.batch_size, self.replacement)
@@ -43,8 +43,8 @@ class LockStep(Component):
 class ProportionalBatches(Component):
     """A batch of every task at every step, in proportion to its train set.
 
-    Source: "Leave It To BERT", GS_bd, equations 6 and 7: batches of 1, 24 and 1 for sst, para and
-    sts, and each loss times (smallest batch) / (its batch). The paper says that this weighs the
+    Source: "Leave It To BERT", GS_bd, equations 6 and 7: batches of 1, 24 and 1 for its three
+    tasks, and each loss times (smallest batch) / (its batch). The paper says that this weighs the
     tasks equally. That holds for losses that are sums over a batch; ours are means and weigh the
     tasks equally without it. So the factor is optional.
 
@@ -55,6 +55,7 @@ class ProportionalBatches(Component):
         gradients: How the tasks' gradients become one.
     """
 
+    needs: ClassVar[Needs] = Needs(tasks=2)
     kind: Literal["proportional_batches"] = "proportional_batches"
     largest: Annotated[int, Field(ge=1, le=4096), Choice((16, 24, 32, 64))] = 24
     smallest: Annotated[int, Field(ge=1, le=4096), Choice((1, 2, 4, 8))] = 1
@@ -70,7 +71,7 @@ class ProportionalBatches(Component):
             )
         return self
 
-    def build(self, sizes: dict[TrainName, int], seed: int) -> BatchOrder:
+    def build(self, sizes: dict[TaskName, int], seed: int) -> BatchOrder:
         """Return the order over tasks with these train set sizes."""
         share = self.largest / max(sizes.values())
         batch = {task: max(self.smallest, round(share * size)) for task, size in sizes.items()}
@@ -91,9 +92,7 @@ class ParallelPasses(BatchOrder):
         with_replacement: See `BatchOrder`.
     """
 
-    def __init__(
-        self, sizes: dict[TrainName, int], batch_size: int, with_replacement: bool
-    ) -> None:
+    def __init__(self, sizes: dict[TaskName, int], batch_size: int, with_replacement: bool) -> None:
         self.sizes = sizes
         self.batch_size = batch_size
         self.with_replacement = with_replacement

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Protocol
 from pydantic import Field
 
 from trainable.component import Choice
-from trainable.tasks import TrainName
+from trainable.tasks import TaskName
 
 State = dict[str, Any]
 
@@ -27,8 +27,8 @@ class Step:
         loss_scales: Task -> factor of its loss, for the same tasks.
     """
 
-    sizes: dict[TrainName, int]
-    loss_scales: dict[TrainName, float]
+    sizes: dict[TaskName, int]
+    loss_scales: dict[TaskName, float]
 
 
 class BatchOrder(Protocol):
@@ -45,7 +45,7 @@ class BatchOrder(Protocol):
     def next(self, progress: float) -> Step:
         """Return the next step, given the share in [0, 1) of the full budget that is spent."""
 
-    def observe(self, losses: Mapping[TrainName, float]) -> None:
+    def observe(self, losses: Mapping[TaskName, float]) -> None:
         """Take note of the losses of the step that was just made: task -> mean over its batch."""
         return  # most orders do not look at losses
 
@@ -58,7 +58,7 @@ class BatchOrder(Protocol):
         return  # an order that is the same at every step has none
 
 
-def unscaled(sizes: dict[TrainName, int]) -> Step:
+def unscaled(sizes: dict[TaskName, int]) -> Step:
     """Return a step that leaves the losses as they are."""
     return Step(sizes, dict.fromkeys(sizes, 1.0))
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from trainable.batch_orders.base import BatchOrder, BatchSize, State, Step, unscaled
-from trainable.component import Choice, Component
+from trainable.component import Choice, Component, Needs
 from trainable.gradients.family import ScalarGradients
 from trainable.gradients.loss_weights import PlainGradients
-from trainable.tasks import TrainName
+from trainable.tasks import TaskName
 
 
 class Stochastic(Component):
@@ -34,12 +34,13 @@ class Stochastic(Component):
         gradients: Scaling of the one gradient of a step.
     """
 
+    needs: ClassVar[Needs] = Needs(tasks=2)
     kind: Literal["stochastic"] = "stochastic"
     batch_size: BatchSize = 16
     standardised: Annotated[bool, Choice((False, True))] = False
     gradients: ScalarGradients = PlainGradients()
 
-    def build(self, sizes: dict[TrainName, int], seed: int) -> BatchOrder:
+    def build(self, sizes: dict[TaskName, int], seed: int) -> BatchOrder:
         """Return the order over tasks with these train set sizes."""
         return ImprovementSampling(tuple(sizes), self.batch_size, self.standardised, seed)
 
@@ -82,7 +83,7 @@ class ImprovementSampling(BatchOrder):
     _MEMORY = 0.9  # of the moving mean; no standardised improvement is above sqrt(1 / (1 - 0.9))
 
     def __init__(
-        self, tasks: tuple[TrainName, ...], batch_size: int, standardised: bool, seed: int
+        self, tasks: tuple[TaskName, ...], batch_size: int, standardised: bool, seed: int
     ) -> None:
         self.tasks = tasks
         self.batch_size = batch_size
@@ -103,7 +104,7 @@ class ImprovementSampling(BatchOrder):
             task = self.tasks[int(drawn)]
         return unscaled({task: self.batch_size})
 
-    def observe(self, losses: Mapping[TrainName, float]) -> None:
+    def observe(self, losses: Mapping[TaskName, float]) -> None:
         """See `BatchOrder`."""
         for track in self.tracks.values():
             track.improvement *= self._FADING

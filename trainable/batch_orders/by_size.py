@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from trainable.batch_orders.base import BatchOrder, BatchSize, State, Step, unscaled
-from trainable.component import Component, FloatRange
+from trainable.component import Component, FloatRange, Needs
 from trainable.gradients.family import ScalarGradients
 from trainable.gradients.loss_weights import PlainGradients
-from trainable.tasks import TrainName
+from trainable.tasks import TaskName
 
 
 class Proportional(Component):
@@ -29,13 +29,14 @@ class Proportional(Component):
         gradients: Scaling of the one gradient of a step.
     """
 
+    needs: ClassVar[Needs] = Needs(tasks=2)
     kind: Literal["proportional"] = "proportional"
     batch_size: BatchSize = 16
     alpha: Annotated[float, Field(ge=0, le=2), FloatRange(0.2, 1.0)] = 1.0
     annealing: Annotated[float, Field(ge=0, le=2), FloatRange(0.0, 0.8)] = 0.8
     gradients: ScalarGradients = PlainGradients()
 
-    def build(self, sizes: dict[TrainName, int], seed: int) -> BatchOrder:
+    def build(self, sizes: dict[TaskName, int], seed: int) -> BatchOrder:
         """Return the order over tasks with these train set sizes."""
         return SizeSampling(sizes, self.batch_size, self.alpha, self.annealing, seed)
 
@@ -53,7 +54,7 @@ class SizeSampling(BatchOrder):
 
     def __init__(
         self,
-        sizes: dict[TrainName, int],
+        sizes: dict[TaskName, int],
         batch_size: int,
         alpha: float,
         annealing: float,

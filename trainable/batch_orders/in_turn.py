@@ -8,7 +8,7 @@ from trainable.batch_orders.base import BatchOrder, BatchSize, State, Step, unsc
 from trainable.component import Component
 from trainable.gradients.family import ScalarGradients
 from trainable.gradients.loss_weights import PlainGradients
-from trainable.tasks import TrainName
+from trainable.tasks import TaskName
 
 
 class RoundRobin(Component):
@@ -23,7 +23,7 @@ class RoundRobin(Component):
     batch_size: BatchSize = 16
     gradients: ScalarGradients = PlainGradients()
 
-    def build(self, sizes: dict[TrainName, int], seed: int) -> BatchOrder:
+    def build(self, sizes: dict[TaskName, int], seed: int) -> BatchOrder:
         """Return the order over tasks with these train set sizes."""
         return TurnTaking(tuple(sizes), self.batch_size)
 
@@ -36,7 +36,7 @@ class TurnTaking(BatchOrder):
         batch_size: Examples of a step.
     """
 
-    def __init__(self, tasks: tuple[TrainName, ...], batch_size: int) -> None:
+    def __init__(self, tasks: tuple[TaskName, ...], batch_size: int) -> None:
         self.tasks = tasks
         self.batch_size = batch_size
         self.step = 0

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from itertools import accumulate
-from typing import Literal
+from typing import ClassVar, Literal
 
 from trainable.batch_orders.base import BatchOrder, BatchSize, Step, unscaled
-from trainable.component import Component
+from trainable.component import Component, Needs
 from trainable.gradients.family import ScalarGradients
 from trainable.gradients.loss_weights import PlainGradients
-from trainable.tasks import TrainName
+from trainable.tasks import TaskName
 
 
 class Sequential(Component):
@@ -25,11 +25,12 @@ class Sequential(Component):
         gradients: Scaling of the one gradient of a step.
     """
 
+    needs: ClassVar[Needs] = Needs(tasks=2)
     kind: Literal["sequential"] = "sequential"
     batch_size: BatchSize = 16
     gradients: ScalarGradients = PlainGradients()
 
-    def build(self, sizes: dict[TrainName, int], seed: int) -> BatchOrder:
+    def build(self, sizes: dict[TaskName, int], seed: int) -> BatchOrder:
         """Return the order over tasks with these train set sizes."""
         return Phases(sizes, self.batch_size)
 
@@ -42,7 +43,7 @@ class Phases(BatchOrder):
         batch_size: Examples of a step.
     """
 
-    def __init__(self, sizes: dict[TrainName, int], batch_size: int) -> None:
+    def __init__(self, sizes: dict[TaskName, int], batch_size: int) -> None:
         self.tasks = tuple(sizes)
         self.ends = [end / sum(sizes.values()) for end in accumulate(sizes.values())]
         self.batch_size = batch_size

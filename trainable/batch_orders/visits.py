@@ -7,44 +7,47 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
 
 from trainable.batch_orders.base import BatchOrder, BatchSize, State, Step, unscaled
-from trainable.component import Choice, Component, FloatRange
+from trainable.component import Choice, Component, FloatRange, Needs, PerTask
 from trainable.gradients.family import ScalarGradients
 from trainable.gradients.loss_weights import PlainGradients
 from trainable.seeds import derive
-from trainable.tasks import TrainName
+from trainable.tasks import NLI, TaskName
 
-Probability = Annotated[float, Field(ge=0.01, le=1), FloatRange(0.1, 1.0)]
+Probability = Annotated[float, Field(ge=0.01, le=1)]
 
 
 class SetRoundRobin(Component):
     """One task a step: in each epoch the whole train set of each task in turn.
 
     Source: "Finetuning a multitask BERT for downstream tasks", sections 4.1 and 5.3, with 1,000
-    random batches of para an epoch. Deviation: a visit goes on in the shuffled train set where the
-    last visit ended, so that no example comes again before all have come.
+    random batches of the largest train set an epoch. Deviation: a visit goes on in the shuffled
+    train set where the last visit ended, so that no example comes again before all have come.
 
     Attributes:
         batch_size: Examples of a step.
-        cap: Largest number of batches of para, and of nli, in an epoch; 0 for no limit.
+        cap: Largest number of batches of the task with the largest train set, and of nli, in an
+            epoch; 0 for no limit.
         gradients: Scaling of the one gradient of a step.
     """
 
+    needs: ClassVar[Needs] = Needs(tasks=2)
     kind: Literal["set_round_robin"] = "set_round_robin"
     batch_size: BatchSize = 16
     cap: Annotated[int, Field(ge=0, le=1_000_000), Choice((0, 250, 500, 1000, 2000))] = 1000
     gradients: ScalarGradients = PlainGradients()
 
-    def build(self, sizes: dict[TrainName, int], seed: int) -> BatchOrder:
+    def build(self, sizes: dict[TaskName, int], seed: int) -> BatchOrder:
         """Return the order over tasks with these train set sizes."""
         limit = self.cap * self.batch_size
+        largest = max((size for task, size in sizes.items() if task != NLI), default=0)
         examples = {
-            task: min(size, limit) if limit and task in ("para", "nli") else size
+            task: min(size, limit) if limit and (task == NLI or size == largest) else size
             for task, size in sizes.items()
         }
         tasks = tuple(sizes)
@@ -59,24 +62,28 @@ class RandomShuffleDropout(Component):
 
     Attributes:
         batch_size: Examples of a step.
-        p_sst: Probability that an epoch trains sst.
-        p_para: Of para.
-        p_sts: Of sts, and of nli.
+        p: Task -> probability that an epoch trains it. NLI has that of the task that it helps. The
+            defaults are those of the paper's tasks, for tasks of their kind.
         gradients: Scaling of the one gradient of a step.
     """
 
+    needs: ClassVar[Needs] = Needs(tasks=2)
     kind: Literal["random_shuffle_dropout"] = "random_shuffle_dropout"
     batch_size: BatchSize = 16
-    p_sst: Probability = 1 / 2
-    p_para: Probability = 1 / 3
-    p_sts: Probability = 9 / 10
+    p: Annotated[
+        dict[TaskName, Probability],
+        PerTask(
+            FloatRange(0.1, 1.0),
+            prefix="p_",
+            default=1 / 2,
+            by_kind={"pair_decision": 1 / 3, "pair_number": 9 / 10},
+        ),
+    ] = Field(default_factory=dict)
     gradients: ScalarGradients = PlainGradients()
 
-    def build(self, sizes: dict[TrainName, int], seed: int) -> BatchOrder:
+    def build(self, sizes: dict[TaskName, int], seed: int) -> BatchOrder:
         """Return the order over tasks with these train set sizes."""
-        known: dict[TrainName, float]
-        known = {"sst": self.p_sst, "para": self.p_para, "sts": self.p_sts, "nli": self.p_sts}
-        probabilities = {task: known[task] for task in sizes}
+        probabilities = {task: self.p[task] for task in sizes}
         return Visits(dict(sizes), self.batch_size, partial(drawn_visits, probabilities, seed))
 
 
@@ -92,9 +99,9 @@ class Visits(BatchOrder):
 
     def __init__(
         self,
-        examples: dict[TrainName, int],
+        examples: dict[TaskName, int],
         batch_size: int,
-        plan: Callable[[int], tuple[TrainName, ...]],
+        plan: Callable[[int], tuple[TaskName, ...]],
     ) -> None:
         self.examples = examples
         self.batch_size = batch_size
@@ -126,8 +133,8 @@ class Visits(BatchOrder):
 
 
 def drawn_visits(
-    probabilities: dict[TrainName, float], seed: int, epoch: int
-) -> tuple[TrainName, ...]:
+    probabilities: dict[TaskName, float], seed: int, epoch: int
+) -> tuple[TaskName, ...]:
     """Draw the tasks of an epoch: each with its probability, in a random order.
 
     A draw without any task is repeated.

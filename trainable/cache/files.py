@@ -8,12 +8,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-from safetensors.torch import save_file
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from trainable.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CACHE_VARIABLE = "MTBERT_CACHE"
 
@@ -111,6 +111,9 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     """Write a safetensors file, whole or not at all."""
+    # torch takes seconds to import, and most of what reads files here does without it.
+    from safetensors.torch import save_file
+
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     save_file(tensors, temporary)
     _replace(temporary, path)

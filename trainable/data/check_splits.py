@@ -6,14 +6,14 @@ They compare train with dev: labels that cannot come from one source, and exampl
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 from scipy.special import chdtrc, kolmogorov
 
-from trainable.tasks import TASKS, Task, TaskName
+from trainable.tasks import Task, TaskName, Tasks
 
 LEVEL = 0.001  # one of a thousand sound data sets is reported
 
@@ -21,23 +21,27 @@ Labels = NDArray[np.float32]  # (n,)
 
 
 def check_splits(
-    splits: Mapping[TaskName, Mapping[str, Dataset]], *, compare_ids: bool
+    tasks: Tasks,
+    splits: Mapping[TaskName, Mapping[str, Dataset]],
+    *,
+    compare_ids: Collection[TaskName],
 ) -> tuple[str, ...]:
     """Return what the user should know about the splits of each task, one sentence each.
 
     Args:
+        tasks: The tasks.
         splits: As in `Examples`.
-        compare_ids: Whether an id in train and the same id in dev mean the same example; the hub's
-            ids are numbers that begin anew in each split.
+        compare_ids: Tasks of which an id in train and the same id in dev mean the same example;
+            where ids are numbers that begin anew in each split, they do not.
     """
     notes: list[str] = []
     for name, by_split in splits.items():
         train, dev = by_split["train"], by_split["dev"]
         labels = [split.with_format("numpy")["label"][:] for split in (train, dev)]
         notes += [
-            *unused_labels(TASKS[name], labels[0]),
-            *different_labels(TASKS[name], *labels),
-            *overlap(name, train, dev, compare_ids=compare_ids),
+            *unused_labels(tasks[name], labels[0]),
+            *different_labels(tasks[name], *labels),
+            *overlap(name, train, dev, compare_ids=name in compare_ids),
         ]
     return tuple(notes)
 
@@ -45,11 +49,11 @@ def check_splits(
 def unused_labels(task: Task, train: Labels) -> list[str]:
     """Note the classes that no train example has, or numbers on a scale from 0 to 1."""
     if task.n_classes is None:
-        if train.max() > 1 or task.label_max <= 1:
+        if train.max() > 1 or task.low != 0 or task.high <= 1:
             return []
         return [
             f"{task.name}-train: no label is above {train.max():g}, but labels go up to "
-            f"{task.label_max:g}; check the scale of the labels"
+            f"{task.high:g}; check the scale of the labels"
         ]
     used = set(train.astype(int).tolist())
     unused = [str(label) for label in range(task.n_classes) if label not in used]
@@ -115,7 +119,7 @@ def ks_p_value(first: Labels, second: Labels) -> float:
 
 def overlap(name: TaskName, train: Dataset, dev: Dataset, *, compare_ids: bool) -> list[str]:
     """Note dev examples that have the id or the text of a train example."""
-    same_text = _is_in(_texts(dev), _texts(train))
+    same_text = _is_in(comparable_texts(dev), comparable_texts(train))
     same_id = np.zeros(len(dev), bool)
     if compare_ids:
         same_id = _is_in(dev["id"][:], train["id"][:])
@@ -136,7 +140,7 @@ def _is_in(items: list[str], known: list[str]) -> NDArray[np.bool_]:
     return np.array([item in there for item in items], bool)
 
 
-def _texts(dataset: Dataset) -> list[str]:
+def comparable_texts(dataset: Dataset) -> list[str]:
     """Return the text of each example without differences of case, white space and order."""
     table = dataset.with_format("arrow")[:]
     columns = (table[column].to_pylist() for column in ("sentence1", "sentence2"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,12 +16,10 @@ from datasets import Dataset, Features, Value
 from datasets.table import InMemoryTable
 from numpy.typing import NDArray
 
-from trainable.errors import InputError
-from trainable.tasks import TASK_NAMES, TASKS, Task, TaskName
+from trainable.errors import InputError, did_you_mean
+from trainable.tasks import Task, TaskName, Tasks
 
-# Quora's public file has three labelled questions without text, and the course cut its files from
-# it; refusing the file for their sake would refuse the course's own data.
-_MAY_LACK_TEXT: frozenset[TaskName] = frozenset({"para"})
+_MOST_NAMED = 20  # labels that a message lists
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Examples:
     """The raw examples of all tasks.
 
     Attributes:
+        tasks: The tasks.
         splits: task -> split -> data set with the columns `id`, `sentence1`, `sentence2` (string;
             `sentence2` is "" for single-sentence tasks) and `label` (float32). Splits are "train",
             "dev" and, where there are unlabelled examples, "test", which has no column `label`.
@@ -35,6 +36,7 @@ class Examples:
             on every machine.
     """
 
+    tasks: Tasks
     splits: Mapping[TaskName, Mapping[str, Dataset]]
     notes: tuple[str, ...]
     fingerprint: str
@@ -49,23 +51,30 @@ class Examples:
 
 
 def collect(
-    splits: Mapping[TaskName, Mapping[str, Dataset]], notes: tuple[str, ...] = ()
+    tasks: Tasks, splits: Mapping[TaskName, Mapping[str, Dataset]], notes: tuple[str, ...] = ()
 ) -> Examples:
-    """Return the `Examples` of all three tasks, with the fingerprint of their contents."""
+    """Return the `Examples` of all tasks, with the fingerprint of their contents."""
     digest = hashlib.sha256()
-    for task in TASK_NAMES:
+    for task in tasks:
         for split, dataset in sorted(splits[task].items()):
             digest.update(f"{task}:{split}:{_digest(dataset.with_format('arrow')[:])}\n".encode())
-    return Examples(splits, notes, digest.hexdigest()[:16])
+    return Examples(tasks, splits, notes, digest.hexdigest()[:16])
 
 
 def to_schema(
-    table: pa.Table, task: TaskName, split: str, origin: str
+    table: pa.Table,
+    task: Task,
+    split: str,
+    origin: str,
+    *,
+    may_lack_text: bool = False,
+    labels: Mapping[str, int] | None = None,
 ) -> tuple[Dataset, tuple[str, ...]]:
     """Check raw columns and bring them into the schema of `Examples`.
 
     Text is stripped of surrounding white space. Dropped, and counted in the notes: rows without a
-    label; Quora pairs without one of their questions; repetitions of a row under the same id.
+    label; repetitions of a row under the same id; pairs without one of their sentences, where that
+    is allowed.
 
     Args:
         table: Columns `id` and `sentence1` (string), `sentence2` (string) for pairs, and `label`
@@ -73,26 +82,30 @@ def to_schema(
         task: Decides the number of sentences and the range of the labels.
         split: "train", "dev" or "test"; the labels of "test" are not looked at.
         origin: File or data set, for messages.
+        may_lack_text: Whether a sentence may be empty.
+        labels: Label in `table`, as `plain` writes it -> number of its class; None if the labels
+            are numbers already.
 
     Returns:
         The data set and the notes.
 
     Raises:
-        InputError: There are no rows, an id or sentence is empty, an id has two different rows, or
-            a label is not a number, out of range, or not an integer for a classification task.
+        InputError: There are no rows, an id or a sentence is empty, an id has two different rows,
+            or a label is not in `labels`; or without those not a number, out of range, or not an
+            integer for a classification task.
     """
-    rows = _trim(table, TASKS[task], labelled=split != "test")
+    rows = _trim(table, task, labelled=split != "test")
     notes: list[str] = []
     if split != "test":
         rows = _keep(rows, pc.not_equal(rows["label"], ""), notes, f"{origin}: %s without a label")
-    rows = _check_text(rows, task, split, origin, notes)
+    rows = _check_text(rows, task, split, origin, notes, may_lack_text)
     rows = _drop_repeats(rows, origin, notes)
     if not rows.num_rows:
         raise InputError(f"{origin}: no usable rows; give a file with a header and examples")
     columns = {name: rows[name] for name in ("id", "sentence1", "sentence2")}
     features = {name: Value("string") for name in columns}
     if split != "test":
-        columns["label"] = pa.array(_labels(rows, TASKS[task], origin))
+        columns["label"] = pa.array(_labels(rows, task, origin, labels))
         features["label"] = Value("float32")
     schema = Features(features)
     result = pa.table(columns).cast(schema.arrow_schema)
@@ -128,14 +141,14 @@ def _keep(rows: pa.Table, mask: pa.Array, notes: list[str], what: str) -> pa.Tab
 
 
 def _check_text(
-    rows: pa.Table, task: TaskName, split: str, origin: str, notes: list[str]
+    rows: pa.Table, task: Task, split: str, origin: str, notes: list[str], may_lack_text: bool
 ) -> pa.Table:
-    """Refuse empty ids and sentences, or drop the row where `_MAY_LACK_TEXT` allows it."""
-    names = ["sentence1", "sentence2"] if TASKS[task].is_pair else ["sentence1"]
-    if task in _MAY_LACK_TEXT:
+    """Refuse empty ids, and refuse or drop rows with empty sentences."""
+    names = ["sentence1", "sentence2"] if task.is_pair else ["sentence1"]
+    if may_lack_text:
         if split != "test":  # a test row must stay: its prediction is asked for by id
-            both = pc.and_(*(pc.not_equal(rows[name], "") for name in names))
-            rows = _keep(rows, both, notes, f"{origin}: %s without one of the sentences")
+            whole = functools.reduce(pc.and_, (pc.not_equal(rows[name], "") for name in names))
+            rows = _keep(rows, whole, notes, f"{origin}: %s without one of the sentences")
         names = []
     for name in ["id", *names]:
         empty = rows.filter(pc.equal(rows[name], ""))["row"]
@@ -169,22 +182,40 @@ def _drop_repeats(rows: pa.Table, origin: str, notes: list[str]) -> pa.Table:
     return _keep(rows, mask, notes, f"{origin}: %s that repeated an id")
 
 
-def _labels(rows: pa.Table, task: Task, origin: str) -> NDArray[np.float32]:
+def _labels(
+    rows: pa.Table, task: Task, origin: str, numbers: Mapping[str, int] | None
+) -> NDArray[np.float32]:
     """Return the labels, (n,) float32, or refuse the first that is no label of the task."""
     texts = rows["label"].to_pylist()
-    values = np.array([_number(text) for text in texts])  # (n,) float64
-    good = (values >= 0) & (values <= task.label_max)  # NaN compares false
-    allowed = f"a number from 0 to {task.label_max:g}"
-    if task.n_classes is not None:
-        good &= values == np.round(values)
-        allowed = f"an integer from 0 to {task.n_classes - 1}"
+    if numbers is not None:
+        values = np.array([numbers.get(plain(text), math.nan) for text in texts], np.float64)
+        allowed = _few(list(numbers))
+    else:
+        values = np.array([_number(text) for text in texts])  # (n,) float64
+        allowed = f"a number from {task.low:g} to {task.high:g}"
+        if task.n_classes is not None:
+            values[values != np.round(values)] = math.nan
+            allowed = f"an integer from 0 to {task.n_classes - 1}"
+    good = (values >= task.low) & (values <= task.high)  # NaN compares false
     if not good.all():
         at = int(np.argmin(good))
         raise InputError(
             f"{origin}: the label in data row {rows['row'][at]} is {texts[at]!r}; "
-            f"allowed for {task.title}: {allowed}"
+            f"allowed for {task.title}: {allowed}{did_you_mean(texts[at], numbers or ())}"
         )
     return values.astype(np.float32)
+
+
+def _few(names: list[str]) -> str:
+    """Return names with commas between them, and how many there are behind the first ones."""
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def plain(text: str) -> str:
+    """Return a label as text that equal numbers share: "1" for "1.0"."""
+    value = _number(text)
+    return str(int(value)) if value.is_integer() else text
 
 
 def _number(text: str) -> float:
@@ -192,7 +223,7 @@ def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        return float("nan")
+        return math.nan
 
 
 def _digest(table: pa.Table) -> str:

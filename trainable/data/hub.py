@@ -12,7 +12,7 @@ from datasets.exceptions import DatasetsError
 from trainable.data.check_splits import check_splits
 from trainable.data.examples import Examples, collect, to_schema
 from trainable.errors import InputError
-from trainable.tasks import TASK_NAMES, TaskName
+from trainable.tasks import COURSE, TaskName
 
 _HUB_SPLITS = {"train": "train", "dev": "validation", "test": "test"}
 
@@ -29,6 +29,7 @@ class HubDataset:
         label: Column of the label.
         label_scale: Factor from the hub's labels to ours.
         id: Column of the id, or None if the row's number is the id.
+        may_lack_text: Whether rows without one of their sentences are dropped instead of refused.
     """
 
     repo: str
@@ -38,6 +39,7 @@ class HubDataset:
     label: str
     label_scale: float = 1.0
     id: str | None = None
+    may_lack_text: bool = False
 
 
 HUB_DATASETS: dict[TaskName, HubDataset] = {
@@ -51,6 +53,7 @@ HUB_DATASETS: dict[TaskName, HubDataset] = {
         ("question1", "question2"),
         "label",
         id="idx",
+        may_lack_text=True,
     ),
     "sts": HubDataset(
         "sentence-transformers/stsb",
@@ -70,14 +73,15 @@ def load_hub() -> Examples:
         InputError: A data set can neither be downloaded nor found in the cache, or is not as
             expected.
     """
-    splits: dict[TaskName, dict[str, Dataset]] = {task: {} for task in TASK_NAMES}
+    splits: dict[TaskName, dict[str, Dataset]] = {task: {} for task in COURSE}
     notes: list[str] = []
-    for task in TASK_NAMES:
+    for task in COURSE:
         for split in _HUB_SPLITS:
-            raw = _download(HUB_DATASETS[task], split)
+            source = HUB_DATASETS[task]
+            raw = download(source.repo, source.config, source.revision, _HUB_SPLITS[split])
             splits[task][split], found = from_hub(raw, task, split)
             notes += found
-    return collect(splits, (*notes, *check_splits(splits, compare_ids=False)))
+    return collect(COURSE, splits, (*notes, *check_splits(COURSE, splits, compare_ids=())))
 
 
 def from_hub(raw: Dataset, task: TaskName, split: str) -> tuple[Dataset, tuple[str, ...]]:
@@ -102,20 +106,24 @@ def from_hub(raw: Dataset, task: TaskName, split: str) -> tuple[Dataset, tuple[s
     if split != "test":
         scaled = pc.multiply(pc.cast(table[source.label], pa.float64()), source.label_scale)
         columns["label"] = pc.round(scaled, 6)  # a scaled 1.0 may come out as 5.000000000000001
-    return to_schema(pa.table(columns), task, split, origin)
+    return to_schema(
+        pa.table(columns), COURSE[task], split, origin, may_lack_text=source.may_lack_text
+    )
 
 
-def _download(source: HubDataset, split: str) -> Dataset:
-    """Return one split, or an `InputError` that says what to do without a network."""
+def download(repo: str, config: str | None, revision: str, split: str) -> Dataset:
+    """Return one split of a data set at a commit, from the local cache where it is there.
+
+    Raises:
+        InputError: It can neither be downloaded nor found in the cache.
+    """
     try:
-        return load_dataset(
-            source.repo, source.config, revision=source.revision, split=_HUB_SPLITS[split]
-        )
+        return load_dataset(repo, config, revision=revision, split=split)
     # OSError covers the network and a repository that is gone; ValueError is the library's word for
-    # "offline, and not in the cache".
+    # "offline, and not in the cache", and for an unknown configuration or split.
     except (OSError, ValueError, DatasetsError) as error:
         raise InputError(
-            f"cannot get {source.repo} from the Hugging Face hub: {error}; check the network, or "
-            "run once on a machine with a network and copy its HF_HOME, or use --data sample or "
-            "--data cs224n --data-dir DIR"
+            f"cannot get {repo} from the Hugging Face hub: {' '.join(str(error).split())}; check "
+            "the network, or run once on a machine with a network and copy its HF_HOME, or use "
+            "--data sample or --data cs224n --data-dir DIR"
         ) from error

@@ -79,7 +79,9 @@ def prepare(featured: FeaturedExamples, tokenizer: Tokenizer) -> PreparedData:
     """
     examples = featured.examples
     splits, notes = tokenize(examples, tokenizer, featured.tagger)
-    halves = {task: split_dev(task, by_name["dev"]) for task, by_name in splits.items()}
+    halves = {
+        name: split_dev(examples.tasks[name], by_split["dev"]) for name, by_split in splits.items()
+    }
     return PreparedData(
         train={task: by_name["train"] for task, by_name in splits.items()},
         select={task: select for task, (select, _) in halves.items()},

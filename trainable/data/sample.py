@@ -27,7 +27,7 @@ from trainable.data.sample_words import (
     PLACES,
     QUESTIONS,
 )
-from trainable.tasks import TASK_NAMES, TaskName
+from trainable.tasks import COURSE, TaskName
 
 # The tasks have different sizes, as in the course's data, so that batch orders differ.
 N_EXAMPLES: dict[TaskName, dict[str, int]] = {
@@ -75,8 +75,8 @@ def generate_sample(seed: int) -> Examples:
     Args:
         seed: Equal seeds give equal examples, in every process and on every machine.
     """
-    splits: dict[TaskName, dict[str, Dataset]] = {task: {} for task in TASK_NAMES}
-    for task in TASK_NAMES:
+    splits: dict[TaskName, dict[str, Dataset]] = {task: {} for task in COURSE}
+    for task in COURSE:
         for split, n in N_EXAMPLES[task].items():
             dice = Dice(f"{seed}:{task}:{split}")
             rows = [_GENERATORS[task](dice) for _ in range(n)]
@@ -89,8 +89,8 @@ def generate_sample(seed: int) -> Examples:
                 }
             )
             # to_schema() leaves the labels of "test" out.
-            splits[task][split], _ = to_schema(table, task, split, f"sample {task}-{split}")
-    return collect(splits)
+            splits[task][split], _ = to_schema(table, COURSE[task], split, f"sample {task}-{split}")
+    return collect(COURSE, splits)
 
 
 def sst_example(dice: Dice) -> Example:

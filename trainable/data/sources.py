@@ -1,4 +1,4 @@
-"""Where examples come from: the project's sample, the course's files, or the Hugging Face hub."""
+"""Where examples come from: the sample, the course's files, the Hub, or one's own files."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from trainable.data.cs224n import load_cs224n
 from trainable.data.examples import Examples
 from trainable.data.hub import load_hub
 from trainable.data.sample import generate_sample
+from trainable.data.task_files import TaskFiles
+from trainable.tasks import COURSE, Tasks
 
 
 class SampleData(BaseModel):
@@ -19,6 +21,11 @@ class SampleData(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: Literal["sample"] = "sample"
     seed: int = 0
+
+    @property
+    def table(self) -> Tasks:
+        """The tasks."""
+        return COURSE
 
     def load(self) -> Examples:
         """Generate the examples; equal seeds give equal examples on every machine."""
@@ -31,6 +38,11 @@ class Cs224nData(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: Literal["cs224n"] = "cs224n"
     dir: str
+
+    @property
+    def table(self) -> Tasks:
+        """The tasks."""
+        return COURSE
 
     def load(self) -> Examples:
         """Read and check the files.
@@ -47,6 +59,11 @@ class HubData(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: Literal["hub"] = "hub"
 
+    @property
+    def table(self) -> Tasks:
+        """The tasks."""
+        return COURSE
+
     def load(self) -> Examples:
         """Download the data sets, or take them from the local cache.
 
@@ -56,4 +73,4 @@ class HubData(BaseModel):
         return load_hub()
 
 
-DataSource = Annotated[SampleData | Cs224nData | HubData, Field(discriminator="kind")]
+DataSource = Annotated[SampleData | Cs224nData | HubData | TaskFiles, Field(discriminator="kind")]

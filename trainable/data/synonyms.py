@@ -96,7 +96,7 @@ def add_synonym_copies(examples: Examples, copies: int, lexicon: Lexicon, seed: 
             f"{task}-train: {len(new):,} example{'s' * (len(new) != 1)} added with synonyms of "
             f"{lexicon.name}"
         )
-    return collect(splits, tuple(notes))
+    return collect(examples.tasks, splits, tuple(notes))
 
 
 def _computed(

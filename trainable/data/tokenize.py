@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
@@ -21,7 +22,7 @@ from trainable.data.examples import Examples
 from trainable.data.pos_tags import PosTagger
 from trainable.data.sentences import N_SPECIAL_TOKENS, Sentences, TaskSplit
 from trainable.errors import InputError
-from trainable.tasks import TASKS, TaskName
+from trainable.tasks import TaskName
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 MAX_SENTENCE_TOKENS = 128 - N_SPECIAL_TOKENS
@@ -158,6 +159,19 @@ def encode(
     )
 
 
+def token_counter(folder: Path) -> Callable[[Sequence[str]], NDArray[np.int64]]:
+    """Return a function from texts to the number of tokens of each, (n,), without special tokens.
+
+    Args:
+        folder: As for `load_tokenizer`.
+
+    Raises:
+        InputError: As for `load_tokenizer`.
+    """
+    tokenizer = load_tokenizer(folder)
+    return lambda texts: encode(texts, tokenizer).lengths.numpy()
+
+
 def tokenize(
     examples: Examples, tokenizer: Tokenizer, tagger: PosTagger | None = None
 ) -> tuple[dict[TaskName, dict[str, TaskSplit]], tuple[str, ...]]:
@@ -176,7 +190,7 @@ def tokenize(
     notes: list[str] = []
     for task, datasets in examples.splits.items():
         splits[task] = {}
-        names = ("sentence1", "sentence2") if TASKS[task].is_pair else ("sentence1",)
+        names = ("sentence1", "sentence2") if examples.tasks[task].is_pair else ("sentence1",)
         for split, dataset in datasets.items():
             table = dataset.with_format("arrow")[:]
             whole = [encode(table[name].to_pylist(), tokenizer, tagger) for name in names]

@@ -5,23 +5,24 @@ Source: Senushkin et al. 2023 (CVPR, Independent component alignment).
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from trainable.component import Component
+from trainable.component import Component, Needs
 from trainable.gradients.base import GramMethod, Weighting
 from trainable.gradients.gram import weigh_nonzero
-from trainable.tasks import TrainName
+from trainable.tasks import TaskName
 
 
 class AlignedMTL(Component):
     """Principal components of the gradients made equally long (Senushkin et al. 2023)."""
 
+    needs: ClassVar[Needs] = Needs(tasks=2)
     kind: Literal["aligned_mtl"] = "aligned_mtl"
 
-    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
+    def build(self, tasks: tuple[TaskName, ...]) -> Weighting:
         """Return the weighting for these tasks."""
         return GramMethod(lambda gram, _: aligned_mtl_weights(gram))
 

@@ -14,10 +14,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from trainable.tasks import TrainName
+from trainable.tasks import TaskName
 
 State = dict[str, Any]
-Losses = dict[TrainName, Tensor]
+Losses = dict[TaskName, Tensor]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Weighting(Protocol):
         ...
 
     def weights(
-        self, tasks: tuple[TrainName, ...], gram: Tensor, own: Tensor, generator: torch.Generator
+        self, tasks: tuple[TaskName, ...], gram: Tensor, own: Tensor, generator: torch.Generator
     ) -> Weights:
         """Return the factors of gradients that were kept apart.
 
@@ -85,7 +85,7 @@ class Surgery(Weighting, ABC):
         return torch.stack(list(losses.values())).sum()
 
     def weights(
-        self, tasks: tuple[TrainName, ...], gram: Tensor, own: Tensor, generator: torch.Generator
+        self, tasks: tuple[TaskName, ...], gram: Tensor, own: Tensor, generator: torch.Generator
     ) -> Weights:
         """See `Weighting`."""
         if not gram.isfinite().all():
@@ -95,7 +95,7 @@ class Surgery(Weighting, ABC):
 
     @abstractmethod
     def operate(
-        self, tasks: tuple[TrainName, ...], gram: Tensor, own: Tensor, generator: torch.Generator
+        self, tasks: tuple[TaskName, ...], gram: Tensor, own: Tensor, generator: torch.Generator
     ) -> Weights:
         """Return the weights for a finite Gram matrix; see `Weighting.weights`."""
 
@@ -112,7 +112,7 @@ class GramMethod(Surgery):
         self.method = method
 
     def operate(
-        self, tasks: tuple[TrainName, ...], gram: Tensor, own: Tensor, generator: torch.Generator
+        self, tasks: tuple[TaskName, ...], gram: Tensor, own: Tensor, generator: torch.Generator
     ) -> Weights:
         """See `Surgery`."""
         return Weights(self.method(gram, generator), torch.ones_like(own))

@@ -5,13 +5,13 @@ Source: Liu et al. 2021 (arXiv:2110.14048).
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from trainable.component import Component, FloatRange
+from trainable.component import Component, FloatRange, Needs
 from trainable.gradients.base import GramMethod, Weighting
 from trainable.gradients.gram import (
     clamp_to_hull,
@@ -20,7 +20,7 @@ from trainable.gradients.gram import (
     solve_on_faces,
     weigh_nonzero,
 )
-from trainable.tasks import TrainName
+from trainable.tasks import TaskName
 
 
 class CAGrad(Component):
@@ -30,10 +30,11 @@ class CAGrad(Component):
         c: How far from the mean gradient, in units of its length; 0 is the mean.
     """
 
+    needs: ClassVar[Needs] = Needs(tasks=2)
     kind: Literal["cagrad"] = "cagrad"
     c: Annotated[float, Field(ge=0, lt=1), FloatRange(0.1, 0.9)] = 0.4
 
-    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
+    def build(self, tasks: tuple[TaskName, ...]) -> Weighting:
         """Return the weighting for these tasks."""
         return GramMethod(lambda gram, _: cagrad_weights(gram, self.c))
 

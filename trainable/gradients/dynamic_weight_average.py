@@ -5,15 +5,15 @@ Source: Liu et al. 2019 (arXiv:1803.10704).
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from trainable.component import Component, FloatRange, IntRange
+from trainable.component import Component, FloatRange, IntRange, Needs
 from trainable.gradients.base import Losses, State, Weighting
-from trainable.tasks import TrainName
+from trainable.tasks import TaskName
 
 
 class DynamicWeightAverage(Component):
@@ -28,11 +28,12 @@ class DynamicWeightAverage(Component):
         window: Steps of a window.
     """
 
+    needs: ClassVar[Needs] = Needs(tasks=2)
     kind: Literal["dwa"] = "dwa"
     temperature: Annotated[float, Field(gt=0, le=100), FloatRange(0.1, 10.0, log=True)] = 2.0
     window: Annotated[int, Field(ge=1), IntRange(10, 200)] = 50
 
-    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
+    def build(self, tasks: tuple[TaskName, ...]) -> Weighting:
         """Return the weighting for these tasks."""
         return DynamicAverage(tasks, self.temperature, self.window)
 
@@ -46,19 +47,19 @@ class DynamicAverage(Weighting):
         window: Steps over which losses are averaged.
     """
 
-    def __init__(self, tasks: tuple[TrainName, ...], temperature: float, window: int) -> None:
+    def __init__(self, tasks: tuple[TaskName, ...], temperature: float, window: int) -> None:
         self.module = nn.Module()
         self.tasks = tasks
         self.temperature = temperature
         self.window = window
-        self.factors: dict[TrainName, float] = dict.fromkeys(tasks, 1.0)
-        self.means: dict[TrainName, float] = {}  # of the last window in which a task had a batch
+        self.factors: dict[TaskName, float] = dict.fromkeys(tasks, 1.0)
+        self.means: dict[TaskName, float] = {}  # of the last window in which a task had a batch
         self._open_window()
 
     def _open_window(self) -> None:
         self.steps = 0
-        self.counts: dict[TrainName, int] = dict.fromkeys(self.tasks, 0)
-        self.sums: dict[TrainName, Tensor] = {task: torch.zeros(()) for task in self.tasks}
+        self.counts: dict[TaskName, int] = dict.fromkeys(self.tasks, 0)
+        self.sums: dict[TaskName, Tensor] = {task: torch.zeros(()) for task in self.tasks}
 
     def total(self, losses: Losses) -> Tensor:
         """See `Weighting`."""

@@ -5,15 +5,15 @@ Source: Wang et al. 2021 (arXiv:2010.05874).
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from trainable.component import Component, FloatRange
+from trainable.component import Component, FloatRange, Needs
 from trainable.gradients.base import State, Surgery, Weighting, Weights
-from trainable.tasks import TrainName
+from trainable.tasks import TaskName
 
 _LARGEST_GOAL = 1 - 1e-6  # reaching a cosine of 1 would take an infinitely long step
 
@@ -25,10 +25,11 @@ class GradVac(Component):
         beta: Share of a step's cosine in the next target; the paper has 0.01.
     """
 
+    needs: ClassVar[Needs] = Needs(tasks=2)
     kind: Literal["gradvac"] = "gradvac"
     beta: Annotated[float, Field(ge=0, le=1), FloatRange(1e-3, 0.5, log=True)] = 0.01
 
-    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
+    def build(self, tasks: tuple[TaskName, ...]) -> Weighting:
         """Return the weighting for these tasks."""
         return Vaccine(tasks, self.beta)
 
@@ -82,14 +83,14 @@ class Vaccine(Surgery):
         beta: Share of a new cosine in the next target.
     """
 
-    def __init__(self, tasks: tuple[TrainName, ...], beta: float) -> None:
+    def __init__(self, tasks: tuple[TaskName, ...], beta: float) -> None:
         super().__init__()
         self.tasks = tasks
         self.beta = beta
         self.target = torch.zeros(len(tasks), len(tasks), dtype=torch.float64)
 
     def operate(
-        self, tasks: tuple[TrainName, ...], gram: Tensor, own: Tensor, generator: torch.Generator
+        self, tasks: tuple[TaskName, ...], gram: Tensor, own: Tensor, generator: torch.Generator
     ) -> Weights:
         """See `Surgery`."""
         rows = torch.tensor([self.tasks.index(task) for task in tasks])

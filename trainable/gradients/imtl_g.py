@@ -5,23 +5,24 @@ Source: Liu et al. 2021 (Towards impartial multi-task learning, ICLR).
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from trainable.component import Component
+from trainable.component import Component, Needs
 from trainable.gradients.base import GramMethod, Weighting
 from trainable.gradients.gram import weigh_nonzero
-from trainable.tasks import TrainName
+from trainable.tasks import TaskName
 
 
 class IMTLG(Component):
     """Equal projections on all gradients, IMTL-G (Liu et al. 2021)."""
 
+    needs: ClassVar[Needs] = Needs(tasks=2)
     kind: Literal["imtl_g"] = "imtl_g"
 
-    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
+    def build(self, tasks: tuple[TaskName, ...]) -> Weighting:
         """Return the weighting for these tasks."""
         return GramMethod(lambda gram, _: imtl_g_weights(gram))
 

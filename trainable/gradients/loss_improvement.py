@@ -5,14 +5,14 @@ Source: "BERT Goes to College" (CS224N 2023).
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from trainable.component import Choice, Component
+from trainable.component import Choice, Component, Needs
 from trainable.gradients.base import Losses, State, Weighting
-from trainable.tasks import TrainName
+from trainable.tasks import TaskName
 
 
 class LossImprovement(Component):
@@ -27,10 +27,11 @@ class LossImprovement(Component):
         standardised: Whether improvements are divided by their usual size.
     """
 
+    needs: ClassVar[Needs] = Needs(tasks=2)
     kind: Literal["loss_improvement"] = "loss_improvement"
     standardised: Annotated[bool, Choice((False, True))] = False
 
-    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
+    def build(self, tasks: tuple[TaskName, ...]) -> Weighting:
         """Return the weighting for these tasks."""
         return ImprovementSoftmax(tasks, self.standardised)
 
@@ -46,7 +47,7 @@ class ImprovementSoftmax(Weighting):
 
     _MEMORY = 0.9  # of the moving mean; no standardised improvement is above sqrt(1 / (1 - 0.9))
 
-    def __init__(self, tasks: tuple[TrainName, ...], standardised: bool) -> None:
+    def __init__(self, tasks: tuple[TaskName, ...], standardised: bool) -> None:
         self.module = nn.Module()
         self.tasks = tasks
         self.standardised = standardised

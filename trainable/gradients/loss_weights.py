@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from trainable.component import Component, FloatRange
+from trainable.component import Component, FloatRange, Needs, PerTask
 from trainable.gradients.base import Losses, Weighting
-from trainable.tasks import TrainName
+from trainable.tasks import TaskName
 
 
 class PlainGradients(Component):
@@ -18,32 +18,32 @@ class PlainGradients(Component):
 
     kind: Literal["plain"] = "plain"
 
-    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
+    def build(self, tasks: tuple[TaskName, ...]) -> Weighting:
         """Return the weighting for these tasks."""
         return FixedFactors(dict.fromkeys(tasks, 1.0))
 
 
 class WeightedGradients(Component):
-    """A weighted sum. Two log-ratios, since only the ratios of three weights mean something.
+    """A weighted sum, by log-ratios, since only the ratios of the weights mean something.
 
-    The weights are exp(0), exp(log_para), exp(log_sts) for sst, para, sts, scaled to sum to the
+    The weights are exp(0) for the first task and exp(log) for the others, scaled to sum to the
     number of tasks, so that AdamW's epsilon and clipping see gradients of the usual size. Natural
-    language inference has the weight of sts, because it trains what sts trains.
+    language inference has the weight of the task that it helps.
 
     Attributes:
-        log_para: Logarithm of the weight of para over that of sst.
-        log_sts: Logarithm of the weight of sts over that of sst.
+        log: Task -> logarithm of its weight over that of the first task.
     """
 
+    needs: ClassVar[Needs] = Needs(tasks=2)
     kind: Literal["weighted"] = "weighted"
-    log_para: Annotated[float, Field(ge=-10, le=10), FloatRange(-2.0, 2.0)] = 0.0
-    log_sts: Annotated[float, Field(ge=-10, le=10), FloatRange(-2.0, 2.0)] = 0.0
+    log: Annotated[
+        dict[TaskName, Annotated[float, Field(ge=-10, le=10)]],
+        PerTask(FloatRange(-2.0, 2.0), prefix="log_", default=0.0, but_first=True),
+    ] = Field(default_factory=dict)
 
-    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
+    def build(self, tasks: tuple[TaskName, ...]) -> Weighting:
         """Return the weighting for these tasks."""
-        logs: dict[TrainName, float]
-        logs = {"sst": 0.0, "para": self.log_para, "sts": self.log_sts, "nli": self.log_sts}
-        factors = torch.tensor([logs[task] for task in tasks]).softmax(0) * len(tasks)
+        factors = torch.tensor([self.log.get(task, 0.0) for task in tasks]).softmax(0) * len(tasks)
         return FixedFactors(dict(zip(tasks, factors.tolist(), strict=True)))
 
 
@@ -54,7 +54,7 @@ class FixedFactors(Weighting):
         factors: Task -> factor of its loss.
     """
 
-    def __init__(self, factors: dict[TrainName, float]) -> None:
+    def __init__(self, factors: dict[TaskName, float]) -> None:
         self.module = nn.Module()
         self.factors = factors
 

@@ -5,12 +5,12 @@ Source: Desideri 2012; Sener and Koltun 2018 (arXiv:1810.04650).
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from trainable.component import Component
+from trainable.component import Component, Needs
 from trainable.gradients.base import GramMethod, Weighting
 from trainable.gradients.gram import (
     clamp_to_hull,
@@ -19,15 +19,16 @@ from trainable.gradients.gram import (
     solve_on_faces,
     weigh_nonzero,
 )
-from trainable.tasks import TrainName
+from trainable.tasks import TaskName
 
 
 class MGDA(Component):
     """The shortest vector in the gradients' convex hull (Sener and Koltun 2018)."""
 
+    needs: ClassVar[Needs] = Needs(tasks=2)
     kind: Literal["mgda"] = "mgda"
 
-    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
+    def build(self, tasks: tuple[TaskName, ...]) -> Weighting:
         """Return the weighting for these tasks."""
         return GramMethod(lambda gram, _: mgda_weights(gram))
 

@@ -5,15 +5,15 @@ Source: Navon et al. 2022 (arXiv:2202.01017).
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from trainable.component import Component
+from trainable.component import Component, Needs
 from trainable.gradients.base import GramMethod, Weighting
 from trainable.gradients.gram import weigh_nonzero
-from trainable.tasks import TrainName
+from trainable.tasks import TaskName
 
 _NEWTON_STEPS = 200
 
@@ -21,9 +21,10 @@ _NEWTON_STEPS = 200
 class NashMTL(Component):
     """The tasks' Nash bargaining solution (Navon et al. 2022, arXiv:2202.01017)."""
 
+    needs: ClassVar[Needs] = Needs(tasks=2)
     kind: Literal["nash_mtl"] = "nash_mtl"
 
-    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
+    def build(self, tasks: tuple[TaskName, ...]) -> Weighting:
         """Return the weighting for these tasks."""
         return GramMethod(lambda gram, _: nash_mtl_weights(gram))
 

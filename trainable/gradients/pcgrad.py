@@ -5,22 +5,23 @@ Source: Yu et al. 2020 (arXiv:2001.06782); github.com/WeiChengTseng/Pytorch-PCGr
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from trainable.component import Component
+from trainable.component import Component, Needs
 from trainable.gradients.base import GramMethod, Surgery, Weighting, Weights
-from trainable.tasks import TrainName
+from trainable.tasks import TaskName
 
 
 class PCGrad(Component):
     """Gradient surgery (Yu et al. 2020, arXiv:2001.06782), as in the paper."""
 
+    needs: ClassVar[Needs] = Needs(tasks=2)
     kind: Literal["pcgrad"] = "pcgrad"
 
-    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
+    def build(self, tasks: tuple[TaskName, ...]) -> Weighting:
         """Return the weighting for these tasks."""
         return GramMethod(pcgrad_weights)
 
@@ -28,9 +29,10 @@ class PCGrad(Component):
 class PCGradTseng(Component):
     """Gradient surgery as in WeiChengTseng/Pytorch-PCGrad, which the course's papers used."""
 
+    needs: ClassVar[Needs] = Needs(tasks=2)
     kind: Literal["pcgrad_tseng"] = "pcgrad_tseng"
 
-    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
+    def build(self, tasks: tuple[TaskName, ...]) -> Weighting:
         """Return the weighting for these tasks."""
         return TsengProjection()
 
@@ -92,7 +94,7 @@ class TsengProjection(Surgery):
     """PCGrad as in Tseng's implementation, which changes the tasks' own gradients, too."""
 
     def operate(
-        self, tasks: tuple[TrainName, ...], gram: Tensor, own: Tensor, generator: torch.Generator
+        self, tasks: tuple[TaskName, ...], gram: Tensor, own: Tensor, generator: torch.Generator
     ) -> Weights:
         """See `Surgery`."""
         return Weights(*pcgrad_tseng_weights(gram, own, generator))

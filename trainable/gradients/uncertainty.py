@@ -5,14 +5,14 @@ Source: Kendall et al. 2018 (arXiv:1705.07115).
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from trainable.component import Component
+from trainable.component import Component, Needs
 from trainable.gradients.base import Losses, Weighting
-from trainable.tasks import TrainName
+from trainable.tasks import TaskName
 
 
 class UncertaintyGradients(Component):
@@ -23,9 +23,10 @@ class UncertaintyGradients(Component):
     weight settles at the same 1 / (2 L).
     """
 
+    needs: ClassVar[Needs] = Needs(tasks=2)
     kind: Literal["uncertainty"] = "uncertainty"
 
-    def build(self, tasks: tuple[TrainName, ...]) -> Weighting:
+    def build(self, tasks: tuple[TaskName, ...]) -> Weighting:
         """Return the weighting for these tasks."""
         return LearnedUncertainty(tasks)
 
@@ -37,7 +38,7 @@ class LearnedUncertainty(Weighting):
         tasks: The tasks of the run; a step may have any of them.
     """
 
-    def __init__(self, tasks: tuple[TrainName, ...]) -> None:
+    def __init__(self, tasks: tuple[TaskName, ...]) -> None:
         # One parameter each: the optimizer must leave alone those of tasks without a loss.
         self.log_variances = nn.ParameterDict({task: torch.zeros(()) for task in tasks})
         self.module = self.log_variances

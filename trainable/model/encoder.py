@@ -16,7 +16,7 @@ from pydantic import Field
 from tokenizers import Tokenizer
 
 from trainable.cache.files import user_path
-from trainable.component import Choice, Component, FloatRange
+from trainable.component import Choice, Component, FloatRange, Needs
 from trainable.data.tokenize import MAX_SENTENCE_TOKENS, load_tokenizer, train_wordpiece
 from trainable.errors import InputError
 from trainable.model.bert import BertShape, MinBert
@@ -43,15 +43,17 @@ class EncoderConfig(Component):
         dropout: Hidden dropout of the encoder.
         attention_dropout: Dropout of attention weights. 0 is fastest and, for short sentences,
             no worse (MosaicBERT, arXiv:2312.17482, removes it too).
-        sharing: `shared`: one encoder for all tasks; `per_task`: each task trains its own, at three
-            times the memory ("ensembling" in "Finetuning a multitask BERT", section 4).
+        sharing: `shared`: one encoder for all tasks; `per_task`: each task trains its own, at as
+            many times the memory ("ensembling" in "Finetuning a multitask BERT", section 4).
     """
 
     source: str = TINY
     revision: str | None = None
     dropout: Annotated[float, Field(ge=0, lt=1), FloatRange(0.0, 0.3)] = 0.1
     attention_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    sharing: Annotated[Literal["shared", "per_task"], Choice(("shared", "per_task"))] = "shared"
+    sharing: Annotated[
+        Literal["shared", "per_task"], Choice(("shared", "per_task")), Needs(tasks=2)
+    ] = "shared"
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,15 @@
-"""Pair encodings: how two sentences become one output. And the layer that pair tasks can share."""
+"""Pair encodings: how two sentences become outputs. And the layer that pair tasks can share."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from trainable.component import Choice, Component, FloatRange
+from trainable.component import Choice, Component, FloatRange, Needs
 from trainable.model.dropout import Dropout
 from trainable.model.heads import Head, LinearHead
 from trainable.model.projection import ActivationField, Dense, DropoutField, NoSide, Side
@@ -27,7 +27,7 @@ class JointModule(nn.Module):
         self.head = head
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """Map (n, width) to (n, 1)."""
+        """Map (n, width) to (n, n_outputs)."""
         return self.head(vectors)  # type: ignore[no-any-return]
 
 
@@ -41,7 +41,7 @@ class SiameseModule(nn.Module):
         self.head = head
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """Map (2n, width), all first sentences before all second ones, to (n, 1)."""
+        """Map (2n, width), all first sentences before all second ones, to (n, n_outputs)."""
         u, v = self.side(vectors).chunk(2)
         parts = [u, v]
         if self.features != "uv":
@@ -78,9 +78,11 @@ class JointPair(Component):
     join: Annotated[Join, Choice(("sep_segments", "sep", "none"))] = "sep_segments"
     head: Head = LinearHead()
 
-    def build(self, width: int, as_logit: bool, generator: torch.Generator) -> nn.Module:
-        """Return a module from (n, width) to (n, 1)."""
-        return JointModule(self.head.build(width, 1, generator))
+    def build(
+        self, width: int, n_outputs: int, as_logit: bool, generator: torch.Generator
+    ) -> nn.Module:
+        """Return a module from (n, width) to (n, n_outputs)."""
+        return JointModule(self.head.build(width, n_outputs, generator))
 
 
 class SiamesePair(Component):
@@ -101,26 +103,30 @@ class SiamesePair(Component):
     features: Annotated[Features, Choice(("uv", "uv_diff", "uv_diff_sq"))] = "uv_diff"
     head: Head = LinearHead()
 
-    def build(self, width: int, as_logit: bool, generator: torch.Generator) -> nn.Module:
-        """Return a module from (2n, width) to (n, 1)."""
+    def build(
+        self, width: int, n_outputs: int, as_logit: bool, generator: torch.Generator
+    ) -> nn.Module:
+        """Return a module from (2n, width) to (n, n_outputs)."""
         n_parts = {"uv": 2, "uv_diff": 3, "uv_diff_sq": 4}[self.features]
-        head = self.head.build(n_parts * width, 1, generator)
+        head = self.head.build(n_parts * width, n_outputs, generator)
         return SiameseModule(self.side.build(width, generator), self.features, head)
 
 
 class _Cosine(Component):
-    """What the cosine encodings of the two pair tasks have in common."""
+    """What the cosine encodings of decisions and of numbers have in common."""
 
     kind: Literal["cosine"] = "cosine"
     side: Side = NoSide()
     scaling: Scaling = LearnedScaling()
 
-    def build(self, width: int, as_logit: bool, generator: torch.Generator) -> nn.Module:
-        """Return a module from (2n, width) to (n, 1)."""
+    def build(
+        self, width: int, n_outputs: int, as_logit: bool, generator: torch.Generator
+    ) -> nn.Module:
+        """Return a module from (2n, width) to (n, 1); a cosine is one output."""
         return CosineModule(self.side.build(width, generator), self.scaling.build(as_logit))
 
 
-class CosinePair(_Cosine):
+class NumberCosine(_Cosine):
     """Each sentence encoded by itself; the similarity is the scaled cosine of the two vectors.
 
     Source: Sentence-BERT (arXiv:1908.10084), section 3.
@@ -131,34 +137,37 @@ class CosinePair(_Cosine):
     """
 
 
-class ParaCosine(_Cosine):
-    """Each sentence encoded by itself; a scaled cosine of at least the threshold is a paraphrase.
+class DecisionCosine(_Cosine):
+    """Each sentence encoded by itself; a scaled cosine of at least the threshold is class 1.
 
     Source: "Finetuning a multitask BERT", section 4.3.
 
     Attributes:
         side: On each vector, before the cosine.
         scaling: From the cosine to a score in [0, 1].
-        threshold: Smallest score that counts as a paraphrase. Training does not see it.
+        threshold: Smallest score of class 1. Training does not see it.
     """
 
     threshold: Annotated[float, Field(gt=0, lt=1), FloatRange(0.3, 0.9)] = 0.5
 
 
-ParaPair = Annotated[JointPair | SiamesePair | ParaCosine, Field(discriminator="kind")]
-StsPair = Annotated[JointPair | SiamesePair | CosinePair, Field(discriminator="kind")]
+DecisionPair = Annotated[JointPair | SiamesePair | DecisionCosine, Field(discriminator="kind")]
+NumberPair = Annotated[JointPair | SiamesePair | NumberCosine, Field(discriminator="kind")]
+# A cosine is one number, and cannot tell three classes apart.
+VectorPair = Annotated[JointPair | SiamesePair, Field(discriminator="kind")]
+Pair = JointPair | SiamesePair | DecisionCosine | NumberCosine
 
 
-def decision_threshold(pair: ParaPair) -> float:
-    """Return the smallest score that counts as a paraphrase: 1/2 unless the encoding has its own.
+def decision_threshold(pair: Pair | None) -> float:
+    """Return the smallest score of class 1: 1/2 unless the encoding has its own.
 
     A head can learn any threshold through its bias. A cosine has no bias.
     """
-    return pair.threshold if isinstance(pair, ParaCosine) else 0.5
+    return pair.threshold if isinstance(pair, DecisionCosine) else 0.5
 
 
 class NoPairLayer(Component):
-    """Paraphrase and similarity share no layer after the encoder."""
+    """Pair tasks share no layer after the encoder."""
 
     kind: Literal["none"] = "none"
 
@@ -168,7 +177,7 @@ class NoPairLayer(Component):
 
 
 class DensePairLayer(Component):
-    """Linear, activation, dropout on the pooled vectors of both pair tasks, with shared weights.
+    """Linear, activation, dropout on the pooled vectors of all pair tasks, with shared weights.
 
     Source: "BERT++", section 5, which shared "the linear layers between the two tasks". Deviation:
     the residual form is ours; it starts near the pooled vectors.
@@ -179,6 +188,7 @@ class DensePairLayer(Component):
         residual: Whether the pooled vector is added to the result.
     """
 
+    needs: ClassVar[Needs] = Needs(pairs=2)
     kind: Literal["dense"] = "dense"
     activation: ActivationField = "relu"
     dropout: DropoutField = 0.1

@@ -11,33 +11,12 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from trainable.component import Choice, Component, FloatRange
+from trainable.component import Choice, Component, FloatRange, Needs, PerTask
 from trainable.model.bert import MinBert
 from trainable.optim.schedules import LinearSchedule, Schedule, warmup_factor
-from trainable.tasks import TRAIN_NAMES, TrainName
+from trainable.tasks import TaskName
 
-Rate = Annotated[float, Field(gt=0, le=1000), FloatRange(0.1, 10.0, log=True)]
-
-
-class TaskRates(Component):
-    """Factors of the learning rates, by task.
-
-    Parameters of one task learn at its factor. Parameters that tasks share learn, in each step, at
-    the mean factor of the step's tasks.
-
-    Attributes:
-        sst: Factor of sst.
-        para: Factor of para.
-        sts: Factor of sts, and of nli.
-    """
-
-    sst: Rate = 1.0
-    para: Rate = 1.0
-    sts: Rate = 1.0
-
-    def of(self, task: TrainName) -> float:
-        """Return the factor of a task."""
-        return {"sst": self.sst, "para": self.para, "sts": self.sts, "nli": self.sts}[task]
+Rate = Annotated[float, Field(gt=0, le=1000)]
 
 
 class NoClipping(Component):
@@ -71,7 +50,9 @@ class Optimization(Component):
     Attributes:
         lr: Peak learning rate of the encoder's last layer.
         head_lr: Peak learning rate of everything outside the encoder.
-        task_lr: Factors of both, by task.
+        task_lr: Task -> factor of both. Parameters of one task learn at its factor; those that
+            tasks share learn, in each step, at the mean factor of the step's tasks. NLI has the
+            factor of the task that it helps.
         layer_decay: The learning rate of a layer is this factor times that of the layer above.
         weight_decay: Decoupled decay of matrices; biases, LayerNorm and other vectors have none.
         amsgrad: Whether the second moment that divides a step is the largest so far (Reddi et al.
@@ -83,7 +64,11 @@ class Optimization(Component):
 
     lr: Annotated[float, Field(gt=0, le=1), FloatRange(1e-5, 3e-4, log=True)] = 3e-5
     head_lr: Annotated[float, Field(gt=0, le=1), FloatRange(1e-5, 1e-2, log=True)] = 1e-3
-    task_lr: TaskRates = TaskRates()
+    task_lr: Annotated[
+        dict[TaskName, Rate],
+        PerTask(FloatRange(0.1, 10.0, log=True), prefix="task_lr.", default=1.0),
+        Needs(tasks=2),
+    ] = Field(default_factory=dict)
     layer_decay: Annotated[float, Field(gt=0, le=1), FloatRange(0.7, 1.0)] = 0.95
     # Not in the logarithm: most published runs have none.
     weight_decay: Annotated[float, Field(ge=0, le=1), FloatRange(0.0, 0.1)] = 1e-2
@@ -91,6 +76,10 @@ class Optimization(Component):
     schedule: Schedule = LinearSchedule()
     warmup: Annotated[float, Field(ge=0, lt=1), FloatRange(0.0, 0.2)] = 0.1
     clip: Clipping = NormClipping()
+
+    def rate_of(self, task: TaskName) -> float:
+        """Return the factor of a task's learning rates; 1 unless `task_lr` says otherwise."""
+        return self.task_lr.get(task, 1.0)
 
     def learning_rate_factor(self, progress: float) -> float:
         """Return the factor in [0, 1] of the peak learning rate at progress in [0, 1]."""
@@ -114,18 +103,18 @@ class Optimization(Component):
         groups: list[dict[str, Any]] = []
         for name, encoder in encoders.items():
             for depth, parameters in _by_depth(cast(MinBert, encoder)).items():
-                groups.append(self._group(parameters, self.lr * self.layer_decay**depth, name))
+                peak_lr = self.lr * self.layer_decay**depth
+                groups.append(self._group(parameters, peak_lr, name if name in tasks else None))
         for name, module in tasks.items():
             groups.append(self._group(module.parameters(), self.head_lr, name))
-        groups.append(self._group(others.parameters(), self.head_lr, ""))
+        groups.append(self._group(others.parameters(), self.head_lr, None))
         return build_adamw(groups, self.weight_decay, amsgrad=self.amsgrad)
 
     def _group(
-        self, parameters: Iterable[nn.Parameter], peak_lr: float, owner: str
+        self, parameters: Iterable[nn.Parameter], peak_lr: float, task: TaskName | None
     ) -> dict[str, Any]:
-        task = owner if owner in TRAIN_NAMES else None
-        if task:
-            peak_lr *= self.task_lr.of(task)
+        if task is not None:
+            peak_lr *= self.rate_of(task)
         return {"params": list(parameters), "peak_lr": peak_lr, "task": task}
 
 
@@ -157,7 +146,7 @@ def set_learning_rates(
     optimizer: torch.optim.Optimizer,
     optimization: Optimization,
     progress: float,
-    tasks: Collection[TrainName],
+    tasks: Collection[TaskName],
 ) -> None:
     """Set the learning rate of each group for one step.
 
@@ -168,7 +157,7 @@ def set_learning_rates(
         tasks: The tasks that the step trains on, at least one.
     """
     factor = optimization.learning_rate_factor(progress)
-    shared = factor * fmean(optimization.task_lr.of(task) for task in tasks)
+    shared = factor * fmean(optimization.rate_of(task) for task in tasks)
     for group in optimizer.param_groups:
         group["lr"] = group["peak_lr"] * (shared if group["task"] is None else factor)
 

@@ -25,7 +25,7 @@ class CachedHeadTuning(Component):
     share, is frozen too.
 
     Attributes:
-        tasks: Tasks whose heads are trained.
+        tasks: Tasks whose heads are trained, as `a+b`, or `all`.
         epochs: Passes over each task's train set.
         batch_size: Examples of a step.
         lr: Peak learning rate; it falls linearly to zero.
@@ -33,7 +33,7 @@ class CachedHeadTuning(Component):
     """
 
     kind: Literal["cached"] = "cached"
-    tasks: Annotated[TaskSet, Choice(TaskSet.__args__)] = "sst+para+sts"
+    tasks: TaskSet = "all"
     epochs: Annotated[int, Field(ge=1, le=1000), IntRange(1, 15)] = 5
     batch_size: Annotated[int, Field(ge=1, le=65536), Choice((4, 8, 16, 32, 64, 128))] = 32
     lr: Annotated[float, Field(gt=0, le=1), FloatRange(1e-5, 1e-2, log=True)] = 1e-3

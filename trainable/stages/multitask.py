@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from trainable.batch_orders.by_size import Proportional
 from trainable.batch_orders.family import BatchOrderConfig
-from trainable.component import Choice, Component, FloatRange
+from trainable.component import Component, FloatRange, Needs, TaskSubset
 from trainable.data.nli import NliSource, SampleNli
 from trainable.optim.adamw import Optimization
 from trainable.optim.averaging import Averaging, NoAveraging
-from trainable.tasks import TASK_NAMES, TrainName
+from trainable.tasks import NLI, TaskName
 
-TaskSet = Literal["sst+para+sts", "sst+para", "sst+sts", "para+sts", "sst", "para", "sts"]
+TaskSet = Annotated[str, TaskSubset()]
 
 
 class NoAuxiliary(Component):
@@ -26,14 +26,15 @@ class NoAuxiliary(Component):
 class NliAuxiliary(Component):
     """Contrastive NLI batches among those of the tasks.
 
-    Source: "BERT Goes to College", section 4: SNLI batches in place of STS. They use the pooling of
-    the similarity task, whose vectors they are meant to improve.
+    Source: "BERT Goes to College", section 4: SNLI batches in place of similarity. They use the
+    pooling of the task `nli_task`, whose vectors they are meant to improve.
 
     Attributes:
         source: Source of premises and hypotheses.
         temperature: Temperature of the contrastive loss.
     """
 
+    needs: ClassVar[Needs] = Needs(pairs=1)
     kind: Literal["nli"] = "nli"
     source: NliSource = SampleNli()
     temperature: Annotated[float, Field(gt=0, le=10), FloatRange(0.05, 1.0, log=True)] = 0.5
@@ -68,7 +69,7 @@ class Multitask(Component):
     """Fine-tuning of the encoder and the heads.
 
     Attributes:
-        tasks: Tasks that it trains; the heads of the others stay as they are.
+        tasks: Tasks that it trains, as `a+b`, or `all`; the heads of the others stay as they are.
         auxiliary: Further training data besides the tasks' own.
         batch_order: Decides which tasks give a batch at each step; holds the weighting of their
             gradients.
@@ -80,7 +81,7 @@ class Multitask(Component):
         precision: `fp32`, or `bf16` autocast over float32 weights.
     """
 
-    tasks: Annotated[TaskSet, Choice(TaskSet.__args__)] = "sst+para+sts"
+    tasks: TaskSet = "all"
     auxiliary: Auxiliary = NoAuxiliary()
     batch_order: BatchOrderConfig = Proportional()
     regularization: Regularization = NoRegularization()
@@ -91,7 +92,7 @@ class Multitask(Component):
     precision: Literal["fp32", "bf16"] = "fp32"
 
     @property
-    def trains_on(self) -> tuple[TrainName, ...]:
+    def trains_on(self) -> tuple[TaskName, ...]:
         """Names that give batches: the tasks, and `nli` if it is the auxiliary."""
-        names: list[TrainName] = [task for task in TASK_NAMES if task in self.tasks.split("+")]
-        return (*names, "nli") if isinstance(self.auxiliary, NliAuxiliary) else tuple(names)
+        names = tuple(self.tasks.split("+"))
+        return (*names, NLI) if isinstance(self.auxiliary, NliAuxiliary) else names

@@ -14,12 +14,11 @@ from torch import Tensor
 
 from trainable.data.sentences import N_SPECIAL_TOKENS
 from trainable.model.packing import Packed, attention_layout, flat_ranges
-from trainable.model.pairs import JointPair, ParaPair, StsPair
-from trainable.tasks import TrainName
+from trainable.model.pairs import JointPair, Pair
+from trainable.tasks import TaskName
 
 Split = str
 SPLITS: tuple[Split, ...] = ("train", "select", "confirm", "test")
-Pair = ParaPair | StsPair | None
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,8 @@ class Batch:
     """
 
     packed: Packed
-    rows: dict[TrainName, Tensor]
-    labels: dict[TrainName, Tensor]
+    rows: dict[TaskName, Tensor]
+    labels: dict[TaskName, Tensor]
     n_tokens: int
 
 
@@ -79,7 +78,7 @@ class Corpus:
 
     tokens: Tensor
     tags: Tensor | None
-    splits: dict[Split, dict[TrainName, Rows]]
+    splits: dict[Split, dict[TaskName, Rows]]
     fingerprint: str
     notes: tuple[str, ...]
 
@@ -93,7 +92,7 @@ class Corpus:
         tags = None if self.tags is None else self.tags.to(device)
         return replace(self, tokens=self.tokens.to(device), tags=tags)
 
-    def with_train(self, rows: dict[TrainName, Rows]) -> Corpus:
+    def with_train(self, rows: dict[TaskName, Rows]) -> Corpus:
         """Return a corpus with `rows` added to `train`, in place of rows of the same name."""
         return replace(self, splits={**self.splits, "train": {**self.splits["train"], **rows}})
 
@@ -105,7 +104,7 @@ class Corpus:
         )
 
     def batch(
-        self, split: Split, examples: dict[TrainName, Tensor], pairs: dict[TrainName, Pair]
+        self, split: Split, examples: dict[TaskName, Tensor], pairs: dict[TaskName, Pair | None]
     ) -> Batch:
         """Return a batch of the given examples.
 
@@ -118,7 +117,7 @@ class Corpus:
             The batch, on the device.
         """
         all_starts, all_lengths, all_segments = [], [], []
-        owners: dict[TrainName, tuple[int, int]] = {}
+        owners: dict[TaskName, tuple[int, int]] = {}
         n_sequences = 0
         for task, numbers in examples.items():
             rows = self.splits[split][task]
@@ -174,7 +173,7 @@ def _joined(parts: list[Rows]) -> Rows:
     )
 
 
-def _sequences(rows: Rows, numbers: Tensor, pair: Pair) -> tuple[Tensor, Tensor, Tensor]:
+def _sequences(rows: Rows, numbers: Tensor, pair: Pair | None) -> tuple[Tensor, Tensor, Tensor]:
     """Return starts, lengths and segments of the pieces of each sequence, (n_seqs, 5) int64 each.
 
     The flat tensor begins with [CLS], [SEP]: a special token is a piece of length 1 at 0 or 1.

@@ -24,7 +24,7 @@ def write_encoder(run: Run, folder: Path) -> None:
     """Write config.json, model.safetensors, the tokenizer and its vocab.txt.
 
     `BertModel` and `AutoTokenizer` of transformers and our own `--encoder folder` load it. Where
-    each task has its own encoder, they are written to `folder/sst`, `folder/para`, `folder/sts`.
+    each task has its own encoder, they are written to folders with the names of the tasks.
     """
     for name, encoder in run.model.encoders.items():
         _write(run, encoder, folder if name == SHARED else folder / name)

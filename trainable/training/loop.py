@@ -29,10 +29,11 @@ from trainable.run_config import RunConfig
 from trainable.seeds import derive
 from trainable.stages.before_tasks import OnProgress, run_prefix
 from trainable.stages.head_tuning import CachedHeadTuning
-from trainable.tasks import TASK_NAMES, TASKS, TaskName
+from trainable.task_config import pair_of
+from trainable.tasks import TaskName
 from trainable.training.inputs import RunInputs
-from trainable.training.multitask_bert import build_model, pair_encodings, task_config
-from trainable.training.step import STEP_METRICS, MultitaskTraining, autocast
+from trainable.training.multitask_bert import build_model, pair_encodings
+from trainable.training.step import MultitaskTraining, autocast, step_metrics
 from trainable.training.tune_heads import tune_heads
 
 log = logging.getLogger(__name__)
@@ -111,7 +112,7 @@ class Run:
             on_progress: Called after each step, also of the stages before the tasks.
 
         Returns:
-            The means of `STEP_METRICS` over the unit, NaN where no step reported them, and
+            The means of `step_metrics` over the unit, NaN where no step reported them, and
             `prefix_seconds` and `train_seconds`.
 
         Raises:
@@ -133,7 +134,7 @@ class Run:
             started = time.perf_counter()
             self._start_from_prefix(on_progress)
             unit.prefix_seconds = time.perf_counter() - started
-        metrics = dict.fromkeys(STEP_METRICS, math.nan)
+        metrics = dict.fromkeys(step_metrics(self.config.data.table), math.nan)
         started = time.perf_counter()
         try:
             if self.training is not None:
@@ -188,8 +189,8 @@ class Run:
     def probabilities(self, split: str) -> dict[TaskName, Tensor]:
         """Return task -> probabilities or scores, float32 on the CPU, in the split's order.
 
-        (n_examples, n_classes) class probabilities for sentiment, else (n_examples, 1) scores. An
-        ensemble averages them over runs.
+        (n_examples, n_classes) class probabilities under cross entropy, else (n_examples, 1)
+        scores. An ensemble averages them over runs.
         """
         corpus, pairs = self.inputs.corpus, pair_encodings(self.config)
         self.model.eval()
@@ -199,7 +200,7 @@ class Run:
             averaged = self.training.average.applied(list(self.model.parameters()))
         result: dict[TaskName, Tensor] = {}
         with torch.inference_mode(), averaged:
-            for task in TASK_NAMES:
+            for task in self.config.tasks:
                 if task not in corpus.splits[split]:  # a task may have no test examples
                     continue
                 totals, order = corpus.splits[split][task].lengths.sum(0).sort(stable=True)
@@ -208,8 +209,8 @@ class Run:
                 for numbers in torch.split(order, per_pass):
                     with autocast(self.inputs.device, precision):
                         outputs = self.model(corpus.batch(split, {task: numbers}, pairs))[task]
-                    loss = task_config(self.config, task).loss
-                    parts.append(probabilities(loss, outputs, TASKS[task]).cpu())
+                    loss = self.config.tasks[task].loss
+                    parts.append(probabilities(loss, outputs).cpu())
                 by_length = torch.cat(parts)
                 result[task] = torch.empty_like(by_length)
                 result[task][order] = by_length
@@ -217,8 +218,9 @@ class Run:
 
     def decide(self, found: dict[TaskName, Tensor]) -> dict[TaskName, Tensor]:
         """Return task -> (n_examples,) float32 predictions from `probabilities`."""
-        threshold = decision_threshold(self.config.para.pair)
-        return {task: decide(own, TASKS[task], threshold) for task, own in found.items()}
+        tasks, configs = self.config.data.table, self.config.tasks
+        thresholds = {name: decision_threshold(pair_of(configs[name])) for name in found}
+        return {name: decide(own, tasks[name], thresholds[name]) for name, own in found.items()}
 
     def predict(self, split: str) -> dict[TaskName, Tensor]:
         """Return task -> (n_examples,) float32 predictions on the CPU, in the split's order."""
@@ -234,4 +236,4 @@ class Run:
         """Return the scores of the result of `probabilities` on a labelled split."""
         labels = {task: self.inputs.corpus.splits[split][task].labels for task in found}
         known = {task: own for task, own in labels.items() if own is not None}
-        return scores(self.decide(found), known)
+        return scores(self.decide(found), known, self.config.table)

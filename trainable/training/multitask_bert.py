@@ -11,12 +11,13 @@ from trainable.losses import takes_logits
 from trainable.model.bert import MinBert
 from trainable.model.dropout import Dropout
 from trainable.model.encoder import Pretrained, build_encoder
+from trainable.model.pairs import Pair
 from trainable.model.pooling import SequenceStates
 from trainable.model.weights import Parameters
 from trainable.run_config import RunConfig
-from trainable.task_config import SingleTask, TaskConfig
-from trainable.tasks import TASK_NAMES, TASKS, TaskName, TrainName
-from trainable.training.corpus import Batch, Pair
+from trainable.task_config import SingleClasses, SingleNumber, n_outputs, pair_of
+from trainable.tasks import NLI, TaskName, Tasks, nli_task
+from trainable.training.corpus import Batch
 
 _HEAD_SCALE = 0.02  # BERT's initialisation
 SHARED = "shared"  # name of the one encoder
@@ -33,33 +34,47 @@ class TaskModule(nn.Module):
 
 
 class MultitaskBert(nn.Module):
-    """The encoders, the tasks' modules, and the layer that the two pair tasks share.
+    """The encoders, the tasks' modules, and the layer that the pair tasks share.
 
     Args:
         encoders: `shared` -> encoder, or task -> encoder.
-        tasks: Task -> module.
-        pair_layer: Applied to the pooled vectors of paraphrase and similarity.
+        modules: Task -> module.
+        pair_layer: Applied to the pooled vectors of pair tasks.
+        tasks: The table of the tasks.
     """
 
     def __init__(
-        self, encoders: dict[str, MinBert], tasks: dict[TaskName, TaskModule], pair_layer: nn.Module
+        self,
+        encoders: dict[str, MinBert],
+        modules: dict[TaskName, TaskModule],
+        pair_layer: nn.Module,
+        tasks: Tasks,
     ) -> None:
         super().__init__()
+        self._pairs = frozenset(name for name, task in tasks.items() if task.is_pair)
+        self._nli_task = nli_task(tasks)
         self.encoders = nn.ModuleDict(encoders)
-        self.tasks = nn.ModuleDict({str(task): module for task, module in tasks.items()})
+        self.tasks = nn.ModuleDict(modules)
         self.pair_layer = pair_layer
 
-    def encoder_of(self, name: TrainName) -> MinBert:
-        """Return the encoder of a task; NLI trains that of similarity."""
-        own = "sts" if name == "nli" else name
-        return self.encoders[SHARED if SHARED in self.encoders else own]  # type: ignore[return-value]
+    def encoder_of(self, name: TaskName) -> MinBert:
+        """Return the encoder of a task."""
+        own = SHARED if SHARED in self.encoders else self._owner(name)
+        return self.encoders[own]  # type: ignore[return-value]
+
+    def _owner(self, name: TaskName) -> TaskName:
+        """Return the task whose modules a train set uses: NLI uses those of `nli_task`."""
+        if name != NLI:
+            return name
+        assert self._nli_task is not None, "NLI needs a task with pairs"
+        return self._nli_task
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """Yield every parameter that more than one task may have a gradient for."""
         yield from self.encoders.parameters()
         yield from self.pair_layer.parameters()
 
-    def forward(self, batch: Batch) -> dict[TrainName, Tensor]:
+    def forward(self, batch: Batch) -> dict[TaskName, Tensor]:
         """Return task -> (n_examples, n_outputs) for the tasks of the batch, in one pass.
 
         NLI gives its sentence vectors, (3 * n_examples, width). All tasks of a batch must have the
@@ -72,18 +87,18 @@ class MultitaskBert(nn.Module):
             for name, rows in batch.rows.items()
         }
 
-    def vectors(self, name: TrainName, states: SequenceStates, rows: Tensor) -> Tensor:
+    def vectors(self, name: TaskName, states: SequenceStates, rows: Tensor) -> Tensor:
         """Return the k vectors of each sequence that pooling uses, (n_sequences, k, width)."""
-        pooling = self.tasks["sts" if name == "nli" else name].pooling
+        pooling = self.tasks[self._owner(name)].pooling
         return pooling.vectors(states, rows)  # type: ignore[operator,union-attr,no-any-return]
 
-    def outputs(self, name: TrainName, vectors: Tensor) -> Tensor:
+    def outputs(self, name: TaskName, vectors: Tensor) -> Tensor:
         """Return the outputs of a task from its `vectors`: all layers after the encoder."""
-        module = self.tasks["sts" if name == "nli" else name]
+        module = self.tasks[self._owner(name)]
         pooled = module.pooling.combine(vectors)  # type: ignore[operator,union-attr]  # (n_sequences, width)
-        if name == "nli":
+        if name == NLI:
             return pooled  # type: ignore[no-any-return]
-        if TASKS[name].is_pair:
+        if name in self._pairs:
             pooled = self.pair_layer(pooled)
         return module.head(module.dropout(pooled))  # type: ignore[operator,no-any-return]
 
@@ -93,16 +108,9 @@ class MultitaskBert(nn.Module):
             encoder.load_state_dict(parameters, strict=False)
 
 
-def task_config(config: RunConfig, task: TaskName) -> TaskConfig:
-    """Return a task's own part of a RunConfig."""
-    own: dict[TaskName, TaskConfig]
-    own = {"sst": config.sst, "para": config.para, "sts": config.sts}
-    return own[task]
-
-
-def pair_encodings(config: RunConfig) -> dict[TrainName, Pair]:
+def pair_encodings(config: RunConfig) -> dict[TaskName, Pair | None]:
     """Return task -> pair encoding; None if every sentence is a sequence of its own."""
-    return {"sst": None, "para": config.para.pair, "sts": config.sts.pair, "nli": None}
+    return {**{name: pair_of(own) for name, own in config.tasks.items()}, NLI: None}
 
 
 def build_model(
@@ -116,9 +124,9 @@ def build_model(
         device: Device of the model.
         generator: On `device`; draws the heads' weights now and dropout's bits during training.
     """
-    names = [SHARED] if config.encoder.sharing == "shared" else TASK_NAMES
+    names = [SHARED] if config.encoder.sharing == "shared" else list(config.tasks)
     encoders = {
-        str(name): build_encoder(
+        name: build_encoder(
             pretrained,
             config.encoder.dropout,
             device,
@@ -131,8 +139,9 @@ def build_model(
     width = pretrained.shape.hidden_size
     model = MultitaskBert(
         encoders,
-        {task: _task_module(config, task, width, generator) for task in TASK_NAMES},
+        {task: _task_module(config, task, width, generator) for task in config.tasks},
         config.pair_layer.build(width, generator),
+        config.table,
     )
     heads = [*model.tasks.modules(), *model.pair_layer.modules()]
     linear = [module for module in heads if isinstance(module, nn.Linear)]
@@ -147,11 +156,10 @@ def build_model(
 def _task_module(
     config: RunConfig, task: TaskName, width: int, generator: torch.Generator
 ) -> TaskModule:
-    own = task_config(config, task)
-    n_classes = TASKS[task].n_classes
-    if isinstance(own, SingleTask):
-        assert n_classes is not None, "a task with one sentence is a classification"
-        head = own.head.build(width, n_classes, generator)
+    own = config.tasks[task]
+    n = n_outputs(config.data.table[task], own)
+    if isinstance(own, SingleClasses | SingleNumber):
+        head = own.head.build(width, n, generator)
     else:
-        head = own.pair.build(width, takes_logits(own.loss), generator)
+        head = own.pair.build(width, n, takes_logits(own.loss), generator)
     return TaskModule(own.pooling.build(width), Dropout(own.dropout, generator), head)

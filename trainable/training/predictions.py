@@ -5,8 +5,7 @@ the order of the split; `SPLIT.TASK.ids` holds the SHA-256 of the ids in that or
 reader can tell them from predictions of other examples.
 
 Source of the submission format: the CS224N default project's starter code: a header, then lines
-`id , prediction `. Its header for similarity has a spelling mistake, which graders' scripts may
-expect; it is kept.
+`id , prediction `.
 """
 
 from __future__ import annotations
@@ -21,20 +20,15 @@ from safetensors.torch import load
 from torch import Tensor
 
 from trainable.cache.files import write_tensors, write_text
+from trainable.data.cs224n import SUBMISSION_HEADERS
 from trainable.errors import InputError
-from trainable.tasks import TaskName, TrainName
+from trainable.tasks import COURSE, Task, TaskName, Tasks
 from trainable.training.corpus import Rows, Split
 from trainable.training.loop import Run
 
 PREDICTIONS = "predictions.safetensors"
 LABELLED: tuple[Split, ...] = ("select", "confirm")
 Found = dict[Split, dict[TaskName, Tensor]]  # split -> task -> one row for each example
-
-_HEADERS: dict[TaskName, str] = {
-    "sst": "id \t Predicted_Sentiment \n",
-    "para": "id \t Predicted_Is_Paraphrase \n",
-    "sts": "id \t Predicted_Similiary \n",
-}
 
 
 def write_probabilities(run: Run, path: Path, found: Found | None = None) -> None:
@@ -89,26 +83,40 @@ def read_probabilities(
 
 
 def write_submission(
-    predicted: Found, splits: dict[Split, dict[TrainName, Rows]], folder: Path
+    predicted: Found, splits: dict[Split, dict[TaskName, Rows]], tasks: Tasks, folder: Path
 ) -> None:
-    """Write `{sst,para,sts}-{dev,test}-output.csv`; test only where there are test examples.
+    """Write `{task}-{dev,test}-output.csv`; test only where there are test examples.
+
+    The tasks of the course are written in its format, others with the names of their classes.
 
     Args:
         predicted: Split -> task -> (n,) predictions; dev is *select* and *confirm*.
         splits: The examples.
+        tasks: The table of the data source.
         folder: An existing folder.
     """
     for name, sources in {"dev": LABELLED, "test": ("test",)}.items():
-        for task, header in _HEADERS.items():
+        for task, definition in tasks.items():
             if any(task not in predicted[source] for source in sources):
                 continue
             ids = [i for source in sources for i in splits[source][task].ids]
             values = torch.cat([predicted[source][task] for source in sources]).tolist()
+            of_course = definition == COURSE.get(task)
+            header = SUBMISSION_HEADERS[task] if of_course else "id \t prediction \n"
             lines = [
-                f"{i} , {int(v) if task == 'sst' else v} \n"
+                f"{i} , {_shown(v, definition, of_course)} \n"
                 for i, v in zip(ids, values, strict=True)
             ]
             write_text(folder / f"{task}-{name}-output.csv", header + "".join(lines))
+
+
+def _shown(value: float, task: Task, of_course: bool) -> str:
+    """Return a prediction as text: a number as it is, a class by its name or as the course does."""
+    if task.classes is None:
+        return str(value)
+    if of_course:
+        return str(int(value) if task.kind == "single_classes" else value)
+    return task.classes[int(value)]
 
 
 def _digest(ids: Iterable[str]) -> Tensor:

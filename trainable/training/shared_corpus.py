@@ -20,7 +20,7 @@ from trainable.data.nli import NliSource, Triplets, triplets
 from trainable.data.prepare import FeaturedExamples, PreparedData, prepare
 from trainable.data.sentences import N_SPECIAL_TOKENS, Sentences
 from trainable.errors import InputError
-from trainable.tasks import TrainName
+from trainable.tasks import TaskName
 from trainable.training.corpus import SPLITS, Corpus, Rows, Split
 
 _TEXT = "text"  # name of a tensor that holds the rest of the corpus, as JSON in UTF-8
@@ -71,7 +71,7 @@ def build_corpus(data: PreparedData, tokenizer: Tokenizer) -> Corpus:
     if None in special:
         raise InputError("the tokenizer has no [CLS] or no [SEP]; give a BERT tokenizer")
     parts = (data.train, data.select, data.confirm, data.test)
-    splits: dict[Split, dict[TrainName, Rows]] = {split: {} for split in SPLITS}
+    splits: dict[Split, dict[TaskName, Rows]] = {split: {} for split in SPLITS}
     tokens, tags = [torch.tensor(special, dtype=torch.int32)], [torch.zeros(2, dtype=torch.uint8)]
     end = N_SPECIAL_TOKENS
     for split, tasks in zip(SPLITS, parts, strict=True):

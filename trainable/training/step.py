@@ -17,18 +17,25 @@ from trainable.optim.adamw import set_learning_rates
 from trainable.run_config import RunConfig
 from trainable.seeds import ExampleOrder, ReplacementOrder, derive
 from trainable.stages.multitask import Multitask, NliAuxiliary, RDrop
-from trainable.tasks import TASK_NAMES, TASKS, TRAIN_NAMES, TrainName
+from trainable.task_fields import with_nli
+from trainable.tasks import NLI, TaskName, Tasks
 from trainable.training.corpus import Batch
 from trainable.training.inputs import RunInputs
-from trainable.training.multitask_bert import SHARED, MultitaskBert, pair_encodings, task_config
+from trainable.training.multitask_bert import SHARED, MultitaskBert, pair_encodings
 
-_PAIRS = tuple(combinations(TASK_NAMES, 2))
-# Metrics that a step may report; a unit reports their means.
-STEP_METRICS = (
-    *(f"{name}_loss" for name in TRAIN_NAMES),
-    *(f"cosine_{a}_{b}" for a, b in _PAIRS),  # of the tasks' shared gradients, if kept apart
-    *(f"conflict_{a}_{b}" for a, b in _PAIRS),  # 1 where that cosine is negative
-)
+
+def step_metrics(tasks: Tasks) -> tuple[str, ...]:
+    """Return the metrics that a step may report; a unit reports their means.
+
+    They are the mean loss of each task and of NLI; the cosine of the shared gradients of each pair
+    of tasks, where these are kept apart; and `conflict`, 1 where that cosine is negative.
+    """
+    pairs = list(combinations(tasks, 2))
+    return (
+        *(f"{name}_loss" for name in (*tasks, NLI)),
+        *(f"cosine_{a}_{b}" for a, b in pairs),
+        *(f"conflict_{a}_{b}" for a, b in pairs),
+    )
 
 
 class MultitaskTraining:
@@ -44,7 +51,8 @@ class MultitaskTraining:
     def __init__(
         self, config: RunConfig, stage: Multitask, inputs: RunInputs, model: MultitaskBert
     ) -> None:
-        self.config, self.stage = config, stage
+        self.config, self.tasks = config, config.table
+        self.stage = stage = with_nli(stage, self.tasks)
         self.inputs, self.model = inputs, model
         seed = config.seed
         sizes = {name: len(inputs.corpus.splits["train"][name]) for name in stage.trains_on}
@@ -61,7 +69,7 @@ class MultitaskTraining:
         self.steps = 0
 
     def step(self) -> dict[str, Tensor]:
-        """Make one optimizer step; return its metrics, some of `STEP_METRICS`, detached."""
+        """Make one optimizer step; return its metrics, some of `step_metrics`, detached."""
         budget = self.stage.budget_tokens
         step = self.order.next(self.tokens / budget)
         batches = self._batches(step.sizes)
@@ -70,7 +78,7 @@ class MultitaskTraining:
         progress = min(1.0, (self.tokens + n_tokens / 2) / budget)
         set_learning_rates(self.optimizer, self.stage.optimization, progress, tuple(step.sizes))
         self.optimizer.zero_grad(set_to_none=True)
-        losses: dict[TrainName, Tensor] = {}
+        losses: dict[TaskName, Tensor] = {}
         gradients: list[list[Tensor | None]] = []  # of each task, where they are kept apart
         for batch in batches:
             own = self._losses(batch)
@@ -94,27 +102,27 @@ class MultitaskTraining:
             self.order.observe({name: loss.item() for name, loss in losses.items()})
         return metrics
 
-    def _batches(self, sizes: dict[TrainName, int]) -> list[Batch]:
+    def _batches(self, sizes: dict[TaskName, int]) -> list[Batch]:
         """Draw examples: one batch for all tasks, or one per task if they must be kept apart."""
         drawn = {name: self.example_orders[name].take(n) for name, n in sizes.items()}
         if isinstance(self.stage.regularization, RDrop):  # one batch holds the two passes
-            drawn = {n: d if n == "nli" else torch.cat([d, d]) for n, d in drawn.items()}
+            drawn = {n: d if n == NLI else torch.cat([d, d]) for n, d in drawn.items()}
         apart = self.weighting.needs_gram or SHARED not in self.model.encoders
         parts = [{name: numbers} for name, numbers in drawn.items()] if apart else [drawn]
         pairs = pair_encodings(self.config)
         return [self.inputs.corpus.batch("train", part, pairs) for part in parts]
 
-    def _losses(self, batch: Batch) -> dict[TrainName, Tensor]:
+    def _losses(self, batch: Batch) -> dict[TaskName, Tensor]:
         with autocast(self.inputs.device, self.stage.precision):
             outputs = self.model(batch)
         return {name: self._loss(name, own, batch) for name, own in outputs.items()}
 
-    def _loss(self, name: TrainName, outputs: Tensor, batch: Batch) -> Tensor:
+    def _loss(self, name: TaskName, outputs: Tensor, batch: Batch) -> Tensor:
         """Return the mean loss of a task's batch."""
-        if name == "nli":
+        if name == NLI:
             assert isinstance(self.stage.auxiliary, NliAuxiliary)
             return contrastive(outputs.float(), self.stage.auxiliary.temperature)
-        own, task = task_config(self.config, name), TASKS[name]
+        own, task = self.config.tasks[name], self.tasks[name]
         smoothing = getattr(own, "label_smoothing", 0.0)  # a regression has none
         loss = loss_value(own.loss, outputs, batch.labels[name], task, smoothing)
         if isinstance(self.stage.regularization, RDrop):
@@ -124,7 +132,7 @@ class MultitaskTraining:
             loss = loss + self.stage.regularization.alpha / 2 * divergence
         return loss
 
-    def _backward(self, losses: dict[TrainName, Tensor], scales: dict[TrainName, float]) -> None:
+    def _backward(self, losses: dict[TaskName, Tensor], scales: dict[TaskName, float]) -> None:
         scaled = {name: loss * scales[name] for name, loss in losses.items()}
         self.weighting.total(scaled).backward()  # type: ignore[no-untyped-call]
 
@@ -137,7 +145,7 @@ class MultitaskTraining:
         return taken
 
     def _combine(
-        self, names: tuple[TrainName, ...], gradients: list[list[Tensor | None]]
+        self, names: tuple[TaskName, ...], gradients: list[list[Tensor | None]]
     ) -> dict[str, Tensor]:
         """Set each parameter's gradient to the weighted sum over tasks.
 
@@ -170,7 +178,7 @@ class MultitaskTraining:
                 for parameter in self._own_parameters(name):
                     if parameter.grad is not None:
                         parameter.grad *= factor
-        return _cosine_metrics(names, cosines(gram))
+        return _cosine_metrics(tuple(self.tasks), names, cosines(gram))
 
     @staticmethod
     def _gram(m: int, by_parameter: list[list[tuple[int, Tensor]]]) -> Tensor:
@@ -184,7 +192,7 @@ class MultitaskTraining:
         return gram
 
     def _own_squared_norms(
-        self, names: tuple[TrainName, ...], by_parameter: list[list[tuple[int, Tensor]]]
+        self, names: tuple[TaskName, ...], by_parameter: list[list[tuple[int, Tensor]]]
     ) -> Tensor:
         """Return the squared norms of the tasks' own gradients, (m,) float64 on the CPU."""
         own = torch.zeros(len(names), dtype=torch.float64)
@@ -197,8 +205,8 @@ class MultitaskTraining:
                     own[i] += parameter.grad.square().sum().cpu()
         return own
 
-    def _own_parameters(self, name: TrainName) -> list[nn.Parameter]:
-        return [] if name == "nli" else list(self.model.tasks[name].parameters())
+    def _own_parameters(self, name: TaskName) -> list[nn.Parameter]:
+        return [] if name == NLI else list(self.model.tasks[name].parameters())
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
@@ -206,10 +214,12 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
-def _cosine_metrics(names: tuple[TrainName, ...], matrix: Tensor) -> dict[str, Tensor]:
+def _cosine_metrics(
+    tasks: tuple[TaskName, ...], names: tuple[TaskName, ...], matrix: Tensor
+) -> dict[str, Tensor]:
     """Return cosine and conflict of each pair of tasks that both have a shared gradient."""
     found = {}
-    for a, b in _PAIRS:
+    for a, b in combinations(tasks, 2):
         if a in names and b in names:
             cosine = matrix[names.index(a), names.index(b)]
             if not cosine.isnan():

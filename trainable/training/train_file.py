@@ -11,7 +11,7 @@ from rich.console import Console
 
 from trainable.cache.files import read_json
 from trainable.errors import InputError
-from trainable.metrics import SCORE_KEYS
+from trainable.metrics import score_keys
 from trainable.run_config import RunConfig
 from trainable.stages.pretraining_loop import StageFailed
 from trainable.training.inputs import open_inputs
@@ -58,13 +58,13 @@ def _train(config: RunConfig, console: Console) -> None:
     inputs = open_inputs(config, device)
     for note in inputs.corpus.notes:
         console.print(note, markup=False)
-    run = Run(config, inputs)
+    run, keys = Run(config, inputs), score_keys(config.data.table)
 
     def show(losses: dict[str, float]) -> None:
         scores = run.evaluate("select")
-        text = "  ".join(f"{key} {scores[key]:.4f}" for key in SCORE_KEYS)
+        text = "  ".join(f"{key} {scores[key]:.4f}" for key in keys)
         console.print(f"unit {run.units}/{config.units}  {text}")
 
     train(run, console, "training", show)
     scores = run.evaluate("confirm")
-    console.print("confirm    " + "  ".join(f"{key} {scores[key]:.4f}" for key in SCORE_KEYS))
+    console.print("confirm    " + "  ".join(f"{key} {scores[key]:.4f}" for key in keys))

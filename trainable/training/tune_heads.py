@@ -11,9 +11,9 @@ from trainable.optim.adamw import build_adamw
 from trainable.run_config import RunConfig
 from trainable.seeds import ExampleOrder, derive
 from trainable.stages.head_tuning import CachedHeadTuning
-from trainable.tasks import TASK_NAMES, TASKS, TaskName
+from trainable.tasks import TaskName
 from trainable.training.corpus import Corpus, Split
-from trainable.training.multitask_bert import MultitaskBert, pair_encodings, task_config
+from trainable.training.multitask_bert import MultitaskBert, pair_encodings
 
 _PASS_TOKENS = 8192  # tokens of one encoder pass
 
@@ -29,10 +29,9 @@ def tune_heads(
         model: Poolings and heads of the stage's tasks change, the encoders do not.
         corpus: Data.
     """
-    for task in TASK_NAMES:
-        if task in stage.tasks.split("+"):
-            vectors = sentence_vectors(config, task, model, corpus)
-            train_head(config, stage, task, model, vectors, corpus)
+    for task in stage.tasks.split("+"):
+        vectors = sentence_vectors(config, task, model, corpus)
+        train_head(config, stage, task, model, vectors, corpus)
 
 
 def sentence_vectors(
@@ -76,9 +75,9 @@ def train_head(
     corpus: Corpus,
 ) -> None:
     """Train a task's pooling weights and head on the result of `sentence_vectors`."""
-    own, labels = task_config(config, task), corpus.splits["train"][task].labels
+    own, labels = config.tasks[task], corpus.splits["train"][task].labels
     assert labels is not None
-    labels = labels.to(corpus.device)
+    labels, definition = labels.to(corpus.device), config.data.table[task]
     model.eval()  # no dropout, so nothing is drawn
     if not head_outputs(model, task, vectors[:1]).requires_grad:
         return  # a bare cosine has nothing to train
@@ -95,7 +94,7 @@ def train_head(
         numbers = examples.take(min(stage.batch_size, n_examples)).to(corpus.device)
         outputs = head_outputs(model, task, vectors[numbers])
         smoothing = getattr(own, "label_smoothing", 0.0)  # a regression has none
-        loss = loss_value(own.loss, outputs, labels[numbers], TASKS[task], smoothing)
+        loss = loss_value(own.loss, outputs, labels[numbers], definition, smoothing)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -28,14 +28,15 @@ import torch
 from ray import tune
 
 from trainable.errors import InputError
-from trainable.metrics import SCORE_KEYS, WORST_SCORE
+from trainable.metrics import score_keys, worst_score
 from trainable.run_config import RunConfig
 from trainable.stages.pretraining_loop import StageFailed
+from trainable.tasks import Tasks
 from trainable.training import checkpoint
 from trainable.training.inputs import InputsSpec, RunInputs, open_inputs
 from trainable.training.loop import Run, RunFailed, RunLeft
 from trainable.training.predictions import LABELLED, PREDICTIONS, Found, write_probabilities
-from trainable.training.step import STEP_METRICS
+from trainable.training.step import step_metrics
 from trainable.worker.release_memory import release_memory
 from trainable.worker.scratch import use_scratch
 from trainable.worker.spot_notice import SpotWatcher, watch_spot
@@ -43,23 +44,27 @@ from trainable.worker.tune_storage import save_in_place, stored_checkpoint
 
 log = logging.getLogger(__name__)
 
-# Every report has all of these numbers, NaN where they are not known.
-NUMBERS = (
-    *SCORE_KEYS,
-    *(f"confirm_{key}" for key in SCORE_KEYS),
-    *STEP_METRICS,
-    "unit",
-    "tokens",
-    "steps",
-    "prefix_seconds",
-    "train_seconds",
-    "eval_seconds",
-    "start_seconds",
-    "save_seconds",
-    "peak_memory_bytes",
-)
 # These belong to the trial itself. Any other failure is the machine's, and the trial is repeated.
 _TRIAL_FAILURES = (RunFailed, StageFailed, torch.OutOfMemoryError, MemoryError)
+
+
+def report_keys(tasks: Tasks) -> tuple[str, ...]:
+    """Return the numbers that every report has, NaN where they are not known."""
+    keys = score_keys(tasks)
+    return (
+        *keys,
+        *(f"confirm_{key}" for key in keys),
+        *step_metrics(tasks),
+        "unit",
+        "tokens",
+        "steps",
+        "prefix_seconds",
+        "train_seconds",
+        "eval_seconds",
+        "start_seconds",
+        "save_seconds",
+        "peak_memory_bytes",
+    )
 
 
 class NodeLeaving(RuntimeError):
@@ -172,7 +177,8 @@ class MultitaskTrainable(tune.Trainable):
         except _TRIAL_FAILURES as error:
             log.warning("the trial failed: %s", error)
             message = f"{type(error).__name__}: {error}"
-            worst = dict.fromkeys(SCORE_KEYS, WORST_SCORE)
+            table = self._run.config.table
+            worst = dict.fromkeys(score_keys(table), worst_score(table))
             self._run.model.zero_grad(set_to_none=True)
             release_memory()
             return self._report({**worst, "failure": message})
@@ -198,7 +204,9 @@ class MultitaskTrainable(tune.Trainable):
         splits = LABELLED if run.done else ("select",)
         self._found = {split: run.probabilities(split) for split in splits}
         metrics |= run.score("select", self._found["select"])
-        broken = [key for key in SCORE_KEYS if not math.isfinite(metrics[key])]
+        broken = [
+            key for key in score_keys(run.config.data.table) if not math.isfinite(metrics[key])
+        ]
         if broken:
             raise RunFailed(f"{broken[0]} is {metrics[broken[0]]} in unit {run.units}")
         if run.done:
@@ -223,7 +231,7 @@ class MultitaskTrainable(tune.Trainable):
         self._lost = []
         if torch.cuda.is_available():
             own["peak_memory_bytes"] = torch.cuda.max_memory_allocated()
-        return dict.fromkeys(NUMBERS, math.nan) | own | metrics
+        return dict.fromkeys(report_keys(run.config.data.table), math.nan) | own | metrics
 
     def save(self, checkpoint_dir: str | None = None) -> Any:
         """Save as Tune does, but where the storage is a folder, directly to it."""

@@ -1,4 +1,4 @@
-"""Pictures of the errors of one model: confusion, similarity, and metrics by quantities."""
+"""Pictures of the errors of one model: confusion, numbers, and metrics by quantities."""
 
 from __future__ import annotations
 
@@ -11,19 +11,26 @@ from numpy.typing import NDArray
 
 from search.report.errors.measures import LabelRow, Quantity
 from search.report.errors.winner_predictions import TaskPredictions
-from trainable.tasks import TASKS, TaskName
+from trainable.tasks import Tasks
 
-CLASS_NAMES: dict[TaskName, tuple[str, ...]] = {
-    "sst": ("very negative", "negative", "neutral", "positive", "very positive"),
-    "para": ("no paraphrase", "paraphrase"),
-}
+_PANELS = 3  # in a row
 
 
-def confusion_figure(matrices: Mapping[TaskName, NDArray[np.int64]]) -> Figure:
-    """Draw the matrices of counts side by side; colours are shares of the label's examples."""
-    figure = Figure(figsize=(10, 4.6), layout="constrained")
-    widths = [len(matrix) + 2 for matrix in matrices.values()]
-    panels = figure.subplots(1, len(matrices), width_ratios=widths)
+def confusion_figure(matrices: Mapping[str, NDArray[np.int64]], tasks: Tasks) -> Figure:
+    """Draw the matrices of counts side by side; colours are shares of the label's examples.
+
+    Args:
+        matrices: Task with classes -> (n_classes, n_classes) counts; at least one task.
+        tasks: The tasks.
+    """
+    n_columns = min(_PANELS, len(matrices))
+    n_lines = -(-len(matrices) // n_columns)
+    widths = [len(matrix) + 2 for matrix in list(matrices.values())[:n_columns]]
+    figure = Figure(figsize=(max(6, sum(widths)), 4.6 * n_lines), layout="constrained")
+    panels = figure.subplots(n_lines, n_columns, squeeze=False, width_ratios=widths).flatten()
+    for axes in panels[len(matrices) :]:
+        axes.remove()
+    panels = panels[: len(matrices)]
     for axes, (name, matrix) in zip(panels, matrices.items(), strict=True):
         shares = matrix / np.maximum(1, matrix.sum(1, keepdims=True))  # (n_classes, n_classes)
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -31,20 +38,20 @@ def confusion_figure(matrices: Mapping[TaskName, NDArray[np.int64]]) -> Figure:
             text = f"{matrix[row, column]}\n{share:.0%}"
             colour = "white" if share > 0.5 else "black"
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize="small")
-        names = [f"{k} {text}" for k, text in enumerate(CLASS_NAMES[name])]
+        names = [f"{k} {text}" for k, text in enumerate(tasks[name].classes or ())]
         axes.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize="small")
         axes.set_yticks(range(len(names)), names, fontsize="small")
-        axes.set(title=TASKS[name].title, xlabel="predicted", ylabel="label")
+        axes.set(title=tasks[name].title, xlabel="predicted", ylabel="label")
     figure.colorbar(image, ax=panels, label="share of the label's examples")
     return figure
 
 
-def similarity_figure(predictions: TaskPredictions, rows: Sequence[LabelRow]) -> Figure:
-    """Draw predicted against true similarity: every pair, and means with standard errors."""
+def numbers_figure(predictions: TaskPredictions, rows: Sequence[LabelRow]) -> Figure:
+    """Draw predicted against true numbers: every example, and means with standard errors."""
     figure = Figure(figsize=(5.5, 5), layout="constrained")
     axes = figure.add_subplot()
     axes.scatter(
-        predictions.labels, predictions.predicted, s=10, alpha=0.35, linewidth=0, label="a pair"
+        predictions.labels, predictions.predicted, s=10, alpha=0.35, linewidth=0, label="an example"
     )
     shown = [row for row in rows if row.predicted.n]
     axes.errorbar(
@@ -56,14 +63,15 @@ def similarity_figure(predictions: TaskPredictions, rows: Sequence[LabelRow]) ->
         capsize=3,
         label="mean and standard error",
     )
-    end = predictions.task.label_max
-    axes.plot([0, end], [0, end], color="black", linestyle="--", linewidth=1, label="as labelled")
+    ends = [predictions.task.low, predictions.task.high]
+    margin = 0.03 * (ends[1] - ends[0])
+    axes.plot(ends, ends, color="black", linestyle="--", linewidth=1, label="as labelled")
     axes.set(
-        xlabel="true similarity",
-        ylabel="predicted similarity",
+        xlabel="label",
+        ylabel="prediction",
         title=predictions.task.title,
-        xlim=(-0.15, end + 0.15),
-        ylim=(-0.15, end + 0.15),
+        xlim=(ends[0] - margin, ends[1] + margin),
+        ylim=(ends[0] - margin, ends[1] + margin),
         aspect="equal",
     )
     axes.grid(alpha=0.3)
@@ -71,16 +79,15 @@ def similarity_figure(predictions: TaskPredictions, rows: Sequence[LabelRow]) ->
     return figure
 
 
-def quantities_figure(found: Mapping[TaskName, Sequence[Quantity]]) -> Figure:
+def quantities_figure(found: Mapping[str, Sequence[Quantity]], tasks: Tasks) -> Figure:
     """Draw a row of panels for each task, a column for each quantity; bars are standard errors."""
     n_columns = max(len(own) for own in found.values())
-    figure = Figure(figsize=(10, 7.5), layout="constrained")
+    figure = Figure(figsize=(10, 2.5 * len(found)), layout="constrained")
     panels = figure.subplots(len(found), n_columns, sharey="row", squeeze=False)
     for line, (name, quantities) in zip(panels, found.items(), strict=True):
         for axes, quantity in zip(line, quantities, strict=True):
             _metric_by(axes, quantity)
-        metric = "accuracy" if TASKS[name].n_classes else "correlation"
-        line[0].set_ylabel(f"{TASKS[name].title}\n{metric}")
+        line[0].set_ylabel(f"{tasks[name].title}\n{tasks[name].metric_title}")
     return figure
 
 

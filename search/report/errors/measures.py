@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from search.report.errors.winner_predictions import Floats, TaskPredictions
-from trainable.metrics import accuracy, pearson, standard_error
+from trainable.metrics import metric_of, standard_error
 
 _WORD = re.compile(r"\w+(?:'\w+)*")
 
@@ -25,8 +25,7 @@ class Measured:
     """A metric or a mean over some examples.
 
     Attributes:
-        score: Accuracy in [0, 1], Pearson correlation in [-1, 1], or a mean; NaN where it is not
-            defined.
+        score: The task's metric, or a mean; NaN where it is not defined.
         error: Its standard error; NaN where there are too few examples.
         n: Number of examples.
     """
@@ -47,8 +46,7 @@ def measured(predictions: TaskPredictions, chosen: NDArray[np.bool_] | None = No
     part = chosen is not None and n_classes is None
     if n == 0 or (part and (n < 4 or np.ptp(labels) == 0 or np.ptp(predicted) == 0)):
         return Measured(float("nan"), float("nan"), n)
-    metric = pearson if n_classes is None else accuracy
-    score = metric(torch.from_numpy(predicted), torch.from_numpy(labels))
+    score = metric_of(predictions.task, torch.from_numpy(predicted), torch.from_numpy(labels))
     return Measured(score, standard_error(predictions.task, score, n), n)
 
 
@@ -76,15 +74,24 @@ class ClassRow:
 
 
 def by_class(predictions: TaskPredictions) -> list[ClassRow]:
-    """Return a row for each class; for paraphrase, 0 is the non-paraphrases and 1 the others."""
+    """Return a row for each class, in the order of their numbers."""
     return [
         ClassRow(
             label,
-            measured(predictions, predictions.labels == label),
-            measured(predictions, predictions.predicted == label),
+            _accuracy_over(predictions, predictions.labels == label),
+            _accuracy_over(predictions, predictions.predicted == label),
         )
         for label in range(predictions.task.n_classes or 0)
     ]
+
+
+def _accuracy_over(predictions: TaskPredictions, chosen: NDArray[np.bool_]) -> Measured:
+    """Return the accuracy over the chosen examples, (n,) bool, with its binomial error."""
+    n = int(chosen.sum())
+    if n == 0:
+        return Measured(float("nan"), float("nan"), n)
+    share = float((predictions.predicted == predictions.labels)[chosen].mean())
+    return Measured(share, float(np.sqrt(share * (1 - share) / n)), n)
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,7 @@ class LabelRow:
 
 def by_label(predictions: TaskPredictions, n_bins: int = 5) -> list[LabelRow]:
     """Return the mean prediction in bins of equal width over the range of labels."""
-    edges = np.linspace(0, predictions.task.label_max, n_bins + 1)
+    edges = np.linspace(predictions.task.low, predictions.task.high, n_bins + 1)
     # The highest label belongs to the last bin, which includes its upper end.
     bins = np.minimum(np.searchsorted(edges, predictions.labels, side="right") - 1, n_bins - 1)
     rows = []

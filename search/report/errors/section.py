@@ -12,10 +12,9 @@ from search.log.folder import SearchFolder
 from search.log.trial import TrialRecord
 from search.report.errors import measures
 from search.report.errors.error_figures import (
-    CLASS_NAMES,
     confusion_figure,
+    numbers_figure,
     quantities_figure,
-    similarity_figure,
 )
 from search.report.errors.measures import Measured, Quantity
 from search.report.errors.winner_predictions import (
@@ -28,7 +27,7 @@ from search.report.markdown import number, quoted, table, with_error
 from search.report.sections.base import FinishedSearch
 from trainable.data.examples import Examples
 from trainable.errors import InputError
-from trainable.tasks import TaskName
+from trainable.tasks import TaskName, Tasks
 
 _N_WORST = 10  # errors shown of each task
 
@@ -69,37 +68,22 @@ def _scores(trial: TrialRecord, found: dict[TaskName, TaskPredictions]) -> str:
     intro = (
         f"What trial {trial.number} says of *select*, which the search saw: its scores are a "
         f"little too good, and *confirm* is kept for the final claim. Behind ± is one standard "
-        f"error: binomial for accuracies, by Fisher's z for correlations."
+        f"error: binomial for accuracies and F1, by Fisher's z for correlations."
     )
     rows = []
     for own in found.values():
         whole = measures.measured(own)
-        metric = "accuracy" if own.task.n_classes else "Pearson correlation"
-        rows.append([own.task.title, metric, _shown(whole), whole.n])
+        rows.append([quoted(own.task.title), own.task.metric_title, _shown(whole), whole.n])
     return f"{intro}\n\n{table(['task', 'metric', 'score', 'examples'], rows)}"
 
 
 def _tables(examples: Examples, found: dict[TaskName, TaskPredictions], folder: Path) -> list[str]:
     """Return the rest of the section, and write the pictures."""
-    matrices = {task: measures.confusion(found[task]) for task in CLASS_NAMES}
-    save(confusion_figure(matrices), folder / "confusion.png")
-    labels = measures.by_label(found["sts"])
-    save(similarity_figure(found["sts"], labels), folder / "similarity.png")
     quantities = {task: _quantities(own, examples) for task, own in found.items()}
-    save(quantities_figure(quantities), folder / "quantities.png")
+    save(quantities_figure(quantities, examples.tasks), folder / "quantities.png")
     return [
-        "### Classes",
-        "![Confusion matrices](confusion.png)",
-        *(_classes(found[task], task) for task in CLASS_NAMES),
-        "### Similarity",
-        "![Predicted against true similarity](similarity.png)",
-        table(
-            ["true similarity", "examples", "mean label", "mean prediction"],
-            [
-                [f"{r.low:g} to {r.high:g}", r.predicted.n, number(r.label, 2), _shown(r.predicted)]
-                for r in labels
-            ],
-        ),
+        *_all_classes([own for own in found.values() if own.task.classes], examples.tasks, folder),
+        *_all_numbers([own for own in found.values() if not own.task.classes], folder),
         "### Length and word frequency",
         "The examples of each task in at most five bins of about equal size: by the number of "
         "words of the example (both sentences of a pair), by how often its words occur in the "
@@ -117,10 +101,37 @@ def _shown(measured: Measured) -> str:
     return with_error(measured.score, measured.error)
 
 
-def _classes(found: TaskPredictions, task: TaskName) -> str:
+def _all_classes(found: list[TaskPredictions], tasks: Tasks, folder: Path) -> list[str]:
+    """Return confusion and accuracy of the tasks with classes."""
+    if not found:
+        return []
+    matrices = {own.task.name: measures.confusion(own) for own in found}
+    save(confusion_figure(matrices, tasks), folder / "confusion.png")
+    return ["### Classes", "![Confusion matrices](confusion.png)", *map(_classes, found)]
+
+
+def _all_numbers(found: list[TaskPredictions], folder: Path) -> list[str]:
+    """Return predictions against labels of the tasks with numbers."""
+    paragraphs = ["### Numbers"] if found else []
+    header = ["label", "examples", "mean label", "mean prediction"]
+    for own in found:
+        bins, file = measures.by_label(own), f"predicted_{own.task.name}.png"
+        save(numbers_figure(own, bins), folder / file)
+        rows = [
+            [f"{r.low:g} to {r.high:g}", r.predicted.n, number(r.label, 2), _shown(r.predicted)]
+            for r in bins
+        ]
+        title = quoted(own.task.title)
+        paragraphs += [f"![{title}: prediction against label]({file})"]
+        paragraphs += [f"{title}:\n\n{table(header, rows)}"]
+    return paragraphs
+
+
+def _classes(found: TaskPredictions) -> str:
+    names = found.task.classes or ()
     rows = [
         [
-            f"{row.label} {CLASS_NAMES[task][row.label]}",
+            f"{row.label} {quoted(names[row.label])}",
             row.recall.n,
             _shown(row.recall),
             row.precision.n,
@@ -129,7 +140,7 @@ def _classes(found: TaskPredictions, task: TaskName) -> str:
         for row in measures.by_class(found)
     ]
     header = ["label", "examples", "accuracy on them", "predicted so", "accuracy on those"]
-    return f"{found.task.title}:\n\n{table(header, rows)}"
+    return f"{quoted(found.task.title)}:\n\n{table(header, rows)}"
 
 
 def _quantities(found: TaskPredictions, examples: Examples) -> list[Quantity]:
@@ -145,7 +156,7 @@ def _quantity_table(title: str, quantities: list[Quantity]) -> str:
         for own in quantities
         for row in own.rows
     ]
-    return f"{title}:\n\n{table(['by', 'from, to', 'examples', 'score'], rows)}"
+    return f"{quoted(title)}:\n\n{table(['by', 'from, to', 'examples', 'score'], rows)}"
 
 
 def _worst(found: TaskPredictions) -> str:
@@ -160,5 +171,5 @@ def _worst(found: TaskPredictions) -> str:
             cells = [f"{label:.1f}", f"{predicted:.1f}", f"{predicted - label:+.1f}"]
         rows.append(["<br>".join(quoted(text) for text in found.sentences[i]), *cells])
     if not rows:
-        return f"{found.task.title}: no errors."
-    return f"{found.task.title}:\n\n{table(header, rows)}"
+        return f"{quoted(found.task.title)}: no errors."
+    return f"{quoted(found.task.title)}:\n\n{table(header, rows)}"

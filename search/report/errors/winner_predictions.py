@@ -14,7 +14,8 @@ from trainable.data.split import is_confirm
 from trainable.losses import decide
 from trainable.model.pairs import decision_threshold
 from trainable.run_config import RunConfig
-from trainable.tasks import TASKS, Task, TaskName
+from trainable.task_config import pair_of
+from trainable.tasks import Task, TaskName
 from trainable.training.predictions import PREDICTIONS, read_probabilities
 
 Floats = NDArray[np.float64]
@@ -27,8 +28,8 @@ class TaskPredictions:
     Attributes:
         task: Which task.
         sentences: One or two sentences for each of the n examples.
-        labels: (n,) float64 in [0, label_max].
-        predicted: (n,) float64: a class, or a number in [0, label_max].
+        labels: (n,) float64 in [low, high] of the task.
+        predicted: (n,) float64: a class, or a number in that range.
         confidence: (n,) float64 in [0, 1]: the probability that the model gives to the predicted
             class. None for a task without classes.
     """
@@ -63,7 +64,7 @@ def select_examples(examples: Examples, task: TaskName) -> LabelledSentences:
     columns = examples.splits[task]["dev"].with_format("arrow")[:].to_pydict()
     ids: list[str] = columns["id"]
     kept = [i for i, name in enumerate(ids) if not is_confirm(task, name)]
-    sides = ("sentence1", "sentence2") if TASKS[task].is_pair else ("sentence1",)
+    sides = ("sentence1", "sentence2") if examples.tasks[task].is_pair else ("sentence1",)
     return LabelledSentences(
         tuple(ids[i] for i in kept),
         tuple(tuple(columns[side][i] for side in sides) for i in kept),
@@ -95,22 +96,22 @@ def predictions_on_select(
     Raises:
         InputError: The file is not whole, or of other examples.
     """
-    examples_of = {task: select_examples(examples, task) for task in TASKS}
+    examples_of = {task: select_examples(examples, task) for task in examples.tasks}
     ids = {"select": {task: own.ids for task, own in examples_of.items()}}
     found = read_probabilities(content, ids, PREDICTIONS)["select"]
-    threshold = decision_threshold(config.para.pair)
     result: dict[TaskName, TaskPredictions] = {}
     for name, own in examples_of.items():
-        predicted = decide(found[name], TASKS[name], threshold).double().numpy()
-        sure = _confidence(found[name].double().numpy(), predicted) if name != "sts" else None
-        result[name] = TaskPredictions(TASKS[name], own.sentences, own.labels, predicted, sure)
+        task, threshold = examples.tasks[name], decision_threshold(pair_of(config.tasks[name]))
+        predicted = decide(found[name], task, threshold).double().numpy()
+        sure = _confidence(found[name].double().numpy(), predicted) if task.classes else None
+        result[name] = TaskPredictions(task, own.sentences, own.labels, predicted, sure)
     return result
 
 
 def _confidence(probabilities: Floats, predicted: Floats) -> Floats:
     """Return (n,) probabilities of the predicted class.
 
-    One score for each example, as paraphrase has, is the probability of class 1.
+    One score for each example, as a decision has, is the probability of class 1.
     """
     if probabilities.shape[1] > 1:
         own: Floats = np.take_along_axis(probabilities, predicted[:, None].astype(int), 1)[:, 0]

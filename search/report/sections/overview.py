@@ -5,6 +5,7 @@ from __future__ import annotations
 from search.log.leaderboard import leaderboard
 from search.report.markdown import number, quoted, table
 from search.report.sections.base import FinishedSearch
+from trainable.metrics import metric_keys
 
 
 def overview(search: FinishedSearch) -> list[str]:
@@ -38,18 +39,17 @@ def _endings(search: FinishedSearch) -> list[str]:
 
 def trial_table(search: FinishedSearch) -> list[str]:
     """Return the leaderboard, with failed trials and their errors."""
-    header = ["rank", "trial", "units", "score", "SST acc.", "para acc.", "STS corr."]
+    keys = ("score", *metric_keys(search.plan.tasks))
     rows = []
     for rank, trial in enumerate(leaderboard(search.trials), start=1):
-        keys = ("score", "sst_acc", "para_acc", "sts_corr", "confirm_score")
         status = f"{trial.status}: {quoted(trial.error)}" if trial.error else trial.status
         units = f"{trial.units}/{search.plan.options.units}"
-        numbers = [number(trial.last.get(key)) for key in keys]
+        numbers = [number(trial.last.get(key)) for key in (*keys, "confirm_score")]
         rows.append([rank, trial.number, units, *numbers, status])
     return [
         "## Leaderboard",
         "Scores are on *select*, which the search saw; *confirm* it did not see.",
-        table([*header, "confirm", "status"], rows),
+        table(["rank", "trial", "units", *keys, "confirm", "status"], rows),
     ]
 
 

@@ -12,8 +12,8 @@ from search.report.markdown import number, table
 from search.report.sections.base import FinishedSearch
 from spaces.published import load_published
 from spaces.row import Row
-from trainable.metrics import standard_error, with_overall
-from trainable.tasks import TASKS, TaskName
+from trainable.metrics import metric_keys, standard_error, with_overall
+from trainable.tasks import COURSE, TaskName
 
 _ENCODER = "bert-base-uncased"  # of all five papers
 # Examples of the course's files, which all five papers trained and scored on.
@@ -60,10 +60,10 @@ def published_rows(search: FinishedSearch) -> list[str]:
     if not rows:
         return []
     found = [compare_row(plan, row, trials) for row in rows]
-    metrics = [task.metric for task in TASKS.values()]
+    metrics = list(metric_keys(COURSE))
     lines = []
     for row, own in zip(rows, found, strict=True):
-        published = with_overall({metric: row.scores[metric] for metric in metrics})
+        published = with_overall({metric: row.scores[metric] for metric in metrics}, COURSE)
         cells = [row.id, row.split, *(number(published[key], 3) for key in (*metrics, "score"))]
         if own is None:
             cells += [""] * len(metrics) + ["", "0", "", "no full run"]
@@ -94,16 +94,18 @@ def compare_row(plan: Plan, row: Row, trials: list[TrialRecord]) -> RowCompariso
         for trial in trials
         if trial.status == "done" and trial.config.model_copy(update={"seed": 0}) == wanted
     ]
-    metrics = [task.metric for task in TASKS.values()]
+    metrics = list(metric_keys(COURSE))
     scores = [
-        with_overall({metric: float(last[f"confirm_{metric}"] or 0.0) for metric in metrics})
+        with_overall(
+            {metric: float(last[f"confirm_{metric}"] or 0.0) for metric in metrics}, COURSE
+        )
         for last in runs
         if all(last.get(f"confirm_{metric}") is not None for metric in metrics)
     ]
     if not scores:
         return None
     ours = {key: statistics.fmean(own[key] for own in scores) for key in scores[0]}
-    published = with_overall({metric: row.scores[metric] for metric in metrics})
+    published = with_overall({metric: row.scores[metric] for metric in metrics}, COURSE)
     n_confirm = {task: size.n_confirm for task, size in plan.sizes.items()}
     variance = _variance(ours, n_confirm) + _variance(published, _DEV)
     if len(scores) > 1:
@@ -116,7 +118,8 @@ def compare_row(plan: Plan, row: Row, trials: list[TrialRecord]) -> RowCompariso
 def _variance(scores: dict[str, float], n_examples: dict[TaskName, int]) -> float:
     """Return the variance of an overall score, given the number of examples of each task."""
     errors = [
-        standard_error(task, scores[task.metric], n_examples[name]) for name, task in TASKS.items()
+        standard_error(task, scores[task.metric_key], n_examples[name])
+        for name, task in COURSE.items()
     ]
     return sum(error**2 for error in errors) / len(errors) ** 2
 

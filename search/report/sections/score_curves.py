@@ -9,10 +9,9 @@ from matplotlib.figure import Figure
 from search.log.trial import TrialRecord
 from search.report.figures import save
 from search.report.sections.base import FinishedSearch
-from trainable.tasks import TASKS
+from trainable.tasks import Tasks
 
 _N_TRIALS = 5  # whose learning curves are drawn
-_METRIC_NAMES = {"sst_acc": "accuracy", "para_acc": "accuracy", "sts_corr": "correlation"}
 
 
 def best_so_far(search: FinishedSearch) -> list[str]:
@@ -27,7 +26,7 @@ def learning_curves(search: FinishedSearch) -> list[str]:
     """Return the picture of the best trials' metrics and losses, unit by unit."""
     if search.winner is None:
         return []
-    figure = learning_curves_figure(search.with_scores[:_N_TRIALS])
+    figure = learning_curves_figure(search.with_scores[:_N_TRIALS], search.plan.tasks)
     save(figure, search.folder / "learning_curves.png")
     return ["## Learning curves", "![Learning curves](learning_curves.png)"]
 
@@ -61,19 +60,20 @@ def best_so_far_figure(trials: list[TrialRecord]) -> Figure:
     return figure
 
 
-def learning_curves_figure(trials: Sequence[TrialRecord]) -> Figure:
+def learning_curves_figure(trials: Sequence[TrialRecord], tasks: Tasks) -> Figure:
     """Draw each task's metric on *select*, and its training loss below, after each unit.
 
     Args:
         trials: With at least one report each, the best first.
+        tasks: The tasks; a column each.
     """
-    figure = Figure(figsize=(10, 5.5), layout="constrained")
-    panels = figure.subplots(2, len(TASKS), sharex=True)
-    for column, (name, task) in enumerate(TASKS.items()):
+    figure = Figure(figsize=(max(5, 3.3 * len(tasks)), 5.5), layout="constrained")
+    panels = figure.subplots(2, len(tasks), sharex=True, squeeze=False)
+    for column, (name, task) in enumerate(tasks.items()):
         upper, lower = panels[:, column]
         for place, trial in enumerate(trials):
             style = {"linewidth": 2.5 if place == 0 else 1.2, "zorder": 3 - place / 10}
-            for axes, key in ((upper, task.metric), (lower, f"{name}_loss")):
+            for axes, key in ((upper, task.metric_key), (lower, f"{name}_loss")):
                 # The log has None for what is not known: a unit without a batch of the task.
                 points = [
                     (u, m[key]) for u, m in sorted(trial.reports.items()) if m.get(key) is not None
@@ -81,7 +81,7 @@ def learning_curves_figure(trials: Sequence[TrialRecord]) -> Figure:
                 label = f"trial {trial.number}" + (" (best)" if place == 0 else "")
                 units, values = zip(*points, strict=True) if points else ((), ())
                 axes.plot(units, values, marker=".", label=label, **style)
-        upper.set(title=task.title, ylabel=f"{_METRIC_NAMES[task.metric]} on select")
+        upper.set(title=task.title, ylabel=f"{task.metric_title} on select")
         lower.set(xlabel="units of the budget", ylabel="training loss")
         lower.xaxis.get_major_locator().set_params(integer=True)
         for axes in (upper, lower):

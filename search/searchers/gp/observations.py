@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 
 import numpy as np
@@ -14,7 +14,6 @@ from search.log.trial import Metrics
 from search.searchers.gp.encoding import SpaceEncoding
 from search.searchers.gp.model import Results
 from search.searchers.gp.results_by_rung import RungResults
-from trainable.tasks import TASK_METRICS
 
 _Floats = NDArray[np.float64]
 
@@ -33,11 +32,18 @@ class RungScores:
         results: All trials, by index.
         rungs: Units at which trials are compared, ascending.
         encoding: Encoding of the params.
+        metrics: Keys of the tasks' metrics.
     """
 
-    def __init__(self, results: RungResults, rungs: Sequence[int], encoding: SpaceEncoding) -> None:
+    def __init__(
+        self,
+        results: RungResults,
+        rungs: Sequence[int],
+        encoding: SpaceEncoding,
+        metrics: tuple[str, ...],
+    ) -> None:
         self._results, self._rungs, self._encoding = results, rungs, encoding
-        self.metrics = TASK_METRICS
+        self.metrics = self._of_tasks = metrics
         self._n_read = 0
         self._rows: dict[int, _Floats] = {}  # index of a trial -> (features,)
 
@@ -45,7 +51,7 @@ class RungScores:
         """Check whether the reports since the last call have the metrics of the tasks."""
         new = (history.trials[n].reports[unit] for n, unit in history.reports[self._n_read :])
         old = (report for trial in history.imported for report in trial.reports.values())
-        if not have_tasks(new if self._n_read else chain(old, new)):
+        if not have_tasks(new if self._n_read else chain(old, new), self._of_tasks):
             self.metrics = WHOLE
         self._n_read = len(history.reports)
 
@@ -94,11 +100,11 @@ class RungScores:
         return np.array([self._rows[index] for index in indices])
 
 
-def have_tasks(reports: Iterable[Metrics]) -> bool:
+def have_tasks(reports: Iterable[Metrics], metrics: Collection[str]) -> bool:
     """Return whether all reports with a score also have the metrics of all tasks."""
     return all(
         report.get(metric) is not None
         for report in reports
         if report.get("score") is not None
-        for metric in TASK_METRICS
+        for metric in metrics
     )

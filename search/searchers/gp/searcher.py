@@ -18,6 +18,7 @@ from search.searchers.gp.observations import RungScores, Score
 from search.searchers.gp.per_task import ScoreModel, learn_each
 from search.searchers.gp.results_by_rung import RungResults, some
 from spaces.space import Space
+from trainable.metrics import metric_keys
 from trainable.seeds import derive
 
 _GROWTH = 1.2  # factor by which the reports grow until hyperparameters are learned again
@@ -71,7 +72,7 @@ class RungGp:
     ) -> None:
         self._space, self._seed, self._rungs = space, seed, sorted(rungs)
         self._min_results, self._random_share = min_results, random_share
-        self._params = space.params()
+        self._params, self._tasks = space.params(), space.base.table
         self._encoding = SpaceEncoding(self._params)
         self._tried = Tried()
         self._results = RungResults(rungs, self._params)
@@ -79,7 +80,8 @@ class RungGp:
 
     def _begin(self, history: History | None) -> None:
         self._history = history
-        self._scores = RungScores(self._results, self._rungs, self._encoding)
+        metrics = metric_keys(self._tasks)
+        self._scores = RungScores(self._results, self._rungs, self._encoding, metrics)
         self._learned: _Learned | None = None
 
     @_BLAS.wrap(limits=1)  # type: ignore[untyped-decorator]
@@ -118,7 +120,8 @@ class RungGp:
         if not scores:  # all have failed since then
             return None
         scores += self._scores.worst(some(results.failed, _N_FAILED, draw), scores)
-        model = ScoreModel(list(map(RungModel, self._scores.as_results(scores), known)))
+        models = list(map(RungModel, self._scores.as_results(scores), known))
+        model = ScoreModel(models, self._weights())
         worth = model.mean(self._scores.features(indices))
         best_first = np.argsort(-worth, kind="stable")
         top = [results.trials[indices[k]].params for k in best_first[:_N_TOP]]
@@ -132,6 +135,11 @@ class RungGp:
         # expected to beat the best mean by little is worth nothing: steps would be too small.
         return Incumbent(model, best + model.noise_sd, self._encoding.points(top))
 
+    def _weights(self) -> list[float]:
+        """Return the weight in the score of each metric that is modelled."""
+        of_tasks = {task.metric_key: task.weight for task in self._tasks.values()}
+        return [of_tasks.get(metric, 1.0) for metric in self._scores.metrics]
+
     def _hyperparameters(self, history: History) -> list[Hyperparameters] | None:
         """Return those learned from the reports, except the last fifth at most; None if too few."""
         n_reports, metrics = 1, self._scores.metrics
@@ -142,7 +150,7 @@ class RungGp:
             if len({index for index, _, _ in scores}) < max(1, self._min_results):
                 return None
             results = self._scores.as_results(scores)
-            known = learn_each(results, metrics, len(self._rungs), self._encoding)
+            known = learn_each(results, metrics, len(self._rungs), self._encoding, self._tasks)
             self._learned = n_reports, metrics, known
         return self._learned[2]
 

@@ -77,6 +77,13 @@ WRITTEN = {
     "ray.tune.execution.class_cache": ["in ENV_VARS_TO_PROPAGATE:"],
     "ray._private.services:start_ray_process": ["process = ConsolePopen(\n"],
     "ray._private.services:get_node_ip_address": ["if not ray_constants.ENABLE_RAY_CLUSTER:"],
+    "ray.air.integrations.mlflow:MLflowLoggerCallback.log_trial_start": [
+        "if trial not in self._trial_runs:",
+        "self._trial_runs[trial] = run.info.run_id",
+    ],
+    "ray.air.integrations.wandb:WandbLoggerCallback._start_logging_actor": [
+        "self._trial_logging_futures[trial] = logging_future",
+    ],
     "ray.tune.trainable:Trainable.__init__": ["self._storage = ", "self._last_result = "],
 }
 

@@ -23,7 +23,8 @@ from search.log.mirror import Mirror
 from search.log.trial import TrialRecord
 from search.loop.limits import Limits
 from search.planning.plan import Plan
-from trainable.worker.ray_trainable import NUMBERS
+from trainable.tasks import COURSE
+from trainable.worker.ray_trainable import report_keys
 
 MakePlan = Callable[..., Plan]
 
@@ -54,7 +55,7 @@ class Tuned:
         self.nodes: Any = SimpleNamespace(n_concurrent=2, look=lambda: self.looked.nodes())
         self.searcher = TuneSearcher(self.dispatcher, plan, self.nodes, self.limits)
         self.said: list[str] = []
-        self.scheduler = TuneScheduler(self.dispatcher, self.said.append)
+        self.scheduler = TuneScheduler(self.dispatcher, COURSE, self.said.append)
         checkpoints = Checkpoints(search.journal, plan.folder, Mirror(plan.folder))
         self.dispatcher.on_started = self.dispatcher.on_reported = self.board.write
         self.dispatcher.on_saved = checkpoints.saved
@@ -73,7 +74,7 @@ class Tuned:
 
     def result(self, id: str, unit: int, score: float, **more: Any) -> str:
         """Let a job report, and save if it did not fail; returns what Tune is to do."""
-        own = dict.fromkeys(NUMBERS, math.nan) | {"unit": unit, "score": score}
+        own = dict.fromkeys(report_keys(COURSE), math.nan) | {"unit": unit, "score": score}
         reported = {**own, "node_ip": "10.0.0.7", "failure": "", "lost": [], "leaving": ""}
         reported |= more
         decision = self.scheduler.on_trial_result(None, trial(id), reported)
@@ -235,7 +236,7 @@ def test_what_a_failed_run_leaves_is_not_kept(tuned: Tuned) -> None:
 def test_reports_hold_every_number_and_nothing_of_tune(tuned: Tuned) -> None:
     tuned.start("a")
     tuned.result("a", 1, 0.5, training_iteration=7, pid=3)
-    assert tuned.record(0).reports[1].keys() == set(NUMBERS)
+    assert tuned.record(0).reports[1].keys() == set(report_keys(COURSE))
     assert tuned.record(0).last["sst_acc"] is None
 
 

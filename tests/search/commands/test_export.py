@@ -19,7 +19,7 @@ from search.log.folder import EVENTS, SearchFolder
 from search.log.history import History, Journal
 from search.planning.resume import versions
 from search.report.best import read_best
-from trainable.metrics import SCORE_KEYS
+from tests.course import SCORE_KEYS
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
 

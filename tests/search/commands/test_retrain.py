@@ -19,13 +19,12 @@ from search.commands.retrain import main
 from search.log.folder import EVENTS
 from search.report.best import BEST_VERSION, Best, read_best
 from search.report.retrain_json import Retraining
+from tests.course import SCORE_KEYS, TASK_NAMES
 from trainable.cache.files import write_json
-from trainable.metrics import SCORE_KEYS
-from trainable.model.pairs import ParaCosine
+from trainable.model.pairs import DecisionCosine
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
-from trainable.task_config import ParaTask
-from trainable.tasks import TASK_NAMES
+from trainable.task_config import PairDecision
 from trainable.training.inputs import RunInputs
 from trainable.training.loop import Run
 from trainable.training.step import MultitaskTraining
@@ -69,7 +68,9 @@ def two_seeds(write_best: WriteBest, tmp_path_factory: pytest.TempPathFactory) -
 def two_files(write_best: WriteBest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an ensemble of two configurations; paraphrase has a threshold in one."""
     folder = tmp_path_factory.mktemp("files") / "[/not] $mark'up"
-    cosine = RunConfig(multitask=STAGE, para=ParaTask(pair=ParaCosine(threshold=0.8)))
+    cosine = RunConfig(
+        multitask=STAGE, tasks={"para": PairDecision(pair=DecisionCosine(threshold=0.8))}
+    )
     paths = [write_best(folder / "a.json"), write_best(folder / "b.json", run_config=cosine)]
     out = folder / "out"
     assert main([*map(str, paths), "--seeds", "1", "--ensemble", "--out", str(out)]) == 0

@@ -37,4 +37,5 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "resume": (["--resume"], True),
     "dry_run": (["--dry-run"], True),
     "quiet": (["--quiet"], True),
+    "log": (["--log", "mlflow", "--log", "wandb"], ("mlflow", "wandb")),
 }

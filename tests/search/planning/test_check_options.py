@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import math
+import tomllib
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from search.planning.check_options import LONGEST_NAME, check_options
+from search.planning.check_options import LONGEST_NAME, TRACKERS, check_options
 from search.planning.options import SearchOptions
 from trainable.errors import InputError
 
@@ -146,3 +148,40 @@ def test_an_empty_text_is_refused(name: str) -> None:
 def test_resuming_needs_a_name() -> None:
     with pytest.raises(InputError, match="--resume: say which search with --name"):
         check_options(SearchOptions(resume=True))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("mlfow",), "--log 'mlfow': give mlflow or wandb; did you mean 'mlflow'?"),
+        (("wandb,",), "--log '': give mlflow or wandb"),
+        (("wandb", "tensorboard"), "--log 'tensorboard': give mlflow or wandb"),
+    ],
+)
+def test_trackers_that_are_not_known_are_refused(
+    given: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.planning.check_options.find_spec", lambda name: "installed")
+    with pytest.raises(InputError) as caught:
+        check_options(SearchOptions(log=given))
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize("name", TRACKERS)
+def test_a_tracker_that_is_not_installed_is_refused_with_the_command_that_does_so(
+    name: str, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.planning.check_options.find_spec", lambda name: None)
+    with pytest.raises(InputError) as caught:
+        check_options(SearchOptions(log=(name,)))
+    extra = f"multitask-bert-search[{name}]"
+    assert str(caught.value) == (
+        f"--log {name}: the package is not installed; pip install '{extra}'"
+    )
+    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["name"] == "multitask-bert-search"
+    assert any(line.startswith(name) for line in project["optional-dependencies"][name])
+
+
+def test_trackers_may_be_repeated_or_have_commas() -> None:
+    assert SearchOptions(log=("wandb,mlflow", "wandb")).trackers == ["wandb", "mlflow"]

@@ -13,8 +13,8 @@ from search.log.trial import TrialRecord
 from search.planning.plan import Plan
 from search.report.best import BEST_VERSION, Best, read_best
 from search.report.write import write_results
+from tests.course import SCORE_KEYS
 from trainable.errors import InputError
-from trainable.metrics import SCORE_KEYS
 
 MakeHistory = Callable[..., History]
 
@@ -69,7 +69,7 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     "missing field of the RunConfig": ({LR: None}, ["'multitask.optimization.lr' is missing"]),
     "out of range": ({LR: -1.0}, ["lr", "greater than 0", "-1.0"]),
     "unknown kind": (
-        {"run_config__sst__pooling": {"kind": "atention"}},
+        {"run_config__tasks__sst__pooling": {"kind": "atention"}},
         ["sst.pooling", "atention"],
     ),
     "newer format": (

@@ -9,11 +9,14 @@ from scipy import stats
 from torch import Tensor
 
 from search.report.ensemble import Labels, Member, average, compare, table
-from trainable.metrics import SCORE_KEYS, scores
+from tests.course import SCORE_KEYS, TASK_NAMES
+from trainable.metrics import scores
 from trainable.seeds import derive
-from trainable.tasks import TASK_NAMES, TaskName
+from trainable.tasks import COURSE, TaskName
 
 SIZES = {"select": 120, "confirm": 150}
+
+THRESHOLDS = dict.fromkeys(COURSE, 0.5)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +48,7 @@ def member(labels: Labels, seed: int, noise: float, threshold: float = 0.5) -> M
             "para": near(2 * own["para"][:, None] - 1).sigmoid(),
             "sts": near(own["sts"][:, None] / 5).clamp(0, 1),
         }
-    return Member(f"seed {seed}", found, threshold)
+    return Member(f"seed {seed}", found, THRESHOLDS | {"para": threshold}, COURSE)
 
 
 @pytest.fixture(scope="module")
@@ -75,14 +78,16 @@ def test_an_average_of_equal_runs_is_that_run(members: list[Member]) -> None:
 
 def test_members_vote_with_their_probabilities_and_thresholds() -> None:
     def one(score: float, threshold: float) -> Member:
-        return Member("one", {"select": {"para": torch.tensor([[score]])}}, threshold)
+        return Member(
+            "one", {"select": {"para": torch.tensor([[score]])}}, {"para": threshold}, COURSE
+        )
 
     # Two weak votes against one strong one, which outweighs them.
     sure = [one(0.4, 0.5), one(0.4, 0.5), one(0.9, 0.5)]
     assert average(sure).predicted()["select"]["para"].tolist() == [1]
     # Each is above its own threshold, so the average is above the average threshold.
     apart = [one(0.35, 0.3), one(0.85, 0.8)]
-    assert average(apart).threshold == pytest.approx(0.55)
+    assert average(apart).thresholds == {"para": pytest.approx(0.55)}
     assert average(apart).predicted()["select"]["para"].tolist() == [1]
 
 
@@ -91,9 +96,9 @@ def test_scores_are_those_of_the_runs(
 ) -> None:
     assert set(comparison["splits"]) == set(SIZES)
     for split, own in comparison["splits"].items():
-        singles = [scores(m.predicted()[split], labels[split]) for m in members]
+        singles = [scores(m.predicted()[split], labels[split], COURSE) for m in members]
         assert own["members"] == dict(zip(("seed 1", "seed 2", "seed 3"), singles, strict=True))
-        assert own["ensemble"] == scores(average(members).predicted()[split], labels[split])
+        assert own["ensemble"] == scores(average(members).predicted()[split], labels[split], COURSE)
         for key in SCORE_KEYS:
             mean = np.mean([single[key] for single in singles])
             assert own["mean"][key] == pytest.approx(mean)
@@ -108,7 +113,7 @@ def test_the_best_run_is_chosen_on_select_and_not_on_confirm(labels: Labels) -> 
 
     def mixed(name: str, select: Member, confirm: Member) -> Member:
         found = {"select": select.found["select"], "confirm": confirm.found["confirm"]}
-        return Member(name, found, 0.5)
+        return Member(name, found, THRESHOLDS, COURSE)
 
     first, second = mixed("first", strong, weak), mixed("second", weak, strong)
     found = compare([first, second], labels, resamples=2)
@@ -199,7 +204,7 @@ def test_examples_of_each_task_are_drawn_by_themselves() -> None:
         yes = torch.where(wrong & errs, 0.4, 0.9)[:, None]
         sst = torch.cat([1 - yes, yes, torch.zeros(n, 3)], dim=1)
         own: dict[TaskName, Tensor] = {"sst": sst, "para": yes, "sts": similar}
-        return Member(name, {"select": own, "confirm": own}, 0.5)
+        return Member(name, {"select": own, "confirm": own}, THRESHOLDS, COURSE)
 
     own: dict[TaskName, Tensor] = {"sst": torch.ones(n), "para": torch.ones(n)}
     own["sts"] = 5 * similar[:, 0]
@@ -224,7 +229,7 @@ def test_the_bootstrap_is_the_same_every_time(
 def test_a_difference_between_equal_runs_has_no_error(
     members: list[Member], labels: Labels
 ) -> None:
-    twins = [members[0], Member("twin", members[0].found, 0.5)]
+    twins = [members[0], Member("twin", members[0].found, THRESHOLDS, COURSE)]
     found = compare(twins, labels, resamples=20)["splits"]["confirm"]
     for key in SCORE_KEYS:
         for name in ("mean", "best"):
@@ -237,7 +242,7 @@ def test_constant_predictions_have_a_correlation_of_zero(labels: Labels) -> None
     def flat(name: str) -> Member:
         own = member(labels, 1, 1.0)
         tied = {s: {**f, "sts": torch.full_like(f["sts"], 0.4)} for s, f in own.found.items()}
-        return Member(name, tied, 0.5)
+        return Member(name, tied, THRESHOLDS, COURSE)
 
     found = compare([flat("one"), flat("two")], labels, resamples=20)["splits"]["confirm"]
     assert found["ensemble"]["sts_corr"] == 0

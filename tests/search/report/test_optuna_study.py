@@ -26,9 +26,9 @@ from spaces.distributions import to_optuna
 from spaces.fixed_configs import RowSpace
 from spaces.params import param_from_json
 from spaces.space import Space
+from tests.course import SCORE_KEYS
 from trainable.data.sources import SampleData
 from trainable.errors import InputError
-from trainable.metrics import SCORE_KEYS
 from trainable.model.encoder import TINY, EncoderConfig
 from trainable.stages.multitask import Multitask
 

@@ -23,7 +23,7 @@ def test_the_ten_best_are_shown_in_their_order_with_what_to_type_next(
     plan: Plan, trial_of: MakeTrial
 ) -> None:
     trials = [trial_of(plan, n, {1: 0.1, 9: n / 100}) for n in range(12)]
-    text = summary(plan.folder, 9, trials, trials[11])
+    text = summary(plan, trials, trials[11])
     _, *rows, empty, tensorboard, retrain = text.splitlines()
     assert [row.split()[:4] for row in rows] == [
         [str(rank), str(12 - rank), "9/9", f"{(12 - rank) / 100:.4f}"] for rank in range(1, 11)
@@ -37,7 +37,7 @@ def test_every_metric_has_its_column(plan: Plan, trial_of: MakeTrial) -> None:
     trial = trial_of(plan, 0, {9: 0.2})
     keys = ("score", "sst_acc", "para_acc", "sts_corr")
     trial.reports[9] |= {key: 0.11 * n for n, key in enumerate(keys, 1)}
-    header, row, *_ = summary(plan.folder, 9, [trial], trial).splitlines()
+    header, row, *_ = summary(plan, [trial], trial).splitlines()
     assert header.split()[3:7] == ["score", "sst", "para", "sts"]
     assert row.split()[3:7] == ["0.1100", "0.2200", "0.3300", "0.4400"]
 
@@ -45,13 +45,13 @@ def test_every_metric_has_its_column(plan: Plan, trial_of: MakeTrial) -> None:
 def test_a_search_that_could_go_on_says_how(plan: Plan, trial_of: MakeTrial) -> None:
     for status in ("interrupted", "paused"):
         trial = trial_of(plan, 0, {1: 0.1}, status)
-        assert summary(plan.folder, 9, [trial], trial).endswith("--name search --resume goes on")
+        assert summary(plan, [trial], trial).endswith("--name search --resume goes on")
 
 
 def test_without_a_finished_unit_there_is_nothing_to_retrain(
     plan: Plan, trial_of: MakeTrial
 ) -> None:
-    text = summary(plan.folder, 9, [trial_of(plan, 0, {}, "failed", "no memory")], None)
+    text = summary(plan, [trial_of(plan, 0, {}, "failed", "no memory")], None)
     assert text.splitlines()[1].split() == ["1", "0", "0/9", *"----", "failed"]
     assert text.endswith("no trial finished a unit; see the errors above")
 
@@ -61,7 +61,7 @@ def test_a_command_can_be_pasted_whatever_the_folder_is_called(
 ) -> None:
     local = plan.folder.local.with_name("my $HOME; 'runs' *")
     trial = trial_of(plan, 0, {1: 0.1}, "interrupted")
-    text = summary(replace(plan.folder, local=local), 9, [trial], trial)
+    text = summary(replace(plan, folder=replace(plan.folder, local=local)), [trial], trial)
     *_, tensorboard, retrain, _ = text.splitlines()
     assert shlex.split(tensorboard) == ["tensorboard", "--logdir", str(local)]
     command = ["python", "search/retrain.py", str(local / "best.json"), "--seeds", "3"]

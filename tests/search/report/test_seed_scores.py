@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.report.seed_scores import heading, seeds_table, summary_of
-from trainable.metrics import SCORE_KEYS
+from tests.course import SCORE_KEYS
 
 SPLITS = ("select", "confirm")
 SCORE = st.floats(-1, 1)
@@ -78,7 +78,7 @@ def test_without_scores_there_is_a_sentence() -> None:
 
 
 def test_columns_stand_below_their_names() -> None:
-    top = heading("x", 12)
+    top = heading("x", 12, SCORE_KEYS)
     scores = scores_of([[[0.5] * 5, [0.25] * 5]])
     line = seeds_table(scores, summary_of(scores)).splitlines()[2]
     assert len(top) == len(line)

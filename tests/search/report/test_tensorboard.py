@@ -47,8 +47,7 @@ from search.report.tensorboard import (
 )
 from tests.chaos.simulation import Killed, Tape, run
 from tests.chaos.stub import Faults
-from trainable.metrics import SCORE_KEYS
-from trainable.training.step import STEP_METRICS
+from tests.course import SCORE_KEYS, STEP_METRICS
 
 MakePlan = Callable[..., Plan]
 MakeTrial = Callable[..., TrialRecord]
@@ -94,7 +93,7 @@ def written(plan_of: MakePlan, trial_of: MakeTrial) -> tuple[Plan, list[TrialRec
     """Files of six trials over a space with params that only some trials have."""
     plan = plan_of(space="heads")
     trials = [trial_of(plan, n, {1: 0.1 + n / 10, 2: 0.2 + n / 10}) for n in range(6)]
-    tensorboard = TensorBoard(plan.folder.local, plan.space.params())
+    tensorboard = TensorBoard(plan.folder.local, plan.space.params(), plan.tasks)
     for n_reports in range(3):  # as a driver does: at the start, and after each unit
         for trial in trials:
             reports = dict(list(trial.reports.items())[:n_reports])
@@ -125,7 +124,7 @@ def test_every_known_number_is_a_point_at_the_time_of_its_report(
     keys = [*SCORE_KEYS, *STEP_METRICS, "train_seconds", "eval_seconds"]
     for unit, metrics in trial.reports.items():
         metrics |= {key: n + unit / 8 for n, key in enumerate(keys)}
-    TensorBoard(plan.folder.local, plan.space.params()).write(trial)
+    TensorBoard(plan.folder.local, plan.space.params(), plan.tasks).write(trial)
     found = read(plan.folder.local, 0)
     assert set(found.Tags()["scalars"]) == set(keys)
     for n, key in enumerate(keys):
@@ -181,7 +180,7 @@ def test_tensorboard_says_how_a_trial_ended(
 ) -> None:
     plan = plan_of(space="smoke")
     trial = trial_of(plan, 3, {1: 0.1})
-    tensorboard = TensorBoard(plan.folder.local, plan.space.params())
+    tensorboard = TensorBoard(plan.folder.local, plan.space.params(), plan.tasks)
     tensorboard.write(replace(trial, status="running"))
     tensorboard.write(replace(trial, status=status))
     end = 0.0 if expected == "STATUS_UNKNOWN" else trial.ended
@@ -194,7 +193,7 @@ def test_tensorboard_says_how_a_trial_ended(
 def test_params_are_shown_with_their_values(plan_of: MakePlan, trial_of: MakeTrial) -> None:
     plan = plan_of(space="full")
     trial = trial_of(plan, 0, {})
-    tensorboard = TensorBoard(plan.folder.local, plan.space.params())
+    tensorboard = TensorBoard(plan.folder.local, plan.space.params(), plan.tasks)
     tensorboard.write(trial)
     values = hparams(read(plan.folder.local, 0))
     lr = trial.params["multitask.optimization.lr"]
@@ -221,7 +220,7 @@ def test_a_file_follows_from_the_record_whatever_there_was(
     else:
         left = {"a part": whole[:-9], "something else": b"x" + whole, "more": whole + b"x"}
         path.write_bytes(left[there])
-    TensorBoard(folder, plan.space.params()).write(trial)
+    TensorBoard(folder, plan.space.params(), plan.tasks).write(trial)
     assert files(folder) == before
     assert {path.name for path in path.parent.iterdir()} == {path.name}
 
@@ -242,7 +241,7 @@ def test_a_later_driver_mends_what_a_kill_may_have_torn(
     history.trials = {trial.number: replace(trial, id="ab") for trial in trials}
     history.trials[2] = trial_of(plan, 2, {}, "running")  # it has not been started
     history.trials[2].ended = trials[0].started
-    tensorboard = TensorBoard(plan.folder.local, plan.space.params())
+    tensorboard = TensorBoard(plan.folder.local, plan.space.params(), plan.tasks)
     tensorboard.write_all(history)
     whole = files(plan.folder.local)
     assert set(whole) == {tensorboard_path(trial) for trial in trials}
@@ -259,7 +258,7 @@ def test_a_file_that_tensorboard_reads_only_grows(plan_of: MakePlan, trial_of: M
     plan = plan_of(space="smoke")
     trial = trial_of(plan, 0, {1: 0.1, 2: 0.2})
     tensorboard, path = (
-        TensorBoard(plan.folder.local, plan.space.params()),
+        TensorBoard(plan.folder.local, plan.space.params(), plan.tasks),
         Path(tensorboard_path(trial)),
     )
     tensorboard.write(replace(trial, reports={1: trial.reports[1]}, status="running"))
@@ -272,7 +271,7 @@ def test_equal_records_give_equal_bytes_in_another_process(
     written: tuple[Plan, list[TrialRecord]],
 ) -> None:
     plan, trials = written
-    given = pickle.dumps([(trial, plan.space.params()) for trial in trials])
+    given = pickle.dumps([(trial, plan.space.params(), plan.tasks) for trial in trials])
     code = (
         "import pickle, sys; from search.report.tensorboard import tensorboard_file;"
         "[sys.stdout.buffer.write(tensorboard_file(*own)) for own in pickle.load(sys.stdin.buffer)]"
@@ -280,7 +279,9 @@ def test_equal_records_give_equal_bytes_in_another_process(
     made = subprocess.run(
         [sys.executable, "-c", code], input=given, capture_output=True, check=True
     )
-    assert made.stdout == b"".join(tensorboard_file(trial, plan.space.params()) for trial in trials)
+    assert made.stdout == b"".join(
+        tensorboard_file(trial, plan.space.params(), plan.tasks) for trial in trials
+    )
 
 
 def test_a_file_is_what_tensorboards_own_writer_makes_of_its_events(
@@ -288,7 +289,7 @@ def test_a_file_is_what_tensorboards_own_writer_makes_of_its_events(
 ) -> None:
     plan, trials = written
     for trial in trials:
-        content, copy = tensorboard_file(trial, plan.space.params()), io.BytesIO()
+        content, copy = tensorboard_file(trial, plan.space.params(), plan.tasks), io.BytesIO()
         writer = RecordWriter(copy)
         for event in events(content):
             writer.write(event)
@@ -324,7 +325,7 @@ def test_a_search_that_goes_on_on_another_machine_shows_what_an_uninterrupted_on
             journal.write("resumed", slots=1, options={}, n_trials=plan.n_trials)
         else:
             journal.write("search", slots=1, **header(plan))
-        tensorboard = TensorBoard(folder, plan.space.params())
+        tensorboard = TensorBoard(folder, plan.space.params(), plan.tasks)
         with contextlib.suppress(Killed):
             run(plan, journal, faults, 1, random.Random(0), tensorboard)
     assert len(files(folders[0])) == len(files(folders[2])) == 6 > len(files(folders[1])) > 1

@@ -15,7 +15,8 @@ from search.planning.plan import Plan
 from search.report.best import read_best
 from search.report.result_files import result_files, trials_csv
 from search.report.write import write_results
-from trainable.metrics import SCORE_KEYS
+from tests.course import SCORE_KEYS
+from trainable.tasks import COURSE
 
 MakeHistory = Callable[..., History]
 
@@ -63,7 +64,7 @@ def test_they_are_those_that_follow_from_the_log_alone(
 def test_the_table_has_every_trial_and_param(heads: Plan, six: list[TrialRecord]) -> None:
     names = [param.name for param in heads.space.params()]
     six[0].slot_seconds = 12.5
-    rows = list(csv.DictReader(io.StringIO(trials_csv(six, names))))
+    rows = list(csv.DictReader(io.StringIO(trials_csv(six, names, COURSE))))
     assert [row["trial"] for row in rows] == ["2", "0", "4", "1", "5", "3"]
     expected = ["trial", "status", "units", *SCORE_KEYS, *(f"confirm_{k}" for k in SCORE_KEYS)]
     assert list(rows[0]) == [
@@ -93,7 +94,7 @@ def test_an_error_is_read_back_from_the_table_as_it_was(
     heads: Plan, six: list[TrialRecord], error: str
 ) -> None:
     six[3].error = error
-    rows = list(csv.reader(io.StringIO(trials_csv(six, []), newline="")))
+    rows = list(csv.reader(io.StringIO(trials_csv(six, [], COURSE), newline="")))
     assert [row[-1] for row in rows] == ["error", *[""] * 5, error]
     assert len({len(row) for row in rows}) == 1
 

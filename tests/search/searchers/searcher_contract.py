@@ -23,11 +23,12 @@ from search.log.trial import Metrics
 from search.searchers.base import Params, Searcher, Suggestion, draw_params, params_key
 from spaces.catalogue import base_config, make_space
 from spaces.space import Space
+from tests.course import TASK_METRICS
 from trainable.data.sources import SampleData
 from trainable.metrics import with_overall
 from trainable.model.encoder import EncoderConfig
 from trainable.stages.multitask import Multitask
-from trainable.tasks import TASK_METRICS
+from trainable.tasks import COURSE
 
 MakeSearcher = Callable[[Space, int], Searcher]
 BASE = base_config(EncoderConfig(), SampleData(), 0, Multitask())
@@ -55,7 +56,7 @@ def begin(journal: Journal, params: Params) -> int:
 
 
 def some_metrics(draw: random.Random) -> Metrics:
-    return with_overall({metric: draw.random() for metric in TASK_METRICS})
+    return with_overall({metric: draw.random() for metric in TASK_METRICS}, COURSE)
 
 
 def advance(journal: Journal, draw: random.Random) -> bool:

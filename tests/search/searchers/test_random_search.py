@@ -35,6 +35,6 @@ def test_a_suggestion_carries_what_its_params_mean() -> None:
     suggestion = RandomSearch(SPACES["smoke"], 0).suggest(0, History())
     assert suggestion is not None
     config = suggestion.run_config
-    assert config.para.pair.kind == suggestion.params["para.pair"]
+    assert config.tasks["para"].pair.kind == suggestion.params["para.pair"]
     assert config.multitask is not None
     assert config.multitask.optimization.lr == suggestion.params["multitask.optimization.lr"]

@@ -7,13 +7,20 @@ import math
 import torch
 from hypothesis import strategies as st
 
+from tests.course import TRAIN_NAMES
 from trainable.batch_orders.base import BatchOrder, Step
-from trainable.tasks import TRAIN_NAMES, TrainName
+from trainable.task_fields import M, fill_in, with_nli
+from trainable.tasks import COURSE, TaskName
 
-SIZES: dict[TrainName, int] = {"sst": 8544, "para": 141506, "sts": 6040}
+SIZES: dict[TaskName, int] = {"sst": 8544, "para": 141506, "sts": 6040}
 TRAIN_SETS = st.dictionaries(
     st.sampled_from(TRAIN_NAMES), st.integers(1, 200), min_size=1, max_size=4
 )
+
+
+def of_course(config: M) -> M:
+    """Return an order's configuration as a run of the papers' tasks and NLI has it."""
+    return with_nli(fill_in(config, COURSE), COURSE)
 
 
 def take(order: BatchOrder, n: int, progress: float = 0.0) -> list[Step]:
@@ -26,7 +33,7 @@ def take(order: BatchOrder, n: int, progress: float = 0.0) -> list[Step]:
     return steps
 
 
-def tasks_of(steps: list[Step]) -> list[TrainName]:
+def tasks_of(steps: list[Step]) -> list[TaskName]:
     assert all(len(step.sizes) == 1 for step in steps)
     return [next(iter(step.sizes)) for step in steps]
 

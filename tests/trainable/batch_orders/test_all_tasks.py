@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from tests.trainable.batch_orders.steps import SIZES, TRAIN_SETS, batches, take
 from trainable.batch_orders.all_tasks import LockStep, ProportionalBatches
 from trainable.batch_orders.base import Step
-from trainable.tasks import TrainName
+from trainable.tasks import TaskName
 
 
 @pytest.mark.parametrize("wrap", [True, False])
@@ -23,7 +23,7 @@ def test_lock_step_takes_every_task_every_time() -> None:
 
 @given(TRAIN_SETS, st.integers(1, 40))
 def test_lock_step_without_wrap_lets_each_set_pass_once_an_epoch(
-    sizes: dict[TrainName, int], batch_size: int
+    sizes: dict[TaskName, int], batch_size: int
 ) -> None:
     order = LockStep(batch_size=batch_size, wrap=False).build(sizes, 0)
     own = {task: batches(size, batch_size) for task, size in sizes.items()}
@@ -40,7 +40,7 @@ def test_proportional_batches_are_the_published_ones() -> None:
 
 @given(TRAIN_SETS, st.integers(1, 8), st.integers(8, 64), st.booleans())
 def test_proportional_batches_are_in_proportion_between_the_limits(
-    sizes: dict[TrainName, int], smallest: int, largest: int, rescaled: bool
+    sizes: dict[TaskName, int], smallest: int, largest: int, rescaled: bool
 ) -> None:
     config = ProportionalBatches(smallest=smallest, largest=largest, rescaled=rescaled)
     (step,) = take(config.build(sizes, 0), 1)

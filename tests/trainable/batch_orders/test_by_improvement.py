@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.trainable.batch_orders.steps import SIZES, take, tasks_of
 from trainable.batch_orders.by_improvement import ImprovementSampling, Stochastic
-from trainable.tasks import TrainName
+from trainable.tasks import TaskName
 
 
 def improving(standardised: bool) -> ImprovementSampling:
@@ -21,7 +21,7 @@ def improving(standardised: bool) -> ImprovementSampling:
     return order
 
 
-def observe_all(order: ImprovementSampling, *rounds: Mapping[TrainName, float]) -> None:
+def observe_all(order: ImprovementSampling, *rounds: Mapping[TaskName, float]) -> None:
     for losses in rounds:
         order.observe(losses)
 
@@ -52,7 +52,7 @@ LOSSES = st.lists(
 
 @given(LOSSES, st.sampled_from(list(SIZES)), st.sampled_from([0.01, 7.0, 1000.0]))
 def test_standardised_improvements_do_not_depend_on_the_scale_of_a_loss(
-    rounds: list[dict[TrainName, float]], task: TrainName, scale: float
+    rounds: list[dict[TaskName, float]], task: TaskName, scale: float
 ) -> None:
     plain, scaled = improving(standardised=True), improving(standardised=True)
     observe_all(plain, *rounds)
@@ -62,7 +62,7 @@ def test_standardised_improvements_do_not_depend_on_the_scale_of_a_loss(
 
 @given(LOSSES)
 def test_standardised_improvements_are_those_of_the_formula(
-    rounds: list[dict[TrainName, float]],
+    rounds: list[dict[TaskName, float]],
 ) -> None:
     order = improving(standardised=True)
     observe_all(order, *rounds)
@@ -79,7 +79,7 @@ def test_standardised_improvements_are_those_of_the_formula(
 @pytest.mark.parametrize("standardised", [False, True])
 def test_a_task_that_got_much_worse_comes_back(standardised: bool) -> None:
     order = improving(standardised)
-    start: dict[TrainName, float] = {"sst": 1.0, "para": 1.0, "sts": 1.0}
+    start: dict[TaskName, float] = {"sst": 1.0, "para": 1.0, "sts": 1.0}
     observe_all(order, start, start, {"sts": 40.0})
     assert order.probabilities()[2] < 0.25
     for _ in range(12):

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.trainable.batch_orders.steps import SIZES, TRAIN_SETS, take
+from tests.trainable.batch_orders.steps import SIZES, TRAIN_SETS, of_course, take
 from trainable.batch_orders.all_tasks import LockStep
 from trainable.batch_orders.by_improvement import Stochastic
 from trainable.batch_orders.family import BatchOrderConfig
-from trainable.tasks import TrainName
+from trainable.tasks import TaskName
 
 CONFIGS: tuple[Any, ...] = (
-    *(model() for model in get_args(get_args(BatchOrderConfig)[0])),
+    *(of_course(model()) for model in get_args(get_args(BatchOrderConfig)[0])),
     LockStep(wrap=False),
     Stochastic(standardised=True),
 )
@@ -39,7 +39,7 @@ def test_all_batch_orders_are_tested() -> None:
 @KINDS
 @given(sizes=TRAIN_SETS, progress=st.floats(0, 1, exclude_max=True), seed=st.integers(0, 2**31))
 def test_steps_train_tasks_that_there_are(
-    config: Any, sizes: dict[TrainName, int], progress: float, seed: int
+    config: Any, sizes: dict[TaskName, int], progress: float, seed: int
 ) -> None:
     for step in take(config.build(sizes, seed), 30, progress):
         assert step.sizes
@@ -51,7 +51,7 @@ def test_steps_train_tasks_that_there_are(
 
 @KINDS
 def test_every_task_has_its_turn(config: Any) -> None:
-    sizes: dict[TrainName, int] = {"sts": 3, "para": 200, "sst": 30, "nli": 100}
+    sizes: dict[TaskName, int] = {"sts": 3, "para": 200, "sst": 30, "nli": 100}
     order = config.build(sizes, seed=0)
     seen = {task for k in range(1000) for step in take(order, 1, k / 1000) for task in step.sizes}
     assert seen == sizes.keys()
@@ -60,7 +60,7 @@ def test_every_task_has_its_turn(config: Any) -> None:
 @KINDS
 @given(before=st.integers(0, 30), sizes=TRAIN_SETS)
 def test_loaded_state_goes_on_as_if_never_stopped(
-    config: Any, before: int, sizes: dict[TrainName, int]
+    config: Any, before: int, sizes: dict[TaskName, int]
 ) -> None:
     order = config.build(sizes, seed=3)
     take(order, before, 0.2)
@@ -93,7 +93,7 @@ def test_gradients_that_are_offered_fit_the_order(config: Any) -> None:
     ids=lambda config: config.kind,
 )
 def test_batches_have_the_size_asked_for(config: Any) -> None:
-    order = type(config)(batch_size=5).build(SIZES, seed=0)
+    order = config.model_copy(update={"batch_size": 5}).build(SIZES, seed=0)
     assert {n for step in take(order, 50) for n in step.sizes.values()} == {5}
 
 

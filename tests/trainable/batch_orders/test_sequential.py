@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from tests.trainable.batch_orders.steps import SIZES, TRAIN_SETS, take, tasks_of
 from trainable.batch_orders.sequential import Sequential
-from trainable.tasks import TrainName
+from trainable.tasks import TaskName
 
 
 @given(TRAIN_SETS, st.integers(50, 400))
 def test_sequential_phases_are_shares_of_the_budget(
-    sizes: dict[TrainName, int], n_steps: int
+    sizes: dict[TaskName, int], n_steps: int
 ) -> None:
     order = Sequential().build(sizes, 0)
     tasks = [next(iter(order.next(k / n_steps).sizes)) for k in range(n_steps)]

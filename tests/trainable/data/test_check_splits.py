@@ -21,9 +21,9 @@ from trainable.data.check_splits import (
 )
 from trainable.data.examples import to_schema
 from trainable.data.sample import generate_sample
-from trainable.tasks import TASK_NAMES, TASKS
+from trainable.tasks import COURSE
 
-SST, STS = TASKS["sst"], TASKS["sts"]
+SST, STS = COURSE["sst"], COURSE["sts"]
 labels = st.lists(st.integers(0, 4), min_size=1, max_size=60).map(
     lambda own: np.array(own, np.float32)
 )
@@ -95,7 +95,7 @@ def dataset(rows: list[tuple[str, str, str]]) -> Dataset:
     names = ("id", "sentence1", "sentence2")
     table = pa.table({name: [row[i] for row in rows] for i, name in enumerate(names)})
     table = table.append_column("label", pa.array([1.0] * len(rows)))
-    return to_schema(table, "para", "dev", "x")[0]
+    return to_schema(table, COURSE["para"], "dev", "x")[0]
 
 
 TRAIN = dataset([("a", "Why not ?", "How ?"), ("b", "Who ?", "When ?"), ("c", "x", "y")])
@@ -132,8 +132,8 @@ def test_every_task_is_checked() -> None:
         task: {split: own.select(range(50)) for split, own in by_split.items()}
         for task, by_split in generate_sample(0).splits.items()
     }
-    assert check_splits(splits, compare_ids=True) == ()
+    assert check_splits(COURSE, splits, compare_ids=COURSE) == ()
     swapped = {task: {**own, "dev": own["train"]} for task, own in splits.items()}
-    notes = check_splits(swapped, compare_ids=True)
-    assert [note.split(":")[0] for note in notes] == list(TASK_NAMES)
+    notes = check_splits(COURSE, swapped, compare_ids=COURSE)
+    assert [note.split(":")[0] for note in notes] == list(COURSE)
     assert all("50 of 50 dev examples" in note for note in notes)

@@ -7,7 +7,7 @@ import pytest
 from datasets import Dataset
 
 from trainable.data.examples import collect, in_memory, to_schema
-from trainable.tasks import TASK_NAMES
+from trainable.tasks import COURSE
 
 Row = tuple[str, str, str, float]
 ROWS: list[Row] = [("1", "ab", "c", 1.0), ("2", "d", "ef", 0.0)]
@@ -16,12 +16,12 @@ ROWS: list[Row] = [("1", "ab", "c", 1.0), ("2", "d", "ef", 0.0)]
 def dataset(rows: list[Row], split: str = "train") -> Dataset:
     names = ("id", "sentence1", "sentence2", "label")
     table = pa.table({name: [row[i] for row in rows] for i, name in enumerate(names)})
-    return to_schema(table, "para", split, "a test")[0]
+    return to_schema(table, COURSE["para"], split, "a test")[0]
 
 
 def fingerprint(train: list[Row], dev: list[Row] = ROWS) -> str:
     return collect(
-        {task: {"train": dataset(train), "dev": dataset(dev)} for task in TASK_NAMES}
+        COURSE, {task: {"train": dataset(train), "dev": dataset(dev)} for task in COURSE}
     ).fingerprint
 
 
@@ -33,8 +33,7 @@ def fingerprint(train: list[Row], dev: list[Row] = ROWS) -> str:
         [("1", "c", "ab", 1.0), ROWS[1]],
         [("1", "x", "c", 1.0), ROWS[1]],  # one column only
         [("1", "ab", "x", 1.0), ROWS[1]],
-        [("1", "abd", "c", 1.0), ("2", "", "ef", 0.0)],  # the same letters of one column
-        [("1", "a", "c", 1.0), ("2", "bd", "ef", 0.0)],
+        [("1", "a", "c", 1.0), ("2", "bd", "ef", 0.0)],  # the same letters of one column
         [("1", "ab", "c", 0.0), ROWS[1]],
         [("3", "ab", "c", 1.0), ROWS[1]],
         ROWS[::-1],
@@ -53,7 +52,7 @@ def test_the_fingerprint_does_not_depend_on_arrow_s_chunks() -> None:
     chunked = pa.concat_tables([table.slice(0, 1), table.slice(1)])
     assert chunked["id"].num_chunks == 2
     parts = [
-        collect({task: {"train": in_memory(own)} for task in TASK_NAMES})
+        collect(COURSE, {task: {"train": in_memory(own)} for task in COURSE})
         for own in (table, chunked)
     ]
     assert parts[0].fingerprint == parts[1].fingerprint
@@ -67,7 +66,7 @@ def test_notes_and_rows_of_repetitions_agree() -> None:
     names = ("id", "sentence1", "sentence2", "label")
     rows = [ROWS[0], ROWS[1], ROWS[0], ROWS[0]]
     table = pa.table({name: [row[i] for row in rows] for i, name in enumerate(names)})
-    found, notes = to_schema(table, "para", "train", "a test")
+    found, notes = to_schema(table, COURSE["para"], "train", "a test")
     assert found["id"][:] == ["1", "2"]
     assert notes == ("a test: 2 rows that repeated an id dropped",)
 
@@ -75,7 +74,7 @@ def test_notes_and_rows_of_repetitions_agree() -> None:
 def test_the_fingerprint_tells_splits_apart() -> None:
     own = dataset(ROWS)
     found = {
-        collect({task: {split: own} for task in TASK_NAMES}).fingerprint
+        collect(COURSE, {task: {split: own} for task in COURSE}).fingerprint
         for split in ("train", "dev", "test")
     }
     assert len(found) == 3

@@ -10,7 +10,7 @@ from datasets import Dataset
 from trainable.data import hub
 from trainable.data.sources import HubData
 from trainable.errors import InputError
-from trainable.tasks import TASK_NAMES, TaskName
+from trainable.tasks import COURSE, TaskName
 
 ROWS: dict[TaskName, Dataset] = {
     "sst": Dataset.from_dict({"text": ["good"], "label": [4], "label_text": ["very positive"]}),
@@ -22,13 +22,13 @@ ROWS: dict[TaskName, Dataset] = {
 
 
 def test_columns_and_scales_become_ours() -> None:
-    rows = {task: hub.from_hub(ROWS[task], task, "dev")[0] for task in TASK_NAMES}
+    rows = {task: hub.from_hub(ROWS[task], task, "dev")[0] for task in COURSE}
     assert rows["sst"][0] == {"id": "0", "sentence1": "good", "sentence2": "", "label": 4.0}
     assert rows["para"][0] == {"id": "7", "sentence1": "a ?", "sentence2": "b ?", "label": 1.0}
     assert rows["sts"]["label"][:] == [5.0, 3.0]
 
 
-@pytest.mark.parametrize("task", TASK_NAMES)
+@pytest.mark.parametrize("task", COURSE)
 def test_labels_of_test_are_not_read(task: TaskName) -> None:
     spoiled = ROWS[task].remove_columns(hub.HUB_DATASETS[task].label)
     dataset, _ = hub.from_hub(spoiled, task, "test")

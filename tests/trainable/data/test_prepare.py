@@ -19,7 +19,7 @@ from trainable.data.sample import N_EXAMPLES, generate_sample
 from trainable.data.sources import Cs224nData, DataSource, HubData, SampleData
 from trainable.data.synonyms import Lexicon
 from trainable.data.tokenize import tokenizer_digest, train_wordpiece
-from trainable.tasks import TASK_NAMES
+from trainable.tasks import COURSE
 
 adapter: TypeAdapter[DataSource] = TypeAdapter(DataSource)
 
@@ -46,10 +46,12 @@ def few_examples() -> Examples:
         }
     )
     splits = {
-        task: {split: to_schema(table, task, split, "a test")[0] for split in ("train", "dev")}
-        for task in TASK_NAMES
+        task: {
+            split: to_schema(table, COURSE[task], split, "a test")[0] for split in ("train", "dev")
+        }
+        for task in COURSE
     }
-    return collect(splits)
+    return collect(COURSE, splits)
 
 
 def test_features_change_what_they_say_and_the_fingerprint(
@@ -95,14 +97,14 @@ def test_notes_of_the_source_and_of_the_tokenizer_are_both_kept() -> None:
     names = ("id", "sentence1", "sentence2", "label")
     table = pa.table({name: [row[i] for row in rows] for i, name in enumerate(names)})
     splits = {
-        task: {split: to_schema(table, task, split, "a test")[0] for split in ("train", "dev")}
-        for task in TASK_NAMES
+        name: {split: to_schema(table, task, split, "a test")[0] for split in ("train", "dev")}
+        for name, task in COURSE.items()
     }
-    examples = collect(splits, ("a note",))
+    examples = collect(COURSE, splits, ("a note",))
     tokenizer = train_wordpiece(examples.train_sentences(), 200)
     first, *others = prepare(add_features(examples, PLAIN), tokenizer).notes
     assert first == "a note"
-    assert len(others) == 2 * len(TASK_NAMES)
+    assert len(others) == 2 * len(COURSE)
     assert all("1 sentence cut to" in note for note in others)
 
 

@@ -14,7 +14,7 @@ from trainable.data.dice import Dice
 from trainable.data.examples import Examples
 from trainable.data.sample import N_EXAMPLES, generate_sample, sst_example
 from trainable.data.sources import SampleData
-from trainable.tasks import TASK_NAMES
+from trainable.tasks import COURSE
 
 REPO = Path(__file__).parents[3]
 
@@ -25,7 +25,7 @@ def sample() -> Examples:
 
 
 def test_splits_have_their_sizes_and_test_has_no_label(sample: Examples) -> None:
-    for task in TASK_NAMES:
+    for task in COURSE:
         assert {split: len(rows) for split, rows in sample.splits[task].items()} == (
             N_EXAMPLES[task]
         )
@@ -65,7 +65,7 @@ def test_sentences_are_short_and_their_words_few(sample: Examples) -> None:
 
 
 def test_train_and_dev_share_few_examples(sample: Examples) -> None:
-    for task in TASK_NAMES:
+    for task in COURSE:
         train, dev = (
             set(zip(rows["sentence1"][:], rows["sentence2"][:], strict=True))
             for rows in (sample.splits[task]["train"], sample.splits[task]["dev"])

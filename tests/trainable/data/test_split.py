@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from trainable.data.sentences import Sentences, TaskSplit
 from trainable.data.split import is_confirm, split_dev
 from trainable.errors import InputError
+from trainable.tasks import COURSE
 
 
 def dev_of(ids: list[str]) -> TaskSplit:
@@ -42,14 +43,14 @@ def test_hash_is_frozen() -> None:
 
 
 def test_halves_are_about_equal() -> None:
-    select, confirm = split_dev("para", dev_of([f"id{i}" for i in range(2000)]))
+    select, confirm = split_dev(COURSE["para"], dev_of([f"id{i}" for i in range(2000)]))
     assert len(select) + len(confirm) == 2000
     assert 900 < len(confirm) < 1100
 
 
 @given(st.permutations([f"x{i}" for i in range(30)]))
 def test_halves_do_not_depend_on_the_order_of_the_file(ids: list[str]) -> None:
-    select, confirm = split_dev("sst", dev_of(ids))
+    select, confirm = split_dev(COURSE["sst"], dev_of(ids))
     assert set(confirm.ids) == {key for key in ids if is_confirm("sst", key)}
     assert set(select.ids) == set(ids) - set(confirm.ids)
     assert select.labels is not None
@@ -60,4 +61,4 @@ def test_halves_do_not_depend_on_the_order_of_the_file(ids: list[str]) -> None:
 def test_an_empty_half_is_refused(confirm: bool, name: str) -> None:
     ids = [str(i) for i in range(40) if is_confirm("sst", str(i)) == confirm]
     with pytest.raises(InputError, match=f"SST sentiment: none of the .* into the {name} half"):
-        split_dev("sst", dev_of(ids))
+        split_dev(COURSE["sst"], dev_of(ids))

@@ -18,7 +18,7 @@ from trainable.data.dice import Dice
 from trainable.data.examples import Examples, collect, to_schema
 from trainable.data.synonyms import Lexicon, add_synonym_copies, load_wordnet, replace_words
 from trainable.errors import InputError
-from trainable.tasks import TASK_NAMES, TASKS
+from trainable.tasks import COURSE
 
 
 @pytest.fixture(autouse=True)
@@ -46,10 +46,12 @@ def examples_of(sentences: tuple[str, ...] = SENTENCES) -> Examples:
         }
     )
     splits = {
-        task: {split: to_schema(table, task, split, "a test")[0] for split in ("train", "dev")}
-        for task in TASK_NAMES
+        task: {
+            split: to_schema(table, COURSE[task], split, "a test")[0] for split in ("train", "dev")
+        }
+        for task in COURSE
     }
-    return collect(splits, ("a note",))
+    return collect(COURSE, splits, ("a note",))
 
 
 Row = tuple[str, str, str, float]
@@ -78,7 +80,7 @@ def test_one_and_two_words_are_both_drawn() -> None:
     assert results == {f"{big} {film}" for big in bigs for film in films} - {"big film"}
 
 
-@pytest.mark.parametrize("task", TASK_NAMES)
+@pytest.mark.parametrize("task", COURSE)
 def test_copies_follow_the_given_examples_with_their_labels(task: str) -> None:
     before, after = examples_of(), add_synonym_copies(examples_of(), 2, small, 0)
     given, rows = train_rows(before, task), train_rows(after, task)
@@ -91,7 +93,7 @@ def test_copies_follow_the_given_examples_with_their_labels(task: str) -> None:
         assert name[-len("~syn1") :] in ("~syn1", "~syn2")
         assert label == original[3]
         assert (first, second) != original[1:3]
-        if TASKS[task].is_pair:  # type: ignore[index]
+        if COURSE[task].is_pair:  # type: ignore[index]
             assert second != original[2]
             assert (first == original[1]) == (first == "He saw it .")
         else:
@@ -118,7 +120,7 @@ def test_examples_without_synonyms_and_equal_copies_are_left_out() -> None:
 def test_other_splits_and_contents_without_copies_are_unchanged() -> None:
     before = examples_of()
     after = add_synonym_copies(before, 1, small, 0)
-    for task in TASK_NAMES:
+    for task in COURSE:
         assert after.splits[task]["dev"] is before.splits[task]["dev"]
     assert after.fingerprint != before.fingerprint
     nothing = Lexicon("empty", lambda _: (), "empty")

@@ -44,7 +44,7 @@ from trainable.data.tokenize import (
     train_wordpiece,
 )
 from trainable.errors import InputError
-from trainable.tasks import TASK_NAMES
+from trainable.tasks import COURSE
 
 TEXT = ["The cat sat .", "The cats sat down !", "A dog , unlike cats , barks ."]
 text = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=30)
@@ -61,10 +61,12 @@ def examples_of(texts: list[str]) -> Examples:
         }
     )
     splits = {
-        task: {split: to_schema(table, task, split, "test")[0] for split in ("train", "dev")}
-        for task in TASK_NAMES
+        task: {
+            split: to_schema(table, COURSE[task], split, "test")[0] for split in ("train", "dev")
+        }
+        for task in COURSE
     }
-    return collect(splits)
+    return collect(COURSE, splits)
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.course import TASK_NAMES
 from trainable.component import Component
 from trainable.gradients.base import Losses, Weighting
-from trainable.tasks import TASK_NAMES
 
 Matrix = tuple[int, int, int]  # tasks, width, seed
 ANY = st.tuples(st.integers(1, 5), st.integers(1, 8), st.integers(0, 2**31))  # also dependent rows

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.course import TASK_NAMES
 from trainable.gradients.base import GramMethod
 from trainable.gradients.gradvac import Vaccine
-from trainable.tasks import TASK_NAMES
 
 
 def gram_of(seed: int, m: int = 3) -> Tensor:

@@ -7,10 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.course import TASK_NAMES
 from tests.trainable.gradients.drawn import HISTORY, as_losses, factors_of, factors_over
 from trainable.gradients.base import Losses
 from trainable.gradients.dynamic_weight_average import DynamicAverage
-from trainable.tasks import TASK_NAMES, TrainName
+from trainable.tasks import TaskName
 
 
 @given(HISTORY, st.integers(1, 3), st.floats(0.1, 10))
@@ -30,7 +31,7 @@ def test_dwa_agrees_with_torchjd_whose_epochs_are_the_windows(
 
 def test_dwa_compares_with_the_last_window_in_which_a_task_had_a_batch() -> None:
     weighting = DynamicAverage(("sst", "para"), temperature=1.0, window=2)
-    steps: list[tuple[TrainName, float]] = [
+    steps: list[tuple[TaskName, float]] = [
         *(("sst", 4.0), ("sst", 2.0)),  # sst has a mean of 3
         *(("para", 1.0), ("para", 3.0)),  # para has its first, sst none
         *(("sst", 6.0), ("para", 2.0)),  # sst has twice as much as it had, para as much

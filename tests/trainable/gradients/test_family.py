@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.course import TASK_NAMES, TRAIN_NAMES
 from tests.trainable.gradients.drawn import kind_of, members
 from trainable.gradients.cagrad import CAGrad
 from trainable.gradients.dynamic_weight_average import DynamicWeightAverage
@@ -19,7 +20,7 @@ from trainable.gradients.family import Gradients, ScalarGradients
 from trainable.gradients.gradvac import GradVac
 from trainable.gradients.loss_improvement import LossImprovement
 from trainable.gradients.loss_weights import PlainGradients, WeightedGradients
-from trainable.tasks import TASK_NAMES, TRAIN_NAMES, TrainName
+from trainable.tasks import TaskName
 
 ALL = [*members(Gradients), LossImprovement(standardised=True)]
 SCALAR = members(ScalarGradients)
@@ -28,12 +29,12 @@ SCALAR = members(ScalarGradients)
 class TwoLayers(nn.Module):
     """A shared layer and a head for each task, as small as a multitask network can be."""
 
-    def __init__(self, tasks: tuple[TrainName, ...]) -> None:
+    def __init__(self, tasks: tuple[TaskName, ...]) -> None:
         super().__init__()
         self.shared = nn.Linear(5, 4)
         self.heads = nn.ModuleDict({task: nn.Linear(4, 1) for task in tasks})
 
-    def loss(self, task: TrainName, inputs: Tensor) -> Tensor:
+    def loss(self, task: TaskName, inputs: Tensor) -> Tensor:
         number = TRAIN_NAMES.index(task)
         hidden: Tensor = torch.tanh(self.shared(inputs))
         loss: Tensor = self.heads[task](hidden).squeeze(1) - inputs[:, number] * (-2) ** number
@@ -43,7 +44,7 @@ class TwoLayers(nn.Module):
 class Training:
     """A training loop over a tiny network: the protocol of `Weighting`, and nothing else."""
 
-    def __init__(self, config: Any, tasks: tuple[TrainName, ...]) -> None:
+    def __init__(self, config: Any, tasks: tuple[TaskName, ...]) -> None:
         self.tasks = tasks
         with torch.random.fork_rng():
             torch.manual_seed(0)
@@ -53,7 +54,7 @@ class Training:
         parameters = [*self.model.parameters(), *self.weighting.module.parameters()]
         self.optimizer = torch.optim.AdamW(parameters, lr=0.05, fused=True)
 
-    def step(self, number: int, tasks: tuple[TrainName, ...]) -> None:
+    def step(self, number: int, tasks: tuple[TaskName, ...]) -> None:
         inputs = torch.randn(6, 5, generator=torch.Generator().manual_seed(number))
         self.optimizer.zero_grad(set_to_none=True)
         losses = {task: self.model.loss(task, inputs) for task in tasks}
@@ -63,7 +64,7 @@ class Training:
             self.weighting.total(losses).backward()
         self.optimizer.step()
 
-    def _backward_apart(self, losses: dict[TrainName, Tensor]) -> None:
+    def _backward_apart(self, losses: dict[TaskName, Tensor]) -> None:
         parameters = list(self.model.shared.parameters())
         rows = []
         for task, loss in losses.items():
@@ -161,7 +162,7 @@ def test_scalar_gradients_work_with_one_task_a_step(config: Any) -> None:
 @pytest.mark.parametrize("config", ALL, ids=kind_of)
 def test_every_method_differs_from_the_sum(config: Any) -> None:
     if config == WeightedGradients():
-        config = WeightedGradients(log_para=1.0)
+        config = WeightedGradients(log={"para": 1.0})
     plain, other = Training(PlainGradients(), TASK_NAMES), Training(config, TASK_NAMES)
     for number in range(8):
         plain.step(number, TASK_NAMES)
@@ -181,7 +182,7 @@ def test_every_method_differs_from_the_sum(config: Any) -> None:
             DynamicWeightAverage(window=2, temperature=5.0),
         ),
         (LossImprovement(), LossImprovement(standardised=True)),
-        (WeightedGradients(log_sts=-1.0), WeightedGradients(log_sts=1.0)),
+        (WeightedGradients(log={"sts": -1.0}), WeightedGradients(log={"sts": 1.0})),
     ],
     ids=kind_of,
 )

@@ -8,6 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.course import TASK_NAMES
 from tests.trainable.gradients.drawn import (
     ANY,
     INDEPENDENT,
@@ -20,7 +21,7 @@ from tests.trainable.gradients.drawn import (
 from trainable.gradients.gradvac import Vaccine, gradvac_weights
 from trainable.gradients.gram import cosines
 from trainable.gradients.pcgrad import pcgrad_weights
-from trainable.tasks import TASK_NAMES, TrainName
+from trainable.tasks import TaskName
 
 
 def gradvac(
@@ -115,7 +116,7 @@ def gram_of(seed: int, m: int = 3) -> Tensor:
 
 
 @pytest.mark.parametrize("names", [("para", "sts"), ("sts", "para")])
-def test_vaccine_keeps_a_target_for_each_pair_of_tasks(names: tuple[TrainName, ...]) -> None:
+def test_vaccine_keeps_a_target_for_each_pair_of_tasks(names: tuple[TaskName, ...]) -> None:
     weighting = Vaccine(TASK_NAMES, beta=0.5)
     gram = gram_of(0, 2)
     own = torch.ones(2, dtype=torch.float64)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.course import TASK_NAMES
 from tests.trainable.gradients.drawn import (
     ANY,
     INDEPENDENT,
@@ -23,7 +24,6 @@ from tests.trainable.gradients.drawn import (
 from trainable.gradients.base import Weights
 from trainable.gradients.family import Gradients
 from trainable.gradients.gram import cosines, weigh_nonzero
-from trainable.tasks import TASK_NAMES
 
 ON_GRADIENTS = [own for own in members(Gradients) if own.build(TASK_NAMES).needs_gram]
 

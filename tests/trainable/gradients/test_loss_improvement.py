@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.course import TASK_NAMES
 from tests.trainable.gradients.drawn import HISTORY, factors_over
 from trainable.gradients.loss_improvement import ImprovementSoftmax
-from trainable.tasks import TASK_NAMES
 
 
 @given(HISTORY)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.course import TASK_NAMES
 from tests.trainable.gradients.drawn import (
     ANY,
     Matrix,
@@ -19,7 +20,6 @@ from trainable.gradients.pcgrad import (
     pcgrad_tseng_weights,
     pcgrad_weights,
 )
-from trainable.tasks import TASK_NAMES
 
 
 def pcgrad(gradients: Tensor, generator: torch.Generator) -> Tensor:

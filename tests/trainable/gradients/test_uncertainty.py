@@ -5,9 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.course import TASK_NAMES
 from tests.trainable.gradients.drawn import as_losses, factors_of
 from trainable.gradients.uncertainty import LearnedUncertainty
-from trainable.tasks import TASK_NAMES
 
 
 @given(st.lists(st.floats(0.05, 5), min_size=1, max_size=3))

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.course import TASK_NAMES, TRAIN_NAMES
 from trainable.model.bert import BertShape, MinBert
 from trainable.model.dropout import Dropout
 from trainable.optim.adamw import (
@@ -15,19 +16,19 @@ from trainable.optim.adamw import (
     NoClipping,
     NormClipping,
     Optimization,
-    TaskRates,
     build_adamw,
     set_learning_rates,
 )
 from trainable.optim.schedules import LinearSchedule
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
-from trainable.tasks import TASK_NAMES, TRAIN_NAMES, TrainName
+from trainable.task_fields import with_nli
+from trainable.tasks import COURSE, TaskName
 from trainable.training.inputs import RunInputs
 from trainable.training.loop import Run
 
 SHAPE = BertShape(30, 12, 3, 3, 20, 40)
-RATES = TaskRates(sst=0.5, para=1.0, sts=4.0)
+RATES = {"sst": 0.5, "para": 1.0, "sts": 4.0}
 
 
 def encoder() -> MinBert:
@@ -128,11 +129,12 @@ def test_vectors_do_not_decay(parts: Parts) -> None:
 # Learning rates by task
 
 
-def rates(parts: Parts, tasks: tuple[TrainName, ...]) -> Callable[[nn.Module], float]:
+def rates(parts: Parts, tasks: tuple[TaskName, ...]) -> Callable[[nn.Module], float]:
     """Return a function from a module to the one learning rate of all its parameters."""
     optimization = Optimization(
         lr=1e-4, head_lr=1e-2, layer_decay=1.0, warmup=0.0, task_lr=RATES, schedule=LinearSchedule()
     )
+    optimization = with_nli(optimization, COURSE)
     optimizer = optimization.build(parts.encoders, parts.tasks, parts.others)
     set_learning_rates(optimizer, optimization, 0.75, tasks)  # the schedule is at 1 / 4
 
@@ -154,7 +156,7 @@ def rates(parts: Parts, tasks: tuple[TrainName, ...]) -> Callable[[nn.Module], f
     ],
 )
 def test_what_tasks_share_learns_at_their_mean_factor(
-    tasks: tuple[TrainName, ...], mean: float
+    tasks: tuple[TaskName, ...], mean: float
 ) -> None:
     parts = Parts("shared")
     of = rates(parts, tasks)

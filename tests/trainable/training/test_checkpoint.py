@@ -21,12 +21,12 @@ from trainable.gradients.uncertainty import UncertaintyGradients
 from trainable.model.encoder import EncoderConfig
 from trainable.model.pairs import DensePairLayer
 from trainable.model.pooling import AttentionPooling, WeightedPooling
-from trainable.optim.adamw import Optimization, TaskRates
+from trainable.optim.adamw import Optimization
 from trainable.optim.averaging import EmaAveraging, NoAveraging, SwaAveraging
 from trainable.run_config import RunConfig
 from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.stages.multitask import Multitask, RDrop
-from trainable.task_config import SingleTask, StsTask
+from trainable.task_config import PairNumber, SingleClasses
 from trainable.training import checkpoint
 from trainable.training.inputs import RunInputs, open_inputs
 from trainable.training.loop import Run, RunLeft
@@ -90,7 +90,7 @@ VARIANTS = {
     "an encoder for each task": changed(encoder=EncoderConfig(dropout=0.2, sharing="per_task")),
     "pair layer": changed(pair_layer=DensePairLayer(dropout=0.3)),
     "learned pooling": changed(
-        sst=SingleTask(pooling=AttentionPooling()), sts=StsTask(pooling=WeightedPooling())
+        sst=SingleClasses(pooling=AttentionPooling()), sts=PairNumber(pooling=WeightedPooling())
     ),
     "exponential average": config_with(LockStep(batch_size=4), averaging=EmaAveraging(decay=0.9)),
     "average of the last part": config_with(
@@ -105,7 +105,7 @@ VARIANTS = {
     ),
     "amsgrad and rates of tasks": config_with(
         LockStep(batch_size=4),
-        optimization=Optimization(lr=1e-3, amsgrad=True, task_lr=TaskRates(sst=3.0)),
+        optimization=Optimization(lr=1e-3, amsgrad=True, task_lr={"sst": 3.0}),
     ),
     "fewer tasks": config_with(LockStep(batch_size=4), tasks="para+sts"),
     "head tuning": changed(head_tuning=CachedHeadTuning(tasks="sst", epochs=1, batch_size=64)),
@@ -385,5 +385,5 @@ def test_size_is_that_of_weights_and_two_moments(inputs: RunInputs, saved: Path)
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 def test_a_run_on_a_gpu_goes_on_bit_for_bit(tmp_path: Path) -> None:
     stage = Multitask(budget_tokens=6000, units=2)
-    config = RunConfig(sst=SingleTask(pooling=AttentionPooling()), multitask=stage)
+    config = RunConfig(tasks={"sst": SingleClasses(pooling=AttentionPooling())}, multitask=stage)
     resumed_after_a_unit(config, open_inputs(config, torch.device("cuda")), tmp_path)

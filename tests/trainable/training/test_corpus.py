@@ -7,12 +7,13 @@ import torch
 from tokenizers import Tokenizer
 from tokenizers.processors import BertProcessing
 
+from tests.course import TASK_NAMES
 from trainable.data.prepare import FeaturedExamples, prepare
 from trainable.data.sentences import Sentences, TaskSplit
 from trainable.data.sources import SampleData
 from trainable.errors import InputError
-from trainable.model.pairs import CosinePair, JointPair, SiamesePair
-from trainable.tasks import TASK_NAMES, TaskName, TrainName
+from trainable.model.pairs import JointPair, NumberCosine, SiamesePair
+from trainable.tasks import TaskName
 from trainable.training.corpus import Batch, Corpus, Pair, Rows
 from trainable.training.inputs import RunInputs
 from trainable.training.shared_corpus import build_corpus, with_nli
@@ -107,12 +108,12 @@ def test_pairs_joined_by_nothing_are_one_sentence(
         assert sequence(batch, row) == (encoding.ids, [0] * len(encoding.ids))
 
 
-@pytest.mark.parametrize("pair", [SiamesePair(), CosinePair()], ids=lambda pair: pair.kind)
+@pytest.mark.parametrize("pair", [SiamesePair(), NumberCosine()], ids=lambda pair: pair.kind)
 def test_two_vectors_a_pair_come_from_all_first_then_all_second_sentences(
     inputs: RunInputs,
     tokenizer: Tokenizer,
     examples: dict[TaskName, dict[str, Example]],
-    pair: SiamesePair | CosinePair,
+    pair: SiamesePair | NumberCosine,
 ) -> None:
     batch, ids = batch_of(inputs, "sts", pair, NUMBERS)
     assert len(batch.packed.cu_seqlens) - 1 == 2 * len(NUMBERS)
@@ -191,7 +192,7 @@ def test_every_token_keeps_its_tag_and_special_tokens_have_none(
     inputs: RunInputs, tagged_corpus: Corpus, pair: Pair
 ) -> None:
     special = [inputs.pretrained.tokenizer.token_to_id(name) for name in ("[CLS]", "[SEP]")]
-    numbers: dict[TrainName, torch.Tensor] = {name: torch.tensor(NUMBERS) for name in TASK_NAMES}
+    numbers: dict[TaskName, torch.Tensor] = {name: torch.tensor(NUMBERS) for name in TASK_NAMES}
     packed = tagged_corpus.batch("train", numbers, {"sst": None, "para": pair, "sts": pair}).packed
     assert packed.tags is not None
     is_special = torch.isin(packed.tokens, torch.tensor(special))
@@ -214,9 +215,9 @@ def test_inference_has_three_sentences_an_example_and_no_label(
     inputs: RunInputs, tagged_corpus: Corpus
 ) -> None:
     """The sides are sentences n, n + 1 and n + 2 of sentiment."""
-    pairs: dict[TrainName, Pair] = {"nli": None, "sst": None}
+    pairs: dict[TaskName, Pair] = {"nli": None, "sst": None}
     numbers = [4, 0, 30]
-    asked: dict[TrainName, torch.Tensor] = {"nli": torch.tensor(numbers)}
+    asked: dict[TaskName, torch.Tensor] = {"nli": torch.tensor(numbers)}
     batch = tagged_corpus.batch("train", asked, pairs)
     assert batch.labels == {}
     assert len(batch.packed.cu_seqlens) - 1 == len(batch.rows["nli"]) == 9

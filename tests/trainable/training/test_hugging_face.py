@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, BertModel
 
+from tests.course import TASK_NAMES
 from tests.trainable.data.checkpoints import (
     LAYOUTS,
     SETTINGS,
@@ -25,7 +26,6 @@ from trainable.model.encoder import EncoderConfig, load_pretrained
 from trainable.model.pairs import DensePairLayer
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
-from trainable.tasks import TASK_NAMES
 from trainable.training.hugging_face import write_encoder, write_heads
 from trainable.training.inputs import RunInputs, open_inputs
 from trainable.training.loop import Run

@@ -13,27 +13,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from tests.course import SCORE_KEYS, STEP_METRICS, TASK_NAMES
 from trainable.batch_orders.all_tasks import LockStep
 from trainable.batch_orders.in_turn import RoundRobin
 from trainable.gradients.loss_weights import PlainGradients, WeightedGradients
 from trainable.gradients.pcgrad import PCGrad
 from trainable.losses import loss_value
-from trainable.metrics import SCORE_KEYS
 from trainable.model.bert import MinBert
 from trainable.model.encoder import EncoderConfig
-from trainable.model.pairs import ParaCosine
+from trainable.model.pairs import DecisionCosine
 from trainable.model.pooling import ClsPooling
 from trainable.optim.adamw import NoClipping, NormClipping, Optimization
 from trainable.run_config import RunConfig
 from trainable.stages.head_tuning import CachedHeadTuning, NoHeadTuning
 from trainable.stages.multitask import Multitask
-from trainable.task_config import ParaTask, SingleTask, StsTask
-from trainable.tasks import TASK_NAMES, TASKS, TaskName
+from trainable.task_config import PairDecision, PairNumber, SingleClasses
+from trainable.tasks import COURSE, TaskName
 from trainable.training.corpus import Batch, Corpus
 from trainable.training.inputs import RunInputs
 from trainable.training.loop import Run, RunFailed
 from trainable.training.multitask_bert import MultitaskBert, pair_encodings
-from trainable.training.step import STEP_METRICS, MultitaskTraining
+from trainable.training.step import MultitaskTraining
 
 
 def short(config: RunConfig | None = None, **stage: Any) -> RunConfig:
@@ -202,7 +202,7 @@ def test_learning_rate_follows_the_full_budget_and_not_the_units(inputs: RunInpu
 def test_loss_that_is_no_number_fails_the_run_by_task(
     inputs: RunInputs, bias: float, loss: str
 ) -> None:
-    config = RunConfig(para=ParaTask(loss="mse"))
+    config = RunConfig(tasks={"para": PairDecision(loss="mse")})
     run = Run(short(config, batch_order=LockStep(batch_size=2), budget_tokens=1), inputs)
     head = run.model.tasks["para"].get_submodule("head.head")
     assert isinstance(head, nn.Linear)
@@ -222,9 +222,11 @@ def without_dropout(
     return short(
         RunConfig(
             encoder=EncoderConfig(dropout=0.0),
-            sst=SingleTask(dropout=0.0),
-            para=ParaTask(dropout=0.0, pooling=ClsPooling(pooler=para_pooler)),
-            sts=StsTask(dropout=0.0, pooling=ClsPooling(pooler=True)),
+            tasks={
+                "sst": SingleClasses(dropout=0.0),
+                "para": PairDecision(dropout=0.0, pooling=ClsPooling(pooler=para_pooler)),
+                "sts": PairNumber(dropout=0.0, pooling=ClsPooling(pooler=True)),
+            },
         ),
         batch_order=LockStep(batch_size=4, gradients=gradients),
         optimization=Optimization(clip=NoClipping()),
@@ -238,10 +240,14 @@ def task_gradients(config: RunConfig, inputs: RunInputs) -> dict[TaskName, dict[
     for task in TASK_NAMES:
         numbers = {task: training(run).example_orders[task].take(4)}
         batch = inputs.corpus.batch("train", numbers, pair_encodings(config))
-        loss_name = {"sst": config.sst.loss, "para": config.para.loss, "sts": config.sts.loss}[task]
+        loss_name = {
+            "sst": config.tasks["sst"].loss,
+            "para": config.tasks["para"].loss,
+            "sts": config.tasks["sts"].loss,
+        }[task]
         run.model.zero_grad()
         outputs = run.model(batch)[task]
-        loss_value(loss_name, outputs, batch.labels[task], TASKS[task]).backward()  # type: ignore[no-untyped-call]
+        loss_value(loss_name, outputs, batch.labels[task], COURSE[task]).backward()  # type: ignore[no-untyped-call]
         result[task] = {
             name: p.grad.clone() for name, p in run.model.named_parameters() if p.grad is not None
         }
@@ -255,7 +261,7 @@ def step_gradients(run: Run) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize(
-    "gradients", [PlainGradients(), WeightedGradients(log_para=1.0, log_sts=-2.0)]
+    "gradients", [PlainGradients(), WeightedGradients(log={"para": 1.0, "sts": -2.0})]
 )
 def test_gradient_of_a_step_is_the_weighted_sum_of_the_tasks(
     inputs: RunInputs, gradients: PlainGradients | WeightedGradients
@@ -425,8 +431,8 @@ def test_every_unit_reports_the_same_metrics(inputs: RunInputs) -> None:
 
 def test_the_para_threshold_decides_and_is_not_trained(inputs: RunInputs) -> None:
     def run_with(threshold: float) -> Run:
-        pair = ParaCosine(threshold=threshold)
-        run = Run(short(RunConfig(para=ParaTask(pair=pair))), inputs)
+        pair = DecisionCosine(threshold=threshold)
+        run = Run(short(RunConfig(tasks={"para": PairDecision(pair=pair)})), inputs)
         run.train_unit()
         return run
 
@@ -440,7 +446,9 @@ def test_the_para_threshold_decides_and_is_not_trained(inputs: RunInputs) -> Non
 
 
 def test_probabilities_are_those_of_classes_and_scores(inputs: RunInputs) -> None:
-    found = Run(short(RunConfig(sts=StsTask(loss="mse"))), inputs).probabilities("confirm")
+    found = Run(short(RunConfig(tasks={"sts": PairNumber(loss="mse")})), inputs).probabilities(
+        "confirm"
+    )
     n = {task: len(rows) for task, rows in inputs.corpus.splits["confirm"].items()}
     assert found["sst"].shape == (n["sst"], 5)
     torch.testing.assert_close(found["sst"].sum(1), torch.ones(n["sst"]))

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.course import TASK_NAMES
 from trainable.batch_orders.all_tasks import LockStep
 from trainable.cache.files import CACHE_VARIABLE, cache_folder
 from trainable.model.encoder import EncoderConfig
@@ -23,7 +24,6 @@ from trainable.stages.language_modelling import MaskedLanguageModelling
 from trainable.stages.multitask import Multitask
 from trainable.stages.nli_training import ContrastiveNli
 from trainable.stages.pretraining_loop import StageFailed
-from trainable.tasks import TASK_NAMES
 from trainable.training import checkpoint
 from trainable.training.inputs import RunInputs
 from trainable.training.loop import Run

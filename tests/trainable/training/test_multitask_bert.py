@@ -7,22 +7,23 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.course import TASK_NAMES, TRAIN_NAMES
 from trainable.data.features import InputFeatures
 from trainable.losses import loss_value
 from trainable.model.encoder import EncoderConfig
 from trainable.model.heads import LinearHead, MlpHead
-from trainable.model.pairs import DensePairLayer, ParaPair, StsPair
+from trainable.model.pairs import DecisionPair, DensePairLayer, NumberPair
 from trainable.model.pooling import MeanPooling, WeightedPooling
 from trainable.run_config import RunConfig
-from trainable.task_config import PairLoss, ParaTask, SingleTask, StsTask
-from trainable.tasks import TASK_NAMES, TASKS, TRAIN_NAMES, TaskName
+from trainable.task_config import PairDecision, PairNumber, ShareLoss, SingleClasses
+from trainable.tasks import COURSE, TaskName
 from trainable.training.inputs import RunInputs
 from trainable.training.multitask_bert import SHARED, MultitaskBert, build_model, pair_encodings
 
 PAIRS = tuple(
     (para(), sts())
     for para, sts in zip(
-        get_args(get_args(ParaPair)[0]), get_args(get_args(StsPair)[0]), strict=True
+        get_args(get_args(DecisionPair)[0]), get_args(get_args(NumberPair)[0]), strict=True
     )
 )
 
@@ -45,7 +46,7 @@ def test_heads_are_drawn_from_the_generator_alone(inputs: RunInputs) -> None:
 
 
 def test_heads_start_as_bert_does(inputs: RunInputs) -> None:
-    config = RunConfig(sst=SingleTask(head=MlpHead(width=512, layer_norm=True)))
+    config = RunConfig(tasks={"sst": SingleClasses(head=MlpHead(width=512, layer_norm=True))})
     model = built(config, inputs)
     named = {n: p.detach() for n, p in model.tasks["sst"].named_parameters()}
     assert float(named["head.0.weight"].std()) == pytest.approx(0.02, rel=0.05)
@@ -64,12 +65,14 @@ def test_encoder_weights_are_copied_and_learn(inputs: RunInputs) -> None:
 @pytest.mark.parametrize("pairs", PAIRS, ids=lambda pairs: pairs[0].kind)
 @pytest.mark.parametrize("loss", ["bce", "mse"])
 def test_every_pair_encoding_learns_under_every_loss(
-    inputs: RunInputs, pairs: tuple[ParaPair, StsPair], loss: PairLoss
+    inputs: RunInputs, pairs: tuple[DecisionPair, NumberPair], loss: ShareLoss
 ) -> None:
     config = RunConfig(
-        sst=SingleTask(head=LinearHead()),
-        para=ParaTask(pair=pairs[0], loss=loss, pooling=MeanPooling()),
-        sts=StsTask(pair=pairs[1], loss=loss, pooling=MeanPooling()),
+        tasks={
+            "sst": SingleClasses(head=LinearHead()),
+            "para": PairDecision(pair=pairs[0], loss=loss, pooling=MeanPooling()),
+            "sts": PairNumber(pair=pairs[1], loss=loss, pooling=MeanPooling()),
+        },
     )
     model = built(config, inputs)
     numbers = {name: torch.arange(6) for name in TASK_NAMES}
@@ -78,7 +81,7 @@ def test_every_pair_encoding_learns_under_every_loss(
     assert outputs["sst"].shape == (6, 5)
     assert outputs["para"].shape == outputs["sts"].shape == (6, 1)
     total = sum(
-        loss_value("cross_entropy" if t == "sst" else loss, outputs[t], batch.labels[t], TASKS[t])
+        loss_value("cross_entropy" if t == "sst" else loss, outputs[t], batch.labels[t], COURSE[t])
         for t in TASK_NAMES
     )
     assert isinstance(total, Tensor)
@@ -184,7 +187,9 @@ def test_the_pair_layer_starts_as_bert_does(inputs: RunInputs) -> None:
 
 def test_inference_gives_the_vectors_that_similarity_pools(inputs: RunInputs) -> None:
     """No head, no dropout, no pair layer: the cosine of these is what NLI trains."""
-    config = RunConfig(sts=StsTask(pooling=WeightedPooling()), pair_layer=DensePairLayer())
+    config = RunConfig(
+        tasks={"sts": PairNumber(pooling=WeightedPooling())}, pair_layer=DensePairLayer()
+    )
     model = built(config, inputs).eval()
     numbers = {"sst": torch.arange(6)}
     batch = inputs.corpus.batch("train", numbers, pair_encodings(config))

@@ -20,6 +20,7 @@ import trainable.data.prepare
 import trainable.stages.nli_training
 from spaces.params import Param, all_params, rebuild
 from spaces.stage_data import with_stage_budgets
+from tests.course import TASK_NAMES
 from trainable.batch_orders.all_tasks import LockStep
 from trainable.component import Choice, Domain, Value
 from trainable.data.features import InputFeatures
@@ -31,7 +32,6 @@ from trainable.optim.adamw import Optimization
 from trainable.run_config import RunConfig
 from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.stages.multitask import Multitask, NliAuxiliary
-from trainable.tasks import TASK_NAMES
 from trainable.training.inputs import RunInputs, open_inputs
 from trainable.training.loop import Run
 
@@ -205,15 +205,16 @@ def inputs_of(
 @pytest.fixture(scope="module")
 def found_by(
     inputs_of: Callable[..., RunInputs],
-) -> Callable[[RunConfig, Context], Tensor]:
-    """Return a function from a RunConfig to what its run finds, remembered for a while.
+) -> Callable[[str, Context], Tensor]:
+    """Return a function from a RunConfig, as JSON, to what its run finds, remembered a while.
 
     That is the weights of each task's encoder: they have the same shapes in every run, and what a
     head does to the loss reaches them. Or else it is all predictions.
     """
 
     @functools.lru_cache(maxsize=40)
-    def found(config: RunConfig, context: Context) -> Tensor:
+    def found(text: str, context: Context) -> Tensor:
+        config = RunConfig.model_validate_json(text)
         run = Run(config, inputs_of(config.features, context.sizes))
         run.train_unit()
         assert config.multitask is None or run.steps >= 2
@@ -266,10 +267,10 @@ def test_the_hyperparameters_are_found() -> None:
 
 @pytest.mark.parametrize("name", PARAMS)
 def test_hyperparameter_changes_what_a_run_finds(
-    found_by: Callable[[RunConfig, Context], Tensor], name: str
+    found_by: Callable[[str, Context], Tensor], name: str
 ) -> None:
     values, context = values_to_try(PARAMS[name]), context_of(name)
-    results = [found_by(config, context) for config in variants(PARAMS[name])]
+    results = [found_by(config.model_dump_json(), context) for config in variants(PARAMS[name])]
     assert len(results) >= 2
     for i, one in enumerate(results):
         for j, other in enumerate(results[:i]):
@@ -280,8 +281,9 @@ def test_hyperparameter_changes_what_a_run_finds(
 
 @pytest.mark.parametrize("config", [BASE, TUNING], ids=["multitask", "head_tuning"])
 def test_a_run_that_is_repeated_finds_the_same_to_the_bit(
-    found_by: Callable[[RunConfig, Context], Tensor], config: RunConfig
+    found_by: Callable[[str, Context], Tensor], config: RunConfig
 ) -> None:
     context = Context(sizes=_SMALL, predictions=config is TUNING)
+    text = config.model_dump_json()
     found: Any = found_by  # which remembers what it found
-    assert torch.equal(found(config, context), found.__wrapped__(config, context))
+    assert torch.equal(found(text, context), found.__wrapped__(text, context))

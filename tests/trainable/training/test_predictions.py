@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.course import TASK_NAMES
 from trainable.errors import InputError
 from trainable.run_config import RunConfig
-from trainable.tasks import TASK_NAMES, TaskName
+from trainable.tasks import TaskName
 from trainable.training.inputs import RunInputs
 from trainable.training.loop import Run
 from trainable.training.predictions import (

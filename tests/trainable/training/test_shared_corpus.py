@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import trainable.training.shared_corpus
+from tests.course import TASK_NAMES
 from trainable.cache.files import CACHE_VARIABLE
 from trainable.data.examples import Examples, collect, to_schema
 from trainable.data.nli import SampleNli, triplets
@@ -18,7 +19,6 @@ from trainable.data.prepare import FeaturedExamples, prepare
 from trainable.data.sentences import joined
 from trainable.data.sources import SampleData
 from trainable.data.tokenize import train_wordpiece
-from trainable.tasks import TASK_NAMES
 from trainable.training.inputs import RunInputs
 from trainable.training.shared_corpus import build_corpus, open_corpus, train_sentences, with_nli
 

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tests.course import STEP_METRICS, TASK_NAMES
 from trainable.batch_orders.all_tasks import LockStep, ProportionalBatches
 from trainable.batch_orders.by_improvement import Stochastic
 from trainable.batch_orders.family import BatchOrderConfig
@@ -30,12 +31,12 @@ from trainable.optim.averaging import EmaAveraging, SwaAveraging
 from trainable.optim.schedules import ConstantSchedule
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask, NliAuxiliary, RDrop
-from trainable.task_config import ParaTask, SingleTask, StsTask
-from trainable.tasks import TASK_NAMES, TASKS, TaskName, TrainName
+from trainable.task_config import PairDecision, PairNumber, SingleClasses
+from trainable.tasks import COURSE, TaskName
 from trainable.training.inputs import RunInputs, open_inputs
 from trainable.training.loop import Run
-from trainable.training.multitask_bert import pair_encodings, task_config
-from trainable.training.step import STEP_METRICS, MultitaskTraining
+from trainable.training.multitask_bert import pair_encodings
+from trainable.training.step import MultitaskTraining
 
 PAIRS = tuple(combinations(TASK_NAMES, 2))
 COSINES = tuple(f"cosine_{a}_{b}" for a, b in PAIRS)
@@ -59,9 +60,11 @@ def config_of(
     settings = {"optimization": STEADY, "budget_tokens": 3000, "units": 1} | stage
     return RunConfig(
         encoder=EncoderConfig.model_validate({"dropout": dropout, "sharing": sharing}),
-        sst=SingleTask(dropout=0.0),
-        para=ParaTask(dropout=0.0),
-        sts=StsTask(dropout=0.0),
+        tasks={
+            "sst": SingleClasses(dropout=0.0),
+            "para": PairDecision(dropout=0.0),
+            "sts": PairNumber(dropout=0.0),
+        },
         multitask=Multitask(batch_order=order or LockStep(batch_size=4), **settings),
     )
 
@@ -105,10 +108,10 @@ def task_gradients(
     found: dict[TaskName, dict[str, Tensor]] = {}
     for task, n in sizes.items():
         run, training = started(config, inputs)
-        numbers: dict[TrainName, Tensor] = {task: training.example_orders[task].take(n)}
+        numbers: dict[TaskName, Tensor] = {task: training.example_orders[task].take(n)}
         batch = inputs.corpus.batch("train", numbers, pair_encodings(config))
-        own = task_config(config, task)
-        loss = loss_value(own.loss, run.model(batch)[task], batch.labels[task], TASKS[task])
+        own = config.tasks[task]
+        loss = loss_value(own.loss, run.model(batch)[task], batch.labels[task], COURSE[task])
         loss.backward()  # type: ignore[no-untyped-call]
         found[task] = gradients_of(run.model)
     return found
@@ -264,7 +267,7 @@ def test_r_drop_adds_how_much_two_passes_disagree(inputs: RunInputs) -> None:
             loss = F.cross_entropy(found, label.long())
             p, q = found.softmax(1).chunk(2)
         else:
-            target = label / TASKS[task].label_max
+            target = label / COURSE[task].high
             loss = F.binary_cross_entropy_with_logits(found[:, 0], target)
             p, q = (torch.cat([s, 1 - s], dim=1) for s in found.sigmoid().chunk(2))
         assert not torch.equal(p, q)
@@ -409,7 +412,7 @@ def test_inference_shapes_the_encoder_of_similarity(
 ) -> None:
     order = LockStep(batch_size=4, gradients=gradients)
     config = config_of(order, sharing="per_task", tasks="sst", auxiliary=NliAuxiliary())
-    config = config.model_copy(update={"sts": StsTask(pooling=WeightedPooling())})
+    config = config.model_copy(update={"tasks": {"sts": PairNumber(pooling=WeightedPooling())}})
     run = Run(config, with_nli)
     before = state_of(run.model)
     metrics = run.train_unit()
@@ -493,7 +496,10 @@ def test_the_average_is_what_is_evaluated_between_units(inputs: RunInputs) -> No
 def test_a_pooler_of_one_task_is_no_ones_else(inputs: RunInputs) -> None:
     """It lies in the shared encoder, and one task alone has a gradient for it."""
     config = config_of(LockStep(batch_size=4, gradients=PCGradTseng())).model_copy(
-        update={"sts": StsTask(dropout=0.0, pooling=ClsPooling(pooler=True))}
+        update={
+            "tasks": config_of(LockStep()).tasks
+            | {"sts": PairNumber(dropout=0.0, pooling=ClsPooling(pooler=True))}
+        }
     )
     run, training = started(config, inputs)
     training.step()

@@ -12,16 +12,17 @@ from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
 
 import trainable.training.tune_heads
+from tests.course import TASK_NAMES
 from trainable.batch_orders.all_tasks import LockStep
 from trainable.model.encoder import EncoderConfig
 from trainable.model.heads import MlpHead
 from trainable.model.pairs import (
-    CosinePair,
+    DecisionCosine,
+    DecisionPair,
     DensePairLayer,
-    ParaCosine,
-    ParaPair,
+    NumberCosine,
+    NumberPair,
     SiamesePair,
-    StsPair,
 )
 from trainable.model.pooling import (
     AttentionPooling,
@@ -35,8 +36,8 @@ from trainable.model.scalings import ShiftScaling
 from trainable.run_config import RunConfig
 from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.stages.multitask import Multitask
-from trainable.task_config import ParaTask, SingleTask, StsTask
-from trainable.tasks import TASK_NAMES, TaskName
+from trainable.task_config import PairDecision, PairNumber, SingleClasses
+from trainable.tasks import TaskName
 from trainable.training.inputs import RunInputs
 from trainable.training.loop import Run
 from trainable.training.multitask_bert import pair_encodings
@@ -49,7 +50,7 @@ POOLINGS: tuple[Pooling, ...] = (
 PAIRS = tuple(
     (para(), sts())
     for para, sts in zip(
-        get_args(get_args(ParaPair)[0]), get_args(get_args(StsPair)[0]), strict=True
+        get_args(get_args(DecisionPair)[0]), get_args(get_args(NumberPair)[0]), strict=True
     )
 )
 QUICK = CachedHeadTuning(epochs=2, batch_size=16, lr=1e-2)
@@ -72,12 +73,14 @@ def small(cut_inputs: Callable[..., RunInputs]) -> RunInputs:
 @pytest.mark.parametrize("pooling", POOLINGS, ids=lambda pooling: pooling.kind)
 @pytest.mark.parametrize("pairs", PAIRS, ids=lambda pairs: pairs[0].kind)
 def test_outputs_from_kept_vectors_are_those_of_the_model(
-    inputs: RunInputs, pooling: Pooling, pairs: tuple[ParaPair, StsPair]
+    inputs: RunInputs, pooling: Pooling, pairs: tuple[DecisionPair, NumberPair]
 ) -> None:
     config = RunConfig(
-        sst=SingleTask(pooling=pooling),
-        para=ParaTask(pooling=pooling, pair=pairs[0]),
-        sts=StsTask(pooling=pooling, pair=pairs[1]),
+        tasks={
+            "sst": SingleClasses(pooling=pooling),
+            "para": PairDecision(pooling=pooling, pair=pairs[0]),
+            "sts": PairNumber(pooling=pooling, pair=pairs[1]),
+        },
         pair_layer=DensePairLayer(),
     )
     model = Run(config, inputs).model
@@ -106,7 +109,7 @@ def test_heads_of_its_tasks_change_and_nothing_else(
         tasks,
         encoder=EncoderConfig.model_validate({"sharing": sharing}),
         pair_layer=DensePairLayer(),
-        sst=SingleTask(pooling=ClsPooling(pooler=True)),
+        sst=SingleClasses(pooling=ClsPooling(pooler=True)),
     )
     run = Run(config, small)
     before = state_of(run.model)
@@ -141,7 +144,7 @@ def test_a_head_learns_what_the_frozen_encoder_can_tell(small: RunInputs) -> Non
         return float((predicted == batch.labels["sst"]).double().mean())
 
     longer = QUICK.model_copy(update={"epochs": 30, "tasks": "sst"})
-    sst = SingleTask(pooling=MeanPooling(), head=MlpHead())
+    sst = SingleClasses(pooling=MeanPooling(), head=MlpHead())
     run = Run(tuned(head_tuning=longer, sst=sst), small)
     before = share_right(run)
     run.train_unit()
@@ -176,23 +179,23 @@ def tuned_parameters(config: RunConfig, inputs: RunInputs, task: TaskName) -> se
 def test_learned_weights_of_a_pooling_are_tuned_and_what_stands_before_the_cache_is_not(
     small: RunInputs,
 ) -> None:
-    weighted = tuned("sst", sst=SingleTask(pooling=WeightedPooling()))
+    weighted = tuned("sst", sst=SingleClasses(pooling=WeightedPooling()))
     assert tuned_parameters(weighted, small, "sst") == {
         "pooling.weights",
         "head.weight",
         "head.bias",
     }
-    attention = tuned("sst", sst=SingleTask(pooling=AttentionPooling()))
+    attention = tuned("sst", sst=SingleClasses(pooling=AttentionPooling()))
     assert tuned_parameters(attention, small, "sst") == {"head.weight", "head.bias"}
 
 
-BARE = ParaTask(pair=ParaCosine(scaling=ShiftScaling()))
+BARE = PairDecision(pair=DecisionCosine(scaling=ShiftScaling()))
 
 
 @pytest.mark.parametrize("pooling", [ClsPooling(), AttentionPooling()], ids=lambda own: own.kind)
 def test_a_cosine_with_nothing_to_train_is_left_out(small: RunInputs, pooling: Pooling) -> None:
     para = BARE.model_copy(update={"pooling": pooling})
-    sts = StsTask(pair=CosinePair(scaling=ShiftScaling(), side=DenseSide()))
+    sts = PairNumber(pair=NumberCosine(scaling=ShiftScaling(), side=DenseSide()))
     config = tuned(para=para, sts=sts)
     assert tuned_parameters(config, small, "para") == set()
     assert tuned_parameters(config, small, "sts") == {
@@ -203,7 +206,7 @@ def test_a_cosine_with_nothing_to_train_is_left_out(small: RunInputs, pooling: P
 
 
 def test_both_sentences_of_a_pair_are_kept(small: RunInputs) -> None:
-    config = RunConfig(sts=StsTask(pair=SiamesePair(), pooling=WeightedPooling()))
+    config = RunConfig(tasks={"sts": PairNumber(pair=SiamesePair(), pooling=WeightedPooling())})
     model = Run(config, small).model
     width = small.pretrained.shape.hidden_size
     shapes = {
@@ -228,7 +231,7 @@ def test_rates_fall_from_the_peak_and_only_matrices_decay(
 
     monkeypatch.setattr(trainable.training.tune_heads, "loss_value", nothing)
     tuning = CachedHeadTuning(epochs=2, batch_size=16, lr=0.1, weight_decay=0.3, tasks="sst")
-    sst = SingleTask(pooling=WeightedPooling(), head=MlpHead(layer_norm=True))
+    sst = SingleClasses(pooling=WeightedPooling(), head=MlpHead(layer_norm=True))
     run = Run(tuned(head_tuning=tuning, sst=sst), small)
     parameters = dict(run.model.tasks["sst"].named_parameters())
     for parameter in parameters.values():

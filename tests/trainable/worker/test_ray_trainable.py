@@ -18,12 +18,12 @@ import torch
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 from safetensors.torch import load_file
 
+from tests.course import SCORE_KEYS, TASK_NAMES, WORST_SCORE
 from trainable.batch_orders.all_tasks import LockStep
 from trainable.batch_orders.in_turn import RoundRobin
 from trainable.data.sources import Cs224nData, SampleData
 from trainable.errors import InputError
 from trainable.gradients.pcgrad import PCGrad
-from trainable.metrics import SCORE_KEYS, WORST_SCORE
 from trainable.model.encoder import EncoderConfig
 from trainable.model.heads import MlpHead
 from trainable.model.pairs import SiamesePair
@@ -31,12 +31,12 @@ from trainable.run_config import RunConfig
 from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.stages.multitask import Multitask, NliAuxiliary
 from trainable.stages.pretraining_loop import StageFailed
-from trainable.task_config import ParaTask
-from trainable.tasks import TASK_NAMES, TaskName
+from trainable.task_config import PairDecision
+from trainable.tasks import COURSE, TaskName
 from trainable.training.inputs import InputsSpec, RunInputs
 from trainable.training.loop import Run
 from trainable.training.predictions import LABELLED, PREDICTIONS, read_probabilities
-from trainable.worker.ray_trainable import NUMBERS, MultitaskTrainable, NodeLeaving
+from trainable.worker.ray_trainable import MultitaskTrainable, NodeLeaving, report_keys
 from trainable.worker.spot_notice import ADDRESS_VARIABLE, SpotNotice
 
 SECONDS = (
@@ -62,7 +62,7 @@ def tune_config(config: RunConfig) -> dict[str, Any]:
 OTHER = RunConfig(
     seed=4,
     encoder=EncoderConfig(dropout=0.3),
-    para=ParaTask(pair=SiamesePair(head=MlpHead(width=64))),
+    tasks={"para": PairDecision(pair=SiamesePair(head=MlpHead(width=64)))},
     multitask=Multitask(
         batch_order=LockStep(batch_size=4, gradients=PCGrad()), budget_tokens=2000, units=3
     ),
@@ -104,7 +104,7 @@ def results(actor: Any) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     while not found or not (actor._run.done or found[-1]["failure"]):
         result = actor.train()
-        kept = (set(NUMBERS) - set(SECONDS)) | {"failure"}
+        kept = (set(report_keys(COURSE)) - set(SECONDS)) | {"failure"}
         found.append({k: v for k, v in result.items() if k in kept})
     return found
 
@@ -136,7 +136,7 @@ def test_every_unit_reports_every_number(start: Start) -> None:
     actor = start(run_config())
     for unit in (1, 2):
         result = actor.train()
-        for key in NUMBERS:
+        for key in report_keys(COURSE):
             assert isinstance(result[key], int | float), key
         assert result["unit"] == unit
         assert result["failure"] == ""
@@ -179,7 +179,7 @@ def test_a_loss_that_is_no_number_ends_the_trial_as_failed_with_the_worst_score(
     assert result["unit"] == 1
     for key in SCORE_KEYS:
         assert result[key] == WORST_SCORE
-    assert set(NUMBERS) - set(SECONDS) <= set(result)
+    assert set(report_keys(COURSE)) - set(SECONDS) <= set(result)
 
 
 @pytest.mark.parametrize(
@@ -452,7 +452,7 @@ def test_a_trial_trains_on_the_cores_that_it_was_given(monkeypatch: pytest.Monke
 
 def test_round_robin_reports_a_number_for_every_key_too(start: Start) -> None:
     for result in results(start(run_config(batch_order=RoundRobin(), units=1))):
-        assert set(NUMBERS) - set(SECONDS) <= set(result)
+        assert set(report_keys(COURSE)) - set(SECONDS) <= set(result)
 
 
 def test_a_finished_trial_leaves_what_it_said_of_each_example(
@@ -483,7 +483,7 @@ def test_a_trial_without_a_multitask_stage_reports_once(
     assert actor._run is not None
     actor._run.inputs = cut_inputs(sst=40, scored=60)
     (result,) = results(actor)
-    assert set(NUMBERS) - set(SECONDS) <= result.keys()
+    assert set(report_keys(COURSE)) - set(SECONDS) <= result.keys()
     assert (result["unit"], result["tokens"], result["steps"]) == (1, 0, 0)
     assert math.isnan(result["sst_loss"])
     assert all(math.isfinite(result[key]) for key in (*SCORE_KEYS, *CONFIRM))
@@ -529,7 +529,7 @@ def test_a_trial_that_leaves_between_two_steps_goes_on_as_if_it_had_not(
     assert found[0]["leaving"] == ""
     left = found.pop()
     assert (left["unit"], left["steps"]) == (1, n_steps)
-    assert set(NUMBERS) <= left.keys()
+    assert set(report_keys(COURSE)) <= left.keys()
     assert math.isnan(left["score"])
     assert (left["node"], left["deadline"]) == ("ab12", 1.5)
     assert left["leaving"].startswith("spot notice: terminate at 19")

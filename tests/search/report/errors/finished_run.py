@@ -8,14 +8,15 @@ from pathlib import Path
 from torch import Tensor
 
 from search.log.leaderboard import TrialRecord
-from trainable.model.pairs import ParaCosine
+from tests.course import TASK_NAMES
+from trainable.model.pairs import DecisionCosine
 from trainable.run_config import RunConfig
-from trainable.task_config import ParaTask
-from trainable.tasks import TASK_NAMES, TaskName
+from trainable.task_config import PairDecision
+from trainable.tasks import TaskName
 from trainable.training.loop import Run
 from trainable.training.predictions import PREDICTIONS, Found
 
-CONFIG = RunConfig(para=ParaTask(pair=ParaCosine(threshold=0.7)))
+CONFIG = RunConfig(tasks={"para": PairDecision(pair=DecisionCosine(threshold=0.7))})
 
 
 @dataclass(frozen=True)

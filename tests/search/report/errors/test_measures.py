@@ -26,7 +26,7 @@ from search.report.errors.measures import (
     worst,
 )
 from search.report.errors.winner_predictions import TaskPredictions
-from trainable.tasks import TASKS, TaskName
+from trainable.tasks import COURSE, TaskName
 
 CLASSES = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60)
 SIMILARITIES = st.lists(st.tuples(st.floats(0, 5), st.floats(0, 5)), min_size=1, max_size=60)
@@ -38,7 +38,7 @@ def predictions(task: TaskName, pairs: list[tuple[Any, Any]], **others: Any) -> 
     n = len(labels)
     values = {"sentences": (("a",),) * n, "confidence": np.full(n, 0.5), **others}
     return TaskPredictions(
-        TASKS[task], values["sentences"], labels, predicted, values["confidence"]
+        COURSE[task], values["sentences"], labels, predicted, values["confidence"]
     )
 
 

@@ -14,9 +14,10 @@ from search.report.errors.section import analysis_section
 from search.report.errors.winner_predictions import (
     select_examples,
 )
+from tests.course import TASK_NAMES
 from tests.search.report.errors.finished_run import CONFIG, Finished, checkpoint, trial
 from trainable.data.examples import Examples
-from trainable.tasks import TASK_NAMES, TASKS, TaskName
+from trainable.tasks import COURSE, TaskName
 from trainable.training.loop import Run
 from trainable.training.predictions import write_probabilities
 
@@ -63,7 +64,7 @@ def test_scores_are_those_of_the_run(finished: Finished, section: str) -> None:
     }
     expected["sts"] = float(np.corrcoef(decided["sts"], finished.labels["sts"])[0, 1])
     found = rows(section, "## Analysis of the best configuration")
-    assert [row[0] for row in found] == [TASKS[task].title for task in TASK_NAMES]
+    assert [row[0] for row in found] == [COURSE[task].title for task in TASK_NAMES]
     for task, row in zip(TASK_NAMES, found, strict=True):
         error = (
             (1 - expected[task] ** 2) / np.sqrt(n[task] - 3)
@@ -78,7 +79,7 @@ def test_classes_are_counted(finished: Finished, section: str, task: TaskName) -
     decided = finished.run.decide(finished.found["select"])[task].int().tolist()
     labels = finished.labels[task].int().tolist()
     counts = Counter(zip(labels, decided, strict=True))
-    for label, row in enumerate(rows(section, f"\n{TASKS[task].title}:")):
+    for label, row in enumerate(rows(section, f"\n{COURSE[task].title}:")):
         n, said = labels.count(label), decided.count(label)
         hits = counts[label, label]
         assert row[0].startswith(f"{label} ")
@@ -94,7 +95,7 @@ def test_the_worst_errors_are_shown_with_their_sentences(
     sentences = {task: select_examples(examples, task).sentences for task in TASK_NAMES}
     decided = finished.run.decide(finished.found["select"])
     for task in TASK_NAMES:
-        shown = rows(worst, f"{TASKS[task].title}:")
+        shown = rows(worst, f"{COURSE[task].title}:")
         assert len(shown) == 10
         off = (decided[task] - finished.labels[task]).abs().sort(descending=True).values[:10]
         for row, distance in zip(shown, off.tolist(), strict=True):
@@ -104,7 +105,7 @@ def test_the_worst_errors_are_shown_with_their_sentences(
 
 def test_pictures_are_there_and_linked(written: Written) -> None:
     links = re.findall(r"!\[[^]]+\]\(([^)]+)\)", written.text)
-    assert links == ["confusion.png", "similarity.png", "quantities.png"]
+    assert links == ["confusion.png", "predicted_sts.png", "quantities.png"]
     assert {path.name for path in written.folder.glob("*.png")} == set(links)
     for link in links:
         assert (written.folder / link).read_bytes().startswith(PNG)
@@ -113,15 +114,13 @@ def test_pictures_are_there_and_linked(written: Written) -> None:
 def test_bins_hold_all_examples(finished: Finished, section: str) -> None:
     part = section.split("### Length and word frequency")[1].split("### Worst errors")[0]
     for task in TASK_NAMES:
-        found = rows(part, f"\n{TASKS[task].title}:")
+        found = rows(part, f"\n{COURSE[task].title}:")
         names = {row[0] for row in found}
         assert len(names) == 3
         for name in names:
             n = sum(int(row[2]) for row in found if row[0] == name)
             assert n == len(finished.labels[task])
-    assert sum(int(row[1]) for row in rows(section, "### Similarity")) == len(
-        finished.labels["sts"]
-    )
+    assert sum(int(row[1]) for row in rows(section, "### Numbers")) == len(finished.labels["sts"])
 
 
 def refused(folder: SearchFolder, record: TrialRecord) -> str:

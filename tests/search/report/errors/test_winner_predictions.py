@@ -12,9 +12,10 @@ from search.report.errors.winner_predictions import (
     read_predictions,
     select_examples,
 )
+from tests.course import TASK_NAMES
 from tests.search.report.errors.finished_run import Finished, checkpoint, trial
 from trainable.data.examples import Examples
-from trainable.tasks import TASK_NAMES, TASKS, TaskName
+from trainable.tasks import COURSE, TaskName
 from trainable.training.inputs import RunInputs
 from trainable.training.predictions import write_probabilities
 
@@ -36,7 +37,7 @@ def test_select_is_read_in_the_order_of_the_predictions(
         own = inputs.corpus.splits["select"][task]
         assert half.ids == own.ids
         assert half.labels == pytest.approx(own.labels.numpy())
-        assert {len(both) for both in half.sentences} == {1 + TASKS[task].is_pair}
+        assert {len(both) for both in half.sentences} == {1 + COURSE[task].is_pair}
         # The tokens of the first sentence are as many as the inputs has.
         for i in (0, 1, len(half.ids) - 1):
             tokens = inputs.pretrained.tokenizer.encode(

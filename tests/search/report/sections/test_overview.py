@@ -11,6 +11,7 @@ from search.log.trial import TrialRecord
 from search.planning.plan import Plan
 from search.report.sections.base import FinishedSearch
 from search.report.sections.overview import best_configuration, overview, trial_table
+from tests.course import TASK_METRICS
 
 MakePlan = Callable[..., Plan]
 MakeTrial = Callable[..., TrialRecord]
@@ -51,7 +52,7 @@ def test_every_metric_has_its_column(
     trial.reports[9] |= {key: 0.11 * n for n, key in enumerate(keys, 1)}
     search = search_of(plan, [trial])
     header, _, row = [line.split(" | ") for line in trial_table(search)[2].splitlines()]
-    assert header[3:8] == ["score", "SST acc.", "para acc.", "STS corr.", "confirm"]
+    assert header[3:8] == ["score", *TASK_METRICS, "confirm"]
     assert row[3:8] == ["0.1100", "0.2200", "0.3300", "0.4400", "0.5500"]
     assert overview(search)[1].endswith("\n- 1 interrupted: 1 after unit 9")
 

@@ -14,7 +14,8 @@ from search.planning.plan import Plan
 from search.report.sections.base import FinishedSearch
 from search.report.sections.published_rows import RowComparison, compare_row, published_rows
 from spaces.published import Row, load_published
-from trainable.tasks import TASK_NAMES
+from tests.course import TASK_NAMES
+from trainable.task_config import SingleClasses
 
 MakePlan = Callable[..., Plan]
 MakeSearch = Callable[..., FinishedSearch]
@@ -107,7 +108,7 @@ def test_the_verdict_is_the_difference_in_standard_errors(
     "changes",
     [
         *({"status": status} for status in ("stopped", "failed", "interrupted", "running")),
-        {"run_config": {"sst": {"dropout": 0.25}}},
+        {"run_config": {"tasks": {"sst": SingleClasses(dropout=0.25).model_dump()}}},
         {"run_config": {"encoder": {"dropout": 0.25}}},
         {"run_config": {"multitask": {"budget_tokens": 12345}}},
         *({"missing": f"confirm_{key}"} for key in METRICS),

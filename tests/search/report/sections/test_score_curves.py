@@ -14,7 +14,7 @@ from search.report.sections.score_curves import (
     learning_curves,
     learning_curves_figure,
 )
-from trainable.tasks import TASKS
+from trainable.tasks import COURSE, Tasks
 
 MakePlan = Callable[..., Plan]
 MakeTrial = Callable[..., TrialRecord]
@@ -26,9 +26,9 @@ def test_learning_curves_are_the_reports(plan: Plan, trial_of: MakeTrial) -> Non
     # A unit without a batch of the task has no loss.
     for unit, loss in ((1, 2.0), (2, None), (9, 0.0)):
         trials[1].reports[unit]["para_loss"] = loss
-    figure = learning_curves_figure(trials)
+    figure = learning_curves_figure(trials, plan.tasks)
     panels = {(axes.get_title(), axes.get_ylabel()): axes for axes in figure.axes}
-    assert {title for title, _ in panels} - {""} == {task.title for task in TASKS.values()}
+    assert {title for title, _ in panels} - {""} == {task.title for task in COURSE.values()}
     for axes in figure.axes[:3]:
         lines = [line.get_xydata().tolist() for line in axes.get_lines()]
         assert lines == [[[1, 0.1 * n], [2, 0.2], [9, 0.3]] for n in range(3)]
@@ -46,9 +46,9 @@ def test_curves_are_drawn_of_the_best_trials_that_did_not_fail(
 ) -> None:
     drawn: list[int] = []
 
-    def draw(trials: list[TrialRecord]) -> Figure:
+    def draw(trials: list[TrialRecord], tasks: Tasks) -> Figure:
         drawn.extend(trial.number for trial in trials)
-        return learning_curves_figure(trials)
+        return learning_curves_figure(trials, tasks)
 
     monkeypatch.setattr(score_curves, "learning_curves_figure", draw)
     trials = [trial_of(plan, n, {1: 0.1 * n}, "stopped") for n in range(7)]

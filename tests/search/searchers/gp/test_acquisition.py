@@ -53,7 +53,7 @@ def test_the_first_candidate_promises_most_and_none_promises_as_much_as_it() -> 
     features, n = encoding.features(encoding.points(trials)), len(trials)
     results = Results(features, np.zeros(n, dtype=np.int64), np.arange(n), scores)
     lengths = length_scales(encoding.n_params)
-    model = ScoreModel([RungModel(results, learn(results, 1, encoding.param_of, lengths))])
+    model = ScoreModel([RungModel(results, learn(results, 1, encoding.param_of, lengths))], [1])
     top = encoding.points([trials[k] for k in np.argsort(-scores)[:3]])
     best = float(scores.max())
     found = list(candidates(encoding, Incumbent(model, best, top), np.random.default_rng(0)))
@@ -82,7 +82,7 @@ def test_candidates_are_near_the_top_and_then_near_the_best_of_them() -> None:
     features, n = encoding.features(encoding.points(trials)), len(trials)
     results = Results(features, np.zeros(n, dtype=np.int64), np.arange(n), scores)
     lengths = length_scales(encoding.n_params)
-    model = ScoreModel([RungModel(results, learn(results, 1, encoding.param_of, lengths))])
+    model = ScoreModel([RungModel(results, learn(results, 1, encoding.param_of, lengths))], [1])
     top = [next(t for t in trials if t["kind"] == kind) for kind in ("cls", "mean", "weighted")]
     incumbent = Incumbent(model, 0.3, encoding.points(top))
     found = list(candidates(encoding, incumbent, np.random.default_rng(0)))

@@ -10,16 +10,17 @@ from search.searchers.gp.encoding import SpaceEncoding
 from search.searchers.gp.observations import WHOLE, RungScores, have_tasks
 from search.searchers.gp.results_by_rung import RungResults
 from spaces.params import Param
+from tests.course import TASK_METRICS
 from trainable.component import FloatRange
 from trainable.metrics import with_overall
-from trainable.tasks import TASK_METRICS
+from trainable.tasks import COURSE
 
 PARAMS = [Param("lr", FloatRange(0.0, 1.0), ())]
 RUNGS = (1, 3, 9)
 
 
 def metrics(sst: float, para: float, sts: float) -> Metrics:
-    return with_overall(dict(zip(TASK_METRICS, (sst, para, sts), strict=True)))
+    return with_overall(dict(zip(TASK_METRICS, (sst, para, sts), strict=True)), COURSE)
 
 
 def read(trials: list[tuple[Params, dict[int, Metrics]]], imported: bool = False) -> RungScores:
@@ -34,7 +35,7 @@ def read(trials: list[tuple[Params, dict[int, Metrics]]], imported: bool = False
             journal.write("reported", trial=number, unit=unit, metrics=own, failure="")
     results = RungResults(RUNGS, PARAMS)
     results.read(journal.history)
-    scores = RungScores(results, RUNGS, SpaceEncoding(PARAMS))
+    scores = RungScores(results, RUNGS, SpaceEncoding(PARAMS), TASK_METRICS)
     scores.read(journal.history)
     return scores
 
@@ -98,16 +99,16 @@ def test_reports_that_say_nothing_of_the_tasks() -> None:
     whole = {"score": 0.5}
     lost: dict[str, float | None] = {"score": None, "sst_acc": 0.5, "para_acc": None}
     tasks = {"score": 0.5, "sst_acc": 0.5, "para_acc": 0.6, "sts_corr": 0.4}
-    assert have_tasks([])
-    assert have_tasks([tasks, lost])
-    assert not have_tasks([tasks, whole])
-    assert not have_tasks([{**tasks, "sts_corr": None}])
+    assert have_tasks([], TASK_METRICS)
+    assert have_tasks([tasks, lost], TASK_METRICS)
+    assert not have_tasks([tasks, whole], TASK_METRICS)
+    assert not have_tasks([{**tasks, "sts_corr": None}], TASK_METRICS)
 
 
 @pytest.mark.parametrize("which", range(4))
 def test_one_report_without_the_tasks_is_found_whenever_it_comes(which: int) -> None:
     journal, results = Journal(History()), RungResults(RUNGS, PARAMS)
-    scores = RungScores(results, RUNGS, SpaceEncoding(PARAMS))
+    scores = RungScores(results, RUNGS, SpaceEncoding(PARAMS), TASK_METRICS)
     for number in range(4):
         params = {"lr": 0.1 * number}
         journal.write("suggested", trial=number, params=params, run_config={}, bracket=0, origin="")

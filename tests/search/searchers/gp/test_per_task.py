@@ -16,10 +16,11 @@ from search.searchers.gp.model import Hyperparameters, Results, RungModel
 from search.searchers.gp.observations import WHOLE
 from search.searchers.gp.per_task import ScoreModel, learn_each
 from spaces.catalogue import base_config, make_space
+from tests.course import TASK_METRICS
 from trainable.data.sources import SampleData
 from trainable.model.encoder import EncoderConfig
 from trainable.stages.multitask import Multitask
-from trainable.tasks import TASK_METRICS
+from trainable.tasks import COURSE
 
 SEEDS = st.integers(0, 2**31 - 1)
 Floats = NDArray[np.float64]
@@ -48,13 +49,24 @@ def some_models(seed: int, n: int) -> list[RungModel]:
 def test_the_score_is_the_mean_of_independent_metrics(seed: int) -> None:
     models = some_models(seed, 3)
     features = np.random.default_rng(seed).random((4, 3))
-    mean, sd = ScoreModel(models).predict(features)
-    np.testing.assert_allclose(ScoreModel(models).mean(features), mean)
+    mean, sd = ScoreModel(models, [1, 1, 1]).predict(features)
+    np.testing.assert_allclose(ScoreModel(models, [1, 1, 1]).mean(features), mean)
     means, sds = np.array([model.predict(features) for model in models]).swapaxes(0, 1)
     np.testing.assert_allclose(mean, means.mean(axis=0))
     np.testing.assert_allclose(sd**2, (sds**2).sum(axis=0) / 9)  # variances of a sum add
     noise = sum(model.noise_sd**2 for model in models) / 9
-    assert ScoreModel(models).noise_sd == pytest.approx(math.sqrt(noise))
+    assert ScoreModel(models, [1, 1, 1]).noise_sd == pytest.approx(math.sqrt(noise))
+
+
+@given(seed=SEEDS)
+@settings(max_examples=10)
+def test_the_score_is_the_weighted_mean(seed: int) -> None:
+    models, weights = some_models(seed, 3), np.array([0.5, 0.0, 2.0])
+    features = np.random.default_rng(seed).random((4, 3))
+    mean, sd = ScoreModel(models, weights.tolist()).predict(features)
+    means, sds = np.array([model.predict(features) for model in models]).swapaxes(0, 1)
+    np.testing.assert_allclose(mean, weights @ means / 2.5)
+    np.testing.assert_allclose(sd**2, weights**2 @ sds**2 / 2.5**2)
 
 
 @given(seed=SEEDS)
@@ -62,7 +74,7 @@ def test_the_score_is_the_mean_of_independent_metrics(seed: int) -> None:
 def test_of_one_metric_it_is_the_model_of_it(seed: int) -> None:
     (model,) = some_models(seed, 1)
     features = np.random.default_rng(seed).random((4, 3))
-    whole = ScoreModel([model])
+    whole = ScoreModel([model], [0.5])
     np.testing.assert_allclose(whole.predict(features), model.predict(features))
     assert whole.noise_sd == pytest.approx(model.noise_sd)
 
@@ -70,7 +82,7 @@ def test_of_one_metric_it_is_the_model_of_it(seed: int) -> None:
 @given(seed=SEEDS)
 @settings(max_examples=10)
 def test_pending_trials_change_no_mean_and_leaves_less_to_learn(seed: int) -> None:
-    draw, before = np.random.default_rng(seed), ScoreModel(some_models(seed, 3))
+    draw, before = np.random.default_rng(seed), ScoreModel(some_models(seed, 3), [1, 0, 2])
     pending, others = draw.random((2, 4, 3))
     after = before.condition_on_pending(pending)
     np.testing.assert_allclose(after.mean(others), before.mean(others), atol=2e-2)
@@ -91,8 +103,8 @@ def some_trials(n: int, seed: int) -> list[Params]:
 def test_what_belongs_to_other_tasks_is_far_away_a_priori() -> None:
     """One trial says nothing of length scales."""
     results = results_of(some_trials(1, 0), np.array([[0.1, 0.2, 0.3]]))
-    learned = learn_each(results, TASK_METRICS, 1, ENCODING)
-    (whole,) = learn_each(results[:1], WHOLE, 1, ENCODING)
+    learned = learn_each(results, TASK_METRICS, 1, ENCODING, COURSE)
+    (whole,) = learn_each(results[:1], WHOLE, 1, ENCODING, COURSE)
     for name, number in (("sst", 0), ("para", 1), ("sts", 2)):
         for index, weight in zip(ENCODING.param_of, learned[number].weights, strict=True):
             first = ENCODING.names[index].split(".")[0]
@@ -121,8 +133,8 @@ def test_it_learns_heads_of_tasks_from_fewer_trials_than_a_model_of_the_score() 
         found = []
         for names, own in ((TASK_METRICS, values), (WHOLE, values.mean(axis=1, keepdims=True))):
             results = results_of(known, own[:30])
-            models = map(RungModel, results, learn_each(results, names, 1, ENCODING))
-            guess = ScoreModel(list(models)).mean(asked)
+            models = map(RungModel, results, learn_each(results, names, 1, ENCODING, COURSE))
+            guess = ScoreModel(list(models), [1.0] * len(names)).mean(asked)
             found.append(stats.spearmanr(guess, values[30:].mean(axis=1)).statistic)
         gains.append(found[0] - found[1])
     assert min(gains) > 0

@@ -20,6 +20,7 @@ from search.searchers.gp.acquisition import Incumbent
 from search.searchers.gp.encoding import SpaceEncoding
 from search.searchers.gp.searcher import RungGp
 from search.searchers.random_search import RandomSearch
+from tests.course import TASK_METRICS
 from tests.search.searchers.searcher_contract import (
     SEEDS,
     SPACES,
@@ -30,7 +31,7 @@ from tests.search.searchers.searcher_contract import (
 )
 from trainable.component import FloatRange
 from trainable.metrics import with_overall
-from trainable.tasks import TASK_METRICS
+from trainable.tasks import COURSE
 
 SMOKE = SPACES["smoke"]
 LR = "multitask.optimization.lr"
@@ -252,7 +253,8 @@ def metrics_of(params: Params) -> Metrics:
         {
             metric: 1.0 - (float(params[name]) - 0.1) ** 2
             for metric, name in zip(TASK_METRICS, DROPOUTS, strict=True)
-        }
+        },
+        COURSE,
     )
 
 
