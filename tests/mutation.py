@@ -1,6 +1,6 @@
 """Measure how many small faults in the modules that matter most are seen by their tests.
 
-    python tests/mutation.py [--sample 40] [--seed 0] [--jobs 2]
+    python tests/mutation.py [MODULE.py ...] [--sample 40] [--seed 0] [--jobs 2]
 
 mutmut changes one expression at a time inside the functions of the modules that `[tool.mutmut]` in
 pyproject.toml names, and runs those fast tests of these modules that call the changed function. It
@@ -31,6 +31,10 @@ _TIMED_OUT = {24, -24, 36, 152, 255}  # exit codes of a mutant that mutmut has s
 @dataclass(frozen=True)
 class Options:
     """Measure how many mutants the tests see."""
+
+    modules: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Modules to measure, such as search/log/mirror.py; without any, all that pyproject.toml has.
+    The same mutants are chosen as if all were measured."""
 
     sample: int | None = None
     """Mutants of each module, chosen at random; without it all."""
@@ -63,18 +67,17 @@ def exit_codes(module: str) -> dict[str, int | None]:
 def main(options: Options) -> None:
     """Try mutants, and print a line for each module."""
     modules = mutated_modules()
+    # mutmut makes the mutants of all modules before it tries those of the first one.
+    run_mutmut([modules[0].removesuffix(".py").replace("/", ".") + ".*"], options.jobs)
+    draw = random.Random(options.seed)
     chosen: dict[str, list[str]] = {}
-    if options.sample is None:
-        run_mutmut([], options.jobs)
-        chosen = {module: list(exit_codes(module)) for module in modules}
-    else:
-        # mutmut makes the mutants of all modules before it tries those of the first one.
-        run_mutmut([modules[0].removesuffix(".py").replace("/", ".") + ".*"], options.jobs)
-        draw = random.Random(options.seed)
-        for module in modules:
-            names = sorted(exit_codes(module))
-            chosen[module] = draw.sample(names, min(options.sample, len(names)))
-        run_mutmut([name for names in chosen.values() for name in names], options.jobs)
+    for module in modules:
+        names = sorted(exit_codes(module))
+        n = len(names) if options.sample is None else min(options.sample, len(names))
+        chosen[module] = draw.sample(names, n)
+    if options.modules:
+        chosen = {module: chosen[module] for module in options.modules}
+    run_mutmut([name for names in chosen.values() for name in names], options.jobs)
     print("| module | mutants | tried | seen | timed out | share |\n|---|---|---|---|---|---|")
     for module, names in chosen.items():
         codes = exit_codes(module)

@@ -36,7 +36,6 @@ from ray.tune.experiment import Trial
 from ray.tune.progress_reporter import TrialProgressCallback
 
 from trainable.errors import is_full_disk
-from trainable.worker.ray_trainable import NodeLeaving
 
 READ_IN = "2.60.0"  # the version of Ray whose source all of this relies on
 ANSWERS_ANYONE = "/ray.rpc.NodeInfoGcsService/GetClusterId"
@@ -265,6 +264,9 @@ def _is_worth_saying(record: logging.LogRecord) -> bool:
     end Tune names such jobs as incomplete, whatever became of their trials. A full disk ends the
     search with one line.
     """
+    # It needs torch, which takes seconds to import, and looking for a cluster does not.
+    from trainable.worker.ray_trainable import NodeLeaving
+
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, NodeLeaving) or is_full_disk(error):
         return False

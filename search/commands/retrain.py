@@ -15,6 +15,7 @@ The same command goes on with what was stopped, and one with more seeds adds the
 
 from __future__ import annotations
 
+import signal
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,7 +34,8 @@ from search.commands.seed_run import (
     read_member,
     train_seed,
 )
-from search.commands.stop_request import STATUS, StopRequest
+from search.log.lock import only_retraining
+from search.loop.interruption import Interruption
 from search.report.best import Best, best_path, default_out, read_best
 from search.report.ensemble import Member, average, compare, table
 from search.report.retrain_json import Retraining
@@ -72,7 +74,7 @@ def main(arguments: list[str] | None = None, prog: str = "search/retrain.py") ->
         return 2
     except RunLeft:
         console.print("stopped; the same command goes on")
-        return STATUS
+        return 128 + signal.SIGINT  # what a shell gives to a program that Ctrl-C ends
     return 0
 
 
@@ -86,17 +88,19 @@ def _retrain_all(options: RetrainOptions, console: Console) -> None:
     out = options.out or default_out(paths[0])
     check_out(options, out)
     configurations = _open(options, bests, out, console)
-    trained = [(own, _trained(own, options)) for own in configurations]
     try:
-        for own in configurations:
-            own.folder.mkdir(parents=True, exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--out {out} cannot be made ({error}); give another folder") from error
-    with StopRequest(console, f"what is trained so far is kept in {out}") as stop:
-        for own, scores in trained:
-            _train_seeds(own, scores, options, stop, console)
-    if options.ensemble:
-        _write_ensemble(configurations, options, out, console)
+    announcement = f"stopping after this step; what is trained so far is kept in {out}"
+    with only_retraining(out):
+        trained = [(own, _trained(own, options)) for own in configurations]
+        with Interruption(announcement, RunLeft) as stop:
+            stop.defer()
+            for own, scores in trained:
+                _train_seeds(own, scores, options, stop, console)
+        if options.ensemble:
+            _write_ensemble(configurations, options, out, console)
     console.print(f"encoders, heads and predictions are in {out}", markup=False)
 
 
@@ -163,17 +167,18 @@ def _train_seeds(
     own: _Configuration,
     scores: dict[int, Scores],
     options: RetrainOptions,
-    stop: StopRequest,
+    stop: Interruption,
     console: Console,
 ) -> None:
     """Train the seeds that have no scores yet, and print the scores of all."""
+    own.folder.mkdir(exist_ok=True)
     own.retraining.write(own.folder, scores)
     for seed in range(1, options.seeds + 1):
         folder = _seed_folder(own, seed)
         if seed not in scores:
-            stop.check()
+            stop.look()
             name = f"{own.title}seed {seed}"
-            member = train_seed(_config(own, seed), own.inputs, folder, name, console, stop.check)
+            member = train_seed(_config(own, seed), own.inputs, folder, name, console, stop.look)
             scores[seed] = dev_scores(member, own.inputs) if options.train_on == "train" else {}
             # Written after each seed, so that a later interruption loses none of the finished ones.
             own.retraining.write(own.folder, scores)

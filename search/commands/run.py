@@ -90,7 +90,7 @@ def run_search(plan: Plan, console: Console) -> int:
         KeyboardInterrupt: Ctrl-C or SIGTERM, before the search has begun.
     """
     started, say = time.monotonic(), partial(console.print, markup=False)
-    with Interruption() as interruption:
+    with Interruption("stopping: writing results") as interruption:
         try:
             limits, is_answering = _run_trials(plan, console, interruption)
         finally:

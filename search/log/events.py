@@ -64,7 +64,6 @@ class EventLog:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
         self._file = path.open("ab")
         if last := path.read_bytes().rpartition(b"\n")[2]:
             self._file.write(b"\n" if _is_whole(last) else TORN + b"\n")

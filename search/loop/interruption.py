@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first one ends a search in order, the second one at once."""
+"""Ctrl-C and SIGTERM: the first one ends a command in order, the second one at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from rich.console import Console
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)  # `ray job stop`, Slurm and Kubernetes send SIGTERM
 _CLEAR_LINE = "\r\x1b[2K"  # of a terminal, where a status line may stand
-_MESSAGE = "stopping: writing results (again to stop now)\n"
 _SHOW_CURSOR = "\x1b[?25h"  # which a status line hides
 
 
@@ -19,11 +18,16 @@ class Interruption:
     """Handles both signals while its `with` block lasts.
 
     Until `defer` is called, the first signal raises KeyboardInterrupt at once. From then on it is
-    announced, and `look` raises KeyboardInterrupt, so that nothing is cut off in the middle.
+    announced, and `look` raises what was chosen, so that nothing is cut off in the middle.
     A second signal always ends the process at once: the operating system then ends a local Ray.
+
+    Args:
+        announcement: What the first signal prints, such as `stopping: writing results`.
+        error: What `look` raises.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, announcement: str, error: type[BaseException] = KeyboardInterrupt) -> None:
+        self._announcement, self._error = announcement, error
         self._is_requested = self._is_deferred = False
         self._before: dict[signal.Signals, Any] = {}
 
@@ -46,9 +50,9 @@ class Interruption:
         self._is_deferred = True
 
     def look(self) -> None:
-        """Raise KeyboardInterrupt if a signal has come; called after every event of Tune's loop."""
+        """Raise the error if a signal has come; called wherever the command can stop."""
         if self._is_requested:
-            raise KeyboardInterrupt
+            raise self._error
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._is_requested:
@@ -57,7 +61,8 @@ class Interruption:
         self._is_requested = True
         if not self._is_deferred:
             raise KeyboardInterrupt
-        _write(f"{_CLEAR_LINE if os.isatty(2) else ''}{_MESSAGE}")
+        clear = _CLEAR_LINE if os.isatty(2) else ""
+        _write(f"{clear}{self._announcement} (again to stop now)\n")
 
 
 def _write(text: str) -> None:

@@ -65,6 +65,8 @@ class Progress:
             score = f"score {trial.score:.4f}" if trial.reports else "no score"
             status = "waits for another slot" if trial.status == "running" else trial.status
             outcome = f"{status} after unit {trial.units}/{self._options.units}, {score}"
+            if trial.failures and trial.status in ("running", "paused"):
+                outcome += f"; its job failed: {trial.last_failure}"
         n_over = self._dispatcher.history.n_over
         self.say(f"[{n_over}/{self._dispatcher.queue.n_trials}] trial {trial.number} {outcome}")
 

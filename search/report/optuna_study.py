@@ -34,6 +34,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -53,8 +54,9 @@ def write_study(search: str, history: History, url: str) -> bool:
     """Write a study with the name of the search; it replaces the study of an earlier export.
 
     An export that is killed, or in which the database fails, leaves a study whose user attribute
-    `export_complete` is False: Optuna can neither rename a study nor write one in one transaction.
-    The next export replaces it. The trials of the export before it are gone by then.
+    `export_complete` is False, or an empty one without attributes: Optuna can neither rename a
+    study nor write one in one transaction. The next export replaces it. The trials of the export
+    before it are gone by then.
 
     Args:
         search: Name of the search.
@@ -91,15 +93,18 @@ def _delete_earlier(search: str, begun: float, storage: RDBStorage, url: str) ->
     """Delete the study of an earlier export; returns whether it was incomplete."""
     if search not in optuna.get_all_study_names(storage):
         return False
-    attributes = optuna.load_study(study_name=search, storage=storage).user_attrs
-    if attributes.get(_BEGUN) != begun:
+    study = optuna.load_study(study_name=search, storage=storage)
+    attributes = study.user_attrs
+    # What an export leaves that was killed before it wrote the first attribute.
+    is_empty = not attributes and not study.trials and study.direction == StudyDirection.MAXIMIZE
+    if attributes.get(_BEGUN) != begun and not is_empty:
         example = shlex.quote(f"sqlite:///{search}.db")
         raise InputError(
             f"--optuna {shown(url)}: there is a study {search!r} that is not of this search; "
             f"give another database, such as {example}"
         )
     optuna.delete_study(study_name=search, storage=storage)
-    return attributes.get(_COMPLETE) is False
+    return attributes.get(_COMPLETE) is not True
 
 
 @contextmanager

@@ -42,7 +42,6 @@ except InputError as error:
 # As a driver that finds a cluster on its machine; others may run here, so it is told which.
 FINDER = """
 import sys
-import time
 import ray
 from search.cluster import access
 access._listening = lambda address: sys.argv[1]
@@ -52,8 +51,7 @@ ray.init(address=sys.argv[1], log_to_driver=False)
 class Actor:
     def answer(self):
         return 1
-actor = Actor.remote()
-time.sleep(5)  # an orphan is ended after a moment
+actor = Actor.remote()  # which would never run
 print(is_open, ray.get(actor.answer.remote()))
 """
 

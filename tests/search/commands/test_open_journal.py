@@ -79,15 +79,16 @@ def test_a_log_has_all_that_is_carried_over_or_does_not_exist(
 
 def test_what_the_driver_knows_at_the_start_is_what_the_log_says(plan_of: MakePlan) -> None:
     plan = replace(plan_of(space="smoke"), carried=CARRIED)
+    path = plan.folder.local / EVENTS
     journal, log = open_journal(plan, RESOURCES)
     log.close()
-    again = History(read_events(log.path))
+    again = History(read_events(path))
     assert (journal.history.header, journal.history.imported) == (again.header, again.imported)
     assert journal.history.n_trials == again.n_trials == plan.n_trials
     later = replace(plan, options=replace(plan.options, resume=True), earlier=again, carried=())
     journal, log = open_journal(later, RESOURCES)
     log.close()
-    assert [event["event"] for event in read_events(log.path)] == [
+    assert [event["event"] for event in read_events(path)] == [
         "search",
         *["imported"] * 3,
         "resumed",

@@ -244,6 +244,21 @@ def test_an_ensemble_of_one_run_is_refused(
     assert "at least two runs" in refusal(path, "--ensemble", "--seeds", "1")
 
 
+@pytest.mark.slow
+def test_two_retrainings_at_once_do_not_write_to_one_folder(
+    write_best: WriteBest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    refusal: Callable[..., str],
+) -> None:
+    path, errors = write_best(tmp_path / "best.json"), list[str]()
+    on_step(monkeypatch, 1, lambda: errors.append(refusal(path, "--seeds", "1")))
+    assert main([str(path), "--seeds", "1"]) == 0
+    assert len(errors) == 1
+    assert f"{tmp_path / 'retrain'}: another retraining writes to this folder" in errors[0]
+    assert not (tmp_path / "retrain" / ".lock").exists()
+
+
 @pytest.mark.parametrize("name", ["ensemble.json", "best_2/retrain.json"])
 def test_an_earlier_ensemble_is_not_written_over(
     write_best: WriteBest, tmp_path: Path, refusal: Callable[..., str], name: str
@@ -301,26 +316,29 @@ def checkpoints(folder: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_ctrl_c_keeps_every_step_and_the_same_command_goes_on_bit_for_bit(
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_keeps_every_step_and_the_same_command_goes_on_bit_for_bit(
     write_best: WriteBest,
     whole: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
+    number: signal.Signals,
 ) -> None:
     path, out = write_best(tmp_path / "best.json", run_config=TWO_UNITS), tmp_path / "retrain"
-    before = signal.getsignal(signal.SIGINT)
-    steps = on_step(monkeypatch, 2, lambda: signal.raise_signal(signal.SIGINT))
+    before = signal.getsignal(number)
+    steps = on_step(monkeypatch, 2, lambda: signal.raise_signal(number))
     assert main([str(path), "--seeds", "1"]) == 130
     assert steps == [1, 2]
-    assert signal.getsignal(signal.SIGINT) is before
-    printed = capsys.readouterr()
-    assert f"stopping after this step; what is trained so far is kept in {out}" in printed.out
-    assert printed.err == ""
+    assert signal.getsignal(number) is before
+    said = f"stopping after this step; what is trained so far is kept in {out}"
+    printed = capfd.readouterr()
+    assert printed.err == f"{said} (again to stop now)\n"
+    assert printed.out.endswith("stopped; the same command goes on\n")
     assert read(out / "retrain.json")["seeds"] == {}
     assert checkpoints(out / "seed_1") == ["checkpoint_000000_000000002"]
     assert main([str(path), "--seeds", "1"]) == 0
-    assert "seed 1 goes on after unit 0 of 2, step 2" in capsys.readouterr().out
+    assert "seed 1 goes on after unit 0 of 2, step 2" in capfd.readouterr().out
     assert steps == list(range(1, steps[-1] + 1))
     assert contents(out) == contents(whole)
 
@@ -491,8 +509,8 @@ def test_a_second_ctrl_c_ends_at_once(
             assert process.poll() is None
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        assert process.stdout is not None
-        assert "stopping after this step" in process.stdout.readline()
+        assert process.stderr is not None
+        assert "stopping after this step" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
         out, error = process.communicate(timeout=60)
     assert process.returncode == 130

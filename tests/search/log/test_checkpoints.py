@@ -191,20 +191,20 @@ def test_what_is_deleted_is_gone_from_a_remote_storage_once_its_log_says_so(
     remote: SearchFolder, tmp_path: Path
 ) -> None:
     paths = [tmp_path / "store" / "search" / "t0" / str(unit) for unit in (1, 2, 3)]
-    for path in paths[:2]:  # the third is gone already: nothing to be told of
-        path.mkdir(parents=True)
-        (path / "model").write_text("weights")
-    log = EventLog(remote.local / EVENTS)
-    mirror = Mirror(remote)
+    for own in paths[:2]:  # the third is gone already: nothing to be told of
+        own.mkdir(parents=True)
+        (own / "model").write_text("weights")
+    path = remote.local / EVENTS
+    log, mirror = EventLog(path), Mirror(remote)
     journal = Journal(History(saved(0, 1, 2, 3)), log)
     trial = journal.history.trials[0]
     trial.status = "failed"
     Checkpoints(journal, remote, mirror)
-    deleted = [(event["event"], event["unit"], event["path"]) for event in read_events(log.path)]
+    deleted = [(event["event"], event["unit"], event["path"]) for event in read_events(path)]
     assert deleted == [("deleted", unit, f"t0/{unit}") for unit in (1, 2, 3)]
     assert all(path.exists() for path in paths[:2])
     mirror.close()
-    assert (tmp_path / "store" / "search" / EVENTS).read_bytes() == log.path.read_bytes()
+    assert (tmp_path / "store" / "search" / EVENTS).read_bytes() == path.read_bytes()
     assert not any(path.exists() for path in paths)
 
 
@@ -286,6 +286,37 @@ def test_what_the_log_does_not_know_is_swept(tmp_path: Path, is_remote: bool) ->
     mirror.close()
     there = {str(path.parent.relative_to(root)) for path in root.rglob("model")}
     assert there == {known, "tensorboard/trial_0000", "trial_0002_c/notes"}
+
+
+def test_a_store_that_lists_files_only_is_swept_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files may lie deeper in a checkpoint, and its folder is not listed for itself."""
+    folder, whole = local(tmp_path / "search"), SearchFolder.files
+    deep = folder.local / "trial_0000_a" / "checkpoint_000000" / "encoder" / "deep"
+    deep.mkdir(parents=True)
+    (deep / "model").write_text("weights")
+    (folder.local / "trial_0000_a" / "params.json").write_text("{}")
+
+    class FilesOnly:
+        def __init__(self, own: SearchFolder) -> None:
+            self.whole = whole(own)
+
+        def get_file_info(self, asked: Any) -> Any:
+            found = self.whole.get_file_info(asked)
+            return [f for f in found if f.is_file] if isinstance(found, list) else found
+
+        def delete_dir(self, path: str) -> None:
+            self.whole.delete_dir(path)
+
+    monkeypatch.setattr(SearchFolder, "files", lambda own: FilesOnly(own))
+    Checkpoints(Journal(History()), folder, Mirror(folder)).sweep()
+    assert [path.name for path in (folder.local / "trial_0000_a").iterdir()] == ["params.json"]
+
+
+def test_sweeping_a_folder_that_is_not_there_is_no_error(folder: SearchFolder) -> None:
+    Checkpoints(Journal(History()), folder, Mirror(folder)).sweep()
+    assert not folder.local.exists()
 
 
 def test_sweeping_before_anything_was_written_is_no_error(tmp_path: Path) -> None:

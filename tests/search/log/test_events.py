@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.log.events import Event, EventLog, new_event, read_events
+from search.log.events import Event, EventLog, begin_log, new_event, read_events
 from trainable.errors import InputError
 
 VALUES = st.recursive(
@@ -57,6 +57,28 @@ def test_an_event_is_on_the_disk_before_append_returns(
         log.append(event)
         assert synced[n - 1 :] == [events[:n]]  # one fsync, of a file that had the event
     log.close()
+
+
+def test_a_log_begins_with_all_its_first_events_or_not_at_all(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = [new_event("search", name="Zoë"), new_event("imported", search="a")]
+
+    def fail(self: Path, target: Path) -> None:
+        assert (self.parent, target) == (path.parent, path)
+        assert not path.exists()
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", fail)
+        with pytest.raises(OSError, match="no space"):
+            begin_log(path, events)
+    assert not path.exists()
+    begin_log(path, events)
+    write(path, new_event("closed"))  # a checksum is on every line, the first ones too
+    assert read_events(path)[:2] == events
+    assert len(re.findall(rb', "crc": "[0-9a-f]{8}"}\n', path.read_bytes())) == 3
+    assert [file.name for file in path.parent.iterdir() if file.suffix != ".tmp"] == [path.name]
 
 
 def test_a_second_driver_appends(path: Path) -> None:

@@ -162,3 +162,48 @@ def test_only_what_is_named_is_published(tmp_path: Path) -> None:
     found = {str(p.relative_to(there)) for p in there.rglob("*") if p.is_file()}
     assert found == {"file", "folder/deep/file"}
     assert (there / "folder/deep/file").read_text() == "folder/deep/file"
+
+
+@pytest.mark.parametrize(
+    ("storage", "uri"),
+    [
+        ("/a/b", "/a/b/n"),
+        ("/a/b/", "/a/b/n"),
+        ("/a?b", "/a?b/n"),
+        ("s3://bucket/runs", "s3://bucket/runs/n"),
+        ("s3://bucket/runs/?region=eu-west-1", "s3://bucket/runs/n?region=eu-west-1"),
+    ],
+)
+def test_the_uri_of_a_search_leads_back_to_it(storage: str, uri: str) -> None:
+    folder = SearchFolder("n", storage, Path("/local/n"))
+    assert folder.uri == uri
+    assert folder.is_copied == ("://" in storage)
+    here = folder.on_this_machine()
+    assert (here.uri, here.is_copied, here.local) == ("/local/n", False, folder.local)
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+def test_the_path_in_the_storage_has_one_slash_before_the_name(tmp_path: Path, end: str) -> None:
+    folder = SearchFolder("n", f"file://{tmp_path}/store{end}", tmp_path / "n")
+    assert folder.location()[1] == f"{tmp_path}/store/n"
+
+
+def test_a_log_that_is_published_again_is_never_torn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver is killed while it copies: the storage still has the log of before."""
+    folder, there = kept(tmp_path, "file://")
+    (folder.local / EVENTS).write_bytes(FIRST)
+    folder.publish_log()
+
+    def fail(self: Path) -> bytes:
+        raise OSError("killed")
+
+    (folder.local / EVENTS).write_bytes(FIRST + MORE)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", fail)
+        with pytest.raises(OSError, match="killed"):
+            folder.publish_log()
+    assert (there / EVENTS).read_bytes() == FIRST
+    folder.publish_log()
+    assert (there / EVENTS).read_bytes() == FIRST + MORE

@@ -142,6 +142,40 @@ def test_where_the_first_line_does_not_say_what_a_slot_has_the_last_cost_does() 
     assert [t.device_seconds for t in resumed.trials.values()] == [5.0, 22.0, 20.0]
 
 
+@pytest.mark.parametrize("seconds", [0.0, 0.5, 7.0])
+def test_a_slot_that_was_held_for_a_moment_costs_a_moment(seconds: float) -> None:
+    events = [event("search", 1.0, version=VERSION, n_trials=1, cpus=2.0, gpus=0.0), suggested(0)]
+    events += [event("started", 10.0, trial=0, id="a", unit=0)]
+    events += [event("saved", 10.0 + seconds, trial=0, unit=0, path="a/0")]
+    (trial,) = History([*events, event("resumed", 99.0, n_trials=1)]).trials.values()
+    assert (trial.slot_seconds, trial.device_seconds) == (seconds, 2 * seconds)
+
+
+LIMITED = event("limited", 5.0, reason="little gain", min_gain=0.01)
+
+
+@pytest.mark.parametrize(
+    ("n_trials", "options", "stays"),
+    [
+        (3, {"min_gain": 0.01}, True),
+        (4, {"min_gain": 0.01}, False),
+        (2, {"min_gain": 0.01}, False),
+        (3, {"min_gain": 0.02}, False),
+        (3, {"min_gain": None}, False),
+        (3, {}, False),
+    ],
+)
+def test_a_limit_holds_until_a_driver_asks_for_something_else(
+    n_trials: int, options: dict[str, Any], stays: bool
+) -> None:
+    begun = event("search", version=VERSION, n_trials=3)
+    assert History([begun]).limited is None
+    assert History([begun, LIMITED]).limited is LIMITED
+    resumed = event("resumed", 6.0, n_trials=n_trials, options=options)
+    history = History([begun, LIMITED, resumed])
+    assert (history.limited, history.n_trials) == (LIMITED if stays else None, n_trials)
+
+
 def test_seconds_of_a_unit_are_the_median_of_what_is_known() -> None:
     history = History()
     assert math.isnan(history.unit_seconds())
@@ -153,6 +187,11 @@ def test_seconds_of_a_unit_are_the_median_of_what_is_known() -> None:
     failed = history.trials[3] = TrialRecord(3, {}, {}, 0.0, 0.0)
     failed.reports = {1: {"train_seconds": None, "eval_seconds": None}}
     assert history.unit_seconds() == 2.0
+
+
+def test_a_log_that_lost_a_suggestion_is_refused_with_what_it_names() -> None:
+    with pytest.raises(InputError, match=r"has `reported` of trial 1 and no line that suggests"):
+        History([suggested(0), reported(1, 1.0, 1, 0.5)])
 
 
 def test_a_log_of_another_version_is_refused() -> None:
@@ -186,11 +225,12 @@ def test_what_the_driver_knows_is_what_the_log_says(
 
 
 def test_a_journal_writes_before_it_takes_note(tmp_path: Path) -> None:
-    log = EventLog(tmp_path / "events.jsonl")
+    path = tmp_path / "events.jsonl"
+    log = EventLog(path)
     journal = Journal(History(), log)
     written = journal.write("suggested", **{k: v for k, v in suggested(0).items() if k != "event"})
     log.close()
-    assert read_events(log.path) == [written]
+    assert read_events(path) == [written]
     with pytest.raises(ValueError, match="closed file"):
         journal.write("paused", trial=0, unit=1)
     assert journal.history.trials[0].status == "running"

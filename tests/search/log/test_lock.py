@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -16,7 +17,7 @@ import pytest
 from search.commands.run import main
 from search.log.events import VERSION, EventLog, new_event
 from search.log.folder import EVENTS
-from search.log.lock import only_driver
+from search.log.lock import only_driver, only_retraining
 from search.planning.make_plan import make_plan
 from search.planning.plan import Plan
 from trainable.errors import InputError
@@ -161,3 +162,29 @@ def test_what_a_killed_driver_left_in_the_lock_is_not_named(plan_of: MakePlan) -
     ):
         pass
     assert "another machine" not in str(e.value)
+
+
+def test_a_second_retraining_into_a_folder_is_refused_in_one_line(tmp_path: Path) -> None:
+    with only_retraining(tmp_path):
+        with pytest.raises(InputError) as caught, only_retraining(tmp_path):
+            pass
+        (tmp_path / "other").mkdir()
+        with only_retraining(tmp_path / "other"):
+            pass
+    assert re.fullmatch(
+        rf"{re.escape(str(tmp_path))}: another retraining writes to this folder "
+        rf"\(process {os.getpid()} on \S+\); wait until it has ended, or choose another --out",
+        str(caught.value),
+    )
+    with only_retraining(tmp_path):  # the first has ended
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_its_option(tmp_path: Path) -> None:
+    (tmp_path / ".lock").mkdir()
+    with (
+        pytest.raises(InputError, match=r"\.lock cannot be written .*choose another .* by --out"),
+        only_retraining(tmp_path),
+    ):
+        pass

@@ -259,3 +259,9 @@ def test_what_a_local_storage_does_not_do_is_left(tmp_path: Path) -> None:
     mirror = Mirror(SearchFolder("search", str(tmp_path), tmp_path / "search"))
     mirror.after_copy(refuse)
     assert mirror.close()
+
+
+def test_a_storage_that_never_answers_does_not_keep_the_process_alive(folder: SearchFolder) -> None:
+    mirror = idle(folder)
+    assert mirror._thread.daemon
+    assert mirror.busy_since is None  # nothing was asked of it yet

@@ -76,3 +76,23 @@ def test_pauses_count_as_elapsed_and_not_as_time_in_a_slot() -> None:
     )
     assert (trial.slot_seconds, trial.device_seconds) == (51.0, 102.0)
     assert (trial.ended, trial.elapsed_seconds) == (1022.0, 1022.0)
+
+
+def test_a_trial_that_starts_again_is_open_again() -> None:
+    """So that a driver that is killed between its stop and its end leaves it to be ended."""
+    again = [ended(0, 1.0, "interrupted"), event("started", trial=0, id="b")]
+    assert folded(*again[:1]).is_closed
+    assert not folded(*again).is_closed
+    assert not folded(*again, event("stopped", trial=0, unit=1)).is_closed
+
+
+def test_a_unit_that_was_trained_again_is_reported_when_it_was_last() -> None:
+    trial = folded(reported(0, 1.0, 1, 0.5), reported(0, 7.0, 1, 0.5))
+    assert trial.reported == {1: 7.0}
+
+
+@pytest.mark.parametrize("status", ["done", "failed"])
+def test_a_trial_of_another_search_comes_as_it_ended_there(status: Status) -> None:
+    fields = {"params": {}, "run_config": {}, "reports": {"2": {"score": 0.5}}, "status": status}
+    (trial,) = History([event("imported", 3.0, **fields)]).imported
+    assert (trial.status, trial.reports) == (status, {2: {"score": 0.5}})

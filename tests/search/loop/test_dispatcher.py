@@ -237,6 +237,33 @@ def test_an_interrupted_search_pays_for_its_slots_and_ends_each_trial_once(playe
     assert again.log.events == search.log.events
 
 
+def test_a_driver_settles_what_a_killed_one_heard_of(played: Any) -> None:
+    """It was killed before it decided on 0, wrote down the end of 1, or closed 2."""
+    search = played(lambda n, u: 0.5, n_trials=4)
+    for id in "abcd":
+        search.dispatcher.next_job(id)
+        search.dispatcher.started(id)
+    earlier = search.log.events
+    for number, score in ((1, 0.5), (2, 0.4), (0, 0.3)):
+        metrics = {"score": score}
+        search.journal.write("reported", trial=number, unit=1, metrics=metrics, failure="")
+    search.journal.write("stopped", trial=1, unit=1, reason="")
+    search.journal.write("decided", trial=2, unit=1, decision="pause", rank=1, among=1)
+    again, closed = played(lambda n, u: 0.5, earlier, n_trials=4), list[int]()
+    again.dispatcher.on_closed = lambda trial: closed.append(trial.number)
+    again.dispatcher.settle()
+    written = again.log.events[len(earlier) :]
+    kinds = [(event["event"], event["trial"], event.get("status")) for event in written]
+    assert [(*own[:2],) for own in kinds] == [
+        *(("decided", 0), ("paused", 0), ("paused", 2), ("ended", 1))
+    ]
+    assert kinds[-1] == ("ended", 1, "stopped")
+    assert sorted(closed) == [0, 1, 2]
+    assert [trial.number for trial in again.dispatcher.queue.waiting] == [3]
+    again.dispatcher.settle()  # there is nothing left to settle
+    assert len(again.log.events) == len(earlier) + len(written)
+
+
 def test_an_interrupted_search_names_what_was_under_way(played: Any) -> None:
     search = played(lambda n, u: 0.5, n_trials=3)
     search.dispatcher.next_job("a")

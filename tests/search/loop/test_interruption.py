@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from search.loop.interruption import Interruption
+from trainable.training.loop import RunLeft
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 TWICE = """
 import os, signal, sys
 from search.loop.interruption import Interruption
-with Interruption() as interruption:
+with Interruption("stopping: writing results") as interruption:
     interruption.defer()
     for _ in range(2):
         os.kill(os.getpid(), int(sys.argv[1]))
@@ -22,10 +23,10 @@ with Interruption() as interruption:
 """
 PIPED = """
 from search.loop.interruption import Interruption, SearchConsole
-with Interruption() as interruption:
+with Interruption("stopping: writing results") as interruption:
     interruption.defer()
     console = SearchConsole()
-    for _ in range(100_000):
+    for _ in range(1000):
         console.print("line")
     interruption.look()
 """
@@ -36,7 +37,7 @@ def test_before_the_search_has_begun_a_signal_ends_it_at_once(
     number: signal.Signals, capfd: pytest.CaptureFixture[str]
 ) -> None:
     before = signal.getsignal(number)
-    with pytest.raises(KeyboardInterrupt), Interruption():
+    with pytest.raises(KeyboardInterrupt), Interruption("stopping: writing results"):
         signal.raise_signal(number)
     assert capfd.readouterr().err == ""
     assert signal.getsignal(number) is before
@@ -46,13 +47,27 @@ def test_before_the_search_has_begun_a_signal_ends_it_at_once(
 def test_later_it_is_announced_at_once_and_waits_for_the_next_look(
     number: signal.Signals, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with Interruption() as interruption:
+    with Interruption("stopping: writing results") as interruption:
         interruption.defer()
         interruption.look()
         signal.raise_signal(number)
         assert capfd.readouterr().err == "stopping: writing results (again to stop now)\n"
         with pytest.raises(KeyboardInterrupt):
             interruption.look()
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_what_it_raises_is_chosen(
+    number: signal.Signals, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with Interruption("stopping after this step", RunLeft) as stop:
+        stop.defer()
+        stop.look()
+        signal.raise_signal(number)
+        assert capfd.readouterr().err == "stopping after this step (again to stop now)\n"
+        for _ in range(2):
+            with pytest.raises(RunLeft):
+                stop.look()
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

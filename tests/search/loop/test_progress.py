@@ -158,6 +158,18 @@ def test_the_best_is_said_to_be_of_those_that_went_as_far(shown: Shown) -> None:
     assert "best of full runs: 0.2500 (trial 1)" in shown.line()
 
 
+def test_a_job_that_failed_says_why_the_trial_needs_another_slot(shown: Shown) -> None:
+    """As where a worker's disk is full and no checkpoint can be saved."""
+    shown.dispatcher.on_left = shown.progress.left
+    shown.dispatcher.next_job("a")
+    shown.dispatcher.left("a", 1.0, 0.0, "OSError: No space left on device")
+    assert shown.lines()[-1].endswith("its job failed: OSError: No space left on device")
+    shown.dispatcher.next_job("b")
+    shown.report("b", 1, 0.25)
+    shown.dispatcher.left("b", 1.0, 0.0)
+    assert shown.lines()[-1].endswith("trial 0 paused after unit 1/9, score 0.2500")
+
+
 @pytest.mark.parametrize("width", [40, 80])
 def test_a_status_on_a_terminal_is_wrapped_and_not_cut(
     plan_of: MakePlan, monkeypatch: pytest.MonkeyPatch, width: int

@@ -40,6 +40,15 @@ def test_a_slot_is_paid_for_from_its_first_start_though_a_worker_was_lost(played
     assert cost["seconds"] == now - begun
 
 
+def test_what_a_slot_cost_says_where_and_how_large_it_was(played: Any) -> None:
+    search = played(lambda n, u: 0.5, n_trials=1)
+    search.dispatcher.next_job("a").node = "10.0.0.7"
+    search.dispatcher.started("a")
+    search.dispatcher.left("a", 4.0, 0.5, "the node is gone")
+    (cost,) = [event for event in search.log.events if event["event"] == "cost"]
+    assert (cost["trial"], cost["cpus"], cost["gpus"], cost["node"]) == (0, 4.0, 0.5, "10.0.0.7")
+
+
 def test_a_job_that_never_got_a_slot_costs_nothing(played: Any) -> None:
     search = played(lambda n, u: 0.5, n_trials=1)
     search.dispatcher.next_job("a")

@@ -387,3 +387,39 @@ def test_an_incomplete_study_is_replaced_and_the_export_says_so(
     assert loaded(url).user_attrs["export_complete"] is True
     assert main(arguments) == 0
     assert capsys.readouterr().out == f"{said}\n"
+
+
+class Killed(BaseException):
+    """As SIGKILL: nothing that follows it is done."""
+
+
+@pytest.mark.parametrize("n_written", [0, 1, 2])
+def test_a_kill_while_the_study_begins_hinders_no_later_export(
+    url: str, monkeypatch: pytest.MonkeyPatch, n_written: int
+) -> None:
+    history, keys, set_user_attr = written(ENDS[:1], SMOKE).history, [], optuna.Study.set_user_attr
+
+    def until_killed(self: optuna.Study, key: str, value: Any) -> None:
+        if len(keys) == n_written:
+            raise Killed
+        keys.append(key)
+        set_user_attr(self, key, value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(optuna.Study, "set_user_attr", until_killed)
+        with pytest.raises(Killed):
+            write_study("t", history, url)
+    assert list(loaded(url, "t").user_attrs) == keys
+    assert write_study("t", history, url)  # it replaces one that is incomplete, and says so
+    (trial,) = loaded(url, "t").trials
+    assert comparable(trial) == comparable(frozen_trials(history)[0])
+
+
+def test_an_empty_study_with_anything_of_its_own_is_kept(url: str) -> None:
+    history = written(ENDS[:1], SMOKE).history
+    optuna.create_study(storage=url, study_name="t", direction="maximize").set_user_attr("a", 1)
+    optuna.create_study(storage=url, study_name="u", direction="maximize").enqueue_trial({"x": 1})
+    optuna.create_study(storage=url, study_name="v", direction="minimize")
+    for name in "tuv":
+        with pytest.raises(InputError, match="not of this search"):
+            write_study(name, history, url)

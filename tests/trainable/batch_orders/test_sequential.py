@@ -26,3 +26,9 @@ def test_sequential_order_depends_on_progress_only() -> None:
     fresh, used = Sequential().build(SIZES, 0), Sequential().build(SIZES, 0)
     take(used, 100, 0.99)
     assert tasks_of(take(used, 1, 0.0)) == tasks_of(take(fresh, 1, 0.0)) == ["sst"]
+
+
+def test_a_phase_ends_exactly_where_its_share_does() -> None:
+    order = Sequential().build({"sst": 1, "para": 1, "sts": 2}, 0)
+    found = [next(iter(order.next(progress).sizes)) for progress in (0.0, 0.25, 0.5, 1.0)]
+    assert found == ["sst", "para", "sts", "sts"]

@@ -112,3 +112,10 @@ def test_an_epoch_of_random_shuffle_dropout_trains_each_set_once() -> None:
         for step in steps:
             trained.update(step.sizes)
         assert trained == sizes
+
+
+def test_inference_examples_are_visited_as_often_as_similarity() -> None:
+    """With a probability of 1, and that of paraphrase near 0."""
+    order = of_course(RandomShuffleDropout(p={"sst": 0.01, "para": 0.01, "sts": 1}))
+    tasks = tasks_of(take(order.build({"para": 1, "nli": 1, "sts": 1}, 0), 300))
+    assert min(tasks.count("nli"), tasks.count("sts")) > 140

@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import locale
 import math
 import os
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -33,6 +37,54 @@ def test_what_is_written_is_read_and_nothing_else_stays(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "a.json").read_text()) == {"a": [1, 2.5, None]}
     assert load_file(tmp_path / "a.safetensors")["a"].tolist() == [0, 1, 2]
     assert {path.name for path in tmp_path.iterdir()} == {"a.txt", "a.json", "a.safetensors"}
+
+
+@pytest.fixture
+def ascii_locale() -> Iterator[None]:
+    """A locale whose encoding is ASCII, as a batch job may have."""
+    before = locale.setlocale(locale.LC_CTYPE)
+    locale.setlocale(locale.LC_CTYPE, "C")
+    yield
+    locale.setlocale(locale.LC_CTYPE, before)
+
+
+@pytest.mark.usefixtures("ascii_locale")
+def test_text_is_utf_8_whatever_the_locale(tmp_path: Path) -> None:
+    if not sys.flags.utf8_mode:
+        with pytest.raises(UnicodeEncodeError):
+            (tmp_path / "a.txt").write_text("ü")
+    write_text(tmp_path / "a.txt", "über 你好 🙂")
+    assert (tmp_path / "a.txt").read_bytes() == "über 你好 🙂".encode()
+    write_text(tmp_path / "a.json", '{"Zoë": "你好"}')
+    assert read_json(tmp_path / "a.json", "make one") == {"Zoë": "你好"}
+
+
+def test_bytes_replace_the_old_file_and_nothing_else_stays(tmp_path: Path) -> None:
+    for content in (b"\r\n\0\xff" * 3, b"", b"new"):
+        write_bytes(tmp_path / "a", content)
+        assert (tmp_path / "a").read_bytes() == content
+        assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("write", [write_text, write_bytes, write_json, write_tensors])
+def test_what_is_being_written_lies_beside_the_file_under_a_name_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path, Any], None]
+) -> None:
+    """On the same file system, and where neither a reader nor another process looks."""
+    value = {write_text: "a", write_bytes: b"a", write_json: 1, write_tensors: {}}[write]
+    found, replace = list[Path](), Path.replace
+
+    def replaced(self: Path, target: Path) -> Path:
+        found.append(self)
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", replaced)
+    write(tmp_path / "a.json", value)
+    monkeypatch.setattr(os, "getpid", lambda: 7)
+    write(tmp_path / "a.json", value)
+    assert {path.parent for path in found} == {tmp_path}
+    assert len({path.name for path in found}) == 2  # one for each process
+    assert all(path.name.startswith(".a.json.") for path in found)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

@@ -111,6 +111,12 @@ def test_a_quora_test_pair_without_text_stays(write_course: Any) -> None:
     assert test["id"][:] == ["a"]
 
 
+def test_a_dev_example_with_the_id_of_a_train_example_is_counted(write_course: Any) -> None:
+    rows = [QUORA, ("0", "q1-train", "Who?", "Which person?", "1.0"), ("1", "d", "a", "b", "0.0")]
+    (note,) = load_cs224n(write_course(quora_dev=rows)).notes
+    assert note.startswith("para: 1 of 2 dev examples are in train, too (0 with the same text, 1 ")
+
+
 def test_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no folder .*nowhere"):
         load_cs224n(tmp_path / "nowhere")

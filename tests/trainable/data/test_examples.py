@@ -31,6 +31,9 @@ def fingerprint(train: list[Row], dev: list[Row] = ROWS) -> str:
         [("1", "a", "bc", 1.0), ROWS[1]],  # the same letters
         [("1", "abd", "c", 1.0), ("2", "ef", "d", 0.0)],
         [("1", "c", "ab", 1.0), ROWS[1]],
+        [("1", "x", "c", 1.0), ROWS[1]],  # one column only
+        [("1", "ab", "x", 1.0), ROWS[1]],
+        [("1", "a", "c", 1.0), ("2", "bd", "ef", 0.0)],  # the same letters of one column
         [("1", "ab", "c", 0.0), ROWS[1]],
         [("3", "ab", "c", 1.0), ROWS[1]],
         ROWS[::-1],
@@ -66,3 +69,12 @@ def test_notes_and_rows_of_repetitions_agree() -> None:
     found, notes = to_schema(table, COURSE["para"], "train", "a test")
     assert found["id"][:] == ["1", "2"]
     assert notes == ("a test: 2 rows that repeated an id dropped",)
+
+
+def test_the_fingerprint_tells_splits_apart() -> None:
+    own = dataset(ROWS)
+    found = {
+        collect(COURSE, {task: {split: own} for task in COURSE}).fingerprint
+        for split in ("train", "dev", "test")
+    }
+    assert len(found) == 3

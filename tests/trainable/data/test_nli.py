@@ -25,7 +25,7 @@ from trainable.data.nli import (
 )
 from trainable.data.sample import generate_sample
 from trainable.data.sample_nli import N_PREMISES
-from trainable.data.tokenize import train_wordpiece
+from trainable.data.tokenize import MAX_SENTENCE_TOKENS, train_wordpiece
 from trainable.errors import InputError
 
 SICK = (
@@ -183,6 +183,21 @@ def test_triplets_are_tokens_of_equally_many_sentences(tokenizer: Tokenizer) -> 
     for side, text in zip(sides, expected[3], strict=True):
         start, end = side.offsets[3:5].tolist()
         assert tokenizer.encode(text).ids == side.tokens[start:end].tolist()
+
+
+def test_long_sentences_are_cut_on_every_side(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    dog = " ".join(["dog"] * (MAX_SENTENCE_TOKENS + 1))
+    sick = SICK.replace("Nobody runs", f"Nobody {dog}").replace("An animal runs", f"An {dog}")
+    (tmp_path / "SICK_train.txt").write_text(sick.replace("A dog runs", f"A {dog}"))
+    source = SickNli(dir=str(tmp_path))
+    found = pairs(source, tokenizer)
+    for side in (found.premises, found.hypotheses, *triplets(source, tokenizer)):
+        assert side.lengths.max() == MAX_SENTENCE_TOKENS
+
+
+def test_of_several_hypotheses_the_first_is_taken() -> None:
+    rows = [("a", word, label) for label in NLI_LABELS for word in ("first", "second")]
+    assert find_triplets(rows, borrows=False) == [("a", "first", "first")]
 
 
 def test_a_source_without_triplets_is_refused(tmp_path: Path, tokenizer: Tokenizer) -> None:

@@ -125,6 +125,12 @@ def test_a_trained_tagger_tags_tokens(tagger: PosTagger) -> None:
     ]
 
 
+def test_a_token_that_begins_between_words_has_no_tag(tagger: PosTagger) -> None:
+    offsets = [(0, 3), (3, 4), (4, 7), (7, 7)]  # a word, the blank behind it, a word, its end
+    tags = tagger.token_tags("the cat", offsets)
+    assert [tag > 0 for tag in tags] == [True, False, True, False]
+
+
 def save(tagger: PerceptronTagger, folder: Path) -> None:
     """Write the three files of NLTK's package."""
     folder.mkdir(parents=True)

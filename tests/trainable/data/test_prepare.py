@@ -92,6 +92,22 @@ def test_without_features_nothing_is_loaded_and_the_fingerprint_stays(
     assert prepare(add_features(examples, InputFeatures()), tokenizer).fingerprint == expected
 
 
+def test_notes_of_the_source_and_of_the_tokenizer_are_both_kept() -> None:
+    rows = [(str(n), "a dog " * 100 if n == 3 else "a dog", "a cat", 1.0) for n in range(20)]
+    names = ("id", "sentence1", "sentence2", "label")
+    table = pa.table({name: [row[i] for row in rows] for i, name in enumerate(names)})
+    splits = {
+        name: {split: to_schema(table, task, split, "a test")[0] for split in ("train", "dev")}
+        for name, task in COURSE.items()
+    }
+    examples = collect(COURSE, splits, ("a note",))
+    tokenizer = train_wordpiece(examples.train_sentences(), 200)
+    first, *others = prepare(add_features(examples, PLAIN), tokenizer).notes
+    assert first == "a note"
+    assert len(others) == 2 * len(COURSE)
+    assert all("1 sentence cut to" in note for note in others)
+
+
 @pytest.mark.slow
 def test_sample_is_ready_for_a_run() -> None:
     examples = SampleData().load()

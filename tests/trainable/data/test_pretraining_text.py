@@ -222,9 +222,15 @@ def test_fingerprint_is_that_of_the_contents(tmp_path: Path, tokenizer: Tokenize
     before = text_fingerprint([files], own)
     assert text_fingerprint([TextFiles(paths=(str(copied),))], other) == before
     path.write_text("a dog ran")
+    (tmp_path / "SICK_train.txt").write_text(SICK)
+    sick = str(tmp_path / "SICK_train.txt")
     several = [
         before,
         text_fingerprint([files], own),
+        text_fingerprint([TextFiles(paths=(str(path), str(copied)))], own),
+        text_fingerprint([TextFiles(paths=(str(copied), str(path)))], own),
+        text_fingerprint([TextFiles(paths=(sick,))], own),
+        text_fingerprint([SickText(dir=str(tmp_path))], own),  # the same file, read otherwise
         text_fingerprint([OwnText()], own),
         text_fingerprint([OwnText()], other),
         text_fingerprint([OwnText(), files], own),

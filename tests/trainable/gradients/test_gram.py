@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from tests.trainable.gradients.drawn import (
 )
 from trainable.gradients.base import Weights
 from trainable.gradients.family import Gradients
-from trainable.gradients.gram import cosines
+from trainable.gradients.gram import cosines, weigh_nonzero
 
 ON_GRADIENTS = [own for own in members(Gradients) if own.build(TASK_NAMES).needs_gram]
 
@@ -121,3 +122,17 @@ def test_one_task_keeps_the_direction_of_its_gradient(config: Any, length: float
     expected = {"nash_mtl": 1 / length, "cagrad": 1.4}.get(config.kind, 1.0)
     assert float(weights.shared[0]) == pytest.approx(expected)
     assert float(weights.own[0]) == 1.0
+
+
+@pytest.mark.parametrize("angle", [1e-3, 1e-2, 1.0])
+def test_gradients_that_are_nearly_parallel_keep_their_cosine(angle: float) -> None:
+    """The smallest eigenvalue is 5e-7 for the smallest angle: small, and no rounding error."""
+    gradients = torch.tensor([[1.0, 0.0], [math.cos(angle), math.sin(angle)]], dtype=torch.float64)
+    seen: list[Tensor] = []
+
+    def method(norms: Tensor, cosine: Tensor) -> Tensor:
+        seen.append(cosine)
+        return norms
+
+    weigh_nonzero(gradients @ gradients.T, method)
+    assert seen[0][0, 1] == pytest.approx(math.cos(angle), abs=1e-15)

@@ -89,6 +89,7 @@ def test_adamw_divides_each_group_into_matrices_and_vectors() -> None:
         )
         assert group["fused"]
         assert group["amsgrad"]
+    assert not any(group["amsgrad"] for group in build_adamw(given, 0.5).param_groups)
 
 
 @SHARINGS

@@ -333,6 +333,29 @@ def test_torn_file_is_refused(inputs: RunInputs, saved: Path, name: str) -> None
     assert "not whole" in refusal(Run(CONFIG, inputs), saved)
 
 
+@pytest.mark.parametrize("keys", ["", "units", "more"])
+def test_a_state_that_save_does_not_write_is_refused(
+    inputs: RunInputs, saved: Path, keys: str
+) -> None:
+    """A list, or with a key too few or too many."""
+    state = json.loads((saved / "state.json").read_text())
+    others = {"": [], "units": {k: v for k, v in state.items() if k != "units"}}
+    (saved / "state.json").write_text(json.dumps(others.get(keys, {**state, "more": 1})))
+    error = refusal(Run(CONFIG, inputs), saved)
+    assert str(saved) in error
+    assert "state.json is not what `save` writes" in error
+
+
+def test_what_a_unit_has_cost_so_far_is_kept(inputs: RunInputs, tmp_path: Path) -> None:
+    run = Run(CONFIG, inputs)
+    run.so_far.counts["loss"] = 3
+    run.so_far.prefix_seconds, run.so_far.train_seconds = 4.0, 5.0
+    checkpoint.save(run, tmp_path)
+    again = Run(CONFIG, inputs)
+    checkpoint.load(again, tmp_path)
+    assert again.so_far == run.so_far
+
+
 def test_checkpoint_of_another_run_is_refused(inputs: RunInputs, saved: Path) -> None:
     other = Run(config_with(LockStep(batch_size=4, gradients=PCGrad())), inputs)
     assert "another RunConfig" in refusal(other, saved)
@@ -355,6 +378,7 @@ def test_size_is_that_of_weights_and_two_moments(inputs: RunInputs, saved: Path)
     n_parameters = sum(p.numel() for p in Run(CONFIG, inputs).model.parameters())
     size = (saved / "state.safetensors").stat().st_size
     assert size == pytest.approx(checkpoint.size_in_bytes(n_parameters, optimizer=True), rel=0.1)
+    assert checkpoint.size_in_bytes(n_parameters, optimizer=False) == 4 * n_parameters  # float32
 
 
 @pytest.mark.slow

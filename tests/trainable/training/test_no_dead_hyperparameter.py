@@ -40,7 +40,7 @@ BASE = RunConfig(
     multitask=Multitask(
         batch_order=LockStep(batch_size=8),
         optimization=Optimization(lr=1e-3, head_lr=1e-2),
-        budget_tokens=1800,
+        budget_tokens=1000,  # two or three steps
         units=1,
     )
 )
@@ -110,6 +110,8 @@ CONTEXTS: dict[str, Context] = {
     "*.lock_step.wrap": Context(with_budget(3000), _SMALL, beside=_FEW),
     # Enough for draws that differ to be drawn.
     "multitask.batch_order*": Context(with_budget(5000)),
+    # Two passes in each step.
+    "multitask.regularization*": Context(with_budget(2000)),
     "multitask.optimization.amsgrad": Context(with_budget(5000)),
     "multitask.optimization.clip": Context(beside=(("max_norm", 0.5),)),
     "*": Context(),
