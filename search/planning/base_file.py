@@ -66,7 +66,7 @@ def like_base(options: SearchOptions, config: RunConfig | None) -> tuple[SearchO
         "units": stage.units,
         "precision": stage.precision,
     }
-    if (options.data, options.data_dir) == (_DEFAULTS.data, None):
+    if (options.data, options.data_dir, options.tasks) == (_DEFAULTS.data, None, None):
         own |= {"data": config.data.kind, "data_dir": getattr(config.data, "dir", None)}
     taken = {
         name: value
@@ -84,6 +84,8 @@ def like_base(options: SearchOptions, config: RunConfig | None) -> tuple[SearchO
 def data_of(options: SearchOptions, config: RunConfig | None) -> DataSource | None:
     """Return the data of `--base`, if these are what the options ask for."""
     if config is None:
+        return None
+    if options.tasks is not None:
         return None
     same = (options.data, options.data_dir) == (config.data.kind, getattr(config.data, "dir", None))
     return config.data if same else None

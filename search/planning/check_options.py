@@ -104,7 +104,14 @@ def _check_name(options: SearchOptions) -> None:
 def _check_data(options: SearchOptions) -> None:
     if options.data == "cs224n" and options.data_dir is None:
         raise InputError("--data cs224n: say where the course's files are with --data-dir DIR")
-    if options.data != "cs224n" and options.data_dir is not None:
+    if options.data == "tasks" and options.tasks is None and options.base is None:
+        raise InputError("--data tasks: say which with --tasks FILE.yaml")
+    if options.data != "tasks" and options.tasks is not None:
+        raise InputError(
+            f"--tasks {options.tasks!r}: --data {options.data} has tasks of its own; drop one of "
+            f"the two"
+        )
+    if options.data not in ("cs224n", "tasks") and options.data_dir is not None:
         raise InputError(
             f"--data-dir {options.data_dir!r}: --data {options.data} does not read it; for the "
             f"course's files add --data cs224n"

@@ -29,6 +29,7 @@ from trainable.batch_orders.base import BATCH_SIZES
 from trainable.cache.files import user_path
 from trainable.data.features import PLAIN
 from trainable.data.prepare import add_features
+from trainable.data.read_tasks import read_tasks
 from trainable.data.sources import Cs224nData, DataSource, HubData, SampleData
 from trainable.errors import InputError
 from trainable.model.encoder import EncoderConfig, Pretrained, load_pretrained, pinned
@@ -182,13 +183,17 @@ def _n_trials(
 
 def _default_name(options: SearchOptions) -> str:
     encoder = re.sub(r"[^A-Za-z0-9.-]+", "-", Path(options.encoder).name)[: LONGEST_NAME // 2]
-    return f"{options.data}-{encoder}-{time.strftime('%Y%m%d-%H%M%S')}"
+    data = re.sub(r"[^A-Za-z0-9.-]+", "-", Path(options.tasks or options.data).stem)
+    return f"{data[: LONGEST_NAME // 4]}-{encoder}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 def _data_source(options: SearchOptions) -> DataSource:
-    if options.data_dir is not None:
-        # Absolute, since trials run in other folders.
-        return Cs224nData(dir=str(user_path(options.data_dir)))
+    # Absolute, since trials run in other folders.
+    folder = None if options.data_dir is None else user_path(options.data_dir)
+    if options.tasks is not None:
+        return read_tasks(options.tasks, folder)
+    if folder is not None:
+        return Cs224nData(dir=str(folder))
     return SampleData() if options.data == "sample" else HubData()
 
 

@@ -27,12 +27,19 @@ def _arg(metavar: str, default: str = "") -> Any:
 class DataOptions:
     """What is learned, and from where."""
 
-    data: Literal["sample", "cs224n", "hub"] = "sample"
+    data: Literal["sample", "cs224n", "hub", "tasks"] = "sample"
     """Examples: made by the project, the course's files,
-    or from the Hugging Face Hub."""
+    or from the Hugging Face Hub; `tasks` are those of
+    --tasks, which implies it."""
+
+    tasks: Annotated[str | None, _arg("FILE.yaml|NAME[:TASK,...]")] = None
+    """Tasks of your own, from a file; or a table that
+    comes with the project: course, course-cfimdb, glue,
+    glue-hub. A colon chooses some: `glue:rte,cola`."""
 
     data_dir: Annotated[str | None, _arg("DIR")] = None
-    """Folder of the course's files, for --data cs224n."""
+    """Folder of the data files, for --data cs224n and
+    --tasks."""
 
     encoder: Annotated[str, tyro.conf.arg(metavar="tiny|HUB_ID|DIR")] = "tiny"
     """Encoder to start from: `tiny` (from scratch), a Hub
@@ -231,6 +238,11 @@ class StorageOptions:
 @dataclass(frozen=True)
 class SearchOptions(StorageOptions, ResourceOptions, BudgetOptions, MethodOptions, DataOptions):
     """All options of a search."""
+
+    def __post_init__(self) -> None:
+        """Let --tasks imply --data tasks."""
+        if self.tasks is not None and self.data == "sample":
+            object.__setattr__(self, "data", "tasks")
 
     @property
     def time_limit_seconds(self) -> float | None:

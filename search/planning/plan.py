@@ -97,7 +97,7 @@ def describe(plan: Plan) -> str:
     ]
     lines = [
         f"search     {plan.folder.uri}",
-        f"data       {options.data}, fingerprint {plan.data_fingerprint}",
+        f"data       {options.tasks or options.data}, fingerprint {plan.data_fingerprint}",
         *(f"           {note}" for note in plan.notes),
         f"encoder    {options.encoder}, {plan.n_parameters:,} parameters, {options.precision}",
         f"trials     {plan.n_trials}, searcher {options.searcher}, scheduler {options.scheduler} "

@@ -83,6 +83,12 @@ class TaskFiles(BaseModel):
         """The tasks."""
         return table(*(own.task for own in self.tasks))
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files that are read, each once."""
+        parts = [part for own in self.tasks for part in own.parts.values()]
+        return tuple(dict.fromkeys(Path(p.path) for p in parts if isinstance(p, DataFile)))
+
     def load(self) -> Examples:
         """Read and check all examples.
 
@@ -90,14 +96,7 @@ class TaskFiles(BaseModel):
             InputError: A file is missing, cannot be read, lacks a column or has a label or a row
                 that is not allowed; or a data set cannot be had from the Hub.
         """
-        check_files(
-            dict.fromkeys(
-                Path(part.path)
-                for own in self.tasks
-                for part in own.parts.values()
-                if isinstance(part, DataFile)
-            )
-        )
+        check_files(self.paths)
         splits: dict[TaskName, dict[str, Dataset]] = {}
         notes: list[str] = []
         for own in self.tasks:

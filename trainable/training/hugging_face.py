@@ -28,8 +28,6 @@ def write_encoder(run: Run, folder: Path) -> None:
 
     `AutoModel` and `AutoTokenizer` of transformers and our own `--encoder folder` load it. Where
     each task has its own encoder, they are written to folders with the names of the tasks.
-    `BertModel` and `AutoTokenizer` of transformers and our own `--encoder folder` load it. Where
-    each task has its own encoder, they are written to folders with the names of the tasks.
     """
     for name, encoder in run.model.encoders.items():
         _write(run, encoder, folder if name == SHARED else folder / name)

@@ -18,7 +18,7 @@ import trainable.training.corpus
 from trainable.cache.mapped import code_digest, mapped
 from trainable.data.nli import NliSource, Triplets, triplets
 from trainable.data.prepare import FeaturedExamples, PreparedData, prepare
-from trainable.data.sentences import N_SPECIAL_TOKENS, Sentences
+from trainable.data.sentences import Sentences
 from trainable.data.special_tokens import special_tokens
 from trainable.tasks import TaskName
 from trainable.training.corpus import SPLITS, Corpus, Rows, Split
@@ -73,8 +73,6 @@ def build_corpus(data: PreparedData, tokenizer: Tokenizer) -> Corpus:
     splits: dict[Split, dict[TaskName, Rows]] = {split: {} for split in SPLITS}
     end = len(header)
     tokens, tags = [torch.tensor(header, dtype=torch.int32)], [torch.zeros(end, dtype=torch.uint8)]
-    tokens, tags = [torch.tensor(special, dtype=torch.int32)], [torch.zeros(2, dtype=torch.uint8)]
-    end = N_SPECIAL_TOKENS
     for split, tasks in zip(SPLITS, parts, strict=True):
         for task, part in tasks.items():
             columns = [own for own in (part.sentence1, part.sentence2) if own is not None]

@@ -17,6 +17,8 @@ from search.cluster.preflight.node_report import NodeReport, make_report
 from search.cluster.preflight.problems import SHARED_STORAGE, Problem
 from search.planning.options import SearchOptions
 from search.planning.resume import versions
+from trainable.cache.files import user_path
+from trainable.data.read_tasks import read_tasks
 from trainable.model.encoder import TINY
 
 _DRIVER_ONLY = "optuna"  # makes suggestions; trials do not import it
@@ -31,6 +33,9 @@ def trial_paths(options: SearchOptions) -> tuple[str, ...]:
     """Return the files and folders that trials read."""
     given = [options.data_dir, *(options.text_data or "").split(","), options.nli_data]
     given += [] if options.encoder == TINY else [options.encoder]
+    if options.tasks is not None:
+        folder = None if options.data_dir is None else user_path(options.data_dir)
+        given += [str(path) for path in read_tasks(options.tasks, folder).paths]
     paths = [Path(text.removeprefix("sick:")).expanduser().absolute() for text in given if text]
     return tuple(str(path) for path in paths if path.exists())
 

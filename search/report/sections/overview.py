@@ -13,7 +13,7 @@ def overview(search: FinishedSearch) -> list[str]:
     plan = search.plan
     options = plan.options
     lines = [
-        f"- data {options.data} (fingerprint {plan.data_fingerprint}), "
+        f"- data {quoted(options.tasks or options.data)} (fingerprint {plan.data_fingerprint}), "
         f"encoder {quoted(options.encoder)}",
         f"- space {options.space}, searcher {options.searcher}, scheduler {options.scheduler}, "
         f"seed {options.seed}",
