@@ -97,7 +97,14 @@ class RunConfig(Component):
         return self
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Return a copy with other values, in which every task has its entries, too."""
+        """Return a copy with other values, in which every task has its entries, too.
+
+        Raises:
+            ValueError: There is no such field, or a field names a task that is not there.
+        """
+        for name in update or ():
+            if name not in type(self).model_fields:
+                raise ValueError(f"a RunConfig has no field {name!r}")
         copied = super().model_copy(update=update, deep=deep)
         copied._fill_in()
         return copied

@@ -59,6 +59,7 @@ def header(plan: Plan) -> dict[str, Any]:
         "space": {param.name: param.to_json() for param in plan.space.params()},
         "versions": versions(),
         "data_fingerprint": plan.data_fingerprint,
+        "tasks": {name: task.model_dump(mode="json") for name, task in plan.tasks.items()},
     }
 
 
@@ -94,6 +95,10 @@ def check_resumable(plan: Plan) -> None:
             _check_equal(plan, key, then["options"].get(key), value)
     for key in ("data_fingerprint", "units", "rungs"):
         _check_equal(plan, key, then[key], now[key])
+    tasks = _leaves(now["tasks"], "tasks")
+    before = _leaves(then["tasks"], "tasks") if "tasks" in then else tasks
+    for key in dict.fromkeys([*before, *tasks]):
+        _check_equal(plan, key, before.get(key), tasks.get(key))
     _check_space(plan, then["space"], now["space"])
     if "edited" in now:
         _check_fixed(plan, then.get("edited", {}), now["edited"])

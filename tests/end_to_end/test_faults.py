@@ -72,7 +72,9 @@ def test_trials_whose_loss_is_no_number_fail_and_the_others_finish(
         quiet=True,
     )
     plan = make_plan(options)
-    base = plan.space.base.model_copy(update={"sst": SingleClasses(pooling=ClsPooling())})
+    base = plan.space.base.model_copy(
+        update={"tasks": plan.space.base.tasks | {"sst": SingleClasses(pooling=ClsPooling())}}
+    )
     # With a learning rate there are enough configurations: none is tried twice.
     space = Space("pooler", base, ("sst.pooling.cls.pooler", "multitask.optimization.lr"))
     assert run_search(replace(plan, space=space, points=()), Console(quiet=True)) == 0

@@ -91,7 +91,8 @@ class PosTagger:
             while first < last and text[first].isspace():
                 first += 1
             word = bisect_right(starts, first) - 1
-            result.append(tags[word] if word >= 0 and first < spans[word][1] else 0)
+            in_word = first < last and word >= 0 and first < spans[word][1]
+            result.append(tags[word] if in_word else 0)
         return result
 
 

@@ -42,7 +42,7 @@ def read_yaml(path: Path) -> Any:
     with reading(path):
         text = path.read_text(encoding="utf-8-sig")
     try:
-        return yaml.load(text, Loader=_TextLoader)
+        return yaml.load(text, _TextLoader)
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise InputError(f"{path}{line}: {error.problem or 'not valid YAML'}") from error

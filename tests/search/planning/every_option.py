@@ -7,6 +7,7 @@ from typing import Any
 GIVEN: dict[str, tuple[list[str], Any]] = {
     "data": (["--data", "cs224n"], "cs224n"),
     "data_dir": (["--data-dir", "course"], "course"),
+    "tasks": (["--tasks", "mine.yaml"], "mine.yaml"),
     "encoder": (["--encoder", "google-bert/bert-base-uncased"], "google-bert/bert-base-uncased"),
     "space": (["--space", "heads"], "heads"),
     "fix": (["--fix", "sst.pooling=mean"], ("sst.pooling=mean",)),

@@ -49,10 +49,11 @@ def test_a_log_without_its_first_line_is_refused(plan: Plan) -> None:
 
 # Of the options, these are compared by what they lead to: the data by their fingerprint, the trials
 # by how many have begun.
-BY_RESULT = {"data", "data_dir", "trials"}
+BY_RESULT = {"data", "data_dir", "tasks", "trials"}
 MAY_DIFFER = {
     *("max_concurrent", "time_limit", "max_device_hours", "min_gain", "name", "storage"),
     *("checkpoint", "cpus_per_trial", "gpus_per_trial", "address", "resume", "dry_run", "quiet"),
+    "log",
 }
 
 
@@ -128,6 +129,13 @@ def test_limits_and_resources_may_differ(plan: Plan, name: str) -> None:
 @pytest.mark.parametrize("name", sorted(BY_RESULT))
 def test_equal_data_may_lie_elsewhere_and_trials_may_be_more(plan: Plan, name: str) -> None:
     check_resumable(begun(plan, options={name: GIVEN[name][1]}))
+
+
+def test_tasks_with_other_metrics_or_weights_are_refused(plan: Plan) -> None:
+    tasks = header(plan)["tasks"]
+    changed = tasks | {"sts": tasks["sts"] | {"metric": "spearman"}}
+    with pytest.raises(InputError, match=r"tasks\.sts\.metric .* \"spearman\", now .* \"pearson\""):
+        check_resumable(begun(plan, tasks=changed))
 
 
 def test_versions_of_all_that_computes_or_searches_are_in_the_log(plan: Plan) -> None:

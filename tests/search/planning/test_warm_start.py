@@ -153,14 +153,14 @@ COMPARED = {
     "precision": ({"precision": "bf16"}, "precision was fp32 there and is bf16 here"),
 }
 # The data and the encoder themselves are compared, not what they are called.
-RESOLVED = {"data", "data_dir", "encoder", "budget", "resume", "warm_start", "objective"}
+RESOLVED = {"data", "data_dir", "tasks", "encoder", "budget", "resume", "warm_start", "objective"}
 # What may differ, since it changes neither the score of a configuration nor its meaning.
 IRRELEVANT = {
     *("fix", "range", "choices", "vary", "base"),
     *("space", "rows", "repeats", "searcher", "beam", "scheduler", "eta", "brackets", "seed"),
     *("text_data", "nli_data", "trials", "time_limit", "max_device_hours", "min_gain"),
     *("address", "max_concurrent", "cpus_per_trial", "gpus_per_trial"),
-    *("name", "checkpoint", "dry_run", "quiet"),
+    *("name", "checkpoint", "dry_run", "quiet", "log"),
     "storage",  # where the other search is looked for, if its name is given
 }
 

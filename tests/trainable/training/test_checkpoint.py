@@ -26,7 +26,7 @@ from trainable.optim.averaging import EmaAveraging, NoAveraging, SwaAveraging
 from trainable.run_config import RunConfig
 from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.stages.multitask import Multitask, RDrop
-from trainable.task_config import PairNumber, SingleClasses
+from trainable.task_config import PairNumber, SingleClasses, TaskConfig
 from trainable.training import checkpoint
 from trainable.training.inputs import RunInputs, open_inputs
 from trainable.training.loop import Run, RunLeft
@@ -83,13 +83,17 @@ def changed(**fields: Any) -> RunConfig:
     return CONFIG.model_copy(update=fields)
 
 
+def with_tasks(**tasks: TaskConfig) -> RunConfig:
+    return changed(tasks=CONFIG.tasks | tasks)
+
+
 # Name -> a run with something in it that must survive, besides order and combination.
 VARIANTS = {
     "plain": CONFIG,
     "attention dropout": changed(encoder=EncoderConfig(attention_dropout=0.5)),
     "an encoder for each task": changed(encoder=EncoderConfig(dropout=0.2, sharing="per_task")),
     "pair layer": changed(pair_layer=DensePairLayer(dropout=0.3)),
-    "learned pooling": changed(
+    "learned pooling": with_tasks(
         sst=SingleClasses(pooling=AttentionPooling()), sts=PairNumber(pooling=WeightedPooling())
     ),
     "exponential average": config_with(LockStep(batch_size=4), averaging=EmaAveraging(decay=0.9)),

@@ -59,7 +59,7 @@ def with_budget(tokens: int) -> RunConfig:
     return BASE.model_copy(update={"multitask": longer})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a RunConfig has no hash
 class Context:
     """Where a hyperparameter shows.
 

@@ -9,7 +9,7 @@ import torch
 from tests.course import TASK_NAMES
 from trainable.errors import InputError
 from trainable.run_config import RunConfig
-from trainable.tasks import TaskName
+from trainable.tasks import COURSE, TaskName
 from trainable.training.inputs import RunInputs
 from trainable.training.loop import Run
 from trainable.training.predictions import (
@@ -56,7 +56,7 @@ def predicted(run: Run) -> Found:
 @pytest.fixture(scope="module")
 def folder(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("predictions")
-    write_submission(predicted(run), run.inputs.corpus.splits, path)
+    write_submission(predicted(run), run.inputs.corpus.splits, COURSE, path)
     return path
 
 
@@ -112,7 +112,7 @@ def test_classes_are_whole_numbers_and_similarities_within_their_range(folder: P
 
 def test_tasks_without_test_examples_have_no_test_file(inputs: RunInputs, tmp_path: Path) -> None:
     run = Run(RunConfig(), with_test_split(inputs, ("sts",)))
-    write_submission(predicted(run), run.inputs.corpus.splits, tmp_path)
+    write_submission(predicted(run), run.inputs.corpus.splits, COURSE, tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"sts-test-output.csv"} | {f"{task}-dev-output.csv" for task in TASK_NAMES}
 

@@ -53,12 +53,14 @@ PAIRS = tuple(
         get_args(get_args(DecisionPair)[0]), get_args(get_args(NumberPair)[0]), strict=True
     )
 )
-QUICK = CachedHeadTuning(epochs=2, batch_size=16, lr=1e-2)
+QUICK = CachedHeadTuning(tasks="sst+para+sts", epochs=2, batch_size=16, lr=1e-2)
 
 
 def tuned(tasks: str = "sst+para+sts", **fields: object) -> RunConfig:
     tuning = QUICK.model_copy(update={"tasks": tasks})
-    return RunConfig(multitask=None, head_tuning=tuning).model_copy(update=fields)
+    own = {name: fields.pop(name) for name in TASK_NAMES if name in fields}
+    config = RunConfig(multitask=None, head_tuning=tuning)
+    return config.model_copy(update={"tasks": config.tasks | own, **fields})
 
 
 def state_of(module: nn.Module) -> dict[str, Tensor]:
