@@ -12,8 +12,18 @@ from scipy import stats
 from torch import Tensor
 
 from tests.course import SCORE_KEYS, WORST_SCORE
-from trainable.metrics import accuracy, pearson, scores, standard_error, with_overall
-from trainable.tasks import COURSE, TaskName
+from trainable.metrics import (
+    accuracy,
+    macro_f1,
+    matthews,
+    pearson,
+    scores,
+    spearman,
+    standard_error,
+    with_overall,
+    worst_score,
+)
+from trainable.tasks import COURSE, Task, TaskName, table
 
 PAIRS = st.lists(st.tuples(st.floats(0, 5, width=32), st.floats(0, 5, width=32)), min_size=2)
 
@@ -51,6 +61,46 @@ def test_pearson_of_what_is_no_number_is_no_number(broken: float) -> None:
 
 def test_accuracy_is_the_share_of_hits() -> None:
     assert accuracy(torch.tensor([0.0, 1, 2, 3]), torch.tensor([0.0, 1, 3, 3])) == 0.75
+
+
+DRAWN_CLASSES = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=2, max_size=60)
+
+
+@given(DRAWN_CLASSES)
+def test_f1_and_matthews_follow_from_the_confusion_matrix(pairs: list[tuple[int, int]]) -> None:
+    predicted, labels = torch.tensor(pairs, dtype=torch.float32).T
+    cells = np.zeros((3, 3))
+    for guess, label in pairs:
+        cells[label, guess] += 1
+    hits, given_, guessed = np.diag(cells), cells.sum(1), cells.sum(0)
+    there = given_ + guessed > 0
+    f1 = (2 * hits / np.maximum(given_ + guessed, 1))[there].mean()
+    assert macro_f1(predicted, labels) == pytest.approx(f1)
+    n = cells.sum()
+    spread = (n**2 - (guessed**2).sum()) * (n**2 - (given_**2).sum())
+    mcc = (n * hits.sum() - guessed @ given_) / math.sqrt(spread) if spread else 0.0
+    assert matthews(predicted, labels) == pytest.approx(mcc)
+
+
+@given(PAIRS)
+def test_spearman_is_pearson_of_the_ranks(pairs: list[tuple[float, float]]) -> None:
+    predicted, labels = torch.tensor(pairs).T
+    assume(predicted.std() > 1e-3)
+    assume(labels.std() > 1e-3)
+    ranks = [torch.from_numpy(stats.rankdata(own.numpy())) for own in (predicted, labels)]
+    assert spearman(predicted, labels) == pytest.approx(pearson(*ranks), abs=1e-9)
+
+
+def test_weights_count_in_both_means_and_a_matthews_correlation_is_not_moved() -> None:
+    tasks = table(
+        Task(name="a", classes=("x", "y"), metric="matthews", weight=3),
+        Task(name="b", metric="spearman"),
+        Task(name="c", weight=0),
+    )
+    found = with_overall({"a_mcc": 0.5, "b_spearman": -0.5, "c_corr": 0.9}, tasks)
+    assert found["score"] == pytest.approx((3 * 0.5 - 0.5) / 4)
+    assert found["score_2024"] == pytest.approx((3 * 0.5 + 0.25) / 4)
+    assert worst_score(tasks) == -1.0
 
 
 def dev(
