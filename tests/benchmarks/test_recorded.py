@@ -88,7 +88,8 @@ def agreement(family: str, metrics: tuple[str, ...], n: int, seed: int) -> float
     which, rungs, values = (np.array(own) for own in zip(*scores, strict=True))
     results = [Results(features[known], rungs, which, own) for own in values.T]
     learned = learn_each(results, metrics, 3, encoding, COURSE)
-    predicted = ScoreModel(list(map(RungModel, results, learned))).mean(features[held_out])
+    model = ScoreModel(list(map(RungModel, results, learned)), [1.0] * len(metrics))
+    predicted = model.mean(features[held_out])
     ends = [np.mean([run["scores"][-1] for run in trials[k]["runs"]]) for k in held_out]
     return float(stats.spearmanr(predicted, ends).statistic)
 
