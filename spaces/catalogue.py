@@ -6,8 +6,6 @@ fields of the components.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from spaces.space import Space
 from trainable.batch_orders.all_tasks import LockStep
 from trainable.batch_orders.in_turn import RoundRobin
@@ -64,13 +62,7 @@ _FROM_SCRATCH: dict[str, Domain] = {
 }
 
 
-def base_config(
-    encoder: EncoderConfig,
-    data: DataSource,
-    seed: int,
-    stage: Multitask,
-    objective: Mapping[TaskName, float] | None = None,
-) -> RunConfig:
+def base_config(encoder: EncoderConfig, data: DataSource, seed: int, stage: Multitask) -> RunConfig:
     """Return the configuration that a search varies: sound defaults for the encoder.
 
     Args:
@@ -79,7 +71,6 @@ def base_config(
         seed: Seed of the runs.
         stage: Budget, units and precision. For `tiny`, other learning rates and another batch order
             replace those of the stage; a single task is in turn at every step.
-        objective: Task -> weight of its metric. Default, also of single tasks: the table's.
     """
     tasks = data.table
     if len(tasks) == 1:
@@ -92,7 +83,6 @@ def base_config(
         data=data,
         encoder=encoder,
         tasks=_from_scratch(tasks) if encoder.source == TINY else {},
-        objective=dict(objective or {}),
         multitask=stage,
     )
 

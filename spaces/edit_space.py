@@ -13,6 +13,7 @@ from spaces.params import Choose, Param, all_params, nearest_value, rebuild
 from spaces.space import Space
 from trainable.component import Choice, Domain, FloatRange, IntRange, Value
 from trainable.errors import InputError, did_you_mean
+from trainable.run_config import explain
 
 
 def edit_space(space: Space, edits: Edits) -> Space:
@@ -54,7 +55,12 @@ def edit_space(space: Space, edits: Edits) -> Space:
         fixed={**kept, **fixed},
     )
     _check_bounds(changed, edits, matched, known)
-    changed = replace(changed, base=changed.complete(changed.nearest(changed.base)))
+    try:
+        changed = replace(changed, base=changed.complete(changed.nearest(changed.base)))
+    except ValidationError as error:
+        raise InputError(
+            f"these changes do not go together: {explain(error)}; change one of them"
+        ) from error
     _check_reached(changed, edits, matched, known)
     _check_together(changed, {*fixed, *narrowed})
     return changed

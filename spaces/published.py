@@ -24,8 +24,9 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from spaces.row import Differences, Row, merged
+from spaces.row import Differences, Row
 from trainable.errors import InputError, did_you_mean
+from trainable.partial_config import merged
 
 
 class _Scores(BaseModel):

@@ -14,6 +14,7 @@ from trainable.data.nli import NliSource
 from trainable.data.pretraining_text import TextSource
 from trainable.errors import InputError
 from trainable.model.encoder import TINY
+from trainable.partial_config import merged
 from trainable.run_config import RunConfig, explain
 from trainable.tasks import COURSE
 
@@ -91,19 +92,6 @@ class Row:
         except ValidationError as error:
             raise InputError(f"row {self.id}: {explain(error)}") from error
         return with_corpora(_for_search(config, base), text, nli)
-
-
-def merged(values: Any, change: Any) -> Any:
-    """Return `values` with a change merged into it, key by key.
-
-    A mapping with another `kind` replaces what was there, since the fields of one component mean
-    nothing in another.
-    """
-    if not isinstance(values, dict) or not isinstance(change, dict):
-        return change
-    if "kind" in change and change["kind"] != values.get("kind"):
-        return change
-    return values | {key: merged(values.get(key), value) for key, value in change.items()}
 
 
 def _for_search(config: RunConfig, base: RunConfig) -> RunConfig:

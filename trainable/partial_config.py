@@ -30,10 +30,12 @@ def complete(given: Any, origin: str) -> tuple[RunConfig, dict[str, Any]]:
     """
     if not isinstance(given, dict):
         raise InputError(f"{origin}: a configuration is a mapping, not {given!r:.60}")
-    data = {"data": given["data"]} if "data" in given else {}
+    part: dict[str, Any] = {}
+    if "data" in given:
+        part["data"] = merged(RunConfig().to_dict()["data"], given["data"])
     # Which tasks there are, and of which kinds, follows from the data.
-    defaults = RunConfig.from_part(_merged(RunConfig().to_dict(), data), origin).to_dict()
-    config = RunConfig.from_part(_merged(defaults, given), origin)
+    defaults = RunConfig.from_part(part, origin).to_dict()
+    config = RunConfig.from_part(merged(defaults, given), origin)
     return config, dict(_left_out(config.to_dict(), given, ""))
 
 
@@ -46,14 +48,13 @@ def filled_note(origin: object, filled: dict[str, Any]) -> str:
     return f"{origin} leaves out, and these have their defaults:\n{block}"
 
 
-def _merged(defaults: Any, given: Any) -> Any:
+def merged(defaults: Any, given: Any) -> Any:
     """Return what is given, filled up by defaults; a component of another kind has none of them."""
     if not isinstance(defaults, dict) or not isinstance(given, dict):
         return given
     if given.get("kind", defaults.get("kind")) != defaults.get("kind"):
         return given
-    merged = {key: _merged(defaults.get(key), value) for key, value in given.items()}
-    return {**defaults, **merged}
+    return defaults | {key: merged(defaults.get(key), value) for key, value in given.items()}
 
 
 def _left_out(full: Any, given: Any, path: str) -> Iterator[tuple[str, Any]]:

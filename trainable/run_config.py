@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
+from torch import nn
 
 from trainable.component import Component
 from trainable.data.features import InputFeatures
@@ -78,6 +79,9 @@ class RunConfig(Component):
                 raise ValueError(
                     f"no task {name!r} in the data, which have {', '.join(table)}{near}"
                 )
+        for name in table:
+            if hasattr(nn.ModuleDict(), name):  # which holds the modules of tasks by their names
+                raise ValueError(f"{name!r} cannot be the name of a task, as torch uses it itself")
         filled: dict[str, Any] = {
             "tasks": {n: self.tasks.get(n) or default_config(task) for n, task in table.items()},
             "objective": {n: self.objective.get(n, task.weight) for n, task in table.items()},

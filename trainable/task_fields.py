@@ -32,6 +32,11 @@ def fill_in(component: M, tasks: Tasks) -> M:
             return subset(value, tasks, name)
         own = {task.name: value.get(task.name, mark.default_of(task)) for task in mark.tasks(tasks)}
         for key in value:
+            if key in tasks and key not in own:
+                raise ValueError(
+                    f"{name}: {key!r} is the first task, to whose weight the others are relative; "
+                    f"leave it out"
+                )
             if key not in own:
                 raise ValueError(f"{name}: {_unknown(key, own)}")
         return own

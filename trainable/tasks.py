@@ -89,7 +89,9 @@ class Task(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Task:
-        if not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", self.name) or self.name in _RESERVED:
+        is_word = re.fullmatch(r"[a-z][a-z0-9_]{0,31}", self.name)
+        # `confirm_` begins the keys of the scores on *confirm*.
+        if not is_word or self.name in _RESERVED or self.name.startswith("confirm_"):
             raise ValueError(
                 f"{self.name!r} cannot be the name of a task; give up to 32 lower-case letters, "
                 f"digits and underscores, beginning with a letter, and none of "

@@ -65,6 +65,11 @@ def check_ensemble(options: RetrainOptions, bests: Mapping[str, Best]) -> None:
                 f"{first.data_fingerprint}; runs can be averaged over the same "
                 f"examples and tokenizer only: give searches with equal --data and vocabulary"
             )
+        if best.run_config.data.table != first.run_config.data.table:
+            raise InputError(
+                f"--ensemble: {path} and {first_path} define their tasks differently; give "
+                f"searches with equal tasks"
+            )
 
 
 def folders_of(options: RetrainOptions, out: Path) -> list[Path]:

@@ -52,7 +52,8 @@ def main(arguments: list[str] | None = None, prog: str = "search/run.py") -> int
     console = SearchConsole(highlight=False, soft_wrap=True)
     plan: Plan | None = None
     try:
-        check_trackers(options)
+        if not options.dry_run:
+            check_trackers(options)
         plan = make_plan(options)
         if options.dry_run:
             print(describe(plan))

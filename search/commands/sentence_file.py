@@ -124,7 +124,7 @@ def check_suffix(path: Path, option: str) -> None:
 
 
 def _separated_rows(path: Path) -> Iterator[list[Any]]:
-    """Yield the header, then each row with as many fields; as `csv.reader` reads them."""
+    """Yield the header, then each row with at least as many fields; as `csv.reader` reads them."""
     with reading(path), path.open(encoding="utf-8-sig", newline="") as lines:
         first = lines.readline()
         tabs = path.suffix == ".tsv" or "\t" in first
@@ -146,6 +146,11 @@ def _separated_rows(path: Path) -> Iterator[list[Any]]:
                     raise InputError(
                         f"{path}: data row {number + 1} has {len(row)} of the {len(header)} fields "
                         f"that the header names: {row!r:.80}; complete or remove the row"
+                    )
+                if header and not tabs and any(row[len(header) :]):
+                    raise InputError(
+                        f"{path}: data row {number + 1} has {len(row)} fields, and the header "
+                        f"names {len(header)}; put sentences with commas in quotes"
                     )
                 number += bool(header)
                 header = header or row

@@ -18,6 +18,7 @@ from search.log.find_folder import find_folder, split
 from search.log.leaderboard import actor_seconds
 from search.planning.make_plan import make_plan
 from search.planning.options import SearchOptions
+from search.planning.resume import header
 from search.report.report import write_report
 from search.report.sections.base import FinishedSearch
 from trainable.errors import InputError
@@ -25,7 +26,11 @@ from trainable.errors import InputError
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """Write report.md of a search and its pictures again; the search may still run."""
+    """Write report.md of a search and its pictures again; the search may still run.
+
+    Call it from the folder that the search was started in, if its files were given by relative
+    paths.
+    """
 
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SEARCH")]
     """Name of the search below --storage, or its folder or URI."""
@@ -62,12 +67,18 @@ def _write(options: ReportOptions) -> str:
         ) from error
     # What another search taught this one is no part of the report, and may be gone.
     begun = asked.warm_start if asked.warm_start == "published" else None
-    asked = replace(asked, name=name, storage=storage, resume=True, dry_run=False)
+    asked = replace(asked, name=name, storage=storage, resume=True, dry_run=False, log=())
     plan = make_plan(replace(asked, warm_start=begun))
     if plan.data_fingerprint != history.header["data_fingerprint"]:
         raise InputError(
             f"{folder.uri}: the data have changed since the search; give back the files that it "
             f"read"
+        )
+    tasks = header(plan)["tasks"]
+    if history.header.get("tasks", tasks) != tasks:
+        raise InputError(
+            f"{folder.uri}: the tasks have changed since the search; give back the task file that "
+            f"it read"
         )
     events = read_events(folder.local / "events.jsonl")
     write_report(FinishedSearch(plan, history, actor_seconds(events)))

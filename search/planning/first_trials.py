@@ -35,7 +35,8 @@ def row_space(options: SearchOptions, base: RunConfig) -> RowSpace:
     """
     if options.space == "published":
         return RowSpace(options.space, base, published(options, base), options.repeats)
-    known = dict(ablation(base, text_data(options), nli_data(options) or HubNli()))
+    text, nli = _corpora(options, base)
+    known = dict(ablation(base, text, nli or HubNli()))
     chosen = {name: known[name] for name in _chosen(options, known)}
     return RowSpace(options.space, base, chosen, options.repeats)
 
@@ -72,10 +73,7 @@ def own_space(options: SearchOptions, base: RunConfig) -> tuple[Space, list[str]
         InputError: A change of the space is refused; see `edit_space`.
     """
     name, edits = read_edits(options)
-    text, nli = text_data(options), nli_data(options)
-    if options.base is not None:  # whose stages keep their own corpora
-        text = getattr(base.further_pretraining, "sources", None) or text
-        nli = getattr(base.nli, "source", None) or nli
+    text, nli = _corpora(options, base)
     space = before = make_space(name, base, text, nli)
     for own in edits:
         space = edit_space(space, own)
@@ -166,6 +164,21 @@ def check_corpora(
         text.load(tokenizer, nothing)
     for found in dict.fromkeys(examples):
         found.load()
+
+
+def _corpora(
+    options: SearchOptions, base: RunConfig
+) -> tuple[tuple[TextSource, ...] | None, NliSource | None]:
+    """Return text and NLI examples; stages of `--base` keep theirs unless options name others."""
+    text, nli = text_data(options), nli_data(options)
+    if options.base is None:
+        return text, nli
+    auxiliary = base.multitask.auxiliary if base.multitask else None
+    if options.text_data is None:
+        text = getattr(base.further_pretraining, "sources", None) or text
+    if options.nli_data is None:
+        nli = getattr(base.nli, "source", None) or getattr(auxiliary, "source", None) or nli
+    return text, nli
 
 
 def text_data(options: SearchOptions) -> tuple[TextSource, ...] | None:

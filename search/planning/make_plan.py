@@ -7,6 +7,8 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from search.log.events import read_events
 from search.log.find_folder import find_folder
 from search.log.folder import SearchFolder
@@ -33,7 +35,7 @@ from trainable.data.read_tasks import read_tasks
 from trainable.data.sources import Cs224nData, DataSource, HubData, SampleData
 from trainable.errors import InputError
 from trainable.model.encoder import EncoderConfig, Pretrained, load_pretrained, pinned
-from trainable.run_config import RunConfig
+from trainable.run_config import RunConfig, explain
 from trainable.stages.multitask import Multitask
 from trainable.training.corpus import Rows
 from trainable.training.shared_corpus import open_corpus
@@ -135,7 +137,10 @@ def _base(
 ) -> tuple[RunConfig, tuple[str, ...]]:
     """Return what a search varies, and a note if the tasks have other weights."""
     if given is None:
-        base = base_config(encoder, source, options.seed, stage)
+        try:
+            base = base_config(encoder, source, options.seed, stage)
+        except ValidationError as error:  # a task has a name that torch uses itself
+            raise InputError(f"--tasks {options.tasks}: {explain(error)}") from error
     else:
         base = over_base(given, encoder, source, options.seed, stage)
     return with_objective(base, options.objective)
@@ -192,6 +197,10 @@ def _data_source(options: SearchOptions) -> DataSource:
     folder = None if options.data_dir is None else user_path(options.data_dir)
     if options.tasks is not None:
         return read_tasks(options.tasks, folder)
+    if options.data == "tasks":
+        raise InputError(
+            f"--data tasks: --base {options.base} has other data; say which with --tasks FILE.yaml"
+        )
     if folder is not None:
         return Cs224nData(dir=str(folder))
     return SampleData() if options.data == "sample" else HubData()

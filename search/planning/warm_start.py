@@ -84,6 +84,7 @@ def _check(
         "units": history.header["units"],
         "precision": history.header["options"]["precision"],
         "objective": config.objective,
+        "metrics": ", ".join(metric_keys(config.data.table)),
     }
     now = {
         "data": data_fingerprint,
@@ -93,6 +94,7 @@ def _check(
         "units": options.units,
         "precision": options.precision,
         "objective": base.objective,
+        "metrics": ", ".join(metric_keys(base.data.table)),
     }
     for key, value in then.items():
         if value != now[key]:

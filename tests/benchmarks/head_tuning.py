@@ -122,7 +122,7 @@ def main() -> None:
         scores[way] = run.evaluate("select")
         text = "  ".join(f"{key} {scores[way][key]:.4f}" for key in SCORE_KEYS)
         print(f"{way:9} {text}")
-    names = [COURSE[task].metric for task in TASK_NAMES]
+    names = [COURSE[task].metric_key for task in TASK_NAMES]
     largest = max(abs(scores["cached"][n] - scores["uncached"][n]) for n in names)
     print(f"largest difference of a score: {largest:.1e}")
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from spaces.published import load_published
-from spaces.row import Row, merged
+from spaces.row import Row
 from trainable.model.encoder import EncoderConfig
+from trainable.partial_config import merged
 from trainable.run_config import RunConfig
 
 FOLDER = Path(__file__).with_name("published_rows")

@@ -15,7 +15,6 @@ from torch import nn
 import trainable.data.prepare
 from spaces.params import rebuild
 from spaces.published import load_published
-from spaces.row import merged
 from tests.spaces.rows_written_out import FOLDER, papers
 from trainable.component import Choice, Domain, Value
 from trainable.data.nli import HubNli, SampleNli
@@ -25,6 +24,7 @@ from trainable.data.sources import Cs224nData
 from trainable.errors import InputError
 from trainable.model.encoder import EncoderConfig
 from trainable.optim.adamw import Optimization
+from trainable.partial_config import merged
 from trainable.run_config import RunConfig
 from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.stages.language_modelling import MaskedLanguageModelling

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.trainable.other_tasks import other_tasks
 from trainable.errors import InputError
 from trainable.partial_config import complete, filled_note
 from trainable.run_config import RunConfig
@@ -131,3 +133,21 @@ def test_the_note_is_a_block_that_fits_the_screen() -> None:
     items = [item for line in lines for item in line.strip().removesuffix(",").split(", ")]
     assert [item.split(" ")[0] for item in items] == list(filled)
     assert "pair_layer none" in items
+
+
+def test_tasks_of_ones_own_are_those_of_the_data(tmp_path: Path) -> None:
+    source = other_tasks(tmp_path, ("mood", "overlap"))
+    whole = RunConfig(data=source)
+    assert complete(whole.to_dict(), "file") == (whole, {})
+    part = {"data": source.model_dump(mode="json"), "tasks": {"mood": {"dropout": 0.2}}}
+    config, filled = complete(part, "file")
+    assert list(config.tasks) == ["mood", "overlap"]
+    assert config.tasks["mood"].dropout == 0.2
+    assert "tasks.mood.pooling" in filled
+
+
+def test_a_task_with_a_name_that_torch_needs_is_refused(tmp_path: Path) -> None:
+    source = other_tasks(tmp_path, ("mood",)).model_dump(mode="json")
+    source["tasks"][0]["task"]["name"] = "type"
+    with pytest.raises(InputError, match="'type' cannot be the name of a task"):
+        complete({"data": source}, "file")

@@ -34,7 +34,7 @@ def test_fields_at_any_depth_are_filled_in_and_the_first_task_has_no_ratio() -> 
         (Multitask(tasks="sst+sst"), "name each task once"),
         (
             Multitask(batch_order=LockStep(gradients=WeightedGradients(log={"sst": 1.0}))),
-            "log: 'sst' is no task; tasks: para, sts",  # the others are ratios to it
+            "log: 'sst' is the first task, to whose weight the others are relative",
         ),
     ],
 )

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import tyro
 
+from trainable.cache.files import user_path
 from trainable.errors import InputError
 from trainable.exit_status import exit_status
 
@@ -43,11 +44,18 @@ def main(arguments: list[str] | None = None) -> int:
     from trainable.data.summary import CountTokens, print_summary
 
     try:
-        source = read_tasks(options.tasks, options.data_dir and options.data_dir.absolute())
+        folder = None if options.data_dir is None else user_path(str(options.data_dir))
+        source = read_tasks(options.tasks, folder)
         count: CountTokens | None = None
         if options.encoder is not None:
             from trainable.data.tokenize import token_counter
-            from trainable.model.encoder import find_folder
+            from trainable.model.encoder import TINY, find_folder
+
+            if options.encoder == TINY:
+                raise InputError(
+                    "--encoder tiny has no tokenizer of its own, since each run makes it from its "
+                    "data; leave --encoder out"
+                )
 
             count = token_counter(find_folder(options.encoder, None))
         print_summary(source.load(), Console(highlight=False), count)

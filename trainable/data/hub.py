@@ -1,4 +1,4 @@
-"""The three data sets on the Hugging Face hub."""
+"""The course's three tasks on the Hugging Face hub, and the download of any data set there."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class TaskSplit:
         ids: One id per example, unique.
         sentence1: n sentences.
         sentence2: n sentences, or None for a single-sentence task.
-        labels: (n,) float32 in [0, label_max], or None for an unlabelled split.
+        labels: (n,) float32 in [low, high] of the task, or None for an unlabelled split.
     """
 
     ids: tuple[str, ...]

@@ -129,8 +129,10 @@ def _labels(task: Task, by_split: Mapping[str, Dataset]) -> Table:
 def _first_examples(task: Task, train: Dataset) -> Iterator[Text]:
     """Yield the first examples of train, one of each class where there are several."""
     labels = train["label"][:]
-    first = list(dict.fromkeys(labels.index(label) for label in dict.fromkeys(labels)))
-    chosen = (first if task.classes else []) + list(range(len(labels)))
+    first: dict[float, int] = {}
+    for place, label in enumerate(labels if task.classes else ()):
+        first.setdefault(label, place)
+    chosen = [*first.values(), *range(len(labels))]
     for place in list(dict.fromkeys(chosen))[:_N_EXAMPLES]:
         row = train[place]
         label = f"{row['label']:.4g}" if task.classes is None else task.classes[int(row["label"])]

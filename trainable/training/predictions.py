@@ -101,7 +101,7 @@ def write_submission(
                 continue
             ids = [i for source in sources for i in splits[source][task].ids]
             values = torch.cat([predicted[source][task] for source in sources]).tolist()
-            of_course = definition == COURSE.get(task)
+            of_course = definition.model_copy(update={"weight": 1.0}) == COURSE.get(task)
             header = SUBMISSION_HEADERS[task] if of_course else "id \t prediction \n"
             lines = [
                 f"{i} , {_shown(v, definition, of_course)} \n"

@@ -20,7 +20,7 @@ from trainable.data.nli import NliSource, Triplets, triplets
 from trainable.data.prepare import FeaturedExamples, PreparedData, prepare
 from trainable.data.sentences import Sentences
 from trainable.data.special_tokens import special_tokens
-from trainable.tasks import TaskName
+from trainable.tasks import NLI, TaskName
 from trainable.training.corpus import SPLITS, Corpus, Rows, Split
 
 _TEXT = "text"  # name of a tensor that holds the rest of the corpus, as JSON in UTF-8
@@ -99,7 +99,7 @@ def with_nli(corpus: Corpus, sides: Triplets) -> Corpus:
         sides: Premises, their entailments and their contradictions, n each.
     """
     starts, lengths = _spans(sides, len(corpus.tokens))
-    joined = corpus.with_train({"nli": Rows(starts, lengths, None, ())})
+    joined = corpus.with_train({NLI: Rows(starts, lengths, None, ())})
     tokens = torch.cat([corpus.tokens, *(side.tokens for side in sides)])
     if corpus.tags is None:
         return replace(joined, tokens=tokens)

@@ -39,7 +39,9 @@ def train_file(path: Path | None, out: Path | None = None) -> int:
     """
     try:
         if path is None:
-            raise InputError("give a CONFIG.json; `python -m trainable --example` prints one")
+            raise InputError(
+                "give a CONFIG, JSON or YAML; `python -m trainable --example` prints one"
+            )
         config, note = read_config(path)
         if note:
             print(note, file=sys.stderr)

@@ -34,7 +34,9 @@ def param_importances(params: tuple[Param, ...], trials: list[TrialRecord]) -> d
     Every trial reaches the first rung, so this compares scores after equal budgets.
     """
     common = [p for p in params if not p.parents]
-    usable = [t for t in trials if t.status != "failed" and t.reports.get(1, {}).get("score")]
+    usable = [
+        t for t in trials if t.status != "failed" and t.reports.get(1, {}).get("score") is not None
+    ]
     if len(usable) < _MIN_TRIALS or len(common) < 2:
         return {}
     distributions = {p.name: to_optuna(p.domain) for p in common}
