@@ -129,7 +129,7 @@ def test_a_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def test_without_a_file_it_says_what_to_give(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
-    assert "give a CONFIG.json" in capsys.readouterr().err
+    assert "give a CONFIG, JSON or YAML" in capsys.readouterr().err
 
 
 def test_a_misspelt_option_ends_with_status_2(capsys: pytest.CaptureFixture[str]) -> None:

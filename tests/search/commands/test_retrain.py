@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from search.commands import seed_run
 from search.commands.retrain import main
 from search.log.folder import EVENTS
 from search.report.best import BEST_VERSION, Best, read_best
@@ -25,6 +24,7 @@ from trainable.model.pairs import DecisionCosine
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
 from trainable.task_config import PairDecision
+from trainable.training import trained_run
 from trainable.training.inputs import RunInputs
 from trainable.training.loop import Run
 from trainable.training.step import MultitaskTraining
@@ -145,7 +145,7 @@ def test_each_configuration_has_its_own_folder(two_files: Path) -> None:
     }
     for name, kind in (("best_1", "joint"), ("best_2", "cosine")):
         retrained = read(two_files / name / "retrain.json")
-        assert retrained["best"]["run_config"]["para"]["pair"]["kind"] == kind
+        assert retrained["best"]["run_config"]["tasks"]["para"]["pair"]["kind"] == kind
         assert (two_files / name / "seed_1" / "encoder" / "model.safetensors").is_file()
     members = read(two_files / "ensemble.json")["splits"]["confirm"]["members"]
     scores = [read(two_files / f"best_{k}" / "retrain.json")["seeds"]["1"] for k in (1, 2)]
@@ -352,7 +352,7 @@ def test_a_kill_loses_no_unit(
     def kill(*arguments: object) -> None:
         raise Killed
 
-    for module, name in ((Run, "_finish"), (seed_run, "write_heads")):
+    for module, name in ((Run, "_finish"), (trained_run, "write_heads")):
         with monkeypatch.context() as patch:
             patch.setattr(module, name, kill)
             with pytest.raises(Killed):

@@ -217,6 +217,7 @@ def test_weights_are_shared_by_what_they_depend_on(
 _SCRIPT = """
 import gc, json, pathlib, sys
 import torch
+import torch._dynamo  # 60 MB of code, which torch imports where a model is first made
 from transformers import AutoTokenizer  # which is 17 MB of code, and loads the tokenizer
 import trainable.model.encoder, trainable.model.weights
 import trainable.training.inputs, trainable.training.shared_corpus
