@@ -78,6 +78,10 @@ class TaskFiles(BaseModel):
                     raise ValueError(f"{own.task.name}: {split} has no column of labels")
         return self
 
+    def __hash__(self) -> int:
+        """Return a hash of all of it; pydantic's own cannot hash the mappings of labels."""
+        return hash(self.model_dump_json())
+
     @property
     def table(self) -> dict[TaskName, Task]:
         """The tasks."""

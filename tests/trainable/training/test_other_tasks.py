@@ -18,7 +18,7 @@ from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
 from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.stages.multitask import Multitask
-from trainable.training.inputs import open_inputs
+from trainable.training.inputs import InputsSpec, open_inputs
 from trainable.training.loop import Run
 from trainable.training.predictions import LABELLED, write_submission
 
@@ -71,6 +71,14 @@ def test_a_run_may_have_one_task(source: TaskFiles, name: str) -> None:
     run.train_unit()
     scores = run.evaluate("confirm")
     assert scores["score"] == scores[one.table[name].metric_key]
+
+
+def test_runs_on_equal_tasks_share_their_inputs(source: TaskFiles) -> None:
+    """Retraining keeps inputs by what they are made from."""
+    again = TaskFiles.model_validate_json(source.model_dump_json())
+    opened = {InputsSpec.of(short(source)): "inputs"}
+    assert opened[InputsSpec.of(short(again))] == "inputs"
+    assert InputsSpec.of(short(chosen(source, "mood"))) not in opened
 
 
 def test_gradients_of_all_kinds_are_operated_on(source: TaskFiles) -> None:
