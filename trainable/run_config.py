@@ -28,6 +28,7 @@ from trainable.task_fields import fill_in
 from trainable.tasks import Task, TaskName, nli_task
 
 SCHEMA_VERSION = 3
+_TORCH_NAMES = frozenset(dir(nn.ModuleDict()))  # which holds the modules of tasks by their names
 _TRUTHS = ("True", "False")  # as kinds, which are words
 
 
@@ -80,7 +81,7 @@ class RunConfig(Component):
                     f"no task {name!r} in the data, which have {', '.join(table)}{near}"
                 )
         for name in table:
-            if hasattr(nn.ModuleDict(), name):  # which holds the modules of tasks by their names
+            if name in _TORCH_NAMES:
                 raise ValueError(f"{name!r} cannot be the name of a task, as torch uses it itself")
         filled: dict[str, Any] = {
             "tasks": {n: self.tasks.get(n) or default_config(task) for n, task in table.items()},

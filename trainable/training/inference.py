@@ -39,9 +39,9 @@ def task_probabilities(
     pairs, loss = pair_encodings(config), config.tasks[task].loss
     precision = config.multitask.precision if config.multitask else "fp32"
     parts = []
-    order, passes = _passes(corpus.splits[split][task])
+    order, parts_of = passes(corpus.splits[split][task])
     with torch.inference_mode():
-        for numbers in passes:
+        for numbers in parts_of:
             with autocast(corpus.device, precision):
                 outputs = model(corpus.batch(split, {task: numbers}, pairs))[task]
             parts.append(probabilities(loss, outputs).cpu())
@@ -62,9 +62,9 @@ def sentence_vectors(model: MultitaskBert, corpus: Corpus, split: Split, task: T
     """
     encoder = model.encoder_of(task)
     parts = []
-    order, passes = _passes(corpus.splits[split][task])
+    order, parts_of = passes(corpus.splits[split][task])
     with torch.inference_mode():
-        for numbers in passes:
+        for numbers in parts_of:
             batch = corpus.batch(split, {task: numbers}, {task: None})
             states = SequenceStates(encoder(batch.packed), batch.packed, encoder.pooler)
             vectors = model.vectors(task, states, batch.rows[task])
@@ -72,7 +72,7 @@ def sentence_vectors(model: MultitaskBert, corpus: Corpus, split: Split, task: T
     return _in_order(parts, order)
 
 
-def _passes(rows: Rows) -> tuple[Tensor, Iterator[Tensor]]:
+def passes(rows: Rows) -> tuple[Tensor, Iterator[Tensor]]:
     """Return the numbers of all examples, shortest first, and the same cut into passes."""
     totals, order = rows.lengths.sum(0).sort(stable=True)
     per_pass = max(1, _PASS_TOKENS // (int(totals[-1]) + 4))

@@ -13,9 +13,8 @@ from trainable.seeds import ExampleOrder, derive
 from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.tasks import TaskName
 from trainable.training.corpus import Corpus, Split
+from trainable.training.inference import passes
 from trainable.training.multitask_bert import MultitaskBert, pair_encodings
-
-_PASS_TOKENS = 8192  # tokens of one encoder pass
 
 
 def tune_heads(
@@ -45,11 +44,10 @@ def sentence_vectors(
     """
     model.eval()
     pairs = pair_encodings(config)
-    rows = corpus.splits[split][task]
-    totals, order = rows.lengths.sum(0).sort(stable=True)  # similar lengths pad less
+    order, parts_of = passes(corpus.splits[split][task])
     parts = []
     with torch.no_grad():
-        for numbers in torch.split(order, max(1, _PASS_TOKENS // (int(totals[-1]) + 4))):
+        for numbers in parts_of:
             batch = corpus.batch(split, {task: numbers}, pairs)
             encoder = model.encoder_of(task)
             states = SequenceStates(encoder(batch.packed), batch.packed, encoder.pooler)
