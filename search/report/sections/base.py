@@ -10,6 +10,7 @@ from search.log.history import History
 from search.log.leaderboard import leaderboard
 from search.log.trial import TrialRecord
 from search.planning.plan import Plan
+from search.report.logged_search import LoggedSearch
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,13 @@ class FinishedSearch:
         return [t for t in leaderboard(self.trials) if t.reports and t.status != "failed"]
 
     @property
+    def logged(self) -> LoggedSearch:
+        """What follows from the log alone."""
+        return LoggedSearch(self.plan.folder.name, self.history)
+
+    @property
     def folder(self) -> Path:
-        """Local folder of the search; a section writes its pictures there."""
+        """Local folder of the search."""
         return self.plan.folder.local
 
 

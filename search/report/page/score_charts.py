@@ -1,0 +1,194 @@
+"""Scores over time and over units: the best so far, and the trials' whole curves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from search.log.trial import TrialRecord
+from search.report.importance import thinned
+from search.report.logged_search import LoggedSearch, default_name, name_of
+from search.report.page.vega import OUTCOMES, SERIES, Chart, short
+
+_MOST_CURVES = 300  # more lines on top of each other show nothing
+_BEST = 5  # whose learning curves are drawn
+_GREY = "#222222"
+_LOSSES = {"mse": "squared error", "bce": "binary cross entropy", "cross_entropy": "cross entropy"}
+
+
+def outcome(trial: TrialRecord) -> str:
+    """Return which of the colours a trial has: what became of it so far."""
+    if trial.status in ("done", "failed"):
+        return {"done": "ran to the end", "failed": "failed"}[trial.status]
+    return "held back" if trial.status in ("stopped", "paused") else "under way"
+
+
+def shown_trials(search: LoggedSearch, most: int = _MOST_CURVES) -> list[TrialRecord]:
+    """Return at most so many trials with scores: the best half of them, and others evenly."""
+    found = search.with_scores
+    if len(found) <= most:
+        return found
+    return [*found[: most // 2], *thinned(found[most // 2 :], most - most // 2)]
+
+
+def best_over_time(search: LoggedSearch) -> Chart | None:
+    """Return every trial's score at each unit, and the best full run so far; None without one."""
+    curves: list[dict[str, Any]] = []
+    for trial in shown_trials(search):
+        name = f"{trial.number} ({name_of(trial)})"
+        times = search.elapsed([trial.reported[unit] for unit in trial.reports])  # type: ignore[arg-type]
+        for (unit, metrics), time in zip(trial.reports.items(), times, strict=True):
+            if metrics.get("score") is not None:
+                point = {"n": name, "x": time / 60, "y": metrics["score"], "u": unit}
+                curves.append(_rounded(point) | {"c": outcome(trial), "d": _decision(trial, unit)})
+    if not curves:
+        return None
+    best = [_rounded(point) for point in _best_points(search)]
+    scale = {"scale": OUTCOMES, "type": "nominal", "legend": {"columns": 5, "symbolOpacity": 1}}
+    x = {
+        "field": "x",
+        "type": "quantitative",
+        "title": "minutes that the search ran",
+        "scale": {"domainMin": 0, "nice": False},
+    }
+    y = {"field": "y", "type": "quantitative", "title": "score on select", "scale": {"zero": False}}
+    tooltip = [
+        {"field": "n", "title": "trial"},
+        {"field": "u", "title": "unit"},
+        {"field": "y", "title": "score"},
+    ]
+    layers: list[dict[str, Any]] = [
+        {
+            "mark": {"type": "line", "opacity": 0.45, "strokeWidth": 1.2},
+            "encoding": {"detail": {"field": "n"}, "color": {"field": "c", **scale}},
+        },
+        {
+            "mark": {"type": "point", "filled": True, "size": 38, "opacity": 0.9},
+            "encoding": {"color": {"field": "d", **scale}, "tooltip": tooltip},
+        },
+    ]
+    if best:
+        layers.append(
+            {
+                "data": {"values": best},
+                "mark": {"type": "line", "interpolate": "step-after", "color": _GREY, "size": 2},
+            }
+        )
+    spec = {
+        "data": {"values": curves},
+        "height": 320,
+        "encoding": {"x": x, "y": y},
+        "layer": layers,
+    }
+    return Chart(spec, "score of every trial against time, and the best full run so far", True)
+
+
+def _decision(trial: TrialRecord, unit: int) -> str:
+    """Return what was decided after a unit; what became of the trial in the end after its last."""
+    if unit == trial.units and trial.status not in ("stopped", "paused"):
+        return outcome(trial)
+    if unit == trial.units:
+        return "held back"
+    return "went on"
+
+
+def _best_points(search: LoggedSearch) -> Iterable[dict[str, Any]]:
+    """Return where the best full run changes, and the end; none before the first full run."""
+    full = [t for t in search.with_scores if t.units == search.units]
+    full.sort(key=lambda trial: trial.reported[trial.units])
+    best, found = -math.inf, []
+    for trial in full:
+        if trial.score > best:
+            best = trial.score
+            time = float(search.elapsed(trial.reported[trial.units]))
+            found.append({"x": time / 60, "y": best})
+    if found:
+        end = max(trial.ended for trial in search.history.trials.values())
+        found.append({"x": float(search.elapsed(end)) / 60, "y": best})
+    return found
+
+
+def _rounded(point: dict[str, Any]) -> dict[str, Any]:
+    return {k: short(v) if isinstance(v, float) else v for k, v in point.items()}
+
+
+def learning_curves(search: LoggedSearch) -> list[Chart]:
+    """Return a chart of each task's metric, training loss and dev loss, over units.
+
+    They show the best trials and the default. Losses of different kinds (cross entropy, squared
+    error) have charts of their own: their sizes cannot be compared. What nobody reported, or what
+    never changes, is left out.
+    """
+    shown = search.with_scores[:_BEST]
+    if search.default is not None and search.default not in shown and search.default.reports:
+        shown = [*shown, search.default]
+    names = [_label(search, trial) for trial in shown]
+    colours = dict(zip(names, SERIES, strict=False))
+    charts = []
+    for name, task in search.tasks.items():
+        title = f"{task.title}: {task.metric_title} on select"
+        charts.append(_curves(search, shown, task.metric_key, title, colours))
+        kinds = {trial.number: str(trial.config.tasks[name].loss) for trial in shown}
+        for key, what in ((f"{name}_loss", "training"), (f"{name}_dev_loss", "select")):
+            for kind in dict.fromkeys(kinds.values()):
+                own = [trial for trial in shown if kinds[trial.number] == kind]
+                title = f"{task.title}: {_LOSSES.get(kind, kind)}, {what}"
+                charts.append(_curves(search, own, key, title, colours))
+    return [chart for chart in charts if chart is not None]
+
+
+def _curves(
+    search: LoggedSearch,
+    trials: Sequence[TrialRecord],
+    key: str,
+    title: str,
+    colours: Mapping[str, str],
+) -> Chart | None:
+    """Return a key of the trials' reports over units; None where there is nothing to see."""
+    values = [
+        {"x": unit, "y": short(metrics[key]), "n": _label(search, trial)}
+        for trial in trials
+        for unit, metrics in trial.reports.items()
+        if metrics.get(key) is not None
+    ]
+    if len({point["y"] for point in values}) < 2:
+        return None
+    names = [_label(search, trial) for trial in trials]
+    spec = {
+        "data": {"values": values},
+        "title": title,
+        "mark": {"type": "line", "point": {"size": 28}, "strokeWidth": 1.5},
+        "encoding": {
+            "x": {
+                "field": "x",
+                "type": "quantitative",
+                "title": "units of the budget",
+                "scale": {"domain": [0, search.units]},
+                "axis": {"tickMinStep": 1, "tickCount": min(search.units, 9)},
+            },
+            "y": {
+                "field": "y",
+                "type": "quantitative",
+                "title": None,
+                "scale": {"zero": False},
+                "axis": {"tickCount": 5},
+            },
+            "color": {
+                "field": "n",
+                "type": "nominal",
+                "scale": {"domain": names, "range": [colours[name] for name in names]},
+            },
+            "tooltip": [
+                {"field": "n", "title": "trial"},
+                {"field": "x", "title": "unit"},
+                {"field": "y", "title": "value"},
+            ],
+        },
+    }
+    return Chart(spec, title)
+
+
+def _label(search: LoggedSearch, trial: TrialRecord) -> str:
+    is_default = trial is search.default
+    return f"trial {trial.number}" + (f" ({default_name(trial)})" if is_default else "")
