@@ -200,9 +200,7 @@ def _run_jobs(
             resources,
             TuneSearcher(dispatcher, plan, nodes, limits),
             TuneScheduler(dispatcher, plan.tasks, progress.say),
-            TuneCallback(
-                dispatcher, resources, [limits, nodes, watchdog, progress, page, interruption]
-            ),
+            TuneCallback(dispatcher, resources, watchers),
             LimitStopper(limits),
             trackers,
         )

@@ -74,7 +74,7 @@ class AblationRow:
 
 def ablation_rows(search: LoggedSearch) -> list[AblationRow]:
     """Return the base and then the other rows, the best first; none for another space."""
-    if search.history.header["options"]["space"] != "ablation":
+    if search.history.header["options"].get("space") != "ablation":
         return []
     scores, seconds = _runs(search)
     names: list[str] = list(search.history.header["space"]["row"]["values"])

@@ -107,6 +107,6 @@ def _made() -> bytes:
         [sys.executable, "-c", _MAKE], capture_output=True, check=False, start_new_session=True
     )
     if made.returncode:
-        lines = made.stderr.decode(errors="replace").split("\n")
-        raise NoScript("; ".join(lines[-2:]))
+        lines = made.stderr.decode(errors="replace").strip().splitlines()
+        raise NoScript(lines[-1] if lines else f"status {made.returncode}")
     return made.stdout

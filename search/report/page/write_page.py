@@ -7,6 +7,7 @@ it to load anything.
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from search.planning.options import SearchOptions
 from search.report.ablation_table import ablation_rows, note
 from search.report.ablation_table import shown as shown_or_dash
 from search.report.differences import differences
@@ -94,7 +96,8 @@ def _context(search: LoggedSearch) -> dict[str, Any]:
     order = _order(search, [own.name for own in found], [own.name for own in changed])
     return {
         "search": search,
-        "options": header["options"],
+        # An older log lacks the options of today.
+        "options": asdict(SearchOptions()) | header["options"],
         "fingerprint": header["data_fingerprint"],
         "answer": answer(search),
         "gain": gain_over_default(search),

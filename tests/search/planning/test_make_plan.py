@@ -86,6 +86,7 @@ def test_the_first_trials_are_the_points_each_with_its_name(plan_of: MakePlan) -
     assert plan.points == ((plan.space.params_of(plan.space.base), "default"),)
     ablation = plan_of(space="ablation", rows="gradients/*")
     assert [origin for _, origin in ablation.points] == list(ablation.rows)
+    assert ablation.points[0][1] == "base"
 
 
 @pytest.mark.parametrize(("asked", "expected"), [(None, 30), (20, 20), (50, 50)])

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from search.log.history import History
+from search.log.trial import TrialRecord
+from search.planning.plan import Plan
+from search.report.page import live_page
+from search.report.page.live_page import LivePage
+from search.report.page.write_page import PAGE
+
+MakeHistory = Callable[[Plan, list[TrialRecord]], History]
+
+
+class Clock:
+    """Stands still until it is set; a page takes so many seconds to write."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> list[float]:
+    """The times at which pages were written; each takes two seconds."""
+    times: list[float] = []
+
+    def write(search: object, folder: Path, uri: str) -> None:
+        times.append(clock.now)
+        clock.now += 2.0
+
+    monkeypatch.setattr(live_page, "write_page", write)
+    return times
+
+
+def test_it_is_written_every_minute_but_never_for_more_than_a_fiftieth_of_the_time(
+    plan: Plan, ten: list[TrialRecord], history_of: MakeHistory, clock: Clock, written: list[float]
+) -> None:
+    page = LivePage(plan.folder, history_of(plan, ten), clock)
+    page._script.join()
+    for second in range(0, 400, 5):
+        clock.now = max(clock.now, float(second))
+        page.look()
+    assert written == [0.0, 100.0, 200.0, 300.0]
+
+
+def test_it_waits_for_the_first_trial(
+    plan: Plan, ten: list[TrialRecord], history_of: MakeHistory, clock: Clock
+) -> None:
+    history = history_of(plan, [])
+    page = LivePage(plan.folder, history, clock)
+    page._script.join()
+    page.look()
+    assert not (plan.folder.local / PAGE).exists()
+    history.trials[0] = ten[0]
+    page.look()
+    assert "search" in (plan.folder.local / PAGE).read_text(encoding="utf-8")
