@@ -71,6 +71,11 @@ def importances(params: Sequence[Param], trials: Sequence[TrialRecord]) -> list[
     return sorted(found, key=lambda own: -own.share)
 
 
+def usual_order(params: Sequence[Param]) -> list[Param]:
+    """Return params as people look for them: how all is trained, then what every trial has."""
+    return sorted(params, key=lambda p: (len(p.parents), not p.name.startswith("multitask.")))
+
+
 def thinned(trials: Sequence[TrialRecord], most: int) -> list[TrialRecord]:
     """Return at most so many of the trials, evenly chosen, in their order."""
     if len(trials) <= most:

@@ -102,7 +102,7 @@ def _param_chart(param: Param, trials: Sequence[TrialRecord]) -> Chart:
             "field": "y",
             "type": "quantitative",
             "title": "score after unit 1",
-            "scale": {"zero": False},
+            "scale": {"zero": False, "padding": 6},
             "axis": {"tickCount": 5},
         },
         "color": {"field": "c", "type": "nominal", "scale": OUTCOMES, "legend": None},
@@ -197,7 +197,7 @@ def parallel_chart(search: LoggedSearch, order: Sequence[str]) -> Chart | None:
             },
         ],
     }
-    return Chart(spec, "trials as lines through the params that matter most", True)
+    return Chart(spec, "trials as lines through the params that matter most", True, True)
 
 
 def _scaled(param: Param, trials: Sequence[TrialRecord]) -> tuple[list[float], str, str]:

@@ -45,7 +45,7 @@ def best_over_time(search: LoggedSearch) -> Chart | None:
     if not curves:
         return None
     best = [_rounded(point) for point in _best_points(search)]
-    scale = {"scale": OUTCOMES, "type": "nominal", "legend": {"columns": 5, "symbolOpacity": 1}}
+    scale = {"scale": OUTCOMES, "type": "nominal", "legend": {"symbolOpacity": 1}}
     x = {
         "field": "x",
         "type": "quantitative",
@@ -127,13 +127,13 @@ def learning_curves(search: LoggedSearch) -> list[Chart]:
     colours = dict(zip(names, SERIES, strict=False))
     charts = []
     for name, task in search.tasks.items():
-        title = f"{task.title}: {task.metric_title} on select"
+        title = (task.title, f"{task.metric_title} on select")
         charts.append(_curves(search, shown, task.metric_key, title, colours))
         kinds = {trial.number: str(trial.config.tasks[name].loss) for trial in shown}
         for key, what in ((f"{name}_loss", "training"), (f"{name}_dev_loss", "select")):
             for kind in dict.fromkeys(kinds.values()):
                 own = [trial for trial in shown if kinds[trial.number] == kind]
-                title = f"{task.title}: {_LOSSES.get(kind, kind)}, {what}"
+                title = (task.title, f"{_LOSSES.get(kind, kind)}, {what}")
                 charts.append(_curves(search, own, key, title, colours))
     return [chart for chart in charts if chart is not None]
 
@@ -142,7 +142,7 @@ def _curves(
     search: LoggedSearch,
     trials: Sequence[TrialRecord],
     key: str,
-    title: str,
+    title: tuple[str, str],
     colours: Mapping[str, str],
 ) -> Chart | None:
     """Return a key of the trials' reports over units; None where there is nothing to see."""
@@ -157,7 +157,7 @@ def _curves(
     names = [_label(search, trial) for trial in trials]
     spec = {
         "data": {"values": values},
-        "title": title,
+        "title": {"text": title[0], "subtitle": title[1]},
         "mark": {"type": "line", "point": {"size": 28}, "strokeWidth": 1.5},
         "encoding": {
             "x": {
@@ -186,7 +186,7 @@ def _curves(
             ],
         },
     }
-    return Chart(spec, title)
+    return Chart(spec, ": ".join(title))
 
 
 def _label(search: LoggedSearch, trial: TrialRecord) -> str:

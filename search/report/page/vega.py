@@ -39,7 +39,14 @@ _CONFIG = {
         "columns": 3,
         "labelLimit": 150,
     },
-    "title": {"fontSize": 13, "anchor": "start", "fontWeight": 600, "limit": 340},
+    "title": {
+        "fontSize": 13,
+        "anchor": "start",
+        "fontWeight": 600,
+        "limit": 330,
+        "subtitleFontSize": 12,
+        "subtitleColor": "#5b5b5b",
+    },
     "view": {"stroke": "#ddd"},
 }
 
@@ -52,11 +59,13 @@ class Chart:
         spec: Of Vega-Lite, without width, which follows the reader's window.
         label: What it shows, for people who do not see it.
         is_wide: Whether it needs a line of the page for itself.
+        is_broad: Whether it needs 760 pixels; in a smaller window it is scrolled.
     """
 
     spec: dict[str, Any]
     label: str
     is_wide: bool = False
+    is_broad: bool = False
 
     @property
     def json(self) -> Markup:

@@ -19,7 +19,7 @@ from search.planning.options import SearchOptions
 from search.report.ablation_table import ablation_rows, note
 from search.report.ablation_table import shown as shown_or_dash
 from search.report.differences import differences
-from search.report.importance import MIN_TRIALS, importances
+from search.report.importance import MIN_TRIALS, importances, usual_order
 from search.report.logged_search import LoggedSearch, default_name, name_of
 from search.report.markdown import visible
 from search.report.page.answer import answer, commands, gain_over_default, state
@@ -131,7 +131,7 @@ def _some(chart: Chart | None) -> list[Chart]:
 
 def _order(search: LoggedSearch, *first: list[str]) -> list[str]:
     """Return the names of the params: those named first, then how it is trained, then the rest."""
-    rest = sorted(search.params, key=lambda p: (len(p.parents), not p.name.startswith("multitask")))
+    rest = usual_order(search.params)
     return list(dict.fromkeys([*(n for own in first for n in own), *(p.name for p in rest)]))
 
 
