@@ -47,7 +47,10 @@ def differences(
         top = own[0][0] if own else name
         return places.get(name, places.get(top, len(places))), len(own), name
 
+    # What only the default has went with the choice that it belongs to, which is in the list.
+    gone = set() if "row" in trial.params else before.keys() - now.keys()
     names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    names = [name for name in names if name not in gone]
     return [
         Difference(name, shown(before.get(name)), shown(now.get(name)))
         for name in sorted(names, key=key)

@@ -45,7 +45,7 @@ def gain_over_default(search: LoggedSearch) -> str:
     if ours is None or theirs is None:
         who = "winner" if ours is None else name
         return (
-            f"The {who} has not trained to the end, so nothing can be said yet of a gain over the "
+            f"The {who} has no score on confirm yet, so nothing can be said of a gain over the "
             f"{name} (trial {default.number})."
         )
     if ours <= theirs:

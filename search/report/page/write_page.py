@@ -35,6 +35,7 @@ from trainable.cache.files import write_text
 
 PAGE = "report.html"
 MOST_ROWS = 500  # of the leaderboard; trials.csv has all
+_MOST_CHANGED = 15  # that are not folded
 _MOST_TRADES = 12  # rows of the Pareto front
 _LONGEST_ERROR = 300
 
@@ -105,6 +106,8 @@ def _context(search: LoggedSearch) -> dict[str, Any]:
         "winner": winner,
         "default_name": default_name(default),
         "changed": changed,
+        "most_changed": _MOST_CHANGED,
+        "is_clear": any(own.is_clear for own in found),
         "values": [] if changed or winner is None else sorted(winner.params.items()),
         "board": [_line(search, rank, t) for rank, t in enumerate(search.ranked[:MOST_ROWS], 1)],
         "most_rows": MOST_ROWS,

@@ -45,7 +45,7 @@ def test_a_gain_is_claimed_only_where_both_trained_to_the_end(
     assert "nothing was gained" in said(default, trial_of(plan, 1, {9: 0.4}))
     own.reports[9]["confirm_score"] = 0.1
     assert "Nothing was gained on confirm" in said(default, own)
-    assert "has not trained to the end" in said(trial_of(plan, 1, {9: 0.6}), _stopped(default))
+    assert "has no score on confirm yet" in said(trial_of(plan, 1, {9: 0.6}), _stopped(default))
 
 
 def _stopped(trial: TrialRecord) -> TrialRecord:
