@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from search.report.markdown import visible
 from search.report.page.answer import commands
 from search.report.sections.base import FinishedSearch
 
 
 def next_commands(search: FinishedSearch) -> list[str]:
     """Return the commands, and where the whole report is."""
-    lines = [command for _, command in commands(search.logged, search.plan.folder.uri)]
+    lines = [visible(command) for _, command in commands(search.logged, search.plan.folder.uri)]
     return [
         "## Commands",
         "\n".join(["```bash", *lines, "```"]),

@@ -37,8 +37,9 @@ def test_the_leaderboard_has_every_trial_in_its_order(
     ]
     assert rows[0][7].strip() == "0.5900"
     assert "the loss of sst is nan" in rows[2][8]
-    title, text = overview(search)
+    title, answer, _, text = overview(search)
     assert title == "# Search search"
+    assert answer.startswith("Trial 1 (-) is the best of 3 trials")
     assert text.splitlines()[-3:] == [
         *("- 1 done", "- 1 stopped: 1 after unit 1", "- 1 failed: 1 after unit 1")
     ]
@@ -54,7 +55,7 @@ def test_every_metric_has_its_column(
     header, _, row = [line.split(" | ") for line in trial_table(search)[2].splitlines()]
     assert header[3:8] == ["score", *TASK_METRICS, "confirm"]
     assert row[3:8] == ["0.1100", "0.2200", "0.3300", "0.4400", "0.5500"]
-    assert overview(search)[1].endswith("\n- 1 interrupted: 1 after unit 9")
+    assert overview(search)[-1].endswith("\n- 1 interrupted: 1 after unit 9")
 
 
 def test_the_best_configuration_is_that_of_the_winner(
@@ -80,7 +81,7 @@ def test_names_and_errors_do_not_become_markup(
     html = MarkdownIt("commonmark").enable("table").render("\n\n".join(paragraphs))
     text = unescape(re.sub(r"<[^>]+>", "", html))
     shown = HOSTILE.replace("\n", " ").replace("\x1b", r"\x1b").replace("\u202e", r"\u202e")
-    assert text.count(shown) == 4
+    assert text.count(shown) == 5
     assert set(re.findall(r"<(\w+)", html)) <= {
         *("h1", "h2", "p", "ul", "li", "table", "thead", "tbody", "tr", "th", "td", "em", "code")
     }
