@@ -176,7 +176,7 @@ def ablation_text(rows: Sequence[AblationRow]) -> str:
         gain = "" if row.name == BASE else f"{shown(row.difference, '+.4f')}{error}"
         lines.append(
             f"{row.name:{width}}  {row.n_runs}/{row.n_asked:<3} {mean:>6} {stdev:>6}"
-            f"  {gain:>19} {shown(row.p_holm, '.3f'):>9} {shown(row.seconds, '.0f'):>8}"
+            f"  {gain:>19} {p_value(row.p_holm):>9} {shown(row.seconds, '.0f'):>8}"
             f"  {row.verdict}".rstrip()
         )
     return "\n".join([*lines, note(rows)])
@@ -185,6 +185,11 @@ def ablation_text(rows: Sequence[AblationRow]) -> str:
 def shown(value: float, form: str) -> str:
     """Return a number in a format, or a dash where it is not known."""
     return "-" if math.isnan(value) else format(value, form)
+
+
+def p_value(value: float) -> str:
+    """Return a p-value for people; a dash where there is none."""
+    return "<0.001" if value < 0.001 else shown(value, ".3f")
 
 
 def note(rows: Sequence[AblationRow]) -> str:

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from search.planning.options import SearchOptions
-from search.report.ablation_table import ablation_rows, note
+from search.report.ablation_table import ablation_rows, note, p_value
 from search.report.ablation_table import shown as shown_or_dash
 from search.report.differences import differences
 from search.report.importance import MIN_TRIALS, importances, usual_order
@@ -125,6 +125,7 @@ def _context(search: LoggedSearch) -> dict[str, Any]:
         "times": time_rows(list(search.history.trials.values()), search.slot_seconds),
         "name_of": name_of,
         "or_dash": shown_or_dash,
+        "p_value": p_value,
     }
 
 

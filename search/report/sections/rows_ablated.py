@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from search.report.ablation_table import BASE, ablation_rows, note, shown
+from search.report.ablation_table import BASE, ablation_rows, note, p_value, shown
 from search.report.markdown import quoted, table
 from search.report.sections.base import FinishedSearch
 
@@ -22,7 +22,7 @@ def rows_ablated(search: FinishedSearch) -> list[str]:
         numbers = [shown(row.mean, ".4f"), shown(row.stdev, ".4f"), gain]
         lines.append(
             [
-                *(quoted(row.name), runs, *numbers, shown(row.p_holm, ".3f")),
+                *(quoted(row.name), runs, *numbers, p_value(row.p_holm)),
                 *(shown(row.seconds, ".0f"), row.verdict),
             ]
         )
