@@ -93,7 +93,7 @@ def test_results_are_written_where_the_search_is(
 ) -> None:
     assert main(["s", "--storage", str(storage)]) == 0
     check(storage / "s")
-    assert names(storage / "s") == {EVENTS, "best.json", "trials.csv", "tensorboard"}
+    assert names(storage / "s") == {EVENTS, "best.json", "trials.csv", "report.html", "tensorboard"}
     assert f"of 2 trials are in {storage / 's'}" in capsys.readouterr().out
 
 
@@ -129,7 +129,7 @@ def test_an_export_leaves_the_log_to_the_driver(
     before = log.read_bytes()
     assert main(["s", "--storage", f"file://{storage}"]) == 0
     assert log.read_bytes() == before + b'{"event": "closed"}\n'
-    assert names(storage / "s") == {EVENTS, "best.json", "trials.csv", "tensorboard"}
+    assert names(storage / "s") == {EVENTS, "best.json", "trials.csv", "report.html", "tensorboard"}
 
 
 @pytest.mark.parametrize("scheme", ["", "file://"])
@@ -158,7 +158,7 @@ def test_a_search_without_a_report_has_a_table_only(storage: Path) -> None:
     path = storage / "s" / EVENTS
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))
     assert main(["s", "--storage", str(storage)]) == 0
-    assert names(storage / "s") == {EVENTS, "trials.csv"}
+    assert names(storage / "s") == {EVENTS, "trials.csv", "report.html"}
 
 
 @pytest.mark.parametrize("share", [0.7, 0.9, 0.999])

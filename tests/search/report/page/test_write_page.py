@@ -102,7 +102,6 @@ def test_names_and_errors_stay_text(
     calm = Outline(page(LoggedSearch("s", history_of(plan, ten)), tmp_path, "s")).tags
     for trial in ten:
         trial.origin = HOSTILE
-        trial.params["para.pair"] = HOSTILE
     ten[0].error = HOSTILE
     history = history_of(plan, ten)
     history.header["options"] |= {"encoder": HOSTILE, "tasks": HOSTILE}
@@ -110,7 +109,7 @@ def test_names_and_errors_stay_text(
     assert Outline(text).tags == calm
     assert "\u202e" not in text
     assert "alert(1)</script>" not in text
-    assert "49" not in text.split("<h1>")[1].split("</h1>")[0]
+    assert "{{7*7}}" in text.split("<h1>")[1].split("</h1>")[0]
 
 
 @pytest.mark.parametrize("scores", [[], [{}], [{1: 0.1}], [{1: 0.1}, {1: 0.1, 9: 0.1}]])
