@@ -3,13 +3,14 @@ from __future__ import annotations
 import optuna
 import pytest
 
-from spaces.catalogue import SPACE_NAMES, base_config, make_space
+from spaces.catalogue import SPACE_NAMES, make_space
 from spaces.params import all_params
 from trainable.batch_orders.all_tasks import LockStep
 from trainable.batch_orders.in_turn import RoundRobin
 from trainable.data.nli import HubNli, SampleNli, SickNli
 from trainable.data.pretraining_text import OwnText, TextFiles
 from trainable.data.sources import Cs224nData, SampleData
+from trainable.defaults import default_run
 from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
 from trainable.stages.head_tuning import CachedHeadTuning, NoHeadTuning
@@ -28,7 +29,7 @@ def names(space: str, base: RunConfig) -> set[str]:
 @pytest.mark.parametrize("encoder", [EncoderConfig(), BERT], ids=["tiny", "pretrained"])
 def test_the_base_has_what_the_search_asks_for(encoder: EncoderConfig) -> None:
     data = Cs224nData(dir="/data")
-    base = base_config(encoder, data, 7, STAGE)
+    base = default_run(encoder, data, 7, STAGE)
     assert (base.seed, base.data, base.encoder) == (7, data, encoder)
     assert base.multitask is not None
     for field in ("budget_tokens", "units", "precision"):
@@ -38,8 +39,8 @@ def test_the_base_has_what_the_search_asks_for(encoder: EncoderConfig) -> None:
 
 def test_a_pretrained_encoder_keeps_the_defaults_and_tiny_does_not() -> None:
     sample = SampleData()
-    assert base_config(BERT, sample, 0, STAGE) == RunConfig(encoder=BERT, multitask=STAGE)
-    tiny = base_config(EncoderConfig(), sample, 0, STAGE)
+    assert default_run(BERT, sample, 0, STAGE) == RunConfig(encoder=BERT, multitask=STAGE)
+    tiny = default_run(EncoderConfig(), sample, 0, STAGE)
     assert tiny.multitask is not None
     assert isinstance(tiny.multitask.batch_order, LockStep)
     assert tiny.multitask.optimization.lr > STAGE.optimization.lr

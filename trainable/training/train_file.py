@@ -12,8 +12,11 @@ from safetensors import SafetensorError
 
 from trainable.cache.files import read_json
 from trainable.cache.yaml_file import SUFFIXES, read_yaml
+from trainable.data.sources import SampleData
+from trainable.defaults import default_run
 from trainable.errors import InputError
 from trainable.metrics import score_keys
+from trainable.model.encoder import EncoderConfig
 from trainable.partial_config import complete, filled_note
 from trainable.run_config import RunConfig
 from trainable.stages.pretraining_loop import StageFailed
@@ -24,8 +27,8 @@ from trainable.training.trained_run import write_trained
 
 
 def print_example() -> int:
-    """Print the default RunConfig as JSON; returns the exit status."""
-    print(json.dumps(RunConfig().to_dict(), indent=2))
+    """Print the default configuration as JSON; returns the exit status."""
+    print(json.dumps(default_run(EncoderConfig(), SampleData()).to_dict(), indent=2))
     return 0
 
 
