@@ -1,7 +1,7 @@
 """What a RunConfig says of each task: pooling, dropout, head or pair encoding, loss.
 
-There are five kinds of tasks (`Task.kind`), and a model for each. tests/benchmarks/README.md says by
-which runs the defaults were chosen.
+There are five kinds of tasks (`Task.kind`), and a model for each. tests/benchmarks/README.md says
+by which runs the defaults were chosen.
 """
 
 from __future__ import annotations
