@@ -6,7 +6,7 @@ import math
 import random
 from dataclasses import replace
 
-from search.searchers.base import Params, draw_params, exists
+from search.searchers.base import Params, draw_params
 from spaces.params import Param
 from tests.benchmarks.curve import scaled
 from trainable.component import Choice, IntRange, Value
@@ -46,7 +46,7 @@ def moved(
     changed = set(draw.sample(choices, min(n_changed, len(choices))))
     found: Params = {}
     for param in params:
-        if not exists(param, found):
+        if not param.exists_in(found):
             continue
         old = values.get(param.name)
         if old is None:

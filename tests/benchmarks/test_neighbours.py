@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from search.searchers.base import Params, draw_params, exists
+from search.searchers.base import Params, draw_params
 from spaces.space import Space
 from tests.benchmarks.curve import scaled
 from tests.benchmarks.families import space_of
@@ -39,7 +39,7 @@ def test_numbers_move_a_little_and_few_choices_change(space: Space, n_changed: i
         values = draw_params(space.params(), random.Random(seed))
         found = moved(space.params(), values, 0.1, n_changed, random.Random(seed))
         check_params(space, found)
-        names = {p.name for p in space.params() if exists(p, found)}
+        names = {p.name for p in space.params() if p.exists_in(found)}
         assert set(found) == names
         moves, n = differences(space, values, found)
         # A choice that existed only under the old value of another choice is gone, too.
