@@ -3,7 +3,7 @@
 Beside a range stands how far from its center to look (`PriorSpread`), beside a choice or a family
 how often to try each member (`PriorWeights`). The center is the value in the base of the space; for
 what the base does not have, since it exists only under other components, their default. A user may
-give other priors (`spaces.prior_edits`).
+give other priors (`spaces.prior_file`).
 """
 
 from __future__ import annotations
@@ -190,15 +190,17 @@ class Prior:
             n_changes: Number of params to change, at least 1; all if there are fewer.
             generator: Source of the random numbers.
         """
-        names = list(self._walk(params.__getitem__))
-        chosen = set(generator.sample(names, min(n_changes, len(names))))
 
-        def value_of(name: str) -> Value:
-            if name in chosen:
-                return self.of[name].draw_other(params[name], generator)
+        def kept(name: str) -> Value:
             return params[name] if name in params else self.of[name].center
 
-        return self._walk(value_of)
+        names = list(self._walk(kept))
+        chosen = set(generator.sample(names, min(n_changes, len(names))))
+        return self._walk(
+            lambda name: (
+                self.of[name].draw_other(kept(name), generator) if name in chosen else kept(name)
+            )
+        )
 
     def _walk(self, value_of: Callable[[str], Value]) -> dict[str, Value]:
         """Return the value of every param that exists under the values before it."""
