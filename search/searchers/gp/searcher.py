@@ -46,7 +46,10 @@ class RungGp:
     A Gaussian process of params and rungs (`search.searchers.gp.model`) learns from every rung that
     any trial reached, and also how a rung predicts the last one. So it need not wait for many full
     runs, and it does not prefer trials only because they rise fast. It compares some hundred
-    candidates from the whole space and from near the best trials.
+    candidates: with a prior, the best trials with few changes, draws from the prior and some from
+    the whole space; else those from the whole space and from near the best trials. While there is
+    no model, such a proposal is suggested as it is. How many suggestions may use the prior, a
+    guard decides (`search.searchers.gp.guard`).
 
     - The score to improve on is the best predicted mean plus one standard deviation of the noise.
     - Pending trials count as if they had scored what the model predicts, so that many slots do not
