@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from search.log.trial import TrialRecord
 from search.searchers.base import Params, draw_params
@@ -18,6 +19,8 @@ from search.searchers.gp.acquisition import Incumbent, gains
 from search.searchers.gp.encoding import SpaceEncoding
 from spaces.params import Param
 from spaces.priors import Prior
+
+_Floats = NDArray[np.float64]
 
 _PRIOR_SHARE = 1 / 5  # of the proposals draw all params from the prior
 _MOST_CHANGES = 4
@@ -85,7 +88,7 @@ def best_proposals(
     found = [propose(prior, starts, generator) for _ in range(_N_PROPOSED)]
     found += [(draw_params(params, generator), "random") for _ in range(_N_ANYWHERE)]
 
-    def gain(proposed: list[tuple[Params, str]]) -> np.ndarray:
+    def gain(proposed: list[tuple[Params, str]]) -> _Floats:
         return gains(encoding, incumbent, encoding.points([own for own, _ in proposed]))
 
     gain_of = gain(found)
