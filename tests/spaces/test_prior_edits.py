@@ -73,13 +73,13 @@ def test_a_later_pattern_takes_the_place_of_an_earlier_one() -> None:
 @pytest.mark.parametrize(
     ("name", "given", "words"),
     [
-        ("sst.poling", {"mean": 1}, "did you mean sst.pooling"),
-        ("*.poling", {"mean": 1}, "did you mean *.pooling"),
-        ("sst.pooling", {"meen": 1}, "did you mean mean"),
-        ("sst.pooling", {"center": "meen"}, "did you mean mean"),
+        ("sst.poling", {"mean": 1}, "did you mean 'sst.pooling'?"),
+        ("*.poling", {"mean": 1}, "did you mean '*.pooling'?"),
+        ("sst.pooling", {"meen": 1}, "did you mean 'mean'?"),
+        ("sst.pooling", {"center": "meen"}, "did you mean 'mean'?"),
         ("sst.pooling", {"spread": 0.1}, "which have no spread"),
         (LR, {"mean": 3}, "give center and spread, not mean"),
-        (LR, {"spred": 0.1}, "did you mean spread"),
+        (LR, {"spred": 0.1}, "did you mean 'spread'?"),
         (LR, {"center": 1.0}, "cannot have its center at 1.0"),
         (LR, {"center": "high"}, "cannot have its center at 'high'"),
         ("*.mlp.depth", {"center": 1.5}, "cannot have its center at 1.5"),

@@ -35,7 +35,7 @@ def test_entries_are_read_in_their_order(tmp_path: Path) -> None:
         ("a: {mean: -1}", "the weight of mean is -1"),
         ("a: {mean: .inf}", "the weight of mean is inf"),
         ("a: {mean: much}", "the weight of mean is 'much'"),
-        ("a: {centre: x}", "did you mean center"),
+        ("a: {centre: x}", "did you mean 'center'?"),
         ("a: {center: mean, cls: 2}", "has weights and center"),
     ],
 )
