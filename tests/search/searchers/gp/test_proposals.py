@@ -109,6 +109,7 @@ def test_most_of_a_search_stays_near_what_is_good() -> None:
     assert statistics.median(near) <= 6
 
 
+@pytest.mark.slow
 def test_a_misleading_prior_loses_its_share() -> None:
     """Its center is the worst; what it draws is below uniform draws."""
     base = HEADS.config_of(draw_params(HEADS.params(), random.Random(5)))
