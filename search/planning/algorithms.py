@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from search.log.history import History
 from search.planning.options import SearchOptions
+from search.planning.own_priors import prior_of
 from search.schedulers.base import Scheduler
 from search.schedulers.promotion_asha import PromotionASHA
 from search.schedulers.run_all import RunAll
@@ -47,7 +48,7 @@ def make_searcher(
     """Return the searcher of a search.
 
     Args:
-        options: Which searcher, its seed and its beam.
+        options: Which searcher, its seed, its priors and its beam.
         space: What varies, or which rows are run.
         n_trials: Number of trials of the search.
         rungs: Units after which a scheduler decides, ascending; the last one ends the run.
@@ -61,4 +62,4 @@ def make_searcher(
     if options.searcher == "tpe":
         # The first third of the trials is random, but at most Optuna's usual ten are.
         return OptunaTpe(space, options.seed, max(2, min(10, n_trials // 3)))
-    return RungGp(space, options.seed, rungs)
+    return RungGp(space, options.seed, rungs, prior=prior_of(options, space))
