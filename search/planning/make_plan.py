@@ -98,7 +98,12 @@ def make_plan(options: SearchOptions) -> Plan:
         ),
         data_fingerprint=data.fingerprint,
         sizes={
-            task: TaskSize(len(own), own.n_tokens / len(own), len(data.splits["confirm"][task]))
+            task: TaskSize(
+                len(own),
+                own.n_tokens / len(own),
+                len(data.splits["select"][task]),
+                len(data.splits["confirm"][task]),
+            )
             for task, own in train.items()
         },
     )
@@ -157,7 +162,7 @@ def _start(
     rows, points, left_out = warm_points(options, space, base)
     # A search should say what it gains over the defaults.
     start = "default" if options.base is None else "base"
-    named = [*zip(points, rows, strict=True), (space.params_of(space.base), start)]
+    named = [(space.params_of(space.base), start), *zip(points, rows, strict=True)]
     return space, rows, _merged(named), [*notes, *left_out]
 
 
