@@ -57,7 +57,7 @@ def suggestions(plan: Plan, n: int) -> list[tuple[dict[str, Value], RunConfig]]:
     journal.write("search", slots=n, **header(plan))
     dispatcher = Dispatcher(
         journal,
-        make_scheduler(plan.options, plan.n_trials, journal.history),
+        make_scheduler(plan.options, plan.n_trials, journal.history, plan.sizes),
         make_searcher(plan.options, plan.space, plan.n_trials, plan.rungs),
         plan.space,
         list(plan.points),
