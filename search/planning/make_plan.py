@@ -102,7 +102,12 @@ def make_plan(options: SearchOptions) -> Plan:
         ),
         data_fingerprint=data.fingerprint,
         sizes={
-            task: TaskSize(len(own), own.n_tokens / len(own), len(data.splits["confirm"][task]))
+            task: TaskSize(
+                len(own),
+                own.n_tokens / len(own),
+                len(data.splits["select"][task]),
+                len(data.splits["confirm"][task]),
+            )
             for task, own in train.items()
         },
     )

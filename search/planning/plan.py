@@ -29,11 +29,13 @@ class TaskSize:
     Attributes:
         n_train: Number of training examples.
         train_tokens: Mean number of tokens of a training example.
+        n_select: Number of examples in *select*.
         n_confirm: Number of examples in *confirm*.
     """
 
     n_train: int
     train_tokens: float
+    n_select: int
     n_confirm: int
 
 

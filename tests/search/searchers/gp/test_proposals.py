@@ -30,9 +30,7 @@ class TestRungGpWithPriors(SearcherContract):
 
     @pytest.fixture
     def make_searcher(self) -> MakeSearcher:
-        return lambda space, seed: RungGp(
-            space, seed, RUNGS, min_results=5, prior=prior_of(space)
-        )
+        return lambda space, seed: RungGp(space, seed, RUNGS, min_results=5, prior=prior_of(space))
 
 
 def prior_of(space: Space) -> Prior:
