@@ -20,8 +20,8 @@ Contestants (real_contestants.py):
 The winner is trained once more with another seed, and scored on *confirm*, which no search sees. So
 is the default, with the same seed: a winner that is not better falls below it by chance alone.
 
-OUT keeps the reports of each run and a file for each search, so an interrupted command goes on where
-it stopped. All contestants of seed 0 come first, then those of seed 1: what is there is balanced at
+OUT keeps the reports of each run and a file for each search, so an interrupted command goes on
+where it stopped. All contestants of seed 0 come first, then those of seed 1: what is there is balanced at
 any time, and `--table-only` prints it.
 """
 

@@ -51,8 +51,8 @@ def table(setting: str, rows: dict[str, _Row]) -> str:
         f"95 % intervals over seeds and p by paired t-tests with Holm's correction; the default's "
         f"own standard deviation over seeds is {noise:.4f}",
         "",
-        f"| contestant | seeds | score | gain over the default | {OURS} better by | p | default won "
-        f"| below it by > 1 sd | by > 2 sd |",
+        f"| contestant | seeds | score | gain over the default | {OURS} better by | p "
+        "| default won | below it by > 1 sd | by > 2 sd |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for name in [own for own in (OURS, *others) if own in rows]:
