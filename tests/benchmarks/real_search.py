@@ -21,8 +21,8 @@ The winner is trained once more with another seed, and scored on *confirm*, whic
 is the default, with the same seed: a winner that is not better falls below it by chance alone.
 
 OUT keeps the reports of each run and a file for each search, so an interrupted command goes on
-where it stopped. All contestants of seed 0 come first, then those of seed 1: what is there is balanced at
-any time, and `--table-only` prints it.
+where it stopped. All contestants of seed 0 come first, then those of seed 1: what is there is
+balanced at any time, and `--table-only` prints it.
 """
 
 from __future__ import annotations
@@ -175,6 +175,7 @@ def run_search(wanted: WantedSearch, options: Options) -> str:
     ]
     seconds = round(time.monotonic() - started, 1)
     head = {**wanted._asdict(), "seconds": seconds}
+    result_of(options, wanted).parent.mkdir(parents=True, exist_ok=True)
     write_json(result_of(options, wanted), {**head, "readings": readings})
     shown = ", ".join(f"{r['gain']:+.4f} at {r['full_runs']}" for r in readings)
     return f"{shown} over the default, {seconds / 60:.1f} min"
