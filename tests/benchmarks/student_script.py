@@ -5,8 +5,8 @@
 It is the opponent of time_to_score.py, and stands alone but for the cut of the dev sets and the
 metrics, which must be those of the project. It has what tutorials recommend: transformers'
 BertModel with padded batches, a head for each task, AdamW with warm-up, two learning rates, eight
-params with usual ranges of which usual values come first, OptunaSearch, ASHA, and a process for each
-trial. It saves no checkpoints, which would only cost it time.
+params with usual ranges of which usual values come first, OptunaSearch, ASHA, and a process for
+each trial. It saves no checkpoints, which would only cost it time.
 """
 
 from __future__ import annotations

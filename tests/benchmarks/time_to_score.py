@@ -4,9 +4,9 @@
 
 First this project's search runs (`python search/run.py`), then student_script.py with as many
 training tokens, on the same data, the same machine and as many slots, each in a process of its own.
-Times are wall time from the start of the process, with imports and reading data. The score at a time
-is the best that any trial has reported by then on *select*, by the same function; before its last
-unit a trial of ours may be scored on a part of it.
+Times are wall time from the start of the process, with imports and reading data. The score at a
+time is the best that any trial has reported by then on *select*, by the same function; before its
+last unit a trial of ours may be scored on a part of it.
 """
 
 from __future__ import annotations
