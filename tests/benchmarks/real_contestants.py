@@ -17,13 +17,14 @@ from search.log.events import EventLog
 from search.log.folder import EVENTS
 from search.log.history import History, Journal
 from search.log.trial import TrialRecord
+from search.loop.dispatcher import Dispatcher
+from search.planning.algorithms import make_scheduler, make_searcher
 from search.planning.plan import Plan
 from search.planning.resume import header
 from spaces.space import Space
 from tests.benchmarks.curve import UNITS
 from tests.benchmarks.priorband import PriorBand
 from tests.benchmarks.run_cache import RunCache
-from tests.chaos.simulation import make_dispatcher
 from trainable.run_config import RunConfig
 from trainable.training.predictions import PREDICTIONS
 
@@ -133,7 +134,7 @@ def _dispatched(plan: Plan, runs: RunCache, contestant: Contestant) -> Generator
     history, log = History(), EventLog(plan.folder.local / EVENTS)
     journal = Journal(history, log)
     journal.write("search", slots=1, cpus=1.0, gpus=0.0, **header(plan))
-    dispatcher = make_dispatcher(plan, journal)
+    dispatcher = _dispatcher(plan, journal)
     tokens: dict[int, float] = {}
 
     def find() -> Found:
@@ -163,6 +164,18 @@ def _dispatched(plan: Plan, runs: RunCache, contestant: Contestant) -> Generator
     finally:
         dispatcher.interrupt(1.0, 0.0)
         log.close()
+
+
+def _dispatcher(plan: Plan, journal: Journal) -> Dispatcher:
+    """Return the dispatcher of a search, as the command line makes it."""
+    return Dispatcher(
+        journal,
+        make_scheduler(plan.options, plan.n_trials, journal.history),
+        make_searcher(plan.options, plan.space, plan.n_trials, plan.rungs),
+        plan.space,
+        list(plan.points),
+        plan.options.units,
+    )
 
 
 def _saved(plan: Plan, trial: TrialRecord, unit: int, runs: RunCache) -> str:
