@@ -47,7 +47,7 @@ from search.planning.plan import Plan
 from search.schedulers.rungs import units_per_trial
 from tests.benchmarks.curve import UNITS
 from tests.benchmarks.real_contestants import CONTESTANTS, Found, search
-from tests.benchmarks.real_settings import SETTINGS, Sources, real_plan
+from tests.benchmarks.real_settings import SETTINGS, Sources, prepare, real_plan
 from tests.benchmarks.real_table import read_results, tables
 from tests.benchmarks.run_cache import RunCache
 from trainable.cache.files import write_json
@@ -144,6 +144,8 @@ def _run(wanted: list[WantedSearch], options: Options) -> None:
     total, spent = sum(_cost(own) for own in wanted), 0
     started = time.monotonic()
     print(f"{len(wanted)} searches, {total} full runs of tokens at most", flush=True)
+    for setting in {own.setting for own in wanted}:
+        prepare(setting, _sources(options))
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         started_searches = {pool.submit(run_search, own, options): own for own in wanted}
         for n, future in enumerate(as_completed(started_searches), 1):
@@ -169,16 +171,20 @@ def run_search(wanted: WantedSearch, options: Options) -> str:
     runs = _cache_of(wanted.setting, contestant.variant, plan, options)
     other_seed = _OTHER_SEED + wanted.seed
     default = retrained(plan.space.base, other_seed, runs)
-    readings = [
-        _reading(f, plan, retrained(f.config, other_seed, runs), default)
-        for f in search(contestant, plan, runs)
-    ]
+    readings = []
+    for found in search(contestant, plan, runs):
+        readings.append(_reading(found, plan, retrained(found.config, other_seed, runs), default))
+        print(f"  {wanted.name}: {_line(readings[-1])}", flush=True)
     seconds = round(time.monotonic() - started, 1)
     head = {**wanted._asdict(), "seconds": seconds}
     result_of(options, wanted).parent.mkdir(parents=True, exist_ok=True)
     write_json(result_of(options, wanted), {**head, "readings": readings})
-    shown = ", ".join(f"{r['gain']:+.4f} at {r['full_runs']}" for r in readings)
-    return f"{shown} over the default, {seconds / 60:.1f} min"
+    return f"{_line(readings[-1])}, {seconds / 60:.1f} min"
+
+
+def _line(reading: dict[str, Any]) -> str:
+    own, gain = reading["confirm"], reading["gain"]
+    return f"at {reading['full_runs']} runs {own:.4f}, {gain:+.4f} over the default"
 
 
 def plan_of(wanted: WantedSearch, options: Options) -> Plan:
@@ -188,9 +194,12 @@ def plan_of(wanted: WantedSearch, options: Options) -> Plan:
     shutil.rmtree(storage / wanted.name, ignore_errors=True)  # its runs are kept elsewhere
     per_trial = units_per_trial((1, 3, UNITS), _ETA)
     trials = math.ceil(1.25 * contestant.full_runs[-1] * UNITS / per_trial)
-    sources = Sources(options.data_dir.absolute(), options.out.absolute(), options.minilm)
     given = {"eta": _ETA, "seed": wanted.seed, "trials": trials, "name": wanted.name}
-    return real_plan(wanted.setting, sources, storage, **given, **contestant.options)
+    return real_plan(wanted.setting, _sources(options), storage, **given, **contestant.options)
+
+
+def _sources(options: Options) -> Sources:
+    return Sources(options.data_dir.absolute(), options.out.absolute(), options.minilm)
 
 
 def _cache_of(setting: str, variant: str, plan: Plan, options: Options) -> RunCache:

@@ -83,22 +83,32 @@ def real_plan(setting: str, sources: Sources, storage: Path, **options: Any) -> 
     Raises:
         InputError: A file is missing, or an option is refused.
     """
-    own = SETTINGS[setting]
-    data: dict[str, Any] = {}
-    if own.data == "course":
-        data = {"data": "cs224n", "data_dir": str(sources.data_dir / "cs224n")}
-    elif own.data == "sick":
-        data = {"tasks": str(sick_tasks(sources.data_dir / "sick", sources.out / "sick"))}
-    encoder = "tiny" if own.layers == 0 else str(first_layers(own.layers, sources))
     given: dict[str, Any] = {
-        **data,
-        "encoder": encoder,
-        "budget": str(own.budget),
+        **prepare(setting, sources),
+        "budget": str(SETTINGS[setting].budget),
         "units": UNITS,
         "storage": str(storage),
         **options,
     }
     return make_plan(SearchOptions(**given))
+
+
+def prepare(setting: str, sources: Sources) -> dict[str, str]:
+    """Write what is made for a setting, if it is not there; returns options of the search.
+
+    Call it once before several processes do at the same time.
+
+    Raises:
+        InputError: A file is missing.
+    """
+    own = SETTINGS[setting]
+    encoder = "tiny" if own.layers == 0 else str(first_layers(own.layers, sources))
+    if own.data == "course":
+        return {"encoder": encoder, "data": "cs224n", "data_dir": str(sources.data_dir / "cs224n")}
+    if own.data == "sick":
+        tasks = sick_tasks(sources.data_dir / "sick", sources.out / "sick")
+        return {"encoder": encoder, "tasks": str(tasks)}
+    return {"encoder": encoder, "data": own.data}
 
 
 def sick_tasks(source: Path, folder: Path) -> Path:

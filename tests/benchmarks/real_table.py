@@ -45,10 +45,14 @@ def table(setting: str, rows: dict[str, _Row]) -> str:
     noise = default_noise(rows)
     others = sorted(name for name in rows if name != OURS)
     pairs = {name: _pairs(rows.get(OURS, {}), rows[name]) for name in others}
-    p = dict(zip(others, holm([_p(pairs[name]) for name in others]), strict=True))
+    p: dict[str, float] = {}
+    for is_own in (False, True):  # two questions: others' searches, and parts and budgets of ours
+        family = [name for name in others if name.startswith("ours") == is_own]
+        p |= zip(family, holm([_p(pairs[name]) for name in family]), strict=True)
     lines = [
         f"{setting}: scores on confirm of winners that were trained again; `{OURS} better by` has "
-        f"95 % intervals over seeds and p by paired t-tests with Holm's correction; the default's "
+        f"95 % intervals over seeds and p by paired t-tests with Holm's correction, over others' "
+        f"searches and over ours; the default's "
         f"own standard deviation over seeds is {noise:.4f}",
         "",
         f"| contestant | seeds | score | gain over the default | {OURS} better by | p "

@@ -48,7 +48,11 @@ class RunCache:
         inputs = open_inputs(config, torch.device("cpu"))
         self._fingerprint = inputs.corpus.fingerprint
         # A class of its own, whose actors are warm from the beginning.
-        shared = {"_inputs": inputs, "_source": InputsSpec.of(config)}
+        shared = {
+            "_inputs": inputs,
+            "_source": InputsSpec.of(config),
+            "_setup_logdir": lambda self: None,  # Tune's would make a folder for each
+        }
         self._trainable: Any = type("WarmTrainable", (MultitaskTrainable,), shared)
         self._actors: OrderedDict[str, Any] = OrderedDict()
 
