@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 import sys
 import time
@@ -110,7 +111,9 @@ def run_student(options: Options, total: int) -> Times:
 
 def _run(script: str, options: dict[str, object], *flags: str) -> None:
     arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-    subprocess.run([sys.executable, str(REPOSITORY / script), *arguments, *flags], check=True)
+    found = {**os.environ, "PYTHONPATH": str(REPOSITORY)}  # processes of trials import the metrics
+    command = [sys.executable, str(REPOSITORY / script), *arguments, *flags]
+    subprocess.run(command, check=True, env=found)
 
 
 def time_to(times: Times, score: float) -> float:
