@@ -8,6 +8,7 @@ from search.log.leaderboard import leaderboard
 from search.log.trial import TrialRecord
 from search.planning.plan import Plan
 from search.report.best import BEST
+from search.report.sections.not_learned import constant_answers
 
 
 def summary(plan: Plan, trials: list[TrialRecord], winner: TrialRecord | None) -> str:
@@ -31,6 +32,10 @@ def summary(plan: Plan, trials: list[TrialRecord], winner: TrialRecord | None) -
         lines.append(f"{rank:4} {trial.number:5} {trial.units:3}/{units} {numbers}  {trial.status}")
     if winner is None:
         return "\n".join([*lines, "", "no trial finished a unit; see the errors above"])
+    lines += [
+        f"warning: trial {winner.number}, the best, {answer}: it has not learned this task"
+        for answer in constant_answers(winner, tasks)
+    ]
     local = folder.local  # neither command reads a bucket
     lines += [
         "",

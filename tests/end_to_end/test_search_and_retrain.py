@@ -23,10 +23,11 @@ from search.log.folder import EVENTS
 from search.log.history import History
 from search.log.trial import TrialRecord
 from search.report.best import Best, read_best
-from spaces.catalogue import base_config, make_space
+from spaces.catalogue import make_space
 from spaces.space import Space
 from tests.course import SCORE_KEYS, TASK_NAMES
 from trainable.data.sources import SampleData
+from trainable.defaults import default_run
 from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
@@ -75,7 +76,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 
 def space() -> Space:
     stage = Multitask(budget_tokens=BUDGET, units=UNITS)
-    return make_space("smoke", base_config(EncoderConfig(), SampleData(), 0, stage))
+    return make_space("smoke", default_run(EncoderConfig(), SampleData(), 0, stage))
 
 
 def kinds(events: list[Event]) -> list[str]:

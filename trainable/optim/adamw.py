@@ -62,7 +62,7 @@ class Optimization(Component):
         clip: Whether and how long gradients are shortened.
     """
 
-    lr: Annotated[float, Field(gt=0, le=1), FloatRange(1e-5, 3e-4, log=True)] = 3e-5
+    lr: Annotated[float, Field(gt=0, le=1), FloatRange(1e-5, 3e-4, log=True)] = 1e-4
     head_lr: Annotated[float, Field(gt=0, le=1), FloatRange(1e-5, 1e-2, log=True)] = 1e-3
     task_lr: Annotated[
         dict[TaskName, Rate],

@@ -6,8 +6,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from trainable.batch_orders.by_size import Proportional
 from trainable.batch_orders.family import BatchOrderConfig
+from trainable.batch_orders.in_turn import RoundRobin
 from trainable.component import Component, FloatRange, Needs, TaskSubset
 from trainable.data.nli import NliSource, SampleNli
 from trainable.optim.adamw import Optimization
@@ -83,7 +83,7 @@ class Multitask(Component):
 
     tasks: TaskSet = "all"
     auxiliary: Auxiliary = NoAuxiliary()
-    batch_order: BatchOrderConfig = Proportional()
+    batch_order: BatchOrderConfig = RoundRobin()
     regularization: Regularization = NoRegularization()
     optimization: Optimization = Optimization()
     averaging: Averaging = NoAveraging()

@@ -25,7 +25,7 @@ from search.planning.options import SearchOptions
 from search.planning.plan import Plan, describe
 from search.planning.resume import header
 from search.report.sections.published_rows import compare_row
-from spaces.catalogue import base_config, make_space
+from spaces.catalogue import make_space
 from spaces.fixed_configs import RowSpace
 from spaces.published import load_published
 from spaces.space import Space
@@ -33,6 +33,7 @@ from trainable.component import Value
 from trainable.data.nli import HubNli, NliSource, SampleNli, SickNli
 from trainable.data.pretraining_text import OwnText, SickText, TextFiles, TextSource
 from trainable.data.sources import SampleData
+from trainable.defaults import default_run
 from trainable.errors import InputError
 from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
@@ -43,7 +44,7 @@ from trainable.training.inputs import RunInputs
 
 MakePlan = Callable[..., Plan]
 COSINES = "one-size/para-cosine-*"
-BASE = base_config(EncoderConfig(), SampleData(), 5, Multitask(budget_tokens=1234, units=3))
+BASE = default_run(EncoderConfig(), SampleData(), 5, Multitask(budget_tokens=1234, units=3))
 PRETRAINED = RunConfig(encoder=EncoderConfig(source="a/b"), multitask=Multitask())
 
 
