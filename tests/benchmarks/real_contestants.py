@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
+from unittest import mock
 
 from search.log.events import EventLog
 from search.log.folder import EVENTS
@@ -26,6 +27,7 @@ from tests.benchmarks.curve import UNITS
 from tests.benchmarks.priorband import PriorBand
 from tests.benchmarks.run_cache import RunCache
 from trainable.run_config import RunConfig
+from trainable.training.corpus import Corpus
 from trainable.training.predictions import PREDICTIONS
 
 
@@ -58,9 +60,16 @@ def default_only(plan: Plan) -> Plan:
     return replace(plan, points=tuple(p for p in plan.points if "default" in p[1].split(", ")))
 
 
+def whole_select() -> AbstractContextManager[Any]:
+    """Let trials be scored on all of *select* after every unit."""
+    return mock.patch.object(Corpus, "select_part", property(lambda self: None))
+
+
 # What this project can be without -> how that is switched off: fields of a Contestant.
 WITHOUT: dict[str, dict[str, Any]] = {
     "model": {"options": {"searcher": "random"}},
+    "portfolio": {"change": default_only},
+    "partial-select": {"variant": "whole select", "patch": whole_select},
 }
 
 OURS = "ours-8"  # all others are compared with it

@@ -19,6 +19,7 @@ from tests.benchmarks.real_settings import sick_tasks
 from tests.benchmarks.real_table import default_noise, tables
 from trainable.data.read_tasks import read_tasks
 from trainable.run_config import RunConfig
+from trainable.training.inputs import RunInputs
 
 TOKENS = 45_000  # of a full run of the setting `toy`
 
@@ -87,6 +88,19 @@ def test_the_first_trial_of_every_contestant_is_the_default(options: Options) ->
     for name in ("tpe-asha", "random-asha"):
         points = CONTESTANTS[name].change(plan(options, name)).points
         assert [origin for _, origin in points] == ["default"]
+
+
+@pytest.mark.slow
+def test_what_a_search_is_without_is_off(options: Options, inputs: RunInputs) -> None:
+    origins = [origin for _, origin in plan(options, OURS).points]
+    assert origins[0] == "default"
+    assert len(origins) > 1
+    without = CONTESTANTS["ours-8-without-portfolio"]
+    kept = without.change(plan(options, "ours-8-without-portfolio")).points
+    assert [origin for _, origin in kept] == ["default"]
+    assert inputs.corpus.select_part is not None
+    with CONTESTANTS["ours-8-without-partial-select"].patch():
+        assert inputs.corpus.select_part is None
 
 
 def test_all_contestants_of_a_seed_come_before_the_next_seed() -> None:
