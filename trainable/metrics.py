@@ -120,6 +120,28 @@ def standard_error(task: Task, score: float, n: int) -> float:
     return (1 - score**2) * math.sqrt(variance / (n - 3)) if n > 3 else math.nan
 
 
+def score_error(
+    metrics: Mapping[str, float | None], tasks: Tasks, n_examples: Mapping[TaskName, int]
+) -> float:
+    """Return the standard error of a score, NaN where a metric is missing or n is too small.
+
+    Args:
+        metrics: Metric key of each task -> its value, None for what is not known.
+        tasks: The tasks, with their metrics and weights.
+        n_examples: Task -> number of examples that it was scored on.
+    """
+    total = sum(task.weight for task in tasks.values())
+    found = [metrics.get(task.metric_key) for task in tasks.values()]
+    return math.hypot(
+        *(
+            math.nan
+            if value is None
+            else task.weight / total * standard_error(task, value, n_examples[name])
+            for (name, task), value in zip(tasks.items(), found, strict=True)
+        )
+    )
+
+
 def scores(
     predicted: Mapping[TaskName, Tensor], labels: Mapping[TaskName, Tensor], tasks: Tasks
 ) -> dict[str, float]:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from trainable.component import Choice, Component, FloatRange
+from trainable.component import Choice, Component, FloatRange, PriorSpread
 from trainable.losses import Loss
 from trainable.model.heads import Head, LinearHead
 from trainable.model.pairs import (
@@ -27,7 +27,7 @@ from trainable.model.scalings import ReluScaling
 from trainable.tasks import Kind, Task
 
 PooledDropout = Annotated[float, Field(ge=0, lt=1), FloatRange(0.0, 0.8)]
-LabelSmoothing = Annotated[float, Field(ge=0, lt=1), FloatRange(0.0, 0.2)]
+LabelSmoothing = Annotated[float, Field(ge=0, lt=1), FloatRange(0.0, 0.2), PriorSpread(0.25)]
 ShareLoss = Annotated[Literal["bce", "mse"], Choice(("bce", "mse"))]
 
 

@@ -19,6 +19,7 @@ from search.planning.check_options import LONGEST_NAME, check_options
 from search.planning.first_trials import check_corpora, own_space, row_space, warm_points
 from search.planning.objective import with_objective
 from search.planning.options import SearchOptions
+from search.planning.own_priors import prior_of
 from search.planning.own_space import ROW_SPACES
 from search.planning.plan import Plan, Point, TaskSize
 from search.planning.warm_start import carry_over
@@ -57,7 +58,8 @@ def make_plan(options: SearchOptions) -> Plan:
         folder = find_folder(options.storage, name, resume=False)
     source = data_of(options, given) or _data_source(options)
     if options.space not in ROW_SPACES:  # before the data are read, which may take minutes
-        own_space(options, _base(options, given, EncoderConfig(source=options.encoder), source)[0])
+        unpinned = EncoderConfig(source=options.encoder)
+        prior_of(options, own_space(options, _base(options, given, unpinned, source)[0])[0])
     examples = source.load()
     revision = _revision(options, earlier, given)
     encoder = pinned(EncoderConfig(source=options.encoder, revision=revision))
@@ -100,7 +102,12 @@ def make_plan(options: SearchOptions) -> Plan:
         ),
         data_fingerprint=data.fingerprint,
         sizes={
-            task: TaskSize(len(own), own.n_tokens / len(own), len(data.splits["confirm"][task]))
+            task: TaskSize(
+                len(own),
+                own.n_tokens / len(own),
+                len(data.splits["select"][task]),
+                len(data.splits["confirm"][task]),
+            )
             for task, own in train.items()
         },
     )

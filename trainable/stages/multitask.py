@@ -8,7 +8,7 @@ from pydantic import Field
 
 from trainable.batch_orders.family import BatchOrderConfig
 from trainable.batch_orders.in_turn import RoundRobin
-from trainable.component import Component, FloatRange, Needs, TaskSubset
+from trainable.component import Component, FloatRange, Needs, PriorWeights, TaskSubset
 from trainable.data.nli import NliSource, SampleNli
 from trainable.optim.adamw import Optimization
 from trainable.optim.averaging import Averaging, NoAveraging
@@ -62,7 +62,9 @@ class RDrop(Component):
     alpha: Annotated[float, Field(gt=0, le=100), FloatRange(0.1, 5.0, log=True)] = 1.0
 
 
-Regularization = Annotated[NoRegularization | RDrop, Field(discriminator="kind")]
+Regularization = Annotated[
+    NoRegularization | RDrop, Field(discriminator="kind"), PriorWeights({"none": 3})
+]
 
 
 class Multitask(Component):
