@@ -22,6 +22,7 @@ from search.loop.dispatcher import Dispatcher
 from search.planning.algorithms import make_scheduler, make_searcher
 from search.planning.plan import Plan
 from search.planning.resume import header
+from search.report.comparison import Comparison
 from spaces.space import Space
 from tests.benchmarks.curve import UNITS
 from tests.benchmarks.priorband import PriorBand
@@ -42,6 +43,7 @@ class Contestant:
         change: Changes the plan.
         patch: Changes the code while it searches.
         variant: Names a patch of what a trial reports: such runs are shared with nobody else.
+        is_noise_known: Whether its scheduler knows how large the dev sets are.
         is_ours: Whether its winner is chosen by the project's own rule.
         is_priorband: Whether NePS searches.
     """
@@ -51,6 +53,7 @@ class Contestant:
     change: Callable[[Plan], Plan] = lambda plan: plan
     patch: Callable[[], AbstractContextManager[Any]] = nullcontext
     variant: str = ""
+    is_noise_known: bool = True
     is_ours: bool = False
     is_priorband: bool = False
 
@@ -60,6 +63,11 @@ def default_only(plan: Plan) -> Plan:
     return replace(plan, points=tuple(p for p in plan.points if "default" in p[1].split(", ")))
 
 
+def no_default() -> AbstractContextManager[Any]:
+    """Let no trial be the default: it may stop at a rung, and the highest score wins."""
+    return mock.patch.object(TrialRecord, "is_default", property(lambda self: False))
+
+
 def whole_select() -> AbstractContextManager[Any]:
     """Let trials be scored on all of *select* after every unit."""
     return mock.patch.object(Corpus, "select_part", property(lambda self: None))
@@ -67,8 +75,11 @@ def whole_select() -> AbstractContextManager[Any]:
 
 # What this project can be without -> how that is switched off: fields of a Contestant.
 WITHOUT: dict[str, dict[str, Any]] = {
-    "model": {"options": {"searcher": "random"}},
+    "searcher": {"options": {"searcher": "random"}},  # nor its priors, nor the portfolio
+    "priors": {"options": {"priors": "off"}},
     "portfolio": {"change": default_only},
+    "protected-default": {"patch": no_default},
+    "noise": {"is_noise_known": False},
     "partial-select": {"variant": "whole select", "patch": whole_select},
 }
 
@@ -143,7 +154,7 @@ def _dispatched(plan: Plan, runs: RunCache, contestant: Contestant) -> Generator
     history, log = History(), EventLog(plan.folder.local / EVENTS)
     journal = Journal(history, log)
     journal.write("search", slots=1, cpus=1.0, gpus=0.0, **header(plan))
-    dispatcher = _dispatcher(plan, journal)
+    dispatcher = _dispatcher(plan, journal, contestant)
     tokens: dict[int, float] = {}
 
     def find() -> Found:
@@ -175,16 +186,21 @@ def _dispatched(plan: Plan, runs: RunCache, contestant: Contestant) -> Generator
         log.close()
 
 
-def _dispatcher(plan: Plan, journal: Journal) -> Dispatcher:
+def _dispatcher(plan: Plan, journal: Journal, contestant: Contestant) -> Dispatcher:
     """Return the dispatcher of a search, as the command line makes it."""
-    return Dispatcher(
-        journal,
-        make_scheduler(plan.options, plan.n_trials, journal.history),
-        make_searcher(plan.options, plan.space, plan.n_trials, plan.rungs),
-        plan.space,
-        list(plan.points),
-        plan.options.units,
-    )
+    options, points = plan.options, list(plan.points)
+    sizes = plan.sizes if contestant.is_noise_known else None
+    scheduler = make_scheduler(options, plan.n_trials, journal.history, sizes)
+    searcher = make_searcher(options, plan.space, plan.n_trials, plan.rungs)
+    dispatcher = Dispatcher(journal, scheduler, searcher, plan.space, points, options.units)
+    comparison = Comparison(journal, plan.folder, plan.sizes)
+
+    def closed(trial: TrialRecord) -> None:
+        if trial.status == "done":
+            comparison.update()
+
+    dispatcher.on_closed = closed
+    return dispatcher
 
 
 def _saved(plan: Plan, trial: TrialRecord, unit: int, runs: RunCache) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from search.log.events import read_events
 from search.log.history import History
+from search.log.trial import TrialRecord
 from search.planning.plan import Plan
 from tests.benchmarks import real_search
 from tests.benchmarks.curve import UNITS
@@ -39,7 +40,8 @@ class FakeRuns:
         metrics = dict.fromkeys(("sst_acc", "para_acc", "sts_corr"), score)
         own = {"score": score, "tokens": TOKENS / UNITS * unit, "unit": unit, "failure": ""}
         seconds = {"train_seconds": 1.0, "eval_seconds": 0.1}
-        return {**metrics, **own, **seconds, "confirm_score": worth}
+        confirm = {f"confirm_{key}": worth for key in ("score", *metrics)}
+        return {**metrics, **own, **seconds, **confirm}
 
     def predictions(self, config: RunConfig) -> Path:
         path = self._folder / "predictions"
@@ -62,7 +64,9 @@ def searched(options: Options, contestant: str) -> tuple[list[Found], FakeRuns, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("contestant", ["ours-4", "random-asha", "tpe-asha", "priorband"])
+@pytest.mark.parametrize(
+    "contestant", ["ours-4", "ours-8-without-noise", "random-asha", "tpe-asha", "priorband"]
+)
 def test_a_contestant_is_read_off_when_its_tokens_are_spent(
     options: Options, contestant: str
 ) -> None:
@@ -98,6 +102,10 @@ def test_what_a_search_is_without_is_off(options: Options, inputs: RunInputs) ->
     without = CONTESTANTS["ours-8-without-portfolio"]
     kept = without.change(plan(options, "ours-8-without-portfolio")).points
     assert [origin for _, origin in kept] == ["default"]
+    record = TrialRecord(0, {}, {}, 0.0, 0.0, origin="default")
+    with CONTESTANTS["ours-8-without-protected-default"].patch():
+        assert not record.is_default
+    assert record.is_default
     assert inputs.corpus.select_part is not None
     with CONTESTANTS["ours-8-without-partial-select"].patch():
         assert inputs.corpus.select_part is None
