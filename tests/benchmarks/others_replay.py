@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import tempfile
 from collections.abc import Callable, Mapping
@@ -20,7 +21,7 @@ from spaces.distributions import suggest_value
 from spaces.params import Param
 from spaces.space import Space
 from tests.benchmarks.curve import UNITS, Curve
-from tests.benchmarks.others_tables import CurveTable, portfolio, position
+from tests.benchmarks.others_tables import CurveTable, portfolio
 from tests.benchmarks.replay import any_plan, n_trials, run_slots
 from trainable.component import Value
 from trainable.run_config import RunConfig
@@ -99,16 +100,14 @@ class Snapped:
 
     def __init__(self, table: CurveTable, make: Callable[[int], Searcher]) -> None:
         self._table, self._make = table, make
-        self._positions = table.positions()
         self._row_of = {params_key(own): row for row, own in enumerate(table.configs)}
 
     def suggest(self, number: int, history: History) -> Suggestion | None:
         """Return what the searcher suggests, moved to the nearest untried configuration."""
         found = self._make(number).suggest(number, history)
-        if found is None or len(history.trials) >= len(self._positions):
+        if found is None or len(history.trials) >= len(self._table.configs):
             return None
-        point = position(self._table.params, found.params)
-        away = np.linalg.norm(self._positions - point, axis=1)
+        away = self._table.distances(found.params)
         away[[self._row_of[params_key(t.params)] for t in history.trials.values()]] = np.inf
         return replace(found, params=self._table.configs[int(away.argmin())])
 
@@ -186,6 +185,8 @@ def _searcher(plan: Plan, table: CurveTable) -> Snapped:
         return make_searcher(options, plan.space, plan.n_trials, plan.rungs)
 
     if plan.options.searcher == "tpe":
+        # It warns of every trial that failed, and of all of them whenever it is made anew.
+        logging.getLogger("ray.tune.search.optuna.optuna_search").setLevel(logging.ERROR)
         return Snapped(table, lambda number: make(1000 * plan.options.seed + number))
     same = make(plan.options.seed)
     return Snapped(table, lambda number: same)

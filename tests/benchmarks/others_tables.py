@@ -24,6 +24,7 @@ import gzip
 import json
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +77,11 @@ class CurveTable:
         A number moves by its share of its range, on the range's own scale; two values of a choice
         are at distance 1.
         """
-        return np.asarray(np.linalg.norm(self.positions() - position(self.params, params), axis=1))
+        return np.asarray(np.linalg.norm(self.positions - position(self.params, params), axis=1))
 
+    @cached_property
     def positions(self) -> _Floats:
-        """Return the positions between which distances are measured: (configs, features)."""
+        """The positions between which distances are measured: (configs, features)."""
         return np.array([position(self.params, own) for own in self.configs])
 
 
