@@ -10,8 +10,9 @@ way are as good as draws of recorded configurations: the best of 8 has a regret 
 `deberta`.)
 
 The regret of a search is that of its leader when the budget is spent. `default` is one of the five
-configurations nearest to what a textbook recommends, another one in each repeat; `bad default` is
-drawn from the worse half. A portfolio is chosen on the other tables of its kind. Repeats are
+configurations nearest to what a textbook recommends, another one in each repeat; a misleading one
+is drawn from the worse half. A prior is a normal distribution around the default with the usual
+spread. A portfolio is chosen on the other tables of its kind. Repeats are
 paired: all contestants have the same default, seed and times of units. Intervals are 95 % of
 Student's t.
 

@@ -6,7 +6,7 @@ import logging
 import random
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from search.log.history import History, Journal
 from search.loop.dispatcher import Dispatcher
 from search.planning.algorithms import make_scheduler, make_searcher
+from search.planning.own_space import NO_PRIORS
 from search.planning.plan import Plan, Point
 from search.planning.resume import header
 from search.searchers.base import Params, Searcher, Suggestion, params_key
@@ -40,12 +41,14 @@ class Contestant:
         searcher: As on the command line.
         scheduler: As on the command line.
         default: What the first trial is: `good`, `bad`, or nothing in particular.
+        has_prior: Whether the searcher looks near the default first.
         has_portfolio: Whether configurations follow that are good on the other tables.
     """
 
     searcher: str
     scheduler: str
     default: str = ""
+    has_prior: bool = False
     has_portfolio: bool = False
 
     def takes_part(self, table: CurveTable, tables: list[CurveTable]) -> bool:
@@ -60,8 +63,9 @@ CONTESTANTS = {
     "default, tpe + asha (stock)": Contestant("tpe", "asha", "good"),
     "ours, flat": Contestant("rung-gp", "promotion-asha"),
     "ours, default": Contestant("rung-gp", "promotion-asha", "good"),
-    "ours, default, portfolio": Contestant("rung-gp", "promotion-asha", "good", True),
-    "ours, bad default": Contestant("rung-gp", "promotion-asha", "bad"),
+    "ours, default, prior": Contestant("rung-gp", "promotion-asha", "good", True),
+    "ours, default, prior, portfolio": Contestant("rung-gp", "promotion-asha", "good", True, True),
+    "ours, misleading default and prior": Contestant("rung-gp", "promotion-asha", "bad", True),
 }
 
 
@@ -69,10 +73,16 @@ CONTESTANTS = {
 class CurveSpace(Space):
     """A space whose params are those of a table; every RunConfig of it is the base.
 
-    Searchers ask for `params()` and `config_of`, and Optuna calls the space.
+    Searchers ask for `params()` and `config_of`, and Optuna calls the space. A prior asks for the
+    params of the base, which are those of the default; its spreads are the usual ones.
+
+    Attributes:
+        own: The params.
+        center: The values of the default.
     """
 
     own: tuple[Param, ...] = ()
+    center: Params = field(default_factory=dict)
 
     def params(self) -> tuple[Param, ...]:
         """Return the params of the table."""
@@ -81,6 +91,18 @@ class CurveSpace(Space):
     def config_of(self, params: Mapping[str, Value]) -> RunConfig:
         """Return the base, because nothing is trained."""
         return self.base
+
+    def params_of(self, config: RunConfig) -> Params:
+        """Return the default, since all configurations are the base."""
+        return dict(self.center)
+
+    def values_under(self, kinds: Mapping[str, Value]) -> Params:
+        """Return the default, because no param of a table depends on others."""
+        return dict(self.center)
+
+    def nearest(self, config: RunConfig) -> RunConfig:
+        """Return the RunConfig as it is."""
+        return config
 
     def __call__(self, trial: Any) -> dict[str, Any]:
         """Ask an Optuna trial for every param."""
@@ -154,10 +176,13 @@ class Replayer:
             searcher=given.searcher,  # type: ignore[arg-type]
             scheduler=given.scheduler,  # type: ignore[arg-type]
             seed=seed,
+            priors=None if given.has_prior else NO_PRIORS,
         )
-        space = CurveSpace(table.name, self._plan.space.base, (), own=table.params)
         n = units // UNITS if given.scheduler == "none" else n_trials(self._plan, units)
-        points = self._points(table, given, seed)[: max(1, n // _SHARE)]
+        points = self._points(table, given, seed)
+        center = points[0][0] if points else {}
+        points = points[: 1 + n // _SHARE]
+        space = CurveSpace(table.name, self._plan.space.base, (), own=table.params, center=center)
         return replace(
             self._plan, options=options, space=space, points=points, carried=(), n_trials=n
         )

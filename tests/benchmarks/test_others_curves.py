@@ -88,7 +88,7 @@ def test_a_replay_is_a_function_of_its_seed_and_learns(
 def test_a_portfolio_is_chosen_on_the_other_tables(
     replayer: Replayer, tables: list[CurveTable]
 ) -> None:
-    given = CONTESTANTS["ours, default, portfolio"]
+    given = CONTESTANTS["ours, default, prior, portfolio"]
     params = [own for own, origin in replayer._points(tables[0], given, 0) if "port" in origin]
     own = {
         params_key(config): regret
@@ -102,7 +102,7 @@ def test_a_portfolio_is_chosen_on_the_other_tables(
 
 
 def test_a_bad_default_is_of_the_worse_half(replayer: Replayer, tables: list[CurveTable]) -> None:
-    given = CONTESTANTS["ours, bad default"]
+    given = CONTESTANTS["ours, misleading default and prior"]
     regret = {
         params_key(own): value
         for own, value in zip(tables[0].configs, tables[0].regrets, strict=True)
