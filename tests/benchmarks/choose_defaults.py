@@ -1,6 +1,7 @@
 """Train the default and changes of it in several settings: what defaults and portfolio stand on.
 
-    python tests/benchmarks/choose_defaults.py --encoder MINILM --data-dir DIR --sick-dir DIR --out OUT
+    python tests/benchmarks/choose_defaults.py --encoder MINILM --data-dir DIR --sick-dir DIR \\
+        --out OUT
 
 Settings (all on two halves of dev: *select*, and *confirm* in the table):
 
@@ -57,11 +58,13 @@ _SICK = """
 tasks:
   entailment:
     {{train: {dir}/SICK_train.txt, dev: {dir}/SICK_trial.txt, format: tsv, metric: macro_f1,
-      columns: {{id: pair_ID, sentence1: sentence_A, sentence2: sentence_B, label: entailment_judgment}},
+      columns: {{id: pair_ID, sentence1: sentence_A, sentence2: sentence_B,
+                 label: entailment_judgment}},
       labels: {{ENTAILMENT: entailment, NEUTRAL: neutral, CONTRADICTION: contradiction}}}}
   relatedness:
     {{train: {dir}/SICK_train.txt, dev: {dir}/SICK_trial.txt, format: tsv, range: [1, 5],
-      columns: {{id: pair_ID, sentence1: sentence_A, sentence2: sentence_B, label: relatedness_score}}}}
+      columns: {{id: pair_ID, sentence1: sentence_A, sentence2: sentence_B,
+                 label: relatedness_score}}}}
 """
 
 
