@@ -12,6 +12,7 @@ from rich.console import Console
 
 from search.cluster.connect import connect
 from search.cluster.local_ray import shut_down
+from search.cluster.measure import measure
 from search.cluster.nodes import Nodes, wait_for_nodes
 from search.cluster.preflight.checks import Preflight
 from search.cluster.run_tune import remove_tune_state, run_tune
@@ -28,16 +29,20 @@ from search.log.lock import only_driver
 from search.log.mirror import Mirror
 from search.log.trial import TrialRecord
 from search.loop.dispatcher import Dispatcher
+from search.loop.forecast import Forecaster, how_good
 from search.loop.interruption import Interruption, SearchConsole
 from search.loop.limits import Limits
 from search.loop.progress import Progress
 from search.loop.watchdog import Watchdog
 from search.planning.algorithms import make_scheduler, make_searcher
 from search.planning.amounts import clock
+from search.planning.fit_limit import fit_limit
 from search.planning.make_plan import make_plan
 from search.planning.options import parse
-from search.planning.plan import Plan, describe
+from search.planning.plan import Plan, describe, left_to_choose
+from search.planning.recorded_searches import from_earlier_search
 from search.planning.resume import changed_versions, check_resumable
+from search.planning.unit_cost import UnitCost
 from search.report.screen import summary
 from search.report.tensorboard import TensorBoard
 from search.report.write import write_results
@@ -93,7 +98,7 @@ def run_search(plan: Plan, console: Console) -> int:
     started, say = time.monotonic(), partial(console.print, markup=False)
     with Interruption("stopping: writing results") as interruption:
         try:
-            limits, is_answering = _run_trials(plan, console, interruption)
+            plan, limits, is_answering = _run_trials(plan, console, interruption)
         finally:
             shut_down()
             interruption.install()
@@ -110,37 +115,51 @@ def run_search(plan: Plan, console: Console) -> int:
         say(f"\nsearch took {clock(time.monotonic() - started)}; results in {plan.folder.uri}")
         if limits.reason:
             say(f"it ended early: {limits.reason}")
+        if verdict := how_good(events):
+            say(verdict)
         trials = list(history.trials.values())
         say(summary(plan, trials, winner))
     return 1 if winner is None or limits.is_failure else 0
 
 
-def _run_trials(plan: Plan, console: Console, interruption: Interruption) -> tuple[Limits, bool]:
+def _run_trials(
+    plan: Plan, console: Console, interruption: Interruption
+) -> tuple[Plan, Limits, bool]:
     """Connect to Ray, look at its nodes, and run all trials.
 
     Returns:
-        The limits, and whether the storage still answers.
+        The plan, with what was chosen for the time limit; the limits; and whether the storage still
+        answers.
     """
     options, say = plan.options, partial(console.print, markup=False)
-    notes = list(plan.notes)
     if options.resume:
         check_resumable(plan)
-        notes += changed_versions(plan.earlier)
     say(f"using {connect(options.address)}")
     interruption.install()
     wait_for_nodes(say)
-    resources = resolve_resources(options, plan.n_trials)
+    is_fixed = not left_to_choose(options)
+    resources = resolve_resources(options, plan.n_trials if is_fixed else sys.maxsize)
+    preflight = Preflight(plan.folder, options, resources, plan.checkpoint_bytes)
+    notes = preflight.check(say)
+    known: tuple[UnitCost, str] | None = None
+    if not is_fixed:
+        say(f"measuring a unit in {resources.max_concurrent} slots, to fit --time-limit")
+        cost = measure(plan.space.base, resources, optimizer=options.checkpoint == "full")
+        plan, chosen = fit_limit(plan, resources.max_concurrent, cost)
+        resources = replace(resources, max_concurrent=min(resources.max_concurrent, plan.n_trials))
+        known, notes = (cost, "a measured unit"), (chosen, *notes)
     say(
         f"search {plan.folder.uri}: {plan.n_trials} trials, {resources.max_concurrent} at a "
         f"time, {plan.budget:,} tokens a full run"
     )
-    preflight = Preflight(plan.folder, options, resources, plan.checkpoint_bytes)
-    for note in (*notes, *preflight.check(say)):
+    changed = changed_versions(plan.earlier) if options.resume else []
+    for note in (*plan.notes, *changed, *notes):
         say(note)
     if options.searcher == "tpe":
         say(TPE_NOTE)
     interruption.defer()
-    return _run_jobs(plan, resources, preflight, interruption, console)
+    limits, is_answering = _run_jobs(plan, resources, preflight, interruption, console, known)
+    return plan, limits, is_answering
 
 
 def _run_jobs(
@@ -149,6 +168,7 @@ def _run_jobs(
     preflight: Preflight,
     interruption: Interruption,
     console: Console,
+    known: tuple[UnitCost, str] | None,
 ) -> tuple[Limits, bool]:
     """Let Ray Tune run jobs until nothing is left to do, a limit is reached, or a signal comes."""
     journal, log = open_journal(plan, resources)
@@ -178,22 +198,36 @@ def _run_jobs(
     tensorboard.write_all(journal.history)
     dispatcher.settle()
 
-    progress = Progress(dispatcher, options, plan.rungs, console)
+    progress = Progress(dispatcher, options, console)
     dispatcher.on_left = dispatcher.on_stopped = progress.left
     say = progress.say
     limits = Limits(dispatcher, options, resources.gpus or resources.cpus, say)
     nodes = Nodes(journal, options, resources, preflight, limits, say)
+    forecaster = Forecaster(
+        dispatcher,
+        plan,
+        resources.gpus or resources.cpus,
+        known or from_earlier_search(plan, resources.slots),
+        lambda: nodes.n_concurrent,
+        say,
+    )
+    progress.forecaster = forecaster
     fits = partial(any_node_fits, resources)
     watchdog = Watchdog(dispatcher, options, plan.checkpoint_bytes, limits, mirror, fits, say)
     try:
         checkpoints.sweep()
+        forecaster.look()
         run_tune(
             MultitaskTrainable,
             plan,
             resources,
             TuneSearcher(dispatcher, plan, nodes, limits),
             TuneScheduler(dispatcher, plan.tasks, progress.say),
-            TuneCallback(dispatcher, resources, [limits, nodes, watchdog, progress, interruption]),
+            TuneCallback(
+                dispatcher,
+                resources,
+                [limits, nodes, watchdog, forecaster, progress, interruption],
+            ),
             LimitStopper(limits),
             trackers,
         )

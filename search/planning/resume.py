@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Any
 
 from search.log.events import VERSION
 from search.log.history import History
+from search.planning.options import SearchOptions
 from search.planning.own_space import is_own
 from search.planning.plan import Plan
 from spaces.space import Space
@@ -42,6 +43,7 @@ COMPARED_OPTIONS = (
     "base",
     "objective",
 )
+_DEFAULTS = SearchOptions()
 _MOST_NAMED = 8  # params, in a message
 _PACKAGES = ("ray", "optuna", "torch", "transformers", "datasets", "tokenizers")
 
@@ -53,6 +55,7 @@ def header(plan: Plan) -> dict[str, Any]:
         "version": VERSION,
         "options": asdict(plan.options),
         **({"edited": edited} if is_own(plan.options) else {}),
+        **({"chosen": plan.chosen} if plan.chosen else {}),
         "n_trials": plan.n_trials,
         "rungs": list(plan.rungs),
         "units": plan.options.units,
@@ -70,6 +73,20 @@ def _fixed(plan: Plan) -> dict[str, Value]:
 def versions() -> dict[str, str]:
     """Return name -> version of Python and of the packages that compute or search."""
     return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
+
+
+def with_chosen(options: SearchOptions, earlier: History) -> SearchOptions:
+    """Return options with what was chosen for the time limit of a search that goes on.
+
+    What the user gives now counts: it is compared with what was chosen, as any other option is.
+    """
+    chosen = earlier.header.get("chosen", {})
+    kept = {
+        name: chosen[name]
+        for name in ("budget", "units")
+        if name in chosen and getattr(options, name) == getattr(_DEFAULTS, name)
+    }
+    return replace(options, **kept)
 
 
 def check_resumable(plan: Plan) -> None:
