@@ -6,6 +6,7 @@ Their processes have then loaded torch and the data, and take trials.
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections.abc import Callable
@@ -74,10 +75,8 @@ def time_parts(values: dict[str, object], resources: Resources, optimizer: bool)
     device = torch.device("cuda" if resources.gpus else "cpu")
     config = RunConfig.from_dict(values, "the first trial")
     inputs = open_inputs(config, device)
-    began = time.perf_counter()
-    run = Run(config, inputs)
-    _wait(device)
-    start_seconds = time.perf_counter() - began
+    run = Run(config, inputs)  # which loads what the later trials of a process have already
+    start_seconds = _seconds(lambda: Run(config, inputs), device)
     speed = _tokens_per_second(run)
     part, whole = _evaluation_seconds(run)
     with tempfile.TemporaryDirectory() as folder:
@@ -115,12 +114,12 @@ def _evaluation_seconds(run: Run) -> tuple[float, float]:
 
 def _seconds_of_example(run: Run, task: TaskName, rows: Rows) -> float:
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
-    per_example = 0.0
+    per_example = math.inf  # the first passes allocate memory
     for n in _EVALUATED:
         some = _with_select(run.inputs.corpus, task, rows, order[:n])
         evaluate = partial(task_probabilities, run.model, run.config, some, "select", task)
         seconds = _seconds(evaluate, run.inputs.device)
-        per_example = seconds / min(n, len(rows))
+        per_example = min(per_example, seconds / min(n, len(rows)))
         if seconds >= _EVALUATION_SECONDS or n >= len(rows):
             break
     return per_example
