@@ -156,7 +156,9 @@ def test_the_line_says_all_that_was_chosen() -> None:
         "40m with 2 slots at 1,100 tokens/s: 14 trials of 9 units, 310,000 tokens a full run "
         "(0.39 passes over the data), 4 of them from the portfolio"
     )
-    assert sentence("2h", 1, COST, Choice(14, 9, 800_000), 1.0, 0).endswith("(1 pass over the data)")
+    assert sentence("2h", 1, COST, Choice(14, 9, 800_000), 1.0, 0).endswith(
+        "(1 pass over the data)"
+    )
 
 
 def test_a_budget_below_one_pass_is_warned_of() -> None:

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from search.planning.fit_limit import fit_limit
+from search.planning.make_plan import make_plan
+from search.planning.options import SearchOptions
+from search.planning.plan import Plan, describe, left_to_choose
+from search.planning.resume import header
+from search.planning.unit_cost import UnitCost
+from trainable.errors import InputError
+
+COST = UnitCost(3000.0, 1.0, 3.0, 0.1, 0.2)
+
+
+@pytest.fixture
+def plan_for(tmp_path: Path) -> Callable[..., Plan]:
+    def make(**options: object) -> Plan:
+        given = {"space": "smoke", "name": "search", "storage": str(tmp_path), **options}
+        return make_plan(SearchOptions(**given))  # type: ignore[arg-type]
+
+    return make
+
+
+def test_a_time_limit_alone_is_enough(plan_for: Callable[..., Plan]) -> None:
+    plan, line = fit_limit(plan_for(time_limit="40m"), 2, COST)
+    assert plan.n_trials == plan.chosen["trials"] == plan.options.trials
+    assert plan.budget == int(plan.chosen["budget"])
+    assert plan.space.base.multitask is not None
+    assert plan.space.base.multitask.budget_tokens == plan.budget
+    assert line.startswith(f"40m with 2 slots at 3,000 tokens/s: {plan.n_trials} trials of 9 units")
+    assert header(plan)["chosen"] == plan.chosen
+    assert left_to_choose(plan.options) == ()
+
+
+def test_what_is_given_is_kept(plan_for: Callable[..., Plan]) -> None:
+    plan, _ = fit_limit(plan_for(time_limit="40m", trials=5), 2, COST)
+    assert (plan.n_trials, list(plan.chosen)) == (5, ["budget"])
+    plan, _ = fit_limit(plan_for(time_limit="40m", budget="300k", units=3), 2, COST)
+    assert (plan.budget, plan.options.units, list(plan.chosen)) == (300_000, 3, ["trials"])
+
+
+def test_rows_and_searches_that_go_on_are_as_they_are() -> None:
+    asked = SearchOptions(time_limit="40m")
+    assert left_to_choose(asked) == ("trials", "budget")
+    assert left_to_choose(replace(asked, warm_start="runs/first")) == ("trials",)
+    for changed in ({"space": "ablation"}, {"resume": True}, {"time_limit": None}):
+        assert left_to_choose(replace(asked, **changed)) == ()
+
+
+def test_a_dry_run_says_what_will_be_chosen(plan_for: Callable[..., Plan]) -> None:
+    text = describe(plan_for(time_limit="40m", trials=5, dry_run=True))
+    assert "trials     5, searcher" in text
+    assert "budget     chosen for --time-limit 40m, once a unit has been measured" in text
+    assert "rung 0" not in text
+
+
+def test_a_limit_that_is_too_short_is_refused_in_one_line(plan_for: Callable[..., Plan]) -> None:
+    with pytest.raises(InputError, match=r"--time-limit 20s: is too short: 2 slots") as caught:
+        fit_limit(plan_for(time_limit="20s"), 2, COST)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_budget_below_one_pass_is_warned_of(plan_for: Callable[..., Plan]) -> None:
+    notes = plan_for(budget="100k", dry_run=True).notes
+    assert notes[-1].startswith("warning: a full run sees 0.39 of the training data; ")
+    assert not any("warning" in note for note in plan_for(budget="1ep", dry_run=True).notes)
