@@ -178,7 +178,7 @@ def test_a_price(text: str, expected: Price) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "0", "-1/h", "$", "1.2/day", "1,2/h", "1.2 h", "nan", "1e9", "1000001", "$$1", "9/"],
+    ["", "0", "-1/h", "$", "1.2/day", "1,2/h", "1.2 h", "nan", "1e9", "1000001", "$$1"],
 )
 def test_a_wrong_price_is_refused_by_value(text: str) -> None:
     with pytest.raises(InputError, match=r"--price .* such as 1\.2/h") as caught:

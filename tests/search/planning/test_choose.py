@@ -125,16 +125,16 @@ def test_three_units_where_evaluation_would_take_most_of_nine() -> None:
 
 
 def test_a_limit_that_is_too_short_says_what_would_do() -> None:
-    for given in (ASKED, asked(trials=20), asked(budget=900_000, may_change_units=False)):
+    for own in (ASKED, asked(trials=20), asked(budget=900_000, may_change_units=False)):
         with pytest.raises(InputError, match="is too short: 2 slots at 1,100 tokens/s") as caught:
-            choose(60.0, 2, COST, given)
+            choose(60.0, 2, COST, own)
         found = re.search(r"take (?:(\d+):)?(\d+):(\d+) for", str(caught.value))
         assert found is not None
         hours, minutes, seconds = (int(part or 0) for part in found.groups())
         enough = 3600 * hours + 60 * minutes + seconds
-        choose(enough + 1.0, 2, COST, given)
+        choose(enough + 1.0, 2, COST, own)
         with pytest.raises(InputError):
-            choose(0.97 * enough, 2, COST, given)
+            choose(0.97 * enough, 2, COST, own)
 
 
 @pytest.mark.slow
