@@ -180,8 +180,10 @@ def test_a_status_on_a_terminal_is_wrapped_and_not_cut(
     progress.look()
     progress.close()
     last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", shown.out.getvalue()).replace("\n", " ")
-    said = "1 running, 1 paused, best of trials at unit 1/9: 0.2500 (trial 0), 1:00:00 elapsed, "
+    said = (
+        "1 running, 1 paused, best of trials at unit 1/9: 0.2500 (trial 0), 1:00:00 elapsed, "
         "40-60 min left"
+    )
     assert said in last
     lines = re.split(r"[\n\r]", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.out.getvalue()))
     assert max(map(len, lines)) <= width
