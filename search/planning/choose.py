@@ -76,7 +76,9 @@ def choose(limit: float, slots: int, cost: UnitCost, given: Given) -> Choice:
         budget = given.budget or search.budget(limit, given.trials or search.least)
         train = budget / units / cost.tokens_per_second
         is_last = units == 3 or not given.may_change_units
-        if budget < search.least_budget or search.seconds(search.least, budget) > limit:
+        if budget < search.least_budget:
+            continue
+        if given.budget is not None and search.seconds(search.least, budget) > limit:
             continue
         if is_last or cost.part_seconds <= _MOST_EVALUATED * train:
             n = given.trials or search.trials(limit)
