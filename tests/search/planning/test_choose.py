@@ -45,10 +45,11 @@ def asked(**changed: Any) -> Given:
 
 
 def test_a_search_of_forty_minutes() -> None:
-    """Two slots at 1,100 tokens/s train 5.3 million tokens then, some five full runs' worth."""
+    """Two slots at 1,100 tokens/s train 5.3 million tokens then, some six passes over the data."""
     choice = choose(2400.0, 2, COST, ASKED)
-    assert (choice.trials, choice.units) == (16, 9)
-    assert 0.5e6 < choice.budget < 1.2e6
+    assert (choice.trials, choice.units) == (11, 9)  # with 16, no run would see all of the data
+    assert 0.8e6 <= choice.budget < 0.9e6
+    assert choose(4800.0, 2, COST, ASKED).trials == 16
 
 
 @settings(max_examples=100)
@@ -91,6 +92,8 @@ def test_more_time_never_means_a_smaller_search(limit: float, more: float, slots
     except InputError:
         return
     later = choose(more * limit, slots, COST, ASKED)
+    if later.units > before.units:  # nine units are better, and have fewer trials in equal time
+        return
     assert later.trials >= before.trials
     assert later.trials * later.budget >= 0.99 * before.trials * before.budget
 
@@ -119,7 +122,7 @@ def test_a_given_budget_is_kept_and_fills_the_time_with_trials(limit: float) -> 
 
 def test_three_units_where_evaluation_would_take_most_of_nine() -> None:
     slow = replace(COST, part_seconds=40.0, whole_seconds=60.0)
-    assert choose(3600.0, 2, slow, ASKED).units == 3
+    assert choose(1500.0, 2, slow, ASKED).units == 3
     assert choose(36000.0, 2, slow, ASKED).units == 9
     assert choose(36000.0, 2, slow, asked(units=5, may_change_units=False)).units == 5
 
