@@ -170,7 +170,8 @@ class Forecaster:
             units=list(latest.units),
             source=source,
         )
-        self._say(f"forecast (80 %, from {source}): {latest.text(price)}")
+        if not self._plan.options.quiet:
+            self._say(f"forecast (80 %, from {source}): {latest.text(price)}")
 
     def seconds_left(self, now: float) -> Interval | None:
         """Return the 80 % interval of the seconds that are left; None while nothing is known.
