@@ -43,6 +43,7 @@ from search.planning.plan import Plan, describe, left_to_choose
 from search.planning.recorded_searches import from_earlier_search
 from search.planning.resume import changed_versions, check_resumable
 from search.planning.unit_cost import UnitCost
+from search.report.comparison import Comparison
 from search.report.screen import summary
 from search.report.tensorboard import TensorBoard
 from search.report.write import write_results
@@ -173,7 +174,7 @@ def _run_jobs(
     """Let Ray Tune run jobs until nothing is left to do, a limit is reached, or a signal comes."""
     journal, log = open_journal(plan, resources)
     options, points = plan.options, list(plan.points)
-    scheduler = make_scheduler(options, plan.n_trials, journal.history)
+    scheduler = make_scheduler(options, plan.n_trials, journal.history, plan.sizes)
     searcher = make_searcher(options, plan.space, plan.n_trials, plan.rungs)
     dispatcher = Dispatcher(journal, scheduler, searcher, plan.space, points, options.units)
 
@@ -190,8 +191,13 @@ def _run_jobs(
 
     dispatcher.on_started = dispatcher.on_reported = changed
 
+    comparison = Comparison(journal, plan.folder, plan.sizes)
+    comparison.update()  # what an earlier driver had no time for, or was too old for
+
     def closed(trial: TrialRecord) -> None:
         changed(trial)
+        if trial.status == "done":
+            comparison.update()
         checkpoints.closed(trial)
 
     dispatcher.on_closed = closed

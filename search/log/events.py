@@ -36,6 +36,8 @@ line stays, and ends in ` #torn` as soon as a later driver goes on behind it. Ve
     lost       trial, unit, path, error: could not be read; an older one was taken, or none
     cost       trial, seconds, cpus, gpus, node: gave up a slot that it held for so long
     ended      trial, status (`done`, `stopped`, `failed`, `interrupted`), error or null
+    compared   trial, default (its number), select, select_error, confirm, confirm_error, is_paired:
+               how much more a finished trial scored than the default, with standard errors
     limited    reason, min_gain: no new trial begins, until a driver resumes with another
                `--min-gain` or `--trials`
     closed     reason: the driver ended in order

@@ -12,6 +12,30 @@ from trainable.run_config import RunConfig
 Status = Literal["running", "paused", "done", "stopped", "failed", "interrupted"]
 Action = Literal["continue", "pause", "stop"]
 Metrics = dict[str, float | None]
+# Which number decides at a rung: `score`, or `learned`, where a constant answer has 0.
+RUNG_METRIC: Literal["score", "learned"] = "score"
+
+
+@dataclass(frozen=True)
+class Gain:
+    """How much more a trial scored than the default, after full runs of both.
+
+    Attributes:
+        default: Number of the default's trial.
+        select: Difference of the scores on *select*.
+        select_error: Its standard error; NaN where there are too few examples.
+        confirm: Difference on *confirm*; None where it is not known.
+        confirm_error: Its standard error; None where it is not known.
+        is_paired: Whether the errors are of the differences on the same examples. Without the
+            predictions of both they are those of two independent scores, which are larger.
+    """
+
+    default: int
+    select: float
+    select_error: float
+    confirm: float | None
+    confirm_error: float | None
+    is_paired: bool
 
 
 @dataclass
@@ -41,6 +65,7 @@ class TrialRecord:
         slot_seconds: How long it held slots that it gave up; pauses are not in it.
         device_seconds: The same, times the GPUs of the slot, or the cores of one without a GPU.
         slot_since: Since when it holds a slot, in seconds since 1970; None while it does not.
+        gain: Over the default; None before the two are compared.
         is_closed: Whether the log says that it ended; a driver may have been killed when the log
             said only that it is stopped.
     """
@@ -66,6 +91,7 @@ class TrialRecord:
     slot_seconds: float = 0.0
     device_seconds: float = 0.0
     slot_since: float | None = None
+    gain: Gain | None = None
     is_closed: bool = False
     _config: RunConfig | None = None
 
@@ -110,8 +136,15 @@ class TrialRecord:
         return self.status in ("done", "stopped", "failed")
 
     @property
+    def is_default(self) -> bool:
+        """Whether it is the configuration that the search begins from, perhaps as a row, too."""
+        return not {"default", "base"}.isdisjoint(self.origin.split(", "))
+
+    @property
     def rank_key(self) -> tuple[bool, int, float, int]:
-        """What decides everywhere which of two trials is better: that with the higher key.
+        """What decides which of two trials is better: that with the higher key.
+
+        The default is an exception, see `search.log.leaderboard`.
 
         Scores after different numbers of units are not comparable, so a trial that finished more
         units ranks higher: the scheduler preferred it to those that it left behind. Of trials with
@@ -129,6 +162,14 @@ class TrialRecord:
         self.slot_seconds += seconds
         self.device_seconds += seconds * devices
         self.slot_since = None
+
+    def rung_score(self, unit: int) -> float:
+        """What schedulers compare at a rung; minus infinity where the score is not known.
+
+        It is `RUNG_METRIC`, or the score where a report lacks that.
+        """
+        score, value = self.score_at(unit), self.reports.get(unit, {}).get(RUNG_METRIC)
+        return score if value is None or not math.isfinite(score) else value
 
     def score_at(self, unit: int) -> float:
         """Score on *select* after a unit; minus infinity where it is not known."""

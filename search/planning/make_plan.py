@@ -20,14 +20,15 @@ from search.planning.choose import below_one_pass
 from search.planning.first_trials import check_corpora, own_space, row_space, warm_points
 from search.planning.objective import with_objective
 from search.planning.options import SearchOptions
+from search.planning.own_priors import prior_of
 from search.planning.own_space import ROW_SPACES
 from search.planning.plan import Plan, Point, TaskSize, left_to_choose
 from search.planning.resume import with_chosen
 from search.planning.warm_start import carry_over
 from search.schedulers.rungs import rungs
 from search.searchers.base import params_key
-from spaces.catalogue import base_config
 from spaces.fixed_configs import RowSpace
+from spaces.portfolio import portfolio_points
 from spaces.space import Space
 from trainable.batch_orders.base import BATCH_SIZES
 from trainable.cache.files import user_path
@@ -35,6 +36,7 @@ from trainable.data.features import PLAIN
 from trainable.data.prepare import add_features
 from trainable.data.read_tasks import read_tasks
 from trainable.data.sources import Cs224nData, DataSource, HubData, SampleData
+from trainable.defaults import default_run
 from trainable.errors import InputError
 from trainable.model.encoder import EncoderConfig, Pretrained, load_pretrained, pinned
 from trainable.run_config import RunConfig, explain
@@ -59,7 +61,8 @@ def make_plan(options: SearchOptions) -> Plan:
         folder = find_folder(options.storage, name, resume=False)
     source = data_of(options, given) or _data_source(options)
     if options.space not in ROW_SPACES:  # before the data are read, which may take minutes
-        own_space(options, _base(options, given, EncoderConfig(source=options.encoder), source)[0])
+        unpinned = EncoderConfig(source=options.encoder)
+        prior_of(options, own_space(options, _base(options, given, unpinned, source)[0])[0])
     examples = source.load()
     revision = _revision(options, earlier, given)
     encoder = pinned(EncoderConfig(source=options.encoder, revision=revision))
@@ -71,6 +74,7 @@ def make_plan(options: SearchOptions) -> Plan:
     base, weights = _base(options, given, encoder, source, stage)
     space, rows, points, own_notes = _start(options, base)
     n_trials = _n_trials(options, space, points, earlier)
+    points = _with_portfolio(options, space, points, earlier.header.get("n_trials", n_trials))
     check_corpora(options, space, rows, pretrained.tokenizer)
     carried, notes = carry_over(options, space, data.fingerprint, budget, encoder)
     if not options.dry_run:  # last, so that a refused search leaves nothing behind
@@ -102,7 +106,12 @@ def make_plan(options: SearchOptions) -> Plan:
         ),
         data_fingerprint=data.fingerprint,
         sizes={
-            task: TaskSize(len(own), own.n_tokens / len(own), len(data.splits["confirm"][task]))
+            task: TaskSize(
+                len(own),
+                own.n_tokens / len(own),
+                len(data.splits["select"][task]),
+                len(data.splits["confirm"][task]),
+            )
             for task, own in train.items()
         },
         chosen=earlier.header.get("chosen", {}),
@@ -143,7 +152,7 @@ def _base(
     """Return what a search varies, and a note if the tasks have other weights."""
     if given is None:
         try:
-            base = base_config(encoder, source, options.seed, stage)
+            base = default_run(encoder, source, options.seed, stage)
         except ValidationError as error:  # a task has a name that torch uses itself
             raise InputError(f"--tasks {options.tasks}: {explain(error)}") from error
     else:
@@ -160,10 +169,27 @@ def _start(
         return chosen, chosen.rows, [(point, str(point["row"])) for point in chosen.points()], []
     space, notes = own_space(options, base)
     rows, points, left_out = warm_points(options, space, base)
-    # A search should say what it gains over the defaults.
+    # First, since a search says what it gains over the defaults.
     start = "default" if options.base is None else "base"
-    named = [*zip(points, rows, strict=True), (space.params_of(space.base), start)]
+    named = [(space.params_of(space.base), start), *zip(points, rows, strict=True)]
     return space, rows, _merged(named), [*notes, *left_out]
+
+
+def _with_portfolio(
+    options: SearchOptions, space: Space | RowSpace, points: list[Point], n_trials: int
+) -> list[Point]:
+    """Return the first trials, with the portfolio behind them where nothing else is to begin with.
+
+    Args:
+        options: The other searchers are there for comparison, and get none.
+        space: What varies, or which rows are run.
+        points: The first trials.
+        n_trials: Trials that the search had when it began, so that a resumed one has the same.
+    """
+    begins_otherwise = options.base is not None or options.warm_start is not None
+    if isinstance(space, RowSpace) or begins_otherwise or options.searcher != "rung-gp":
+        return points
+    return _merged([*points, *portfolio_points(space, n_trials)])
 
 
 def _merged(points: list[Point]) -> list[Point]:

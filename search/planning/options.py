@@ -120,6 +120,10 @@ class MethodOptions:
     random search; forward stepwise selection of
     components; or Ray's OptunaSearch, for comparison."""
 
+    priors: Annotated[str | None, _arg("FILE.yaml|off", "those beside the ranges")] = None
+    """Where rung-gp looks first: your own priors, by
+    patterns over names; off: nowhere, all is uniform."""
+
     beam: int = 2
     """Configurations that stepwise selection goes on from."""
 

@@ -8,6 +8,7 @@ from typing import Any
 from search.log.folder import SearchFolder
 from search.log.history import History
 from search.planning.options import SearchOptions
+from search.planning.own_priors import prior_of
 from search.planning.own_space import ROW_SPACES, read_edits
 from spaces.catalogue import make_space
 from spaces.fixed_configs import RowSpace
@@ -29,11 +30,13 @@ class TaskSize:
     Attributes:
         n_train: Number of training examples.
         train_tokens: Mean number of tokens of a training example.
+        n_select: Number of examples in *select*.
         n_confirm: Number of examples in *confirm*.
     """
 
     n_train: int
     train_tokens: float
+    n_select: int
     n_confirm: int
 
 
@@ -147,16 +150,17 @@ def left_to_choose(options: SearchOptions) -> tuple[str, ...]:
 
 
 def _space_lines(options: SearchOptions, space: Space) -> list[str]:
-    """Return a line for each param: its range, and the usual one where the user changed it."""
+    """Return a line for each param: range, the usual one if another, where to look first."""
     named = make_space(read_edits(options)[0], space.base)
     usual = {p.name: named.narrowed.get(p.name, p.domain) for p in all_params(space.base)}
-    lines = []
+    prior, lines = prior_of(options, space), []
     for param in space.reachable():
         if param.name in space.fixed:
             what = f"fixed at {space.fixed[param.name]}"
         elif space.varies(param.name):
             is_usual = param.domain == usual[param.name]
-            what = f"{param.domain}{'' if is_usual else f', usually {usual[param.name]}'}"
+            first = f"; first {prior.of[param.name]}" if prior else ""
+            what = f"{param.domain}{'' if is_usual else f', usually {usual[param.name]}'}{first}"
         else:
             continue
         condition = " and ".join(f"{parent} = {kind}" for parent, kind in param.parents[-1:])

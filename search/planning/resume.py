@@ -11,7 +11,7 @@ from typing import Any
 from search.log.events import VERSION
 from search.log.history import History
 from search.planning.options import SearchOptions
-from search.planning.own_space import is_own
+from search.planning.own_space import is_own, read_priors
 from search.planning.plan import Plan
 from spaces.space import Space
 from trainable.component import Value, domain_from_json
@@ -30,6 +30,7 @@ COMPARED_OPTIONS = (
     "eta",
     "brackets",
     "beam",
+    "priors",
     "seed",
     "warm_start",
     "rows",
@@ -56,6 +57,7 @@ def header(plan: Plan) -> dict[str, Any]:
         "options": asdict(plan.options),
         **({"edited": edited} if is_own(plan.options) else {}),
         **({"chosen": plan.chosen} if plan.chosen else {}),
+        **({"priors": own} if (own := _priors(plan)) else {}),
         "n_trials": plan.n_trials,
         "rungs": list(plan.rungs),
         "units": plan.options.units,
@@ -64,6 +66,12 @@ def header(plan: Plan) -> dict[str, Any]:
         "data_fingerprint": plan.data_fingerprint,
         "tasks": {name: task.model_dump(mode="json") for name, task in plan.tasks.items()},
     }
+
+
+def _priors(plan: Plan) -> list[list[Any]]:
+    """Return pattern and entry for each of the user's own priors, as the log keeps them."""
+    own = [[edit.pattern, edit.given] for edit in read_priors(plan.options)]
+    return list(json.loads(json.dumps(own)))
 
 
 def _fixed(plan: Plan) -> dict[str, Value]:
@@ -110,6 +118,7 @@ def check_resumable(plan: Plan) -> None:
             _check_equal(plan, key, list(then["options"].get(key, [])), list(value))
         else:
             _check_equal(plan, key, then["options"].get(key), value)
+    _check_equal(plan, "what is in --priors", then.get("priors"), now.get("priors"))
     for key in ("data_fingerprint", "units", "rungs"):
         _check_equal(plan, key, then[key], now[key])
     tasks = _leaves(now["tasks"], "tasks")

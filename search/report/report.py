@@ -8,6 +8,7 @@ from __future__ import annotations
 from search.report.errors.section import analysis
 from search.report.sections.base import FinishedSearch, Section
 from search.report.sections.importance import importance
+from search.report.sections.not_learned import not_learned
 from search.report.sections.overview import best_configuration, overview, trial_table
 from search.report.sections.published_rows import published_rows
 from search.report.sections.score_curves import best_so_far, learning_curves
@@ -17,6 +18,7 @@ from trainable.cache.files import write_text
 SECTIONS: tuple[Section, ...] = (
     overview,
     trial_table,
+    not_learned,
     best_configuration,
     best_so_far,
     learning_curves,

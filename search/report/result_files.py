@@ -12,6 +12,7 @@ from search.log.history import History
 from search.log.leaderboard import leaderboard
 from search.log.trial import TrialRecord
 from search.report.best import best_of
+from trainable.learning import learning_keys
 from trainable.metrics import score_keys
 from trainable.tasks import Tasks
 
@@ -38,7 +39,8 @@ def trials_csv(trials: Iterable[TrialRecord], params: Iterable[str], tasks: Task
     """Return one line per trial, best first; a param that a trial lacks is empty."""
     names = list(params)
     keys = score_keys(tasks)
-    metrics = [*keys, *(f"confirm_{key}" for key in keys), "tokens"]
+    confirm = [f"confirm_{key}" for key in keys]
+    metrics = [*keys, *confirm, *learning_keys(tasks), "tokens"]
     lines = [_csv_line(["trial", "status", "units", *metrics, *_SECONDS, *names, "error"])]
     for trial in leaderboard(trials):
         row: list[Any] = [trial.number, trial.status, trial.units]

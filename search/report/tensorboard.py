@@ -39,6 +39,8 @@ TENSORBOARD = "tensorboard"  # below the folder of the search
 _Cell = str | float | bool  # of the HParams page
 # Status of a trial -> that of the HParams page; where it may go on, TensorBoard says "unknown".
 _STATUSES = {"done": "STATUS_SUCCESS", "stopped": "STATUS_SUCCESS", "failed": "STATUS_FAILURE"}
+# Parts of `learning`, each a group of curves with one for each task.
+_GROUPS = ("dev_loss", "matthews", "top_share")
 _VERSION = "brain.Event:2"  # of the format, in the first record of a file
 
 
@@ -96,12 +98,14 @@ def tensorboard_file(trial: TrialRecord, params: tuple[Param, ...], tasks: Tasks
         tasks: The tasks of the search.
     """
     scores = score_keys(tasks)
-    scalars = (*scores, *step_metrics(tasks), "train_seconds", "eval_seconds")
+    scalars = (*scores, "learned", *step_metrics(tasks), "train_seconds", "eval_seconds")
+    tags = {key: key for key in scalars}
+    tags |= {f"{task}_{what}": f"{what}/{task}" for what in _GROUPS for task in tasks}
     values = tuple((param.name, _shown(param, trial.params)) for param in params)
     records = [_head(trial.number, trial.started, values, scores)]
     for unit, metrics in trial.reports.items():
-        known = {key: metrics[key] for key in scalars if metrics.get(key) is not None}
-        points = [Summary.Value(tag=key, simple_value=value) for key, value in known.items()]
+        known = {tag: metrics[key] for key, tag in tags.items() if metrics.get(key) is not None}
+        points = [Summary.Value(tag=tag, simple_value=value) for tag, value in known.items()]
         time, step = trial.reported[unit], int(metrics["tokens"] or 0)
         records.append(_record(Event(wall_time=time, step=step, summary=Summary(value=points))))
     if trial.status in _STATUSES:

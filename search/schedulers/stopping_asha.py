@@ -44,7 +44,7 @@ class StoppingASHA:
 
     def _enter(self, trial: TrialRecord, unit: int) -> str:
         """Add a result to its rung and return what Ray decides: `CONTINUE` or `STOP`."""
-        score = trial.score_at(unit)
+        score = trial.rung_score(unit)
         if not math.isfinite(score):  # Ray lets a NaN go on and leaves it out of the cutoff
             return TrialScheduler.CONTINUE
         nobody: Any = SimpleNamespace()
@@ -62,12 +62,13 @@ class StoppingASHA:
     def decide(self, trial: TrialRecord, unit: int) -> Decision | None:
         """Stop a trial that is not among the best 1/eta of the results so far at its rung.
 
+        The default always goes on; its result counts for other trials.
         A score that is not finite ranks last and does not count for other trials.
         """
         if unit not in self._results:
             return None
-        stop = self._enter(trial, unit) == TrialScheduler.STOP
-        results, key = self._results[unit], (-trial.score_at(unit), trial.number)
+        stop = self._enter(trial, unit) == TrialScheduler.STOP and not trial.is_default
+        results, key = self._results[unit], (-trial.rung_score(unit), trial.number)
         among = len(results) if math.isfinite(key[0]) else len(results) + 1
         return Decision("stop" if stop else "continue", bisect_left(results, key) + 1, among)
 

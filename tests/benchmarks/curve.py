@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from search.searchers.base import Params
 from spaces.params import Param
-from tests.course import TASK_METRICS
 from trainable.component import Value
 
 UNITS = 9
@@ -23,21 +22,15 @@ class Curve(NamedTuple):
     Attributes:
         scores: Score after each of the units 1 to `UNITS`, which a search sees.
         worth: True quality of the configuration after a full run, which no search sees, so that
-            noise in the scores earns nothing. For made-up curves it is the last score without
-            noise; for curves like recorded ones it is the mean score on *confirm* over runs with
-            other seeds.
-        tasks: Curves of the tasks' metrics, each as long as `scores`, which are their means; empty
-            where they are not known.
+            noise in the scores earns nothing: the last score without noise.
     """
 
     scores: list[float]
     worth: float
-    tasks: tuple[list[float], ...] = ()
 
     def report(self, unit: int) -> dict[str, float]:
         """Return the metrics that a trial reports after a unit, counted from 1."""
-        metrics = zip(TASK_METRICS, self.tasks, strict=False)
-        return {"score": self.scores[unit - 1]} | {name: own[unit - 1] for name, own in metrics}
+        return {"score": self.scores[unit - 1]}
 
 
 CurveOf = Callable[[Params], Curve]

@@ -1,4 +1,4 @@
-"""Families of learning curves for replays: two like recorded curves, and two made up."""
+"""Families of made-up learning curves for replays."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from spaces.catalogue import base_config, make_space
+from spaces.catalogue import make_space
 from spaces.space import Space
 from tests.benchmarks.curve import UNITS, Curve, CurveOf, Params, generator_for, scaled
-from tests.benchmarks.recorded import TABLES, read_table
-from tests.benchmarks.surrogate import Surrogate
-from tests.benchmarks.task_surrogate import TaskSurrogate
 from trainable.component import Choice
 from trainable.data.sources import SampleData
+from trainable.defaults import default_run
 from trainable.model.encoder import EncoderConfig
 from trainable.stages.multitask import Multitask
 
@@ -45,21 +43,16 @@ class Family:
 
 
 def family(name: str) -> Family:
-    """Return the family `recorded`, `tasks`, `crossing` or `parallel`."""
+    """Return the family `crossing` or `parallel`."""
     space = space_of(name)
-    if name in TABLES:
-        trials = read_table(TABLES[name][0])
-        model = Surrogate(space, trials) if name == "recorded" else TaskSurrogate(space, trials)
-        return Family(name, space, model.problem)
     return Family(name, space, lambda seed: _MadeUp(space, seed, crossing=name == "crossing").curve)
 
 
 def space_of(name: str) -> Space:
     """Return the space of a family. Its ranges are those for a pretrained encoder."""
     stage = Multitask(budget_tokens=9000, units=UNITS)
-    base = base_config(EncoderConfig(source="bert"), SampleData(), 0, stage)
-    full = make_space("full", base)
-    return full if name in TABLES else Space(name, full.base, _FEW)
+    base = default_run(EncoderConfig(source="bert"), SampleData(), 0, stage)
+    return Space(name, make_space("full", base).base, _FEW)
 
 
 class _MadeUp:

@@ -4,23 +4,19 @@
 
 Whole searches are replayed with the real searchers, schedulers and dispatcher and equal total
 budgets. The score of a search is the worth of its leader: the quality of a full run on examples
-that the search does not see, so that noise earns nothing. There are four families of curves
-(families.py):
+that the search does not see, so that noise earns nothing. There are two families of curves
+(families.py), both made up; real_search.py trains for real, and others_curves.py replays what other
+people recorded:
 
-    crossing   made up: the faster a curve rises, the lower it ends
-    parallel   made up: the order at the first rung is the final order
-    recorded   like curves over the space `full` that were recorded on real data (record.py): they
-               scatter and cross as much, reach the same scores, and are as smooth (surrogate.py)
-    tasks      the same for a smaller encoder and less training; trials report the metric of each
-               task, as in a real search, and not only the score (task_surrogate.py)
+    crossing   the faster a curve rises, the lower it ends
+    parallel   the order at the first rung is the final order
 
 Every seed has its own landscape, and all contestants see the same one, so differences are paired.
-In `recorded` and `tasks`, landscapes have the predictions of a forest in common. Intervals are 95 %
-of Student's t over replays; `worse` is a one-sided test at 5 % with Holm's correction over
-contestants. Contestants without a significant difference need not be equal: the bound says by how
-much the default may be worse than any other (one-sided 95 %, Bonferroni's correction). The stock
-pairing has Optuna's best settings for conditional params (`group`), which Ray's default leaves off.
-`stepwise` varies choices only.
+Intervals are 95 % of Student's t over replays; `worse` is a one-sided test at 5 % with Holm's
+correction over contestants. Contestants without a significant difference need not be equal: the
+bound says by how much the default may be worse than any other (one-sided 95 %, Bonferroni's
+correction). The stock pairing has Optuna's best settings for conditional params (`group`), which
+Ray's default leaves off. `stepwise` varies choices only.
 """
 
 from __future__ import annotations
@@ -47,8 +43,7 @@ from scipy import stats
 from search.planning.plan import Plan
 from search.report.figures import save
 from tests.benchmarks.curve import UNITS
-from tests.benchmarks.families import Family, family, space_of
-from tests.benchmarks.recorded import TABLES, about, read_table
+from tests.benchmarks.families import Family, family
 from tests.benchmarks.replay import CONTESTANTS, Replay, any_plan, replay
 from trainable.cache.files import write_json
 
@@ -67,7 +62,7 @@ class Options:
     budget: int = 40
     """Budget of a search, in full runs."""
 
-    families: tuple[str, ...] = ("crossing", "parallel", "recorded", "tasks")
+    families: tuple[str, ...] = ("crossing", "parallel")
     """Families of curves."""
 
     contestants: tuple[str, ...] = tuple(CONTESTANTS)
@@ -88,8 +83,6 @@ def main(options: Options) -> None:
         )
     found: dict[str, Curves] = {}
     for name in options.families:
-        if name in TABLES:
-            print(about(space_of(name), *map(read_table, TABLES[name])))
         found[name] = curves = _replays(name, options)
         print(
             f"\n{name}: {options.replays} replays, each of the budget of {options.budget} full runs"
@@ -102,7 +95,7 @@ def main(options: Options) -> None:
         write_json(options.out / "quality.json", {n: _means(c) for n, c in found.items()})
 
 
-_family: Family | None = None  # each process fits the forest once
+_family: Family | None = None
 _plan: Plan | None = None
 
 

@@ -190,7 +190,7 @@ class _Judge:
 
     def __init__(self, plan: Plan) -> None:
         self.history = History()
-        self._scheduler = make_scheduler(plan.options, plan.n_trials, self.history)
+        self._scheduler = make_scheduler(plan.options, plan.n_trials, self.history, plan.sizes)
         self._searcher = make_searcher(plan.options, plan.space, plan.n_trials, plan.rungs)
         self._points, self._unpromotable = plan.points, set[int]()
 

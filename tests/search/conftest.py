@@ -25,9 +25,10 @@ from search.schedulers.base import Scheduler
 from search.schedulers.promotion_asha import PromotionASHA
 from search.searchers.base import Searcher
 from search.searchers.random_search import RandomSearch
-from spaces.catalogue import base_config, make_space
+from spaces.catalogue import make_space
 from tests.course import SCORE_KEYS
 from trainable.data.sources import SampleData
+from trainable.defaults import default_run
 from trainable.model.encoder import EncoderConfig
 from trainable.stages.multitask import Multitask
 from trainable.tasks import COURSE
@@ -35,7 +36,7 @@ from trainable.worker.ray_trainable import report_keys
 
 MakePlan = Callable[..., Plan]
 MakeTrial = Callable[..., TrialRecord]
-SMOKE = make_space("smoke", base_config(EncoderConfig(), SampleData(), 0, Multitask()))
+SMOKE = make_space("smoke", default_run(EncoderConfig(), SampleData(), 0, Multitask()))
 
 
 @pytest.fixture(scope="session", autouse=True)

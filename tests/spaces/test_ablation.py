@@ -7,7 +7,6 @@ import json
 import pytest
 
 from spaces.ablation import ablation
-from spaces.catalogue import base_config
 from spaces.component_table import families
 from spaces.params import rebuild
 from trainable.batch_orders.all_tasks import LockStep
@@ -16,6 +15,7 @@ from trainable.component import Domain, Value
 from trainable.data.nli import SickNli
 from trainable.data.pretraining_text import TextFiles
 from trainable.data.sources import SampleData
+from trainable.defaults import default_run
 from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
 from trainable.stages.language_modelling import MaskedLanguageModelling
@@ -24,7 +24,7 @@ from trainable.stages.nli_training import LinearNli
 
 BASES = {
     "defaults": RunConfig(),
-    "tiny": base_config(EncoderConfig(), SampleData(), 0, Multitask()),
+    "tiny": default_run(EncoderConfig(), SampleData(), 0, Multitask()),
     "round_robin": RunConfig(multitask=Multitask(batch_order=RoundRobin(batch_size=4))),
     "heads_only": RunConfig(multitask=None),
 }

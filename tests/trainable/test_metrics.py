@@ -9,6 +9,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.metrics import f1_score, matthews_corrcoef
 from torch import Tensor
 
 from tests.course import SCORE_KEYS, WORST_SCORE
@@ -80,6 +81,15 @@ def test_f1_and_matthews_follow_from_the_confusion_matrix(pairs: list[tuple[int,
     spread = (n**2 - (guessed**2).sum()) * (n**2 - (given_**2).sum())
     mcc = (n * hits.sum() - guessed @ given_) / math.sqrt(spread) if spread else 0.0
     assert matthews(predicted, labels) == pytest.approx(mcc)
+
+
+@given(DRAWN_CLASSES)
+def test_f1_and_matthews_are_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
+    predicted, labels = torch.tensor(pairs, dtype=torch.float32).T
+    sides = labels.numpy(), predicted.numpy()
+    expected = f1_score(*sides, average="macro", zero_division=0)
+    assert macro_f1(predicted, labels) == pytest.approx(expected)
+    assert matthews(predicted, labels) == pytest.approx(matthews_corrcoef(*sides))
 
 
 @given(PAIRS)

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from trainable.component import Component, FloatRange
+from trainable.component import Component, FloatRange, PriorWeights
 
 _EPS = 1e-4  # a score is kept this far from 0 and 1 where its logit is taken
 
@@ -120,4 +120,5 @@ class LearnedScaling(Component):
 Scaling = Annotated[
     ShiftScaling | ReluScaling | IdentityScaling | SigmoidScaling | LearnedScaling,
     Field(discriminator="kind"),
+    PriorWeights({"relu": 2, "learned": 2}),
 ]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from search.log.leaderboard import leaderboard
+from search.log.leaderboard import gained, lead, leaderboard
 from search.report.markdown import number, quoted, table
 from search.report.sections.base import FinishedSearch
 from trainable.metrics import metric_keys
 
 
 def overview(search: FinishedSearch) -> list[str]:
-    """Return the title, the options, and how many trials ended how."""
+    """Return the title, the options, how many trials ended how, and what was gained."""
     plan = search.plan
     options = plan.options
     lines = [
@@ -21,6 +21,7 @@ def overview(search: FinishedSearch) -> list[str]:
         f"{', '.join(map(str, plan.rungs))}",
         *(f"- {quoted(note, None)}" for note in plan.notes),
         *(f"- {line}" for line in _endings(search)),
+        *(f"- {line}" for line in (lead(search.trials).reason, gained(search.trials)) if line),
     ]
     return [f"# Search {quoted(plan.folder.name)}", "\n".join(lines)]
 

@@ -30,3 +30,29 @@ def test_a_config_of_another_program_is_refused_when_somebody_asks_for_it() -> N
     history = History([line])
     with pytest.raises(InputError, match=r"trial 7.*unheard_of"):
         assert history.trials[7].config
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        ("default", True),
+        ("base", True),
+        ("default, one-size/3", True),
+        ("one-size/3, default", True),
+        ("random", False),
+        ("one-size/default", False),
+        ("", False),
+    ],
+)
+def test_the_default_is_known_by_its_origin(origin: str, expected: bool) -> None:
+    assert TrialRecord(0, {}, {}, 0.0, 0.0, origin=origin).is_default == expected
+
+
+def test_a_rung_looks_at_the_score_where_a_report_lacks_its_metric(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trial = TrialRecord(0, {}, {}, 0.0, 0.0)
+    trial.reports = {1: {"score": 0.5}, 3: {"score": 0.6, "learned": 0.2}, 4: {"learned": 0.2}}
+    assert [trial.rung_score(unit) for unit in (1, 3, 4)] == [0.5, 0.6, -math.inf]
+    monkeypatch.setattr("search.log.trial.RUNG_METRIC", "learned")
+    assert [trial.rung_score(unit) for unit in (1, 3, 4)] == [0.5, 0.2, -math.inf]

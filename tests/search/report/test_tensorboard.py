@@ -121,7 +121,7 @@ def test_every_known_number_is_a_point_at_the_time_of_its_report(
 ) -> None:
     plan = plan_of(space="smoke")
     trial = trial_of(plan, 0, {1: 0.1, 2: 0.2})
-    keys = [*SCORE_KEYS, *STEP_METRICS, "train_seconds", "eval_seconds"]
+    keys = [*SCORE_KEYS, *STEP_METRICS, "learned", "train_seconds", "eval_seconds"]
     for unit, metrics in trial.reports.items():
         metrics |= {key: n + unit / 8 for n, key in enumerate(keys)}
     TensorBoard(plan.folder.local, plan.space.params(), plan.tasks).write(trial)
@@ -131,6 +131,18 @@ def test_every_known_number_is_a_point_at_the_time_of_its_report(
         assert [(point.wall_time, point.step, point.value) for point in found.Scalars(key)] == [
             (trial.reported[unit], 1000 * unit, n + unit / 8) for unit in (1, 2)
         ]
+
+
+def test_what_was_learned_is_grouped_with_a_curve_for_each_task(
+    plan_of: MakePlan, trial_of: MakeTrial
+) -> None:
+    plan = plan_of(space="smoke")
+    trial = trial_of(plan, 0, {1: 0.1})
+    trial.reports[1] |= {"sst_dev_loss": 1.5, "para_matthews": 0.25, "para_top_share": 0.75}
+    TensorBoard(plan.folder.local, plan.space.params(), plan.tasks).write(trial)
+    found = read(plan.folder.local, 0)
+    for tag, value in {"dev_loss/sst": 1.5, "matthews/para": 0.25, "top_share/para": 0.75}.items():
+        assert curve(found, tag) == [(1000, value)]
 
 
 def test_numbers_that_are_not_known_leave_no_point(
