@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spaces.catalogue import SPACE_NAMES, base_config, make_space
+from spaces.catalogue import SPACE_NAMES, make_space
 from spaces.priors import CENTER_SHARE, ChoicePrior, NumberPrior, Prior, choice_prior
 from trainable.component import Choice, FloatRange, IntRange, PriorSpread, PriorWeights
 from trainable.data.sources import SampleData
+from trainable.defaults import default_run
 from trainable.model.encoder import EncoderConfig
 from trainable.stages.multitask import Multitask
 
-BASE = base_config(EncoderConfig(source="some/bert"), SampleData(), 0, Multitask())
+BASE = default_run(EncoderConfig(source="some/bert"), SampleData(), 0, Multitask())
 SPACES = {name: make_space(name, BASE) for name in SPACE_NAMES}
 PRIORS = {name: Prior(space) for name, space in SPACES.items()}
 SEEDS = st.integers(0, 2**31 - 1)
