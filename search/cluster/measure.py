@@ -1,4 +1,4 @@
-"""Measure what the parts of a trial take: all slots train a few steps at the same time.
+"""Measure what the parts of a trial take: slots train a few steps at the same time.
 
 It runs in short tasks of Ray with a slot's resources, since slots share cores, caches and disks.
 Their processes have then loaded torch and the data, and take trials.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,8 @@ import torch
 from ray.exceptions import GetTimeoutError, RayError
 
 from search.cluster.slots import Resources, alive_nodes, n_slots
-from search.planning.unit_cost import PART_EXAMPLES, UnitCost, mean_cost
+from search.planning.unit_cost import UnitCost, mean_cost
+from trainable.data.split import PART_EXAMPLES
 from trainable.errors import InputError
 from trainable.run_config import RunConfig
 from trainable.tasks import TaskName
@@ -29,38 +30,46 @@ from trainable.training.inference import task_probabilities
 from trainable.training.inputs import open_inputs
 from trainable.training.loop import Run
 
-_MOST_TASKS = 8  # that measure at the same time
+_MOST_SLOTS = 8  # that measure at the same time
 _WARM_STEPS = 2  # the first ones allocate memory, and choose algorithms
 _STEPS = 4  # at least
-_STEP_SECONDS = 3.0  # more steps are made until so many seconds are over
+_STEP_SECONDS = 1.0  # more steps are made until so many seconds are over
 _EVALUATED = (16, 64, 256)  # examples of a task, one try after the other
 _EVALUATION_SECONDS = 0.5  # then there is no next try
 _PATIENCE = 900.0  # seconds; BERT-large on one slow core stays far below that
 
 
-def measure(config: RunConfig, resources: Resources, *, optimizer: bool) -> UnitCost:
-    """Return what the parts of a trial of this configuration take in a slot.
+def measure(configs: Sequence[RunConfig], resources: Resources, *, optimizer: bool) -> UnitCost:
+    """Return what the parts of a trial take in a slot, on average.
+
+    A configuration that fails says nothing: as a trial it would take no time either.
 
     Args:
-        config: What is trained: the first trial's.
+        configs: What is trained; each in a slot of its own, or one after the other.
         resources: Of one trial.
         optimizer: Whether checkpoints hold the optimizer's moments.
 
     Raises:
-        InputError: No slot has an answer; the message says what went wrong.
+        InputError: All of them fail; the message says what went wrong.
     """
     present = sum(n_slots(node["Resources"], resources) for node in alive_nodes())
-    n = max(1, min(resources.max_concurrent, present, _MOST_TASKS))
+    slots = max(1, min(resources.max_concurrent, present, _MOST_SLOTS))
     task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=0)(time_parts)
-    asked = [task.remote(config.to_dict(), resources, optimizer) for _ in range(n)]
-    try:
-        return mean_cost(ray.get(asked, timeout=_PATIENCE))
-    except (RayError, GetTimeoutError) as error:
-        lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    all_configs = math.ceil(slots / len(configs)) * list(configs)
+    asked = [task.remote(config.to_dict(), resources, optimizer) for config in all_configs]
+    ray.wait(asked, num_returns=len(asked), timeout=_PATIENCE)
+    costs, why = [], ""
+    for answer in asked:
+        try:
+            costs.append(ray.get(answer, timeout=0))
+        except (RayError, GetTimeoutError) as error:
+            ray.cancel(answer, force=True)
+            why = why or str(error).strip().splitlines()[-1].strip()
+    if not costs:
         raise InputError(
-            f"what a unit takes cannot be measured: {lines[-1].strip()}; mend that, or give both "
-            f"--trials and --budget"
-        ) from error
+            f"what a unit takes cannot be measured: {why}; mend that, or give --trials and --budget"
+        )
+    return mean_cost(costs)
 
 
 def time_parts(values: dict[str, object], resources: Resources, optimizer: bool) -> UnitCost:

@@ -37,11 +37,6 @@ class Resources:
     gpus: float
     max_concurrent: int
 
-    @property
-    def slots(self) -> dict[str, float]:
-        """The slots as the event log has them."""
-        return {"slots": self.max_concurrent, "cpus": self.cpus, "gpus": self.gpus}
-
 
 def alive_nodes() -> list[dict[str, Any]]:
     """Return Ray's description of each node that is alive."""

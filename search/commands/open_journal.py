@@ -23,13 +23,14 @@ def open_journal(plan: Plan, resources: Resources) -> tuple[Journal, EventLog]:
         The journal, and the log that it writes to, which the caller closes.
     """
     path, options = plan.folder.local / EVENTS, plan.options
+    slots = {"slots": resources.max_concurrent, "cpus": resources.cpus, "gpus": resources.gpus}
     if options.resume:
         log = EventLog(path)
         journal = Journal(plan.earlier, log)
         fields = {"n_trials": plan.n_trials, "versions": versions()}
-        journal.write("resumed", options=asdict(options), **fields, **resources.slots)
+        journal.write("resumed", options=asdict(options), **fields, **slots)
         return journal, log
-    first = new_event("search", **resources.slots, **header(plan))
+    first = new_event("search", **slots, **header(plan))
     events = [first, *(new_event("imported", **trial) for trial in plan.carried)]
     begin_log(path, events)
     log = EventLog(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -29,20 +30,17 @@ from search.log.lock import only_driver
 from search.log.mirror import Mirror
 from search.log.trial import TrialRecord
 from search.loop.dispatcher import Dispatcher
-from search.loop.forecast import Forecaster, how_good
 from search.loop.interruption import Interruption, SearchConsole
 from search.loop.limits import Limits
 from search.loop.progress import Progress
 from search.loop.watchdog import Watchdog
 from search.planning.algorithms import make_scheduler, make_searcher
 from search.planning.amounts import clock
-from search.planning.fit_limit import fit_limit
+from search.planning.fit_limit import fit_limit, usual_configs
 from search.planning.make_plan import make_plan
 from search.planning.options import parse
-from search.planning.plan import Plan, describe, left_to_choose
-from search.planning.recorded_searches import from_earlier_search
+from search.planning.plan import Plan, describe, is_left_to_choose
 from search.planning.resume import changed_versions, check_resumable
-from search.planning.unit_cost import UnitCost
 from search.report.comparison import Comparison
 from search.report.screen import summary
 from search.report.tensorboard import TensorBoard
@@ -99,7 +97,7 @@ def run_search(plan: Plan, console: Console) -> int:
     started, say = time.monotonic(), partial(console.print, markup=False)
     with Interruption("stopping: writing results") as interruption:
         try:
-            plan, limits, is_answering = _run_trials(plan, console, interruption)
+            plan, limits, is_answering = _run_trials(plan, console, interruption, started)
         finally:
             shut_down()
             interruption.install()
@@ -116,17 +114,21 @@ def run_search(plan: Plan, console: Console) -> int:
         say(f"\nsearch took {clock(time.monotonic() - started)}; results in {plan.folder.uri}")
         if limits.reason:
             say(f"it ended early: {limits.reason}")
-        if verdict := how_good(events):
-            say(verdict)
         trials = list(history.trials.values())
         say(summary(plan, trials, winner))
     return 1 if winner is None or limits.is_failure else 0
 
 
 def _run_trials(
-    plan: Plan, console: Console, interruption: Interruption
+    plan: Plan, console: Console, interruption: Interruption, started: float
 ) -> tuple[Plan, Limits, bool]:
     """Connect to Ray, look at its nodes, and run all trials.
+
+    Args:
+        plan: Of the search; trials and budget may be left to choose.
+        console: Where to print.
+        interruption: Of the search by a signal.
+        started: When the search began, in seconds of the monotonic clock.
 
     Returns:
         The plan, with what was chosen for the time limit; the limits; and whether the storage still
@@ -138,17 +140,12 @@ def _run_trials(
     say(f"using {connect(options.address)}")
     interruption.install()
     wait_for_nodes(say)
-    is_fixed = not left_to_choose(options)
-    resources = resolve_resources(options, plan.n_trials if is_fixed else sys.maxsize)
+    is_open = is_left_to_choose(options)
+    resources = resolve_resources(options, sys.maxsize if is_open else plan.n_trials)
     preflight = Preflight(plan.folder, options, resources, plan.checkpoint_bytes)
     notes = preflight.check(say)
-    known: tuple[UnitCost, str] | None = None
-    if not is_fixed:
-        say(f"measuring a unit in {resources.max_concurrent} slots, to fit --time-limit")
-        cost = measure(plan.space.base, resources, optimizer=options.checkpoint == "full")
-        plan, chosen = fit_limit(plan, resources.max_concurrent, cost)
-        resources = replace(resources, max_concurrent=min(resources.max_concurrent, plan.n_trials))
-        known, notes = (cost, "a measured unit"), (chosen, *notes)
+    if is_open:
+        plan, resources = _fit_limit(plan, resources, started, say)
     say(
         f"search {plan.folder.uri}: {plan.n_trials} trials, {resources.max_concurrent} at a "
         f"time, {plan.budget:,} tokens a full run"
@@ -159,8 +156,23 @@ def _run_trials(
     if options.searcher == "tpe":
         say(TPE_NOTE)
     interruption.defer()
-    limits, is_answering = _run_jobs(plan, resources, preflight, interruption, console, known)
+    spent = time.monotonic() - started
+    limits, is_answering = _run_jobs(plan, resources, preflight, interruption, console, spent)
     return plan, limits, is_answering
+
+
+def _fit_limit(
+    plan: Plan, resources: Resources, started: float, say: Callable[[str], None]
+) -> tuple[Plan, Resources]:
+    """Measure what a trial takes, and choose trials and budget for what is left of the limit."""
+    options, limit = plan.options, plan.options.time_limit_seconds
+    assert limit is not None  # else nothing would be left to choose
+    say("measuring what trials take, to choose --trials and --budget for --time-limit")
+    cost = measure(usual_configs(plan), resources, optimizer=options.checkpoint == "full")
+    left = limit - (time.monotonic() - started)
+    plan, chosen = fit_limit(plan, left, resources.max_concurrent, cost)
+    say(chosen)
+    return plan, replace(resources, max_concurrent=min(resources.max_concurrent, plan.n_trials))
 
 
 def _run_jobs(
@@ -169,7 +181,7 @@ def _run_jobs(
     preflight: Preflight,
     interruption: Interruption,
     console: Console,
-    known: tuple[UnitCost, str] | None,
+    spent: float,
 ) -> tuple[Limits, bool]:
     """Let Ray Tune run jobs until nothing is left to do, a limit is reached, or a signal comes."""
     journal, log = open_journal(plan, resources)
@@ -204,36 +216,22 @@ def _run_jobs(
     tensorboard.write_all(journal.history)
     dispatcher.settle()
 
-    progress = Progress(dispatcher, options, console)
+    progress = Progress(dispatcher, options, plan.rungs, console)
     dispatcher.on_left = dispatcher.on_stopped = progress.left
     say = progress.say
-    limits = Limits(dispatcher, options, resources.gpus or resources.cpus, say)
+    limits = Limits(dispatcher, options, resources.gpus or resources.cpus, say, spent)
     nodes = Nodes(journal, options, resources, preflight, limits, say)
-    forecaster = Forecaster(
-        dispatcher,
-        plan,
-        resources.gpus or resources.cpus,
-        known or from_earlier_search(plan, resources.slots),
-        lambda: nodes.n_concurrent,
-        say,
-    )
-    progress.forecaster = forecaster
     fits = partial(any_node_fits, resources)
     watchdog = Watchdog(dispatcher, options, plan.checkpoint_bytes, limits, mirror, fits, say)
     try:
         checkpoints.sweep()
-        forecaster.look()
         run_tune(
             MultitaskTrainable,
             plan,
             resources,
             TuneSearcher(dispatcher, plan, nodes, limits),
             TuneScheduler(dispatcher, plan.tasks, progress.say),
-            TuneCallback(
-                dispatcher,
-                resources,
-                [limits, nodes, watchdog, forecaster, progress, interruption],
-            ),
+            TuneCallback(dispatcher, resources, [limits, nodes, watchdog, progress, interruption]),
             LimitStopper(limits),
             trackers,
         )

@@ -12,9 +12,6 @@ line stays, and ends in ` #torn` as soon as a later driver goes on behind it. Ve
                the space; chosen: options that were chosen for --time-limit, if any were
     resumed    options, n_trials, slots, cpus, gpus, versions: a later driver goes on with the
                search; slots that a killed driver held count as held until its last event
-    forecast   seconds, device_hours, cost (null without --price), disk_bytes, units: [low, high] of
-               the middle 80 %, from this moment to the end of the search; source: what it is made
-               from
     places     slots: trials at a time from now on, since nodes came or went
     imported   search, params, run_config, reports, status (`done`, `failed`; older logs have done
                ones only, and do not say so): a trial of another search, for the searcher; all of

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from trainable.errors import InputError
 
@@ -12,9 +11,6 @@ _DURATION = re.compile(
 )
 _SECONDS = {"h": 3600, "m": 60, "s": 1}
 _LONGEST = 10 * 365 * 24 * 3600  # seconds
-
-_PRICE = re.compile(r"(?P<sign>[A-Za-z]{3}|[^\w\s.,+-])? ?(?P<number>\d+(?:\.\d+)?)(?:/h)?")
-_DEAREST = 10**6  # of an hour
 
 _BUDGET = re.compile(r"(\d[\d_]*(?:\.\d+)?(?:e\d+)?)(ep|[kKmM])?")
 _TIMES = {"k": 10**3, "m": 10**6}
@@ -43,50 +39,6 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def span(low: float, high: float) -> str:
-    """Return an interval of seconds in one unit, such as `22-31 min`, `40 s` or `1.5-2.1 h`."""
-    unit, length, digits = ("h", 3600, 1) if high >= 3 * 3600 else ("min", 60, 0)
-    if high < 180:
-        unit, length = "s", 1
-    ends = dict.fromkeys(f"{seconds / length:.{digits}f}" for seconds in (low, high))
-    return f"{'-'.join(ends)} {unit}"
-
-
-@dataclass(frozen=True)
-class Price:
-    """What an hour of a device costs.
-
-    Attributes:
-        sign: Of the currency, such as `$` or `EUR `; may be empty.
-        per_hour: Above 0.
-    """
-
-    sign: str
-    per_hour: float
-
-    def span(self, hours: tuple[float, float]) -> str:
-        """Return what an interval of device hours costs, such as `$0.80-1.20`."""
-        ends = dict.fromkeys(f"{self.per_hour * own:,.2f}" for own in hours)
-        words = "-".join(ends)
-        return f"{self.sign}{words}" if self.sign else f"{words} in money"
-
-
-def price(text: str) -> Price:
-    """Return the price of `1.2/h`, `1.2`, `$1.2/h` or `EUR 1.2/h`.
-
-    Raises:
-        InputError: The text is no price, or it is 0 or more than a million.
-    """
-    match = _PRICE.fullmatch(text)
-    if not match or not 0 < float(match["number"]) <= _DEAREST:
-        raise InputError(
-            f"--price {_brief(text)}: give what an hour of one GPU costs, or of one CPU core where "
-            f"trials use no GPU, above 0 and up to 1,000,000, such as 1.2/h or '$1.2/h'"
-        )
-    sign = match["sign"] or ""
-    return Price(f"{sign} " if sign.isalpha() else sign, float(match["number"]))
 
 
 def size(n_bytes: float) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from search.planning.amounts import clock
 from search.planning.unit_cost import UnitCost
-from search.schedulers.rungs import rungs, units_per_trial
+from search.schedulers.rungs import units_per_trial
 from trainable.errors import InputError
 
 # Trials that are chosen. More of them than slots cost nothing.
@@ -14,45 +15,36 @@ LEAST, USUAL, MOST = 8, 16, 30
 # Passes of a full run over the training data. Below the first, fewer trials are better; above the
 # second, more trials; above the third nothing is learned any more, so that still more trials come.
 _FEW, _ENOUGH, _MANY = 1.0, 3.0, 10.0
+_MOST_TRIALS = 10_000
 _PART_OF_LIMIT = 0.9  # the rest is a margin: other configurations may be slower than the default
 _REST_SECONDS = 15.0  # workers start, and the results are written
 _LEAST_STEPS = 4  # of a unit, if all batches had the largest size
-_MOST_EVALUATED = 0.5  # seconds of evaluation for each second of training, with nine units
 
 
 @dataclass(frozen=True)
 class Given:
-    """What the user has given, and what the search is.
+    """What a search is, whatever its trials and its budget are.
 
     Attributes:
-        trials: Number of trials; None to choose it.
-        budget: Tokens of a full run; None to choose it.
-        units: Units of a full run.
-        may_change_units: Whether three units may be taken instead, where nine are too many.
-        least_trials: Trials that the search has at least: those that are written down for it.
+        levels: Units after which trials may be stopped, ascending; the last one ends a run.
         eta: One in eta trials passes a rung.
-        stops: Whether trials are stopped at rungs.
+        least_trials: Trials that the search has at least: those that are written down for it.
         pass_tokens: Tokens of the training data.
         step_tokens: Tokens of the largest step that a trial may make.
     """
 
-    trials: int | None
-    budget: int | None
-    units: int
-    may_change_units: bool
-    least_trials: int
+    levels: tuple[int, ...]
     eta: int
-    stops: bool
+    least_trials: int
     pass_tokens: int
     step_tokens: int
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Trials, units, and tokens of a full run."""
+    """Trials, and tokens of a full run."""
 
     trials: int
-    units: int
     budget: int
 
 
@@ -71,66 +63,42 @@ def choose(limit: float, slots: int, cost: UnitCost, given: Given) -> Choice:
     Raises:
         InputError: The limit is too short for the smallest search; the message says which would do.
     """
-    for units in (given.units, 3) if given.may_change_units else (given.units,):
-        search = _Search(units, slots, cost, given)
-        budget = given.budget or search.budget(limit, given.trials or search.least)
-        train = budget / units / cost.tokens_per_second
-        is_last = units == 3 or not given.may_change_units
-        if budget < search.least_budget:
-            continue
-        if given.budget is not None and search.seconds(search.least, budget) > limit:
-            continue
-        if is_last or cost.part_seconds <= _MOST_EVALUATED * train:
-            n = given.trials or search.trials(limit)
-            return Choice(n, units, given.budget or _rounded(search.budget(limit, n)))
-    n, budget = search.least, given.budget or search.least_budget
-    raise InputError(
-        f"is too short: {slots} {_plural(slots, 'slot')} at {cost.tokens_per_second:,.0f} tokens/s "
-        f"{'takes' if slots == 1 else 'take'} {clock(search.seconds(n, budget))} for {n} trials "
-        f"of {search.units} units and {budget:,} tokens a full run; give at least that, "
-        + ("a smaller --budget" if given.budget else "a smaller encoder")
-        + (", or fewer --trials" if given.trials is None or n > 1 else "")
-    )
+    one, units = given.pass_tokens, given.levels[-1]
+    least = max(LEAST, slots, given.least_trials)
+    least_budget = _LEAST_STEPS * units * given.step_tokens
+    if _budget(limit, least, slots, cost, given) < least_budget:
+        enough = _seconds(least, least_budget, slots, cost, given)
+        raise InputError(
+            f"is too short: {slots} {_plural(slots, 'slot')} at {cost.tokens_per_second:,.0f} "
+            f"tokens/s {'takes' if slots == 1 else 'take'} {clock(math.ceil(enough))} for {least} "
+            f"trials of {units} units and {least_budget:,} tokens a full run; give at least that, "
+            f"a smaller encoder, or --trials and --budget"
+        )
+
+    def passes(n: int) -> float:
+        return _budget(limit, n, slots, cost, given) / one
+
+    n = max(USUAL, least)
+    while n > least and passes(n) < max(_FEW, least_budget / one):
+        n -= 1
+    while n < _MOST_TRIALS and passes(n + 1) >= (_ENOUGH if n < MOST else _MANY):
+        n += 1
+    return Choice(n, _rounded(passes(n) * one))
 
 
-class _Search:
-    """What searches of a number of units take, and which of them fit into a limit."""
+def _seconds(n: int, budget: float, slots: int, cost: UnitCost, given: Given) -> float:
+    """Return the seconds that the limit of a search needs."""
+    n_units, fixed = busiest(n, given.levels, slots, given.eta, cost)
+    needed = n_units * cost.unit_seconds(budget / given.levels[-1]) + fixed
+    return (needed + _REST_SECONDS) / _PART_OF_LIMIT
 
-    def __init__(self, units: int, slots: int, cost: UnitCost, given: Given) -> None:
-        self.units, self._slots, self._cost, self._given = units, slots, cost, given
-        self._rungs = rungs(units, given.eta) if given.stops else (units,)
-        self.least_budget = _LEAST_STEPS * units * given.step_tokens
-        self.least = given.trials or max(LEAST, slots, given.least_trials)
 
-    def seconds(self, n: int, budget: float) -> float:
-        """Return the seconds that the limit of such a search needs."""
-        n_units, fixed = busiest(n, self._rungs, self._slots, self._given.eta, self._cost)
-        needed = n_units * self._cost.unit_seconds(budget / self.units) + fixed
-        return (needed + _REST_SECONDS) / _PART_OF_LIMIT
-
-    def budget(self, limit: float, n: int) -> float:
-        """Return the tokens of a full run that fit, at most ten passes; below 0 if none do."""
-        n_units, fixed = busiest(n, self._rungs, self._slots, self._given.eta, self._cost)
-        unit = (limit * _PART_OF_LIMIT - _REST_SECONDS - fixed) / n_units
-        tokens = (unit - self._cost.unit_seconds(0.0)) * self._cost.tokens_per_second * self.units
-        return min(tokens, _MANY * self._given.pass_tokens)
-
-    def trials(self, limit: float) -> int:
-        """Return how many trials to run."""
-        given, one = self._given, self._given.pass_tokens
-        if given.budget is not None:
-            n = self.least
-            while n < 10_000 and self.seconds(n + 1, given.budget) <= limit:
-                n += 1
-            return n
-        n = max(USUAL, self.least)
-        while n > self.least and self.budget(limit, n) < max(_FEW * one, self.least_budget):
-            n -= 1
-        while n < MOST and self.budget(limit, n + 1) >= _ENOUGH * one:
-            n += 1
-        while n < 10_000 and self.budget(limit, n + 1) >= _MANY * one:
-            n += 1
-        return n
+def _budget(limit: float, n: int, slots: int, cost: UnitCost, given: Given) -> float:
+    """Return the tokens of a full run that fit, at most ten passes; below 0 if none do."""
+    n_units, fixed = busiest(n, given.levels, slots, given.eta, cost)
+    unit = (limit * _PART_OF_LIMIT - _REST_SECONDS - fixed) / n_units
+    tokens = (unit - cost.unit_seconds(0.0)) * cost.tokens_per_second * given.levels[-1]
+    return min(tokens, _MANY * given.pass_tokens)
 
 
 def busiest(
@@ -162,7 +130,7 @@ def busiest(
     return max(total / slots + alone, longest), fixed
 
 
-def sentence(limit: str, slots: int, cost: UnitCost, choice: Choice, passes: float, n: int) -> str:
+def sentence(limit: str, slots: int, cost: UnitCost, choice: Choice, given: Given, n: int) -> str:
     """Return what was chosen, in one line.
 
     Args:
@@ -170,14 +138,14 @@ def sentence(limit: str, slots: int, cost: UnitCost, choice: Choice, passes: flo
         slots: Trials at a time.
         cost: As it was measured.
         choice: What was chosen.
-        passes: Of a full run over the training data.
+        given: What was not chosen.
         n: Trials that come from the portfolio.
     """
     portfolio = f", {n} of them from the portfolio" if n else ""
     return (
         f"{limit} with {slots} {_plural(slots, 'slot')} at {cost.tokens_per_second:,.0f} tokens/s: "
-        f"{choice.trials} trials of {choice.units} units, {choice.budget:,} tokens a full run "
-        f"({_passes(passes)} over the data){portfolio}"
+        f"{choice.trials} trials of {given.levels[-1]} units{portfolio}, {choice.budget:,} tokens "
+        f"a full run ({_passes(choice.budget / given.pass_tokens)} over the data)"
     )
 
 

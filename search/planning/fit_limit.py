@@ -3,58 +3,63 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
+from search.log.history import History
+from search.planning.algorithms import make_searcher
 from search.planning.choose import Given, choose, sentence
 from search.planning.make_plan import make_plan
-from search.planning.options import SearchOptions
-from search.planning.plan import Plan, left_to_choose
+from search.planning.plan import Plan
 from search.planning.unit_cost import UnitCost
 from trainable.errors import InputError
+from trainable.run_config import RunConfig
 
-_DEFAULTS = SearchOptions()
+_PROPOSED = 3
 
 
-def fit_limit(plan: Plan, slots: int, cost: UnitCost) -> tuple[Plan, str]:
-    """Return the plan with trials, units and budget chosen, and a line that says which.
+def usual_configs(plan: Plan) -> list[RunConfig]:
+    """Return configurations that take together what those of a search take on average.
+
+    The default is there twice of six times, since it runs to its end: it trains about a third of
+    all units. A third of the others come from the portfolio, where there is one.
+    """
+    default, *others = (plan.space.config_of(params) for params, _ in plan.points)
+    searcher = make_searcher(plan.options, plan.space, plan.n_trials, plan.rungs)
+    numbers = range(len(plan.points), len(plan.points) + _PROPOSED)
+    proposed = (searcher.suggest(number, History()) for number in numbers)
+    return [default, default, *others[:1], *(own.run_config for own in proposed if own is not None)]
+
+
+def fit_limit(plan: Plan, seconds: float, slots: int, cost: UnitCost) -> tuple[Plan, str]:
+    """Return the plan with trials and budget chosen, and a line that says which.
 
     Args:
-        plan: Some of its options are left to choose.
+        plan: Its trials and its budget are left to choose.
+        seconds: What is left of the time limit.
         slots: Trials at a time.
         cost: What a slot takes.
 
     Raises:
         InputError: The time limit is too short; the message says what is possible.
     """
-    options, limit = plan.options, plan.options.time_limit_seconds
-    assert limit is not None  # else nothing would be left to choose
-    still_open = left_to_choose(options)
+    options = plan.options
     given = Given(
-        trials=None if "trials" in still_open else plan.n_trials,
-        budget=None if "budget" in still_open else plan.budget,
-        units=options.units,
-        may_change_units="budget" in still_open
-        and (options.units, options.brackets, options.eta)
-        == (_DEFAULTS.units, _DEFAULTS.brackets, _DEFAULTS.eta),
-        least_trials=len(plan.points) if options.warm_start == "published" else 1,
+        levels=plan.rungs,
         eta=options.eta,
-        stops=options.scheduler != "none",
+        least_trials=len(plan.points) if options.warm_start == "published" else 1,
         pass_tokens=plan.pass_tokens,
         step_tokens=plan.step_tokens,
     )
     try:
-        choice = choose(limit, slots, cost, given)
+        choice = choose(seconds, slots, cost, given)
     except InputError as error:
         raise InputError(f"--time-limit {options.time_limit}: {error}") from error
-    chosen: dict[str, Any] = {"trials": choice.trials, "budget": str(choice.budget)}
-    chosen = {name: value for name, value in chosen.items() if name in still_open}
-    if choice.units != options.units:
-        chosen["units"] = choice.units
-    fitted = make_plan(replace(options, name=plan.folder.name, **chosen))
+    chosen = {"trials": choice.trials, "budget": str(choice.budget)}
+    fitted = make_plan(
+        replace(options, name=plan.folder.name, trials=choice.trials, budget=str(choice.budget))
+    )
     fitted = replace(fitted, folder=plan.folder, chosen=chosen)
     from_portfolio = sum(origin.startswith("portfolio") for _, origin in fitted.points)
-    passes = choice.budget / plan.pass_tokens
     line = sentence(
-        str(options.time_limit), min(slots, choice.trials), cost, choice, passes, from_portfolio
+        str(options.time_limit), min(slots, choice.trials), cost, choice, given, from_portfolio
     )
     return fitted, line

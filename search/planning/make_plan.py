@@ -22,7 +22,7 @@ from search.planning.objective import with_objective
 from search.planning.options import SearchOptions
 from search.planning.own_priors import prior_of
 from search.planning.own_space import ROW_SPACES
-from search.planning.plan import Plan, Point, TaskSize, left_to_choose
+from search.planning.plan import Plan, Point, TaskSize, is_left_to_choose
 from search.planning.resume import with_chosen
 from search.planning.warm_start import carry_over
 from search.schedulers.rungs import rungs
@@ -114,7 +114,6 @@ def make_plan(options: SearchOptions) -> Plan:
             )
             for task, own in train.items()
         },
-        chosen=earlier.header.get("chosen", {}),
     )
 
 
@@ -208,7 +207,7 @@ def _n_trials(
     if isinstance(space, RowSpace):
         return len(points)
     n_trials = options.trials or earlier.n_trials or 12
-    if "trials" in left_to_choose(options):
+    if is_left_to_choose(options):
         return max(n_trials, len(points))
     if n_trials < len(points) and options.warm_start == "published":
         raise InputError(
@@ -256,7 +255,7 @@ def _budget(options: SearchOptions, train: Collection[Rows]) -> int:
 def _below_one_pass(
     options: SearchOptions, budget: int, train: Collection[Rows]
 ) -> tuple[str, ...]:
-    if "budget" in left_to_choose(options):
+    if is_left_to_choose(options):
         return ()
     return below_one_pass(budget, sum(own.n_tokens for own in train))
 

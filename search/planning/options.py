@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from search.planning.amounts import Price, price, seconds
+from search.planning.amounts import seconds
 
 # The lines below the options are those of `--help` at 80 columns: at most 52 characters.
 
@@ -162,17 +162,13 @@ class BudgetOptions:
 
     time_limit: Annotated[str | None, _arg("30m|2h|1h30m")] = None
     """End after this long; --resume goes on with what was
-    under way. A new search measures what a unit takes,
-    and chooses those of --trials and --budget that are
-    not given so that it is over by then."""
+    under way. A new search without --trials and
+    --budget measures what a unit takes, and chooses
+    both so that it is over by then."""
 
     max_device_hours: Annotated[float | None, _arg("HOURS")] = None
     """End when trials have used so many hours of GPUs, or
     of CPU cores where they use no GPU."""
-
-    price: Annotated[str | None, _arg("1.2/h")] = None
-    """What an hour of one GPU costs, or of one CPU core
-    where trials use no GPU, for the forecast."""
 
     min_gain: Annotated[float | None, _arg("SCORE")] = None
     """Begin no new trials once ten more full runs would
@@ -262,15 +258,6 @@ class SearchOptions(StorageOptions, ResourceOptions, BudgetOptions, MethodOption
             InputError: It is no duration.
         """
         return seconds(self.time_limit) if self.time_limit is not None else None
-
-    @property
-    def price_per_hour(self) -> Price | None:
-        """The price of a device; None where there is none.
-
-        Raises:
-            InputError: It is no price.
-        """
-        return price(self.price) if self.price is not None else None
 
     @property
     def trackers(self) -> list[str]:

@@ -107,20 +107,26 @@ class Plan:
 def describe(plan: Plan) -> str:
     """Return the plan as text for people."""
     options, budget = plan.options, plan.budget
-    budget_lines = [f"budget     {budget:,} tokens a run"]
-    budget_lines += [
-        f"  rung {k}: unit {unit} of {options.units}, "
-        f"{round(budget * unit / options.units):,} tokens"
-        for k, unit in enumerate(plan.rungs)
+    budget_lines = [
+        f"budget     {budget:,} tokens a run",
+        *(
+            f"  rung {k}: unit {unit} of {options.units}, "
+            f"{round(budget * unit / options.units):,} tokens"
+            for k, unit in enumerate(plan.rungs)
+        ),
     ]
+    n_trials = str(plan.n_trials)
+    if is_left_to_choose(options):
+        n_trials = "chosen"
+        budget_lines = [f"budget     chosen for --time-limit {options.time_limit} at the start"]
     lines = [
         f"search     {plan.folder.uri}",
         f"data       {options.tasks or options.data}, fingerprint {plan.data_fingerprint}",
         *(f"           {note}" for note in plan.notes),
         f"encoder    {options.encoder}, {plan.n_parameters:,} parameters, {options.precision}",
-        f"trials     {_open(plan, 'trials') or plan.n_trials}, searcher {options.searcher}, "
+        f"trials     {n_trials}, searcher {options.searcher}, "
         f"scheduler {options.scheduler} (eta {options.eta})",
-        *([f"budget     {_open(plan, 'budget')}"] if _open(plan, "budget") else budget_lines),
+        *budget_lines,
         f"checkpoint {plan.checkpoint_bytes / 1e6:,.0f} MB; two of a running trial, one of a "
         f"paused one",
         f"space      {options.space}, {len(plan.space.params())} params",
@@ -130,23 +136,15 @@ def describe(plan: Plan) -> str:
     return "\n".join(lines)
 
 
-def _open(plan: Plan, option: str) -> str:
-    """Return that an option will be chosen; empty if it is given."""
-    if option not in left_to_choose(plan.options):
-        return ""
-    return f"chosen for --time-limit {plan.options.time_limit}, once a unit has been measured"
-
-
-def left_to_choose(options: SearchOptions) -> tuple[str, ...]:
-    """Return which of `trials` and `budget` are chosen for the time limit of a new search.
+def is_left_to_choose(options: SearchOptions) -> bool:
+    """Return whether trials and budget of a new search are chosen for its time limit.
 
     Rows are run as they are, and scores of another search are of its budget.
     """
     if options.time_limit is None or options.resume or options.space in ROW_SPACES:
-        return ()
-    learns = options.warm_start not in (None, "published")
-    names = ("trials",) if learns else ("trials", "budget")
-    return tuple(name for name in names if getattr(options, name) is None)
+        return False
+    is_open = options.trials is None and options.budget is None
+    return is_open and options.warm_start in (None, "published")
 
 
 def _space_lines(options: SearchOptions, space: Space) -> list[str]:

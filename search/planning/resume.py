@@ -44,7 +44,6 @@ COMPARED_OPTIONS = (
     "base",
     "objective",
 )
-_DEFAULTS = SearchOptions()
 _MOST_NAMED = 8  # params, in a message
 _PACKAGES = ("ray", "optuna", "torch", "transformers", "datasets", "tokenizers")
 
@@ -84,17 +83,12 @@ def versions() -> dict[str, str]:
 
 
 def with_chosen(options: SearchOptions, earlier: History) -> SearchOptions:
-    """Return options with what was chosen for the time limit of a search that goes on.
+    """Return options with the budget that was chosen for the time limit of a search that goes on.
 
-    What the user gives now counts: it is compared with what was chosen, as any other option is.
+    One that the user gives now counts: it is compared with it, as any other option is.
     """
-    chosen = earlier.header.get("chosen", {})
-    kept = {
-        name: chosen[name]
-        for name in ("budget", "units")
-        if name in chosen and getattr(options, name) == getattr(_DEFAULTS, name)
-    }
-    return replace(options, **kept)
+    budget = earlier.header.get("chosen", {}).get("budget")
+    return options if options.budget is not None else replace(options, budget=budget)
 
 
 def check_resumable(plan: Plan) -> None:

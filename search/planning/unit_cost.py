@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from statistics import median
-
-from search.log.trial import TrialRecord
-
-PART_EXAMPLES = 1000  # of a task's *select*; more are evaluated after the last unit only
+from dataclasses import dataclass
+from statistics import fmean
 
 
 @dataclass(frozen=True)
@@ -41,44 +36,12 @@ class UnitCost:
 
 
 def mean_cost(costs: Iterable[UnitCost]) -> UnitCost:
-    """Return the mean of what slots measured at the same time; there is at least one."""
+    """Return a cost whose parts take the mean of the seconds of others; there is at least one."""
     all_costs = list(costs)
-    names = [field.name for field in fields(UnitCost)]
     return UnitCost(
-        *(sum(getattr(cost, name) for cost in all_costs) / len(all_costs) for name in names)
+        tokens_per_second=1 / fmean(1 / cost.tokens_per_second for cost in all_costs),
+        part_seconds=fmean(cost.part_seconds for cost in all_costs),
+        whole_seconds=fmean(cost.whole_seconds for cost in all_costs),
+        save_seconds=fmean(cost.save_seconds for cost in all_costs),
+        start_seconds=fmean(cost.start_seconds for cost in all_costs),
     )
-
-
-def recorded_cost(trials: Iterable[TrialRecord], units: int) -> UnitCost | None:
-    """Return the medians of what units took in a search; None before any unit was reported.
-
-    Args:
-        trials: Of one search. Units that failed do not count.
-        units: Of a full run.
-    """
-    speeds: list[float] = []
-    parts: list[float] = []  # seconds of evaluations before the last unit
-    wholes: list[float] = []  # and after it
-    saves: list[float] = []
-    starts: list[float] = []
-    for trial in trials:
-        tokens = 0.0
-        for unit, metrics in sorted(trial.reports.items()):
-            now, seconds = metrics.get("tokens"), metrics.get("train_seconds")
-            if not now or not seconds:
-                break
-            speeds.append((now - tokens) / seconds)
-            tokens = now
-            (wholes if unit >= units else parts).append(metrics.get("eval_seconds") or 0.0)
-            saves.append(metrics.get("save_seconds") or 0.0)
-            starts.append(metrics.get("start_seconds") or 0.0)
-    if not speeds:
-        return None
-    part = _median(parts or wholes)
-    whole = _median(wholes) if wholes else part
-    return UnitCost(_median(speeds), part, whole, _median(saves), _median(starts))
-
-
-def _median(values: list[float]) -> float:
-    found = median(values)
-    return 0.0 if math.isnan(found) else float(found)

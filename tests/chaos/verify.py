@@ -18,9 +18,7 @@ from search.searchers.base import Suggestion
 
 _ENDED = ("done", "stopped", "failed")
 # Of machines and drivers, not of the search: they may differ between two searches alike.
-_OF_MACHINES = (
-    *("search", "resumed", "forecast", "places", "started", "failed", "leaving", "cost", "closed"),
-)
+_OF_MACHINES = ("search", "resumed", "places", "started", "failed", "leaving", "cost", "closed")
 _OF_FILES = ("saved", "deleted", "lost")
 _IRRELEVANT = ("time", "path", "id")
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.planning.amounts import Price, budget_tokens, clock, price, seconds, span
+from search.planning.amounts import budget_tokens, clock, seconds
 from trainable.errors import InputError
 
 
@@ -145,47 +145,3 @@ def test_any_text_is_a_time_limit_or_refused(text: str) -> None:
         assert 0 < seconds(text) < math.inf
     except InputError:
         return
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "text"),
-    [
-        (40, 70, "40-70 s"),
-        (40.2, 40.4, "40 s"),
-        (1320, 1860, "22-31 min"),
-        (100, 200, "2-3 min"),
-        (5400, 12_600, "1.5-3.5 h"),
-    ],
-)
-def test_span(low: float, high: float, text: str) -> None:
-    assert span(low, high) == text
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("1.2/h", Price("", 1.2)),
-        ("3", Price("", 3.0)),
-        ("$1.2/h", Price("$", 1.2)),
-        ("\u20ac0.9", Price("\u20ac", 0.9)),
-        ("EUR 1.2/h", Price("EUR ", 1.2)),
-        ("EUR1.2/h", Price("EUR ", 1.2)),
-    ],
-)
-def test_a_price(text: str, expected: Price) -> None:
-    assert price(text) == expected
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "0", "-1/h", "$", "1.2/day", "1,2/h", "1.2 h", "nan", "1e9", "1000001", "$$1"],
-)
-def test_a_wrong_price_is_refused_by_value(text: str) -> None:
-    with pytest.raises(InputError, match=r"--price .* such as 1\.2/h") as caught:
-        price(text)
-    assert repr(text) in str(caught.value)
-
-
-def test_what_hours_cost() -> None:
-    assert Price("$", 2.0).span((0.5, 1.5)) == "$1.00-3.00"
-    assert Price("", 2.0).span((0.5, 0.5)) == "1.00 in money"

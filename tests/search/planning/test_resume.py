@@ -59,7 +59,7 @@ BY_RESULT = {"data", "data_dir", "tasks", "trials"}
 MAY_DIFFER = {
     *("max_concurrent", "time_limit", "max_device_hours", "min_gain", "name", "storage"),
     *("checkpoint", "cpus_per_trial", "gpus_per_trial", "address", "resume", "dry_run", "quiet"),
-    *("log", "price"),
+    "log",
 }
 
 
@@ -239,13 +239,13 @@ def test_what_does_not_vary_is_compared(plan_of: MakePlan) -> None:
 
 
 def test_what_was_chosen_for_a_time_limit_is_kept(plan_of: MakePlan) -> None:
-    chosen = {"trials": 14, "budget": "310000", "units": 3}
-    plan = replace(plan_of(space="smoke", budget="310000", units=3, trials=14), chosen=chosen)
+    chosen = {"trials": 14, "budget": "310000"}
+    plan = replace(plan_of(space="smoke", budget="310000", trials=14), chosen=chosen)
     earlier = begun(plan).earlier
     assert earlier.header["chosen"] == chosen
-    again = replace(plan.options, budget=None, units=9, trials=None, resume=True)
+    again = replace(plan.options, budget=None, trials=None, resume=True)
     kept = with_chosen(again, earlier)
-    assert (kept.budget, kept.units, kept.trials) == ("310000", 3, None)
+    assert (kept.budget, kept.trials) == ("310000", None)  # trials are those of the log
     check_resumable(replace(plan, options=kept, earlier=earlier))
     assert with_chosen(replace(again, budget="3ep"), earlier).budget == "3ep"  # is refused later
     assert with_chosen(again, History()) == again
