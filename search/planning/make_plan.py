@@ -24,7 +24,7 @@ from search.planning.own_priors import prior_of
 from search.planning.own_space import ROW_SPACES
 from search.planning.plan import Plan, Point, TaskSize, is_left_to_choose
 from search.planning.resume import with_chosen
-from search.planning.warm_start import carry_over
+from search.planning.warm_start import best_points, carry_over
 from search.schedulers.rungs import rungs
 from search.searchers.base import params_key
 from spaces.fixed_configs import RowSpace
@@ -74,9 +74,9 @@ def make_plan(options: SearchOptions) -> Plan:
     base, weights = _base(options, given, encoder, source, stage)
     space, rows, points, own_notes = _start(options, base)
     n_trials = _n_trials(options, space, points, earlier)
-    points = _with_portfolio(options, space, points, earlier.header.get("n_trials", n_trials))
     check_corpora(options, space, rows, pretrained.tokenizer)
     carried, notes = carry_over(options, space, data.fingerprint, budget, encoder)
+    points = _known(options, space, points, earlier, n_trials, has_scores=bool(carried))
     if not options.dry_run:  # last, so that a refused search leaves nothing behind
         folder.make()
     return Plan(
@@ -174,19 +174,35 @@ def _start(
     return space, rows, _merged(named), [*notes, *left_out]
 
 
-def _with_portfolio(
-    options: SearchOptions, space: Space | RowSpace, points: list[Point], n_trials: int
+def _known(
+    options: SearchOptions,
+    space: Space | RowSpace,
+    points: list[Point],
+    earlier: History,
+    n_trials: int,
+    *,
+    has_scores: bool,
 ) -> list[Point]:
-    """Return the first trials, with the portfolio behind them where nothing else is to begin with.
+    """Return the first trials: those of the options, and behind them what is known to be good.
+
+    That is the best of another search whose scores cannot be compared, or else the portfolio. The
+    other searchers are there for comparison, and a search of rows runs nothing else.
 
     Args:
-        options: The other searchers are there for comparison, and get none.
+        options: Say what the search begins with.
         space: What varies, or which rows are run.
-        points: The first trials.
-        n_trials: Trials that the search had when it began, so that a resumed one has the same.
+        points: The first trials that the options ask for.
+        earlier: A search that goes on has the first trials that it had.
+        n_trials: Number of trials.
+        has_scores: Whether the searcher knows the trials of another search.
     """
-    begins_otherwise = options.base is not None or options.warm_start is not None
-    if isinstance(space, RowSpace) or begins_otherwise or options.searcher != "rung-gp":
+    if "points" in earlier.header:
+        return [(params, origin) for params, origin in earlier.header["points"]]
+    if isinstance(space, RowSpace) or options.searcher != "rung-gp" or has_scores:
+        return points
+    if options.warm_start not in (None, "published"):
+        return _merged([*points, *best_points(options, space, n_trials)])
+    if options.warm_start is not None or options.base is not None:
         return points
     return _merged([*points, *portfolio_points(space, n_trials)])
 

@@ -113,7 +113,8 @@ class MethodOptions:
     """`published`: begin with the configurations of the
     papers that --rows names. A folder of another
     search, or its name below --storage: let the
-    searcher learn from its trials."""
+    searcher learn from its trials; if their scores
+    cannot be compared, try its best four first."""
 
     searcher: Literal["rung-gp", "random", "stepwise", "tpe"] = "rung-gp"
     """A Gaussian process of the scores at all rungs;

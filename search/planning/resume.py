@@ -58,6 +58,7 @@ def header(plan: Plan) -> dict[str, Any]:
         **({"chosen": plan.chosen} if plan.chosen else {}),
         **({"priors": own} if (own := _priors(plan)) else {}),
         "n_trials": plan.n_trials,
+        "points": [[params, origin] for params, origin in plan.points],
         "rungs": list(plan.rungs),
         "units": plan.options.units,
         "space": {param.name: param.to_json() for param in plan.space.params()},
