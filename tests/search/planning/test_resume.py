@@ -14,7 +14,13 @@ from search.log.events import VERSION, Event
 from search.log.history import History
 from search.planning.options import SearchOptions
 from search.planning.plan import Plan
-from search.planning.resume import COMPARED_OPTIONS, changed_versions, check_resumable, header
+from search.planning.resume import (
+    COMPARED_OPTIONS,
+    changed_versions,
+    check_resumable,
+    header,
+    with_chosen,
+)
 from tests.search.planning.every_option import GIVEN
 from trainable.errors import InputError
 from trainable.run_config import RunConfig
@@ -253,3 +259,16 @@ def test_what_does_not_vary_is_compared(plan_of: MakePlan) -> None:
     then = json.loads(json.dumps(header(plan)["edited"]))
     then["base"]["data"] = {"kind": "cs224n", "dir": "/elsewhere"}
     check_resumable(begun(plan, edited=then))
+
+
+def test_what_was_chosen_for_a_time_limit_is_kept(plan_of: MakePlan) -> None:
+    chosen = {"trials": 14, "budget": "310000"}
+    plan = replace(plan_of(space="smoke", budget="310000", trials=14), chosen=chosen)
+    earlier = begun(plan).earlier
+    assert earlier.header["chosen"] == chosen
+    again = replace(plan.options, budget=None, trials=None, resume=True)
+    kept = with_chosen(again, earlier)
+    assert (kept.budget, kept.trials) == ("310000", None)  # trials are those of the log
+    check_resumable(replace(plan, options=kept, earlier=earlier))
+    assert with_chosen(replace(again, budget="3ep"), earlier).budget == "3ep"  # is refused later
+    assert with_chosen(again, History()) == again
