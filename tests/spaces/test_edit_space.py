@@ -202,8 +202,9 @@ def test_a_base_outside_a_range_moves_into_it_and_that_is_said() -> None:
         "the first trial has sst.pooling = max",
         f"the first trial has {LR} = 2e-05",
     ]
-    assert ["because cls is", "because 3e-05 is"] == [
-        note.split(", ")[1].split(" outside")[0] for note in moved(before, space)
+    assert [note.split(", ")[1].split(" outside")[0] for note in moved(before, space)] == [
+        "because cls is",
+        "because 3e-05 is",
     ]
 
 
