@@ -16,12 +16,14 @@ from search.log.history import History
 from search.planning.amounts import budget_tokens
 from search.planning.base_file import data_of, like_base, over_base, read_base
 from search.planning.check_options import LONGEST_NAME, check_options
+from search.planning.choose import below_one_pass
 from search.planning.first_trials import check_corpora, own_space, row_space, warm_points
 from search.planning.objective import with_objective
 from search.planning.options import SearchOptions
 from search.planning.own_priors import prior_of
 from search.planning.own_space import ROW_SPACES
-from search.planning.plan import Plan, Point, TaskSize
+from search.planning.plan import Plan, Point, TaskSize, is_left_to_choose
+from search.planning.resume import with_chosen
 from search.planning.warm_start import best_points, carry_over
 from search.schedulers.rungs import rungs
 from search.searchers.base import params_key
@@ -51,6 +53,7 @@ def make_plan(options: SearchOptions) -> Plan:
     """
     check_options(options)
     folder, earlier, log_bytes = _folder(options)
+    options = with_chosen(options, earlier)
     given, base_notes = read_base(options, earlier)
     options, as_there = like_base(options, given)
     if folder is None:
@@ -99,6 +102,7 @@ def make_plan(options: SearchOptions) -> Plan:
             *weights,
             *own_notes,
             *notes,
+            *_below_one_pass(options, budget, train.values()),
         ),
         data_fingerprint=data.fingerprint,
         sizes={
@@ -219,6 +223,8 @@ def _n_trials(
     if isinstance(space, RowSpace):
         return len(points)
     n_trials = options.trials or earlier.n_trials or 12
+    if is_left_to_choose(options):
+        return max(n_trials, len(points))
     if n_trials < len(points) and options.warm_start == "published":
         raise InputError(
             f"--trials {n_trials}: --warm-start published begins with {len(points)} "
@@ -260,6 +266,14 @@ def _budget(options: SearchOptions, train: Collection[Rows]) -> int:
             f"{options.units}; give at least {options.units * longest_step:,} tokens or fewer units"
         )
     return budget
+
+
+def _below_one_pass(
+    options: SearchOptions, budget: int, train: Collection[Rows]
+) -> tuple[str, ...]:
+    if is_left_to_choose(options):
+        return ()
+    return below_one_pass(budget, sum(own.n_tokens for own in train))
 
 
 def _n_parameters(pretrained: Pretrained) -> int:

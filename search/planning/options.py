@@ -113,7 +113,8 @@ class MethodOptions:
     """`published`: begin with the configurations of the
     papers that --rows names. A folder of another
     search, or its name below --storage: let the
-    searcher learn from its trials."""
+    searcher learn from its trials; if their scores
+    cannot be compared, try its best four first."""
 
     searcher: Literal["rung-gp", "random", "stepwise", "tpe"] = "rung-gp"
     """A Gaussian process of the scores at all rungs;
@@ -162,7 +163,9 @@ class BudgetOptions:
 
     time_limit: Annotated[str | None, _arg("30m|2h|1h30m")] = None
     """End after this long; --resume goes on with what was
-    under way."""
+    under way. A new search without --trials and
+    --budget measures what a unit takes, and chooses
+    both so that it is over by then."""
 
     max_device_hours: Annotated[float | None, _arg("HOURS")] = None
     """End when trials have used so many hours of GPUs, or

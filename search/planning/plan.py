@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from search.log.folder import SearchFolder
 from search.log.history import History
 from search.planning.options import SearchOptions
 from search.planning.own_priors import prior_of
-from search.planning.own_space import read_edits
+from search.planning.own_space import ROW_SPACES, read_edits
 from spaces.catalogue import make_space
 from spaces.fixed_configs import RowSpace
 from spaces.params import all_params
 from spaces.space import Space
+from trainable.batch_orders.base import BATCH_SIZES
 from trainable.component import Value
 from trainable.run_config import RunConfig
 from trainable.tasks import TaskName, Tasks
@@ -61,6 +62,7 @@ class Plan:
         notes: Sentences about data and warm start that are printed at the start.
         data_fingerprint: Hash of the data's contents and of the tokenizer.
         sizes: Task -> size of its data.
+        chosen: Options that were chosen for `--time-limit`, with their values.
     """
 
     options: SearchOptions
@@ -78,11 +80,23 @@ class Plan:
     notes: tuple[str, ...]
     data_fingerprint: str
     sizes: dict[TaskName, TaskSize]
+    chosen: dict[str, Any] = field(default_factory=dict)
 
     @property
     def tasks(self) -> Tasks:
         """The tasks, with their weights in the score."""
         return self.space.base.table
+
+    @property
+    def pass_tokens(self) -> int:
+        """Tokens of one pass over the training data."""
+        return round(sum(own.n_train * own.train_tokens for own in self.sizes.values()))
+
+    @property
+    def step_tokens(self) -> int:
+        """Tokens of a step of the largest batches that are searched, on average."""
+        n_examples = sum(own.n_train for own in self.sizes.values())
+        return round(len(self.sizes) * max(BATCH_SIZES) * self.pass_tokens / n_examples)
 
     @property
     def checkpoint_bytes(self) -> int:
@@ -93,20 +107,26 @@ class Plan:
 def describe(plan: Plan) -> str:
     """Return the plan as text for people."""
     options, budget = plan.options, plan.budget
-    rung_lines = [
-        f"  rung {k}: unit {unit} of {options.units}, "
-        f"{round(budget * unit / options.units):,} tokens"
-        for k, unit in enumerate(plan.rungs)
+    budget_lines = [
+        f"budget     {budget:,} tokens a run",
+        *(
+            f"  rung {k}: unit {unit} of {options.units}, "
+            f"{round(budget * unit / options.units):,} tokens"
+            for k, unit in enumerate(plan.rungs)
+        ),
     ]
+    n_trials = str(plan.n_trials)
+    if is_left_to_choose(options):
+        n_trials = "chosen"
+        budget_lines = [f"budget     chosen for --time-limit {options.time_limit} at the start"]
     lines = [
         f"search     {plan.folder.uri}",
         f"data       {options.tasks or options.data}, fingerprint {plan.data_fingerprint}",
         *(f"           {note}" for note in plan.notes),
         f"encoder    {options.encoder}, {plan.n_parameters:,} parameters, {options.precision}",
-        f"trials     {plan.n_trials}, searcher {options.searcher}, scheduler {options.scheduler} "
-        f"(eta {options.eta})",
-        f"budget     {budget:,} tokens a run",
-        *rung_lines,
+        f"trials     {n_trials}, searcher {options.searcher}, "
+        f"scheduler {options.scheduler} (eta {options.eta})",
+        *budget_lines,
         f"checkpoint {plan.checkpoint_bytes / 1e6:,.0f} MB; two of a running trial, one of a "
         f"paused one",
         f"space      {options.space}, {len(plan.space.params())} params",
@@ -114,6 +134,17 @@ def describe(plan: Plan) -> str:
     lines += [f"  row {name}" for name in plan.rows]
     lines += _space_lines(options, plan.space) if isinstance(plan.space, Space) else []
     return "\n".join(lines)
+
+
+def is_left_to_choose(options: SearchOptions) -> bool:
+    """Return whether trials and budget of a new search are chosen for its time limit.
+
+    Rows are run as they are, and scores of another search are of its budget.
+    """
+    if options.time_limit is None or options.resume or options.space in ROW_SPACES:
+        return False
+    is_open = options.trials is None and options.budget is None
+    return is_open and options.warm_start in (None, "published")
 
 
 def _space_lines(options: SearchOptions, space: Space) -> list[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Any
 
 from search.log.events import VERSION
 from search.log.history import History
+from search.planning.options import SearchOptions
 from search.planning.own_space import is_own, read_priors
 from search.planning.plan import Plan
 from spaces.space import Space
@@ -54,6 +55,7 @@ def header(plan: Plan) -> dict[str, Any]:
         "version": VERSION,
         "options": asdict(plan.options),
         **({"edited": edited} if is_own(plan.options) else {}),
+        **({"chosen": plan.chosen} if plan.chosen else {}),
         **({"priors": own} if (own := _priors(plan)) else {}),
         "n_trials": plan.n_trials,
         "points": [[params, origin] for params, origin in plan.points],
@@ -79,6 +81,15 @@ def _fixed(plan: Plan) -> dict[str, Value]:
 def versions() -> dict[str, str]:
     """Return name -> version of Python and of the packages that compute or search."""
     return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
+
+
+def with_chosen(options: SearchOptions, earlier: History) -> SearchOptions:
+    """Return options with the budget that was chosen for the time limit of a search that goes on.
+
+    One that the user gives now counts: it is compared with it, as any other option is.
+    """
+    budget = earlier.header.get("chosen", {}).get("budget")
+    return options if options.budget is not None else replace(options, budget=budget)
 
 
 def check_resumable(plan: Plan) -> None:

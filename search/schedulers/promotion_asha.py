@@ -13,10 +13,9 @@ from search.log.trial import TrialRecord
 from search.schedulers.asha_rung import Key, Rung
 from search.schedulers.base import Decision
 from search.schedulers.rungs import rungs
+from trainable.data.split import PART_EXAMPLES
 from trainable.metrics import score_error
 from trainable.tasks import TaskName
-
-_MOST_SCORED = 1000  # examples of a task that a trial is scored on before its last unit
 
 
 class PromotionASHA:
@@ -53,7 +52,7 @@ class PromotionASHA:
         seed: int,
         n_select: Mapping[TaskName, int] = MappingProxyType({}),
     ) -> None:
-        self._n_scored = {task: min(n, _MOST_SCORED) for task, n in n_select.items()}
+        self._n_scored = {task: min(n, PART_EXAMPLES) for task, n in n_select.items()}
         self._history, self._eta, self.n_trials = history, eta, n_trials
         self._seed = seed
         levels = rungs(units, eta)[:-1]  # nothing is decided after a full run

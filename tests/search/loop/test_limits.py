@@ -57,7 +57,7 @@ def limits_of(plan_of: MakePlan, search: Any, clock: Clock) -> Callable[..., Lim
 
     def limits(search: Any = search, **changed: Any) -> Limits:
         options = replace(plan.options, **changed)
-        return Limits(search.dispatcher, options, 2.0, search.said.append)
+        return Limits(search.dispatcher, options, 2.0, search.said.append, 0.0)
 
     return limits
 
