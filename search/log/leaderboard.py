@@ -71,13 +71,11 @@ def lead(trials: Sequence[TrialRecord]) -> Lead:
         return Lead(best, default, f"the log does not compare trial {best.number} with {name}")
     if gain.select > gain.select_error:
         return Lead(best, default)
+    more = f"{name} leads: trial {best.number} scored {gain.select:.4f} more"
+    if math.isnan(gain.select_error):
+        return Lead(default, default, f"{more}, on too few examples to know the error")
     kind = "error" if gain.is_paired else "error of two scores without their predictions,"
-    return Lead(
-        default,
-        default,
-        f"{name} leads: trial {best.number} scored {gain.select:.4f} more, within the {kind} of "
-        f"{gain.select_error:.4f}",
-    )
+    return Lead(default, default, f"{more}, within the {kind} of {gain.select_error:.4f}")
 
 
 def _unfinished(best: TrialRecord | None, defaults: list[TrialRecord]) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from hypothesis import given
@@ -137,6 +138,13 @@ def test_the_default_leads_within_the_error_and_the_reason_says_so() -> None:
     assert [trial.number for trial in leaderboard(trials)] == [0, 2, 1]
     assert history_of(trials).best is trials[0]
     assert gained(trials) == "nothing was gained over the default"
+
+
+def test_with_too_few_examples_for_an_error_the_default_leads() -> None:
+    trials = compared(0.3, math.nan)
+    found = lead(trials)
+    assert found.winner is trials[0]
+    assert found.reason.endswith("scored 0.3000 more, on too few examples to know the error")
 
 
 def test_beyond_the_error_the_better_one_leads() -> None:

@@ -27,6 +27,7 @@ from search.planning.resume import header
 from search.report.sections.published_rows import compare_row
 from spaces.catalogue import make_space
 from spaces.fixed_configs import RowSpace
+from spaces.portfolio import portfolio_points
 from spaces.published import load_published
 from spaces.space import Space
 from trainable.component import Value
@@ -260,12 +261,33 @@ def test_a_row_that_is_the_default_is_one_trial(plan_of: MakePlan) -> None:
     ]
 
 
-def test_without_a_warm_start_a_search_begins_with_the_base(plan_of: MakePlan) -> None:
+def test_without_a_warm_start_a_search_begins_with_the_base_and_the_portfolio(
+    plan_of: MakePlan,
+) -> None:
     for name in ("full", "stages", "heads", "smoke"):
         plan = plan_of(space=name)
         assert plan.rows == {}
         assert isinstance(plan.space, Space)
-        assert plan.points == ((plan.space.params_of(plan.space.base), "default"),)
+        first, *others = plan.points
+        assert first == (plan.space.params_of(plan.space.base), "default")
+        assert others == portfolio_points(plan.space, plan.n_trials)
+        assert 0 < len(others) <= plan.n_trials // 3
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"searcher": "random"}, {"searcher": "tpe"}, {"warm_start": "published", "rows": COSINES}],
+)
+def test_what_begins_otherwise_or_is_for_comparison_has_no_portfolio(
+    plan_of: MakePlan, given: dict[str, str]
+) -> None:
+    origins = [origin for _, origin in plan_of(space="full", **given).points]
+    assert origins[0] == "default"
+    assert not any(origin.startswith("portfolio/") for origin in origins)
+
+
+def test_a_search_without_priors_begins_with_the_portfolio_too(plan_of: MakePlan) -> None:
+    assert plan_of(space="heads", priors="off").points == plan_of(space="heads").points
 
 
 def test_rows_with_stages_start_a_search_over_stages(plan_of: MakePlan) -> None:
@@ -273,8 +295,10 @@ def test_rows_with_stages_start_a_search_over_stages(plan_of: MakePlan) -> None:
     plan = plan_of(space="stages", warm_start="published", rows=rows)
     assert len(plan.rows) == 2
     assert isinstance(plan.space, Space)
-    for (point, _), config in zip(plan.points, plan.rows.values(), strict=False):
-        assert plan.space.params_of(config) == point
+    named = {origin: point for point, origin in plan.points}
+    assert list(named) == ["default", *plan.rows]
+    for name, config in plan.rows.items():
+        assert plan.space.params_of(config) == named[name]
 
 
 def test_rows_that_a_space_cannot_express_are_named_with_the_reason_and_the_rest() -> None:

@@ -5,6 +5,7 @@ import json
 import platform
 from collections.abc import Callable
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -155,6 +156,28 @@ def test_versions_that_changed_are_noted(plan: Plan) -> None:
     assert changed_versions(begun(plan).earlier) == []
     (note,) = changed_versions(begun(plan, versions={**then, "ray": "2.1.0", "gone": "1"}).earlier)
     assert note == f"the search began with ray 2.1.0, now {then['ray']}"
+
+
+def test_what_is_in_the_file_of_priors_may_not_change(plan_of: MakePlan, tmp_path: Path) -> None:
+    path = tmp_path / "priors.yaml"
+    path.write_text('"*.lr": {center: 2e-3, spread: 0.1}\n"*.pair": {joint: 3}\n')
+    plan = plan_of(space="smoke", priors=str(path))
+    assert header(plan)["priors"] == [
+        ["*.lr", {"center": 2e-3, "spread": 0.1}],
+        ["*.pair", {"joint": 3}],
+    ]
+    then = begun(plan)
+    check_resumable(then)
+    path.write_text('"*.lr": {center: 3e-3, spread: 0.1}\n"*.pair": {joint: 3}\n')
+    with pytest.raises(InputError, match=r"^--resume: what is in --priors of .* was .*0\.002"):
+        check_resumable(then)
+
+
+def test_a_search_without_a_file_of_priors_has_none_in_its_log(plan_of: MakePlan) -> None:
+    for priors in (None, "off"):
+        plan = plan_of(space="smoke", priors=priors)
+        assert "priors" not in header(plan)
+        check_resumable(begun(plan))
 
 
 def test_a_space_that_changed_is_refused_param_by_param(plan: Plan) -> None:
