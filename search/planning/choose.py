@@ -158,8 +158,8 @@ def below_one_pass(budget: int, pass_tokens: int) -> tuple[str, ...]:
         return ()
     return (
         f"warning: a full run sees {_share(budget / pass_tokens)} of the training data; what does "
-        f"best then need not be what does best with more training: --budget 1ep or more sees all "
-        f"({pass_tokens:,} tokens)",
+        f"best then need not be what does best with more training: a longer --time-limit or "
+        f"--budget 1ep sees all ({pass_tokens:,} tokens)",
     )
 
 

@@ -45,7 +45,7 @@ def test_a_search_of_forty_minutes() -> None:
     assert choose(4800.0, 2, COST, GIVEN).trials == USUAL
 
 
-@settings(max_examples=100)
+@settings(max_examples=30)
 @given(
     st.floats(60, 1e6),
     st.integers(1, 64),
