@@ -26,7 +26,7 @@ _KINDS = get_args(Kind)
 _SHARE = 3  # at most one trial in three is of the portfolio
 
 
-class Member(BaseModel):
+class PortfolioMember(BaseModel):
     """One configuration of the portfolio.
 
     Attributes:
@@ -59,12 +59,13 @@ class Member(BaseModel):
 
 
 @cache
-def load_portfolio(*, from_scratch: bool) -> tuple[Member, ...]:
+def load_portfolio(*, from_scratch: bool) -> tuple[PortfolioMember, ...]:
     """Return the members for pretrained encoders, or for one that is trained from scratch."""
     text = (files("spaces") / "portfolio.yaml").read_text(encoding="utf-8")
     entries = yaml.safe_load(text)["from_scratch" if from_scratch else "pretrained"]
     return tuple(
-        Member(name=own.pop("name"), source=own.pop("source"), changes=own) for own in entries
+        PortfolioMember(name=own.pop("name"), source=own.pop("source"), changes=own)
+        for own in entries
     )
 
 
@@ -84,10 +85,12 @@ def portfolio_points(space: Space, n_trials: int) -> list[tuple[dict[str, Value]
     return found[: n_trials // _SHARE]
 
 
-def _applied(member: Member, space: Space) -> RunConfig:
+def _applied(member: PortfolioMember, space: Space) -> RunConfig:
     """Return a member over the base of a space; a single task has no order among tasks."""
     changes = member.changes
     if len(space.base.data.table) == 1 and "multitask" in changes:
         stage = {k: v for k, v in changes["multitask"].items() if k != "batch_order"}
         changes = {**changes, "multitask": stage}
-    return Member(name=member.name, source=member.source, changes=changes).config(space.base)
+    return PortfolioMember(name=member.name, source=member.source, changes=changes).config(
+        space.base
+    )

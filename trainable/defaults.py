@@ -10,12 +10,8 @@ from trainable.batch_orders.all_tasks import LockStep
 from trainable.batch_orders.in_turn import RoundRobin
 from trainable.data.sources import DataSource
 from trainable.model.encoder import TINY, EncoderConfig
-from trainable.model.heads import MlpHead
-from trainable.model.pairs import SiamesePair
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
-from trainable.task_config import TaskConfig, default_config
-from trainable.tasks import TaskName, Tasks
 
 
 def default_run(
@@ -33,26 +29,9 @@ def default_run(
         stage: Budget, units and precision. For `tiny`, other learning rates and another batch order
             replace those of the stage; a single task is in turn at every step.
     """
-    tasks, from_scratch = data.table, encoder.source == TINY
-    if from_scratch:
+    if encoder.source == TINY:
         # At the rates of a pretrained encoder it would learn nothing.
         rates = stage.optimization.model_copy(update={"lr": 2e-3, "head_lr": 4e-3})
-        order = LockStep() if len(tasks) > 1 else RoundRobin()
+        order = LockStep() if len(data.table) > 1 else RoundRobin()
         stage = stage.model_copy(update={"optimization": rates, "batch_order": order})
-    return RunConfig(
-        seed=seed,
-        data=data,
-        encoder=encoder,
-        tasks=_from_scratch(tasks) if from_scratch else {},
-        multitask=stage,
-    )
-
-
-def _from_scratch(tasks: Tasks) -> dict[TaskName, TaskConfig]:
-    """Return pair encodings with which an encoder from scratch learns."""
-    # It learns to compare two vectors long before it learns attention between two sentences.
-    pair = SiamesePair(features="uv_diff_sq", head=MlpHead())
-    return {
-        name: default_config(task).model_copy(update={"pair": pair} if task.is_pair else {})
-        for name, task in tasks.items()
-    }
+    return RunConfig(seed=seed, data=data, encoder=encoder, multitask=stage)

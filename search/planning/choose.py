@@ -44,14 +44,14 @@ class Given:
 
 
 @dataclass(frozen=True)
-class Choice:
+class TrialsAndBudget:
     """Trials, and tokens of a full run."""
 
     trials: int
     budget: int
 
 
-def choose(limit: float, slots: int, cost: UnitCost, given: Given) -> Choice:
+def choose(limit: float, slots: int, cost: UnitCost, given: Given) -> TrialsAndBudget:
     """Return a search that is over before a time limit, with a margin.
 
     There are 16 trials, or as few as 8 where a full run would else see less than one pass over the
@@ -86,7 +86,7 @@ def choose(limit: float, slots: int, cost: UnitCost, given: Given) -> Choice:
         n -= 1
     while n < _MOST_TRIALS and passes(n + 1) >= (_ENOUGH if n < MOST else _MANY):
         n += 1
-    return Choice(n, _rounded(passes(n) * one))
+    return TrialsAndBudget(n, _rounded(passes(n) * one))
 
 
 def _seconds(n: int, budget: float, slots: int, cost: UnitCost, given: Given) -> float:
@@ -133,7 +133,9 @@ def busiest(
     return max(total / slots + alone, longest), fixed
 
 
-def sentence(limit: str, slots: int, cost: UnitCost, choice: Choice, given: Given, n: int) -> str:
+def sentence(
+    limit: str, slots: int, cost: UnitCost, choice: TrialsAndBudget, given: Given, n: int
+) -> str:
     """Return what was chosen, in one line.
 
     Args:

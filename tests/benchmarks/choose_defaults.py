@@ -35,7 +35,7 @@ import transformers
 import tyro
 import yaml
 
-from spaces.portfolio import Member
+from spaces.portfolio import PortfolioMember
 from trainable.cache.files import write_json, write_text
 from trainable.data.read_tasks import read_tasks
 from trainable.data.sources import Cs224nData, DataSource
@@ -97,10 +97,12 @@ class Options:
     """Runs at the same time, each on one core."""
 
 
-def load_candidates() -> dict[str, Member]:
+def load_candidates() -> dict[str, PortfolioMember]:
     """Return name -> changes of the default."""
     entries: dict[str, Any] = yaml.safe_load(_CANDIDATES.read_text(encoding="utf-8"))
-    return {name: Member(name=name, source="", changes=own) for name, own in entries.items()}
+    return {
+        name: PortfolioMember(name=name, source="", changes=own) for name, own in entries.items()
+    }
 
 
 def prepare(options: Options) -> None:
@@ -123,7 +125,7 @@ def prepare(options: Options) -> None:
     write_text(options.out / "sick.yaml", _SICK.format(dir=options.sick_dir.absolute()))
 
 
-def config_of(options: Options, setting: str, candidate: Member, seed: int) -> RunConfig:
+def config_of(options: Options, setting: str, candidate: PortfolioMember, seed: int) -> RunConfig:
     """Return the configuration of a run."""
     layers, data, tokens = SETTINGS[setting]
     folder = {"course": options.data_dir, "quarter": options.out / "quarter"}

@@ -44,11 +44,11 @@ def test_tasks_of_every_kind_have_defaults(encoder: EncoderConfig, tmp_path: Pat
     config = default_run(encoder, read_tasks(str(write_tasks(tmp_path))))
     assert {own.pooling.kind for own in config.tasks.values()} == {"mean"}
     pairs = {own.kind: pair_of(own) for own in config.tasks.values()}
-    assert {kind: pair.kind for kind, pair in pairs.items() if pair} == (
-        dict.fromkeys(("pair_decision", "pair_classes", "pair_number"), "siamese")
-        if encoder.source == "tiny"
-        else {"pair_decision": "cosine", "pair_classes": "siamese", "pair_number": "cosine"}
-    )
+    assert {kind: pair.kind for kind, pair in pairs.items() if pair} == {
+        "pair_decision": "cosine",
+        "pair_classes": "siamese",
+        "pair_number": "cosine",
+    }
 
 
 def test_a_single_task_is_in_turn_at_every_step(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from search.planning.choose import (
     LEAST,
     MOST,
     USUAL,
-    Choice,
     Given,
+    TrialsAndBudget,
     below_one_pass,
     busiest,
     choose,
@@ -151,12 +151,14 @@ def _play(plan_of: MakePlan, folder: Path, n: int, slots: int, seed: int) -> flo
 
 
 def test_the_line_says_all_that_was_chosen() -> None:
-    line = sentence("40m", 2, COST, Choice(14, 310_000), GIVEN, 4)
+    line = sentence("40m", 2, COST, TrialsAndBudget(14, 310_000), GIVEN, 4)
     assert line == (
         "40m with 2 slots at 1,100 tokens/s: 14 trials of 9 units, 4 of them from the portfolio, "
         "310,000 tokens a full run (0.39 passes over the data)"
     )
-    assert sentence("2h", 1, COST, Choice(14, 800_000), GIVEN, 0).endswith("(1 pass over the data)")
+    assert sentence("2h", 1, COST, TrialsAndBudget(14, 800_000), GIVEN, 0).endswith(
+        "(1 pass over the data)"
+    )
 
 
 def test_a_budget_below_one_pass_is_warned_of() -> None:
