@@ -165,12 +165,11 @@ def _fit_limit(
     plan: Plan, resources: Resources, started: float, say: Callable[[str], None]
 ) -> tuple[Plan, Resources]:
     """Measure what a trial takes, and choose trials and budget for what is left of the limit."""
-    options, limit = plan.options, plan.options.time_limit_seconds
-    assert limit is not None  # else nothing would be left to choose
+    optimizer = plan.options.checkpoint == "full"
     say("measuring what trials take, to choose --trials and --budget for --time-limit")
-    cost = measure(usual_configs(plan), resources, optimizer=options.checkpoint == "full")
-    left = limit - (time.monotonic() - started)
-    plan, chosen = fit_limit(plan, left, resources.max_concurrent, cost)
+    cost = measure(usual_configs(plan), resources, optimizer=optimizer)
+    spent = time.monotonic() - started
+    plan, chosen = fit_limit(plan, spent, resources.max_concurrent, cost)
     say(chosen)
     return plan, replace(resources, max_concurrent=min(resources.max_concurrent, plan.n_trials))
 

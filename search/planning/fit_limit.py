@@ -23,36 +23,41 @@ def usual_configs(plan: Plan) -> list[RunConfig]:
     all units. A third of the others come from the portfolio, where there is one.
     """
     default, *others = (plan.space.config_of(params) for params, _ in plan.points)
-    searcher = make_searcher(plan.options, plan.space, plan.n_trials, plan.rungs)
-    numbers = range(len(plan.points), len(plan.points) + _PROPOSED)
-    proposed = (searcher.suggest(number, History()) for number in numbers)
-    return [default, default, *others[:1], *(own.run_config for own in proposed if own is not None)]
+    found = [default, default, *others[:1]]
+    for seed in range(_PROPOSED):  # a searcher proposes one only until that is in the history
+        options = replace(plan.options, seed=plan.options.seed + seed)
+        searcher = make_searcher(options, plan.space, plan.n_trials, plan.rungs)
+        proposed = searcher.suggest(len(plan.points), History())
+        found += [] if proposed is None else [proposed.run_config]
+    return found
 
 
-def fit_limit(plan: Plan, seconds: float, slots: int, cost: UnitCost) -> tuple[Plan, str]:
+def fit_limit(plan: Plan, spent: float, slots: int, cost: UnitCost) -> tuple[Plan, str]:
     """Return the plan with trials and budget chosen, and a line that says which.
 
     Args:
         plan: Its trials and its budget are left to choose.
-        seconds: What is left of the time limit.
+        spent: Seconds of the time limit that are gone already.
         slots: Trials at a time.
         cost: What a slot takes.
 
     Raises:
         InputError: The time limit is too short; the message says what is possible.
     """
-    options = plan.options
+    options, limit = plan.options, plan.options.time_limit_seconds
+    assert limit is not None  # else nothing would be left to choose
     given = Given(
         levels=plan.rungs,
         eta=options.eta,
         least_trials=len(plan.points) if options.warm_start == "published" else 1,
         pass_tokens=plan.pass_tokens,
         step_tokens=plan.step_tokens,
+        spent=spent,
     )
     try:
-        choice = choose(seconds, slots, cost, given)
+        choice = choose(limit, slots, cost, given)
     except InputError as error:
-        raise InputError(f"--time-limit {options.time_limit}: {error}") from error
+        raise InputError(f"--time-limit {options.time_limit} {error}") from error
     chosen = {"trials": choice.trials, "budget": str(choice.budget)}
     fitted = make_plan(
         replace(options, name=plan.folder.name, trials=choice.trials, budget=str(choice.budget))

@@ -32,18 +32,20 @@ from trainable.errors import InputError
 
 MakePlan = Callable[..., Plan]
 COST = UnitCost(1100.0, 3.0, 8.0, 0.5, 1.0)
-GIVEN = Given(levels=(1, 3, 9), eta=3, least_trials=1, pass_tokens=800_000, step_tokens=5000)
+GIVEN = Given(
+    levels=(1, 3, 9), eta=3, least_trials=1, pass_tokens=800_000, step_tokens=5000, spent=20.0
+)
 
 
 def test_a_search_of_forty_minutes() -> None:
-    """Two slots at 1,100 tokens/s train 4.5 million tokens in nine tenths of that."""
+    """Two slots at 1,100 tokens/s train 4.4 million tokens in 85 % of that."""
     choice = choose(2400.0, 2, COST, GIVEN)
     assert LEAST <= choice.trials < USUAL  # with 16, no run would see all of the data
     assert 0.8e6 <= choice.budget < 0.9e6
     assert choose(4800.0, 2, COST, GIVEN).trials == USUAL
 
 
-@settings(max_examples=100)
+@settings(max_examples=30)
 @given(
     st.floats(60, 1e6),
     st.integers(1, 64),
@@ -106,15 +108,14 @@ def test_a_limit_that_is_too_short_says_what_would_do() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("n", "slots"), [(8, 1), (16, 1), (16, 2), (30, 2), (30, 16)])
+@pytest.mark.parametrize(("n", "slots"), [(8, 1), (16, 2), (30, 2)])
 def test_few_searches_take_longer_than_planned(
     plan_of: MakePlan, tmp_path: Path, n: int, slots: int
 ) -> None:
     """The busiest slot is planned from a formula; the real dispatcher and scheduler play it."""
     planned, _ = busiest(n, (1, 3, 9), slots, 3, UnitCost(1.0, 0.0, 0.0, 0.0, 0.0))
-    took = sorted(_play(plan_of, tmp_path, n, slots, seed) for seed in range(40))
-    assert took[36] <= planned / 0.9  # a tenth of the limit is a margin
-    assert planned < 1.8 * took[20]
+    took = sorted(_play(plan_of, tmp_path, n, slots, seed) for seed in range(25))
+    assert took[18] <= planned / 0.85 <= 1.6 * took[12]
 
 
 def _play(plan_of: MakePlan, folder: Path, n: int, slots: int, seed: int) -> float:

@@ -27,7 +27,7 @@ def plan_for(tmp_path: Path) -> Callable[..., Plan]:
 
 
 def test_a_time_limit_alone_is_enough(plan_for: Callable[..., Plan]) -> None:
-    plan, line = fit_limit(plan_for(time_limit="40m"), 2390.0, 2, COST)
+    plan, line = fit_limit(plan_for(time_limit="40m"), 10.0, 2, COST)
     assert plan.n_trials == plan.chosen["trials"] == plan.options.trials
     assert plan.budget == int(plan.chosen["budget"])
     assert plan.space.base.multitask is not None
@@ -38,10 +38,10 @@ def test_a_time_limit_alone_is_enough(plan_for: Callable[..., Plan]) -> None:
 
 
 def test_units_and_published_rows_are_kept(plan_for: Callable[..., Plan]) -> None:
-    plan, _ = fit_limit(plan_for(time_limit="40m", units=4, eta=2), 2400.0, 2, COST)
+    plan, _ = fit_limit(plan_for(time_limit="40m", units=4, eta=2), 10.0, 2, COST)
     assert (plan.options.units, plan.rungs) == (4, (1, 2, 4))
     start = plan_for(time_limit="40m", warm_start="published", space="full")
-    plan, _ = fit_limit(start, 2400.0, 2, COST)
+    plan, _ = fit_limit(start, 10.0, 2, COST)
     assert plan.n_trials >= len(start.points)
 
 
@@ -63,8 +63,7 @@ def test_the_default_and_configurations_of_the_search_are_measured(
     plan = plan_for(time_limit="40m", searcher=searcher, space="full")
     first, again, *others = usual_configs(plan)
     assert first == again == plan.space.base
-    assert others
-    assert first not in others
+    assert 3 <= len(others) <= 4
 
 
 def test_a_dry_run_says_what_will_be_chosen(plan_for: Callable[..., Plan]) -> None:
@@ -75,8 +74,8 @@ def test_a_dry_run_says_what_will_be_chosen(plan_for: Callable[..., Plan]) -> No
 
 
 def test_a_limit_that_is_too_short_is_refused_in_one_line(plan_for: Callable[..., Plan]) -> None:
-    with pytest.raises(InputError, match=r"--time-limit 20s: is too short: 2 slots") as caught:
-        fit_limit(plan_for(time_limit="20s"), 15.0, 2, COST)
+    with pytest.raises(InputError, match=r"--time-limit 20s is too short: 2 slots") as caught:
+        fit_limit(plan_for(time_limit="20s"), 5.0, 2, COST)
     assert "\n" not in str(caught.value)
 
 
