@@ -23,7 +23,7 @@ from trainable.model.pairs import (
     VectorPair,
 )
 from trainable.model.pooling import MeanPooling, Pooling
-from trainable.model.scalings import ReluScaling
+from trainable.model.scalings import LearnedScaling, ReluScaling
 from trainable.tasks import Kind, Task
 
 PooledDropout = Annotated[float, Field(ge=0, lt=1), FloatRange(0.0, 0.8)]
@@ -85,7 +85,7 @@ class PairDecision(Component):
     kind: Literal["pair_decision"] = "pair_decision"
     pooling: Pooling = MeanPooling()
     dropout: PooledDropout = 0.1
-    pair: DecisionPair = DecisionCosine(threshold=0.75)
+    pair: DecisionPair = DecisionCosine(scaling=LearnedScaling(center=0.75))
     loss: ShareLoss = "bce"
     label_smoothing: LabelSmoothing = 0.0
 

@@ -49,7 +49,8 @@ class TrialRecord:
         started: Seconds since 1970.
         ended: Seconds since 1970, of its last event; to delete a checkpoint is none of them.
         bracket: Which of the scheduler's brackets it belongs to.
-        origin: Who suggested it: names of rows, `default`, `random`, `rung-gp`, ...
+        origin: Where it is from: `default` or `base`, `portfolio/NAME`, names of rows, `random`,
+            `change of trial N`, ...
         id: Ray's, of the last time it got a slot; empty before the first.
         reports: Unit -> metrics, None for what is not known.
         reported: Unit -> when, in seconds since 1970.

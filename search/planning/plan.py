@@ -48,8 +48,8 @@ class Plan:
         options: What the user asked for.
         space: What varies, over the base RunConfig, or which rows are run.
         n_trials: Number of trials.
-        points: The first trials in their order, each as its params and its origin: `default`, the
-            name of a row, or several of these with commas.
+        points: The first trials in their order, each as its params and its origin: `default` or
+            `base`, `portfolio/NAME`, the name of a row, or several of these with commas.
         carried: Trials of another search that the searcher learns from, each as the fields of an
             `imported` event.
         rows: Name -> configuration, for every row among the points.

@@ -141,6 +141,7 @@ class Played:
         lost: Whether the worker is lost in this unit, asked anew for each attempt: `lost` before it
             reports, `unsaved` after that and before the checkpoint is there, or empty. `leaves`: it
             has notice of that, and leaves in the middle of the unit.
+        first: Origin of the first trial. The default is never paused or stopped at a rung.
     """
 
     def __init__(
@@ -155,6 +156,7 @@ class Played:
         scheduler: Callable[[History], Scheduler] | None = None,
         searcher: Searcher | None = None,
         lost: Callable[[int, int], str] = lambda number, unit: "",
+        first: str = "default",
     ) -> None:
         self.outcome, self.lost, self.units = outcome, lost, units
         self.log, self.trained = MemoryLog(earlier), Counter[tuple[int, int]]()
@@ -172,7 +174,7 @@ class Played:
             asha if scheduler is None else scheduler(self.history),
             searcher or RandomSearch(SMOKE, 0),
             SMOKE,
-            [(SMOKE.params_of(SMOKE.base), "default")],
+            [(SMOKE.params_of(SMOKE.base), first)],
             units,
             clock=lambda: float(len(self.log.events)),
         )

@@ -106,13 +106,18 @@ class SigmoidScaling(Component):
 
 
 class LearnedScaling(Component):
-    """sigmoid(a * cos + b) with learned a and b, which start at 4 and -2."""
+    """sigmoid(a * cos + b) with learned a and b, which start at 4 and -4 * center.
+
+    Attributes:
+        center: Cosine whose score is 1/2 at the start.
+    """
 
     kind: Literal["learned"] = "learned"
+    center: Annotated[float, Field(ge=-1, le=1), FloatRange(0.3, 0.9)] = 0.5
 
     def build(self, as_logit: bool) -> nn.Module:
         """Return a module from cosines to scores, or to their logits."""
-        slope, offset = (nn.Parameter(torch.tensor(value)) for value in (4.0, -2.0))
+        slope, offset = (nn.Parameter(torch.tensor(v)) for v in (4.0, -4.0 * self.center))
         logit = Line(slope, offset)
         return logit if as_logit else nn.Sequential(logit, nn.Sigmoid())
 
