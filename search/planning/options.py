@@ -163,9 +163,9 @@ class BudgetOptions:
 
     time_limit: Annotated[str | None, _arg("30m|2h|1h30m")] = None
     """End after this long; --resume goes on with what was
-    under way. A new search without --trials and
-    --budget measures what a unit takes, and chooses
-    both so that it is over by then."""
+    under way. Where neither --trials nor --budget is
+    given, a new search measures what trials take, and
+    chooses both so that it is over by then."""
 
     max_device_hours: Annotated[float | None, _arg("HOURS")] = None
     """End when trials have used so many hours of GPUs, or
