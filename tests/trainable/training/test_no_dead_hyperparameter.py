@@ -45,7 +45,7 @@ BASE = RunConfig(
         optimization=Optimization(lr=1e-3, head_lr=1e-2),
         budget_tokens=1000,  # two or three steps
         units=1,
-    )
+    ),
 )
 # Train sets of different sizes: sampling by size is nothing to test on equal ones.
 LARGE = {"sst": 300, "para": 3000, "sts": 100}
