@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from search.searchers.base import Params
-from spaces.catalogue import base_config, make_space
+from spaces.catalogue import make_space
 from spaces.space import Space
 from tests.benchmarks.curve import UNITS
 from tests.benchmarks.priorband import PriorBand, flat, prior_of
 from trainable.data.sources import SampleData
+from trainable.defaults import default_run
 from trainable.model.encoder import EncoderConfig
 from trainable.stages.multitask import Multitask
 
@@ -23,7 +24,7 @@ needs_neps = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def space() -> Space:
-    return make_space("full", base_config(EncoderConfig(), SampleData(), 0, Multitask()))
+    return make_space("full", default_run(EncoderConfig(), SampleData(), 0, Multitask()))
 
 
 def asked(space: Space, seed: int, n: int) -> list[tuple[str, Params, int]]:

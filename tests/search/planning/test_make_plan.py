@@ -37,9 +37,9 @@ def test_the_stated_size_of_a_checkpoint_is_nearly_that_on_disk(
         (tmp_path / kind).mkdir()
         checkpoint.save(run, tmp_path / kind, optimizer=kind == "full")
         size = sum(p.stat().st_size for p in (tmp_path / kind).iterdir() if p.is_file())
-        # Of the heads it knows nothing: tiny has a wide one.
+        # Of the heads it knows nothing, and a pooler that no task uses is counted.
         stated = plan_of(space="smoke", checkpoint=kind).checkpoint_bytes
-        assert stated < size < 4 * stated
+        assert 0.99 * stated < size < 4 * stated
 
 
 def test_the_base_has_what_the_options_ask_for(plan_of: MakePlan) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from tests.course import SCORE_KEYS, STEP_METRICS, TASK_NAMES
 from trainable.batch_orders.all_tasks import LockStep
+from trainable.batch_orders.by_size import Proportional
 from trainable.batch_orders.in_turn import RoundRobin
 from trainable.gradients.loss_weights import PlainGradients, WeightedGradients
 from trainable.gradients.pcgrad import PCGrad
@@ -86,7 +87,8 @@ def test_attention_dropout_is_drawn_from_the_seed_too(inputs: RunInputs) -> None
 
 
 def test_seed_decides_heads_order_and_dropout(inputs: RunInputs) -> None:
-    first, second = Run(RunConfig(seed=0), inputs), Run(RunConfig(seed=1), inputs)
+    drawn = Multitask(batch_order=Proportional())
+    first, second = (Run(RunConfig(seed=seed, multitask=drawn), inputs) for seed in (0, 1))
     head = "tasks.sst.head.weight"
     assert not torch.equal(weights(first)[head], weights(second)[head])
     for task in TASK_NAMES:

@@ -399,7 +399,7 @@ def test_inference_is_a_contrastive_loss_over_the_pooling_of_similarity(
             assert torch.equal(
                 batch.packed.tokens[first + 1 : last - 1], tokens[start : start + length].long()
             )
-            vectors[side].append(F.normalize(hidden[first], dim=0))  # CLS pooling
+            vectors[side].append(F.normalize(hidden[first:last].mean(0), dim=0))  # mean pooling
     premises, entailed, contradicted = (torch.stack(side) for side in vectors)
     cosines = torch.cat([premises @ entailed.T, premises @ contradicted.T], dim=1) / 0.2
     expected = -cosines.log_softmax(1).diagonal().mean()

@@ -221,7 +221,9 @@ def test_what_the_trial_itself_could_not_do_ends_it_as_failed(
 def test_scores_that_are_no_numbers_end_the_trial_as_failed(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def score(self: Run, split: str, found: dict[TaskName, torch.Tensor]) -> dict[str, float]:
+    def score(
+        self: Run, split: str, found: dict[TaskName, torch.Tensor], part: Any = None
+    ) -> dict[str, float]:
         return {**dict.fromkeys(SCORE_KEYS, 0.5), "sts_corr": math.nan}
 
     actor = start(run_config())

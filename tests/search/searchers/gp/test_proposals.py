@@ -114,11 +114,11 @@ def test_a_misleading_prior_loses_its_share() -> None:
     prior = Prior(replace(HEADS, base=base))
 
     def uniform(score: Callable[[Params], float]) -> float:
-        """Return the share that used no prior, of the later half of three searches."""
+        """Return the share that used no prior, of the later half of two searches."""
         late = [
             own
-            for seed in range(3)
-            for own in islice(origins(simulated(HEADS, prior, score, 40, seed)), 20, None)
+            for seed in range(2)
+            for own in islice(origins(simulated(HEADS, prior, score, 90, seed)), 45, None)
         ]
         return sum(own in ("random", "rung-gp", "rung-gp, random") for own in late) / len(late)
 
