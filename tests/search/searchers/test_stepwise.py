@@ -22,11 +22,11 @@ from tests.search.searchers.searcher_contract import (
     SearcherContract,
 )
 from trainable.component import Choice
-from trainable.model.pairs import JointPair
+from trainable.model.pairs import SiamesePair
 from trainable.task_config import PairDecision, PairNumber
 
 # 3 x 3 x 2 x 2 configurations, none of whose params depends on another.
-PAIRS = {"para": PairDecision(pair=JointPair()), "sts": PairNumber(pair=JointPair())}
+PAIRS = {"para": PairDecision(pair=SiamesePair()), "sts": PairNumber(pair=SiamesePair())}
 FREE = replace(
     SPACES["full"],
     base=BASE.model_copy(update={"tasks": {**BASE.tasks, **PAIRS}}),
