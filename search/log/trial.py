@@ -12,8 +12,6 @@ from trainable.run_config import RunConfig
 Status = Literal["running", "paused", "done", "stopped", "failed", "interrupted"]
 Action = Literal["continue", "pause", "stop"]
 Metrics = dict[str, float | None]
-# Which number decides at a rung: `score`, or `learned`, where a constant answer has 0.
-RUNG_METRIC: Literal["score", "learned"] = "score"
 
 
 @dataclass(frozen=True)
@@ -163,14 +161,6 @@ class TrialRecord:
         self.slot_seconds += seconds
         self.device_seconds += seconds * devices
         self.slot_since = None
-
-    def rung_score(self, unit: int) -> float:
-        """What schedulers compare at a rung; minus infinity where the score is not known.
-
-        It is `RUNG_METRIC`, or the score where a report lacks that.
-        """
-        score, value = self.score_at(unit), self.reports.get(unit, {}).get(RUNG_METRIC)
-        return score if value is None or not math.isfinite(score) else value
 
     def score_at(self, unit: int) -> float:
         """Score on *select* after a unit; minus infinity where it is not known."""

@@ -225,4 +225,4 @@ class PromotionASHA:
 
 
 def _key(trial: TrialRecord, unit: int) -> Key:
-    return (-trial.rung_score(unit), trial.number)
+    return (-trial.score_at(unit), trial.number)

@@ -44,7 +44,7 @@ class StoppingASHA:
 
     def _enter(self, trial: TrialRecord, unit: int) -> str:
         """Add a result to its rung and return what Ray decides: `CONTINUE` or `STOP`."""
-        score = trial.rung_score(unit)
+        score = trial.score_at(unit)
         if not math.isfinite(score):  # Ray lets a NaN go on and leaves it out of the cutoff
             return TrialScheduler.CONTINUE
         nobody: Any = SimpleNamespace()
@@ -68,7 +68,7 @@ class StoppingASHA:
         if unit not in self._results:
             return None
         stop = self._enter(trial, unit) == TrialScheduler.STOP and not trial.is_default
-        results, key = self._results[unit], (-trial.rung_score(unit), trial.number)
+        results, key = self._results[unit], (-trial.score_at(unit), trial.number)
         among = len(results) if math.isfinite(key[0]) else len(results) + 1
         return Decision("stop" if stop else "continue", bisect_left(results, key) + 1, among)
 

@@ -48,11 +48,7 @@ def test_the_default_is_known_by_its_origin(origin: str, expected: bool) -> None
     assert TrialRecord(0, {}, {}, 0.0, 0.0, origin=origin).is_default == expected
 
 
-def test_a_rung_looks_at_the_score_where_a_report_lacks_its_metric(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_report_without_a_score_is_below_all() -> None:
     trial = TrialRecord(0, {}, {}, 0.0, 0.0)
     trial.reports = {1: {"score": 0.5}, 3: {"score": 0.6, "learned": 0.2}, 4: {"learned": 0.2}}
-    assert [trial.rung_score(unit) for unit in (1, 3, 4)] == [0.5, 0.6, -math.inf]
-    monkeypatch.setattr("search.log.trial.RUNG_METRIC", "learned")
-    assert [trial.rung_score(unit) for unit in (1, 3, 4)] == [0.5, 0.2, -math.inf]
+    assert [trial.score_at(unit) for unit in (1, 3, 4)] == [0.5, 0.6, -math.inf]
