@@ -24,7 +24,7 @@ from search.planning.own_priors import prior_of
 from search.planning.own_space import ROW_SPACES
 from search.planning.plan import Plan, Point, TaskSize, is_left_to_choose
 from search.planning.resume import with_chosen
-from search.planning.warm_start import best_points, carry_over
+from search.planning.warm_start import best_points, carry_over, other_search
 from search.schedulers.rungs import rungs
 from search.searchers.base import params_key
 from spaces.fixed_configs import RowSpace
@@ -75,8 +75,9 @@ def make_plan(options: SearchOptions) -> Plan:
     space, rows, points, own_notes = _start(options, base)
     n_trials = _n_trials(options, space, points, earlier)
     check_corpora(options, space, rows, pretrained.tokenizer)
-    carried, notes = carry_over(options, space, data.fingerprint, budget, encoder)
-    points = _known(options, space, points, earlier, n_trials, has_scores=bool(carried))
+    other = other_search(options)
+    carried, notes = carry_over(options, other, space, data.fingerprint, budget, encoder)
+    points = _known(options, space, points, earlier, n_trials, None if carried else other)
     if not options.dry_run:  # last, so that a refused search leaves nothing behind
         folder.make()
     return Plan(
@@ -180,8 +181,7 @@ def _known(
     points: list[Point],
     earlier: History,
     n_trials: int,
-    *,
-    has_scores: bool,
+    other: History | None,
 ) -> list[Point]:
     """Return the first trials: those of the options, and behind them what is known to be good.
 
@@ -194,14 +194,14 @@ def _known(
         points: The first trials that the options ask for.
         earlier: A search that goes on has the first trials that it had.
         n_trials: Number of trials.
-        has_scores: Whether the searcher knows the trials of another search.
+        other: Another search whose trials the searcher does not know.
     """
     if "points" in earlier.header:
         return [(params, origin) for params, origin in earlier.header["points"]]
-    if isinstance(space, RowSpace) or options.searcher != "rung-gp" or has_scores:
+    if isinstance(space, RowSpace) or options.searcher != "rung-gp":
         return points
-    if options.warm_start not in (None, "published"):
-        return _merged([*points, *best_points(options, space, n_trials)])
+    if other is not None:
+        return _merged([*points, *best_points(options, other, space, n_trials)])
     if options.warm_start is not None or options.base is not None:
         return points
     return _merged([*points, *portfolio_points(space, n_trials)])

@@ -29,8 +29,22 @@ Carried = tuple[dict[str, Any], ...]
 _N_FIRST = 4  # of the best configurations of a search whose scores cannot be compared
 
 
+def other_search(options: SearchOptions) -> History | None:
+    """Return the history of `--warm-start SEARCH`; None without one.
+
+    A search that is resumed has what it took from there in its own log.
+
+    Raises:
+        InputError: There is no such search, or it has no trials.
+    """
+    if options.warm_start in (None, "published") or options.resume:
+        return None
+    return _history(str(options.warm_start), options)
+
+
 def carry_over(
     options: SearchOptions,
+    history: History | None,
     space: Space | RowSpace,
     data_fingerprint: str,
     budget: int,
@@ -39,15 +53,10 @@ def carry_over(
     """Return trials of `--warm-start SEARCH` that the space can express, and notes for the user.
 
     There are none if the scores there cannot be compared with those here; see `best_points`.
-
-    Raises:
-        InputError: There is no such search, or it has no trials.
     """
     given = options.warm_start
-    # A search that is resumed has the trials in its own log.
-    if given in (None, "published") or options.resume or isinstance(space, RowSpace):
+    if history is None or isinstance(space, RowSpace):
         return (), ()
-    history = _history(str(given), options)
     reason = _difference(history, options, data_fingerprint, budget, encoder, space.base)
     if reason is not None:
         return (), (
@@ -82,16 +91,15 @@ def _history(given: str, options: SearchOptions) -> History:
     return history
 
 
-def best_points(options: SearchOptions, space: Space, n_trials: int) -> list[Point]:
+def best_points(
+    options: SearchOptions, history: History, space: Space, n_trials: int
+) -> list[Point]:
     """Return the best configurations of `--warm-start SEARCH`, at most a third of the trials.
 
     They are those of its leaderboard that ran to their end.
-
-    Raises:
-        InputError: There is no such search, or it has no trials.
     """
-    given = str(options.warm_start)
-    trials = leaderboard(_history(given, options).trials.values())
+    given = options.warm_start
+    trials = leaderboard(history.trials.values())
     done = [trial for trial in trials if trial.status == "done"]
     n = min(_N_FIRST, n_trials // 3)
     return [

@@ -21,7 +21,7 @@ from search.planning.make_plan import make_plan
 from search.planning.options import SearchOptions
 from search.planning.plan import Plan
 from search.planning.resume import header
-from search.planning.warm_start import carry_over
+from search.planning.warm_start import carry_over, other_search
 from search.searchers.gp.results_by_rung import RungResults
 from tests.search.planning.every_option import GIVEN
 from trainable.errors import InputError
@@ -70,7 +70,8 @@ def carried(plan: Plan, given: str, **changed: Any) -> Any:
         "encoder": EncoderConfig(source=plan.space.base.encoder.source),
     }
     options = replace(options, **{k: v for k, v in changed.items() if k not in now})
-    return carry_over(options, plan.space, **{k: changed.get(k, v) for k, v in now.items()})
+    now = {key: changed.get(key, value) for key, value in now.items()}
+    return carry_over(options, other_search(options), plan.space, **now)
 
 
 @pytest.mark.parametrize("by", ["name", "folder", "uri"])
