@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -22,7 +22,7 @@ from search.planning.objective import with_objective
 from search.planning.options import SearchOptions
 from search.planning.own_priors import prior_of
 from search.planning.own_space import ROW_SPACES
-from search.planning.plan import Plan, Point, TaskSize, is_left_to_choose
+from search.planning.plan import Plan, Point, TaskSize, is_left_to_choose, pass_tokens, step_tokens
 from search.planning.resume import with_chosen
 from search.planning.warm_start import best_points, carry_over, other_search
 from search.schedulers.rungs import rungs
@@ -30,7 +30,6 @@ from search.searchers.base import params_key
 from spaces.fixed_configs import RowSpace
 from spaces.portfolio import portfolio_points
 from spaces.space import Space
-from trainable.batch_orders.base import BATCH_SIZES
 from trainable.cache.files import user_path
 from trainable.data.features import PLAIN
 from trainable.data.prepare import add_features
@@ -41,7 +40,7 @@ from trainable.errors import InputError
 from trainable.model.encoder import EncoderConfig, Pretrained, load_pretrained, pinned
 from trainable.run_config import RunConfig, explain
 from trainable.stages.multitask import Multitask
-from trainable.training.corpus import Rows
+from trainable.tasks import TaskName
 from trainable.training.shared_corpus import open_corpus
 
 
@@ -69,7 +68,16 @@ def make_plan(options: SearchOptions) -> Plan:
     pretrained = load_pretrained(encoder, examples.train_sentences())
     data = open_corpus(add_features(examples, PLAIN), pretrained.tokenizer, None)
     train = {task: data.splits["train"][task] for task in source.table}
-    budget = _budget(options, train.values())
+    sizes = {
+        task: TaskSize(
+            len(own),
+            own.n_tokens / len(own),
+            len(data.splits["select"][task]),
+            len(data.splits["confirm"][task]),
+        )
+        for task, own in train.items()
+    }
+    budget = _budget(options, sizes)
     stage = Multitask(budget_tokens=budget, units=options.units, precision=options.precision)
     base, weights = _base(options, given, encoder, source, stage)
     space, rows, points, own_notes = _start(options, base)
@@ -103,18 +111,10 @@ def make_plan(options: SearchOptions) -> Plan:
             *weights,
             *own_notes,
             *notes,
-            *_below_one_pass(options, budget, train.values()),
+            *(() if is_left_to_choose(options) else below_one_pass(budget, pass_tokens(sizes))),
         ),
         data_fingerprint=data.fingerprint,
-        sizes={
-            task: TaskSize(
-                len(own),
-                own.n_tokens / len(own),
-                len(data.splits["select"][task]),
-                len(data.splits["confirm"][task]),
-            )
-            for task, own in train.items()
-        },
+        sizes=sizes,
     )
 
 
@@ -254,26 +254,16 @@ def _data_source(options: SearchOptions) -> DataSource:
     return SampleData() if options.data == "sample" else HubData()
 
 
-def _budget(options: SearchOptions, train: Collection[Rows]) -> int:
-    """Return the tokens of a full run, given where the train sets lie."""
+def _budget(options: SearchOptions, sizes: Mapping[TaskName, TaskSize]) -> int:
+    """Return the tokens of a full run."""
     text = options.budget or ("5ep" if options.data == "sample" else "3ep")
-    n_tokens, n_examples = sum(own.n_tokens for own in train), sum(len(own) for own in train)
-    budget = budget_tokens(text, n_tokens)
-    longest_step = round(len(train) * max(BATCH_SIZES) * n_tokens / n_examples)
+    budget, longest_step = budget_tokens(text, pass_tokens(sizes)), step_tokens(sizes)
     if budget < options.units * longest_step:
         raise InputError(
             f"--budget {text}: {budget:,} tokens are less than one step for each of --units "
             f"{options.units}; give at least {options.units * longest_step:,} tokens or fewer units"
         )
     return budget
-
-
-def _below_one_pass(
-    options: SearchOptions, budget: int, train: Collection[Rows]
-) -> tuple[str, ...]:
-    if is_left_to_choose(options):
-        return ()
-    return below_one_pass(budget, sum(own.n_tokens for own in train))
 
 
 def _n_parameters(pretrained: Pretrained) -> int:

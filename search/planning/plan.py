@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,18 +91,28 @@ class Plan:
     @property
     def pass_tokens(self) -> int:
         """Tokens of one pass over the training data."""
-        return round(sum(own.n_train * own.train_tokens for own in self.sizes.values()))
+        return pass_tokens(self.sizes)
 
     @property
     def step_tokens(self) -> int:
         """Tokens of a step of the largest batches that are searched, on average."""
-        n_examples = sum(own.n_train for own in self.sizes.values())
-        return round(len(self.sizes) * max(BATCH_SIZES) * self.pass_tokens / n_examples)
+        return step_tokens(self.sizes)
 
     @property
     def checkpoint_bytes(self) -> int:
         """Size of a checkpoint in bytes, without the heads."""
         return size_in_bytes(self.n_parameters, optimizer=self.options.checkpoint == "full")
+
+
+def pass_tokens(sizes: Mapping[TaskName, TaskSize]) -> int:
+    """Return the tokens of one pass over the training data."""
+    return round(sum(own.n_train * own.train_tokens for own in sizes.values()))
+
+
+def step_tokens(sizes: Mapping[TaskName, TaskSize]) -> int:
+    """Return the tokens of a step of the largest batches that are searched, on average."""
+    n_examples = sum(own.n_train for own in sizes.values())
+    return round(len(sizes) * max(BATCH_SIZES) * pass_tokens(sizes) / n_examples)
 
 
 def describe(plan: Plan) -> str:
