@@ -27,13 +27,14 @@ balanced at any time, and `--table-only` prints it.
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -80,6 +81,9 @@ class Options:
     contestants: tuple[str, ...] = tuple(CONTESTANTS)
     """Who takes part."""
 
+    full_runs: int = 32
+    """Readings after more full runs are left for later."""
+
     jobs: int = 1
     """Searches at the same time, each in a process with one thread."""
 
@@ -113,7 +117,7 @@ def main(options: Options) -> None:
     """Run the searches that have no result yet, and print the table."""
     _check(options)
     if not options.table_only:
-        wanted = [own for own in wanted_searches(options) if not result_of(options, own).exists()]
+        wanted = [own for own in wanted_searches(options) if not _is_there(options, own)]
         _run(wanted, options)
     results = read_results(options.out / "results")
     print(tables([r for r in results if r["setting"] in options.settings]))
@@ -132,7 +136,9 @@ def wanted_searches(options: Options) -> Iterator[WantedSearch]:
     for seed in range(options.seeds):
         for contestant in options.contestants:
             for setting in options.settings:  # neighbours run at once, and share no run
-                yield WantedSearch(seed, contestant, setting)
+                wanted = WantedSearch(seed, contestant, setting)
+                if _readings(options, wanted):
+                    yield wanted
 
 
 def result_of(options: Options, wanted: WantedSearch) -> Path:
@@ -140,8 +146,19 @@ def result_of(options: Options, wanted: WantedSearch) -> Path:
     return options.out / "results" / f"{wanted.name}.json"
 
 
+def _is_there(options: Options, wanted: WantedSearch) -> bool:
+    path = result_of(options, wanted)
+    known = json.loads(path.read_text("utf-8"))["readings"] if path.exists() else []
+    return len(known) >= len(_readings(options, wanted))
+
+
+def _readings(options: Options, wanted: WantedSearch) -> tuple[int, ...]:
+    """Return full runs after which the winner is judged."""
+    return tuple(n for n in CONTESTANTS[wanted.contestant].full_runs if n <= options.full_runs)
+
+
 def _run(wanted: list[WantedSearch], options: Options) -> None:
-    total, spent = sum(_cost(own) for own in wanted), 0
+    total, spent = sum(_cost(own, options) for own in wanted), 0
     started = time.monotonic()
     print(f"{len(wanted)} searches, {total} full runs of tokens at most", flush=True)
     for setting in {own.setting for own in wanted}:
@@ -151,14 +168,14 @@ def _run(wanted: list[WantedSearch], options: Options) -> None:
         for n, future in enumerate(as_completed(started_searches), 1):
             own = started_searches[future]
             line = future.result()
-            spent += _cost(own)
+            spent += _cost(own, options)
             seconds = time.monotonic() - started
             left = seconds * (total - spent) / spent / 60
             print(f"[{n}/{len(wanted)}] {own.name}: {line}; {left:.0f} min left", flush=True)
 
 
-def _cost(wanted: WantedSearch) -> int:
-    return CONTESTANTS[wanted.contestant].full_runs[-1]
+def _cost(wanted: WantedSearch, options: Options) -> int:
+    return _readings(options, wanted)[-1]
 
 
 _caches: dict[tuple[str, str], RunCache] = {}  # of a process: encoder and data are loaded once
@@ -172,7 +189,8 @@ def run_search(wanted: WantedSearch, options: Options) -> str:
     other_seed = _OTHER_SEED + wanted.seed
     default = retrained(plan.space.base, other_seed, runs)
     readings = []
-    for found in search(contestant, plan, runs):
+    until = replace(contestant, full_runs=_readings(options, wanted))
+    for found in search(until, plan, runs):
         readings.append(_reading(found, plan, retrained(found.config, other_seed, runs), default))
         print(f"  {wanted.name}: {_line(readings[-1])}", flush=True)
     seconds = round(time.monotonic() - started, 1)
