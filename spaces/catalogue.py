@@ -7,21 +7,13 @@ fields of the components.
 from __future__ import annotations
 
 from spaces.space import Space
-from trainable.batch_orders.all_tasks import LockStep
-from trainable.batch_orders.in_turn import RoundRobin
 from trainable.component import Domain, FloatRange
 from trainable.data.nli import HubNli, NliSource
 from trainable.data.pretraining_text import OwnText, TextSource
-from trainable.data.sources import DataSource
 from trainable.errors import InputError, did_you_mean
-from trainable.model.encoder import TINY, EncoderConfig
-from trainable.model.heads import MlpHead
-from trainable.model.pairs import SiamesePair
-from trainable.model.pooling import MeanPooling
+from trainable.model.encoder import TINY
 from trainable.run_config import RunConfig
-from trainable.stages.multitask import Multitask
-from trainable.task_config import TaskConfig, default_config
-from trainable.tasks import TaskName, Tasks
+from trainable.tasks import Tasks
 
 _TRAINING = (
     "encoder.dropout",
@@ -60,43 +52,6 @@ _FROM_SCRATCH: dict[str, Domain] = {
     "multitask.optimization.lr": FloatRange(1e-3, 1e-2, log=True),
     "multitask.optimization.head_lr": FloatRange(1e-3, 3e-2, log=True),
 }
-
-
-def base_config(encoder: EncoderConfig, data: DataSource, seed: int, stage: Multitask) -> RunConfig:
-    """Return the configuration that a search varies: sound defaults for the encoder.
-
-    Args:
-        encoder: Which encoder.
-        data: Which data.
-        seed: Seed of the runs.
-        stage: Budget, units and precision. For `tiny`, other learning rates and another batch order
-            replace those of the stage; a single task is in turn at every step.
-    """
-    tasks = data.table
-    if len(tasks) == 1:
-        stage = stage.model_copy(update={"batch_order": RoundRobin()})
-    if encoder.source == TINY:
-        rates = stage.optimization.model_copy(update={"lr": 2e-3, "head_lr": 4e-3})
-        stage = stage.model_copy(update={"optimization": rates, "batch_order": LockStep()})
-    return RunConfig(
-        seed=seed,
-        data=data,
-        encoder=encoder,
-        tasks=_from_scratch(tasks) if encoder.source == TINY else {},
-        multitask=stage,
-    )
-
-
-def _from_scratch(tasks: Tasks) -> dict[TaskName, TaskConfig]:
-    """Return poolings and pair encodings with which an encoder from scratch learns."""
-    # It learns to compare two vectors long before it learns attention between two sentences.
-    pair = SiamesePair(features="uv_diff_sq", head=MlpHead())
-    return {
-        name: default_config(task).model_copy(
-            update={"pooling": MeanPooling(), **({"pair": pair} if task.is_pair else {})}
-        )
-        for name, task in tasks.items()
-    }
 
 
 def _patterns(name: str, tasks: Tasks) -> tuple[str, ...]:

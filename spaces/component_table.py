@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from spaces.params import field_component, field_domain, field_family
+from spaces.params import field_component, field_domain, field_family, field_prior
 from trainable.cache.files import write_text
-from trainable.component import Component, PerTask, TaskSubset
+from trainable.component import Component, PerTask, PriorSpread, PriorWeights, TaskSubset
 from trainable.run_config import RunConfig
 from trainable.task_config import TASK_CONFIGS
 from trainable.task_fields import mark_of
@@ -63,15 +63,25 @@ def _hyperparameters(model: type[Component]) -> str:
         domain = field_domain(field)
         if domain is not None:
             text = str(domain).replace("|", "\\|")
-            parts.append(f"`{name}`: {text} ({field.default})")
+            parts.append(f"`{name}`: {text} ({field.default}){_first(field_prior(field))}")
         elif isinstance(mark := mark_of(field), TaskSubset):
             parts.append(f"`{name}`: some of the tasks ({field.default})")
         elif isinstance(mark, PerTask):
             kinds = "".join(f", {kind}: {value:.2g}" for kind, value in mark.by_kind.items())
             parts.append(f"`{mark.prefix}TASK`: {mark.domain} ({mark.default:g}{kinds})")
         elif field_family(field):
-            parts.append(f"`{name}`: see {name}")
+            parts.append(f"`{name}`: see {name}{_first(field_prior(field))}")
     return "; ".join(parts) or "none"
+
+
+def _first(mark: PriorSpread | PriorWeights | None) -> str:
+    """Return where a search looks first, if that stands beside a field."""
+    if isinstance(mark, PriorSpread):
+        return f", spread {mark.share:g}"
+    if mark is None:
+        return ""
+    each = sorted(mark.of.items(), key=lambda own: -own[1])
+    return ", first " + ", ".join(f"{value} {weight:g}" for value, weight in each)
 
 
 def update(text: str) -> str:

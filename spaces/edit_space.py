@@ -34,7 +34,11 @@ def edit_space(space: Space, edits: Edits) -> Space:
     if not edits:
         return space
     known = {param.name: param for param in all_params(space.base)}
-    matched = {edit: _matches(edit, known) for group in _groups(edits) for edit in group}
+    matched = {
+        edit: matching_names(edit.pattern, edit.origin, known)
+        for group in _groups(edits)
+        for edit in group
+    }
     _check_once((edit for group in _groups(edits)[:3] for edit in group), matched)
     fixed: dict[str, Value] = {}
     narrowed: dict[str, Domain] = {}
@@ -82,14 +86,24 @@ def _groups(edits: Edits) -> tuple[tuple[Edit, ...], ...]:
     return edits.fix, edits.range, edits.choices, edits.vary
 
 
-def _matches(edit: Edit, known: Iterable[str]) -> list[str]:
+def matching_names(pattern: str, origin: str, known: Iterable[str]) -> list[str]:
+    """Return the names that match a pattern.
+
+    Args:
+        pattern: Dotted names, as in the shell.
+        origin: How messages call it.
+        known: All names.
+
+    Raises:
+        InputError: There are none.
+    """
     names = list(known)
-    found = [name for name in names if fnmatchcase(name, edit.pattern)]
+    found = [name for name in names if fnmatchcase(name, pattern)]
     if not found:
         ends = {f"*.{'.'.join(name.split('.')[k:])}" for name in names for k in (1, 2, 3)}
-        near = did_you_mean(edit.pattern, {*names, *ends} if "*" in edit.pattern else names)
+        near = did_you_mean(pattern, {*names, *ends} if "*" in pattern else names)
         hint = near or "; --space full --dry-run lists them"
-        raise InputError(f"{edit.origin}: no hyperparameter is called {edit.pattern!r}{hint}")
+        raise InputError(f"{origin}: no hyperparameter is called {pattern!r}{hint}")
     return found
 
 

@@ -15,7 +15,7 @@ The params of a task have its name in front. A number for each task is a param o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, get_args
 
@@ -27,6 +27,8 @@ from trainable.component import (
     Domain,
     Needs,
     PerTask,
+    PriorSpread,
+    PriorWeights,
     TaskSubset,
     Value,
     domain_from_json,
@@ -46,11 +48,17 @@ class Param:
         name: Its dotted name.
         domain: Its range.
         parents: The (name, kind) pairs under which it exists; empty if it always does.
+        mark: Where an expert looks first, if that stands beside the range. A log does not keep it.
     """
 
     name: str
     domain: Domain
     parents: tuple[tuple[str, str], ...]
+    mark: PriorSpread | PriorWeights | None = field(default=None, compare=False)
+
+    def exists_in(self, values: Mapping[str, Value]) -> bool:
+        """Whether it exists, given at least the values of its parents."""
+        return all(values.get(parent) == kind for parent, kind in self.parents)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields that the log of a search keeps under the param's name.
@@ -104,6 +112,12 @@ def field_domain(field: FieldInfo) -> Domain | None:
     return domains[0] if domains else None
 
 
+def field_prior(field: FieldInfo) -> PriorSpread | PriorWeights | None:
+    """Return where an expert looks first, if that stands beside a field, or None."""
+    marks = [m for m in field.metadata if isinstance(m, PriorSpread | PriorWeights)]
+    return marks[-1] if marks else None
+
+
 def field_family(field: FieldInfo) -> dict[str, type[Component]]:
     """Return kind -> model for a field that holds one of several components, else nothing."""
     members = get_args(field.annotation)
@@ -128,13 +142,18 @@ class _Part:
     domain: Domain | None
     family: dict[str, type[Component]]
     mark: PerTask | TaskSubset | None
+    prior: PriorSpread | PriorWeights | None
     needs: Needs
 
     @classmethod
     def of(cls, field: FieldInfo) -> _Part:
         needs = [m for m in field.metadata if isinstance(m, Needs)]
         return cls(
-            field_domain(field), field_family(field), mark_of(field), needs[0] if needs else Needs()
+            field_domain(field),
+            field_family(field),
+            mark_of(field),
+            field_prior(field),
+            needs[0] if needs else Needs(),
         )
 
     def offered(self, tasks: Tasks) -> dict[str, type[Component]]:
@@ -217,35 +236,34 @@ Parents = tuple[tuple[str, str], ...]
 def _params(
     model: type[Component], example: Component | None, path: str, parents: Parents, tasks: Tasks
 ) -> Iterator[Param]:
-    for name, field, part in _parts(model):
+    for name, info, part in _parts(model):
         here = f"{path}.{name}" if path else name
         value = getattr(example, name, None)
         if not part.needs.met_by(tasks):
             continue
         if part.domain is not None:
-            yield Param(here, part.domain, parents)
+            yield Param(here, part.domain, parents, part.prior)
         elif isinstance(part.mark, TaskSubset):
             if len(tasks) > 1:
-                yield Param(here, Choice(task_subsets(tuple(tasks))), parents)
+                yield Param(here, Choice(task_subsets(tuple(tasks))), parents, part.prior)
         elif isinstance(part.mark, PerTask):
             for _, own, _ in _per_task(part.mark, path, tasks):
-                yield Param(own, part.mark.domain, parents)
+                yield Param(own, part.mark.domain, parents, part.prior)
         elif part.family:
-            yield from _family_params(part.offered(tasks), here, parents, tasks)
+            yield from _family_params(part, here, parents, tasks)
         elif name == "tasks" and isinstance(value, dict):
             for task, own_config in value.items():
                 yield from _params(type(own_config), own_config, task, parents, tasks)
         # A stage that is None in the example adds no params.
-        elif (component := field_component(field)) and (example is None or value is not None):
+        elif (component := field_component(info)) and (example is None or value is not None):
             yield from _params(component, value, here, parents, tasks)
 
 
-def _family_params(
-    offered: dict[str, type[Component]], here: str, parents: Parents, tasks: Tasks
-) -> Iterator[Param]:
+def _family_params(part: _Part, here: str, parents: Parents, tasks: Tasks) -> Iterator[Param]:
     """Yield which member, and the params of each; a family of one is no choice."""
+    offered = part.offered(tasks)
     if len(offered) > 1:
-        yield Param(here, Choice(tuple(offered)), parents)
+        yield Param(here, Choice(tuple(offered)), parents, part.prior)
     for kind, member in offered.items():
         above = (*parents, (here, kind)) if len(offered) > 1 else parents
         yield from _params(member, None, f"{here}.{kind}", above, tasks)

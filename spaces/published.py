@@ -2,7 +2,7 @@
 
 Each paper has a file in `published/`:
 
-    baseline: how the paper's plainest system differs from a RunConfig's defaults
+    baseline: how the paper's plainest system differs from `unsaid.yaml`
     parts:    optional; names (YAML anchors) for changes that several rows make
     rows:     scores on `dev` or `test`, and the `change` from the row that is named by `from`, or
               from the baseline where no row is named

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from typing import Any, Literal, TypeVar
 
+import yaml
 from pydantic import ValidationError
 
 from spaces.stage_data import with_corpora, with_stage_budgets
@@ -34,8 +37,8 @@ class Row:
         table: Number of the table.
         split: Split of the published scores.
         scores: `sst_acc`, `para_acc`, `sts_corr`, and `overall` where it is published.
-        differences: How its configuration differs from a RunConfig's defaults for the tasks of the
-            papers; what it says of a task stands under the task's name.
+        differences: How its configuration differs from what `unsaid.yaml` says; what it says of a
+            task stands under the task's name.
         epochs: Passes over the train sets in the multitask stage (`sst`, `para`, `sts`), over the
             text of further pretraining (`text`) and over the examples of the NLI stage (`nli`), as
             far as the paper says.
@@ -86,12 +89,20 @@ class Row:
         own = {name: change for name, change in self.differences.items() if name in COURSE}
         others = {name: change for name, change in self.differences.items() if name not in COURSE}
         try:
-            values = merged(RunConfig().to_dict(), {**others, "tasks": own})
+            values = merged(_unsaid(), {**others, "tasks": own})
             # From JSON, so that lists may be tuples; strict, so that "3" is no number.
             config = RunConfig.model_validate_json(json.dumps(values), strict=True)
         except ValidationError as error:
             raise InputError(f"row {self.id}: {explain(error)}") from error
         return with_corpora(_for_search(config, base), text, nli)
+
+
+@cache
+def _unsaid() -> dict[str, Any]:
+    """Return the whole configuration of a row that says nothing."""
+    text = (files("spaces") / "unsaid.yaml").read_text(encoding="utf-8")
+    unsaid: dict[str, Any] = merged(RunConfig().to_dict(), yaml.safe_load(text))
+    return unsaid
 
 
 def _for_search(config: RunConfig, base: RunConfig) -> RunConfig:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
@@ -140,7 +140,7 @@ class Space:
                 names[parents] = set(self.values_under(dict(parents)))
             if param.name in names[parents]:
                 domain = self.narrowed.get(param.name, param.domain)
-                kept.append(Param(param.name, domain, parents))
+                kept.append(replace(param, domain=domain, parents=parents))
         return tuple(kept)
 
     def values_under(self, kinds: Mapping[str, Value]) -> dict[str, Value]:

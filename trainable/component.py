@@ -112,6 +112,31 @@ def domain_from_json(fields: dict[str, Any]) -> Domain:
 
 
 @dataclass(frozen=True)
+class PriorSpread:
+    """Beside a range of numbers: how far from the default an expert looks first.
+
+    Attributes:
+        share: Standard deviation around the default, as a share of the range on its own scale,
+            greater than 0.
+    """
+
+    share: float = 0.12
+
+
+@dataclass(frozen=True)
+class PriorWeights:
+    """Beside a choice or a family: how often an expert tries each value or member first.
+
+    The default is tried more often than its weight says; see `spaces.priors`.
+
+    Attributes:
+        of: Value or kind -> weight, at least 0; what is not named has 1.
+    """
+
+    of: Mapping[Value, float] = field(hash=False)
+
+
+@dataclass(frozen=True)
 class Needs:
     """How many tasks a component or a field needs to make a difference.
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from trainable.tasks import Task
 
 Loss = Literal["cross_entropy", "bce", "mse"]
+_LEAST = 1e-7  # probability, see `loss_of_probabilities`
 
 
 def takes_logits(loss: Loss) -> bool:
@@ -46,6 +47,29 @@ def loss_value(
     if loss == "bce":
         return F.binary_cross_entropy_with_logits(outputs[:, 0], target)
     return F.mse_loss(outputs[:, 0], target) * span**2
+
+
+def loss_of_probabilities(loss: Loss, found: Tensor, labels: Tensor, task: Task) -> float:
+    """Return the mean loss of examples whose probabilities are known.
+
+    As `loss_value` without label smoothing, in units of the share of the range under `mse`. A
+    probability counts as at least 1e-7, which float32 can tell from 0 on both ends: so one certain
+    and wrong answer costs 16, not infinity.
+
+    Args:
+        loss: The task's loss.
+        found: (n, n_classes) or (n, 1), see `probabilities`.
+        labels: (n,) in [low, high] of the task.
+        task: Which task.
+    """
+    found, labels = found.double(), labels.to(found.device).double()
+    if loss == "cross_entropy":
+        own = found.gather(1, labels.long()[:, None])
+        return float(-own.clamp_min(_LEAST).log().mean())
+    score, target = found[:, 0], (labels - task.low) / (task.high - task.low)
+    if loss == "bce":
+        return float(F.binary_cross_entropy(score.clamp(_LEAST, 1 - _LEAST), target))
+    return float(F.mse_loss(score, target))
 
 
 def r_drop_divergence(loss: Loss, first: Tensor, second: Tensor, task: Task) -> Tensor:

@@ -35,16 +35,35 @@ def accuracy(predicted: Tensor, labels: Tensor) -> float:
 
 def macro_f1(predicted: Tensor, labels: Tensor) -> float:
     """Mean over classes of the F1 score, in [0, 1]; 0 for a class that is never predicted."""
-    from sklearn.metrics import f1_score  # its import takes a second; few runs need it
-
-    return float(f1_score(labels.cpu(), predicted.cpu(), average="macro", zero_division=0))
+    counts = confusion(predicted, labels)
+    total = counts.sum(0) + counts.sum(1)
+    there = total > 0
+    return float((2 * counts.diagonal()[there] / total[there]).mean())
 
 
 def matthews(predicted: Tensor, labels: Tensor) -> float:
     """Matthews correlation in [-1, 1]; 0 where either side is constant."""
-    from sklearn.metrics import matthews_corrcoef  # see macro_f1
+    counts = confusion(predicted, labels)
+    n, guessed, given = counts.sum(), counts.sum(0), counts.sum(1)
+    spread = (n**2 - guessed @ guessed) * (n**2 - given @ given)
+    if spread == 0:
+        return 0.0
+    return float((n * counts.trace() - guessed @ given) / spread.sqrt())
 
-    return float(matthews_corrcoef(labels.cpu(), predicted.cpu()))
+
+def confusion(predicted: Tensor, labels: Tensor) -> Tensor:
+    """Return how often each label met each prediction.
+
+    Args:
+        predicted: (n,) numbers of classes, float32.
+        labels: The same.
+
+    Returns:
+        (n_classes, n_classes) float64 counts, a row for each label; as many classes as occur.
+    """
+    rows, columns = labels.long().cpu(), predicted.long().cpu()
+    size = int(torch.maximum(rows, columns).max()) + 1
+    return torch.bincount(rows * size + columns, minlength=size**2).view(size, size).double()
 
 
 def pearson(predicted: Tensor, labels: Tensor) -> float:
@@ -99,6 +118,28 @@ def standard_error(task: Task, score: float, n: int) -> float:
         return math.sqrt(score * (1 - score) / n) if n > 0 else math.nan
     variance = 1.06 if task.metric == "spearman" else 1.0
     return (1 - score**2) * math.sqrt(variance / (n - 3)) if n > 3 else math.nan
+
+
+def score_error(
+    metrics: Mapping[str, float | None], tasks: Tasks, n_examples: Mapping[TaskName, int]
+) -> float:
+    """Return the standard error of a score, NaN where a metric is missing or n is too small.
+
+    Args:
+        metrics: Metric key of each task -> its value, None for what is not known.
+        tasks: The tasks, with their metrics and weights.
+        n_examples: Task -> number of examples that it was scored on.
+    """
+    total = sum(task.weight for task in tasks.values())
+    found = [metrics.get(task.metric_key) for task in tasks.values()]
+    return math.hypot(
+        *(
+            math.nan
+            if value is None
+            else task.weight / total * standard_error(task, value, n_examples[name])
+            for (name, task), value in zip(tasks.items(), found, strict=True)
+        )
+    )
 
 
 def scores(

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
+from trainable.defaults import default_run
 from trainable.errors import InputError
 from trainable.run_config import RunConfig
 
@@ -30,11 +31,11 @@ def complete(given: Any, origin: str) -> tuple[RunConfig, dict[str, Any]]:
     """
     if not isinstance(given, dict):
         raise InputError(f"{origin}: a configuration is a mapping, not {given!r:.60}")
-    part: dict[str, Any] = {}
-    if "data" in given:
-        part["data"] = merged(RunConfig().to_dict()["data"], given["data"])
     # Which tasks there are, and of which kinds, follows from the data.
-    defaults = RunConfig.from_part(part, origin).to_dict()
+    plain = RunConfig().to_dict()
+    part = {key: merged(plain[key], given[key]) for key in ("data", "encoder") if key in given}
+    start = RunConfig.from_part(part, origin)
+    defaults = default_run(start.encoder, start.data).to_dict()
     config = RunConfig.from_part(merged(defaults, given), origin)
     return config, dict(_left_out(config.to_dict(), given, ""))
 

@@ -1,6 +1,7 @@
 """What a RunConfig says of each task: pooling, dropout, head or pair encoding, loss.
 
-There are five kinds of tasks (`Task.kind`), and a model for each.
+There are five kinds of tasks (`Task.kind`), and a model for each. tests/benchmarks/README.md says
+by which runs the defaults were chosen.
 """
 
 from __future__ import annotations
@@ -9,15 +10,24 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from trainable.component import Choice, Component, FloatRange
+from trainable.component import Choice, Component, FloatRange, PriorSpread
 from trainable.losses import Loss
 from trainable.model.heads import Head, LinearHead
-from trainable.model.pairs import DecisionPair, JointPair, NumberPair, Pair, VectorPair
-from trainable.model.pooling import ClsPooling, Pooling
+from trainable.model.pairs import (
+    DecisionCosine,
+    DecisionPair,
+    NumberCosine,
+    NumberPair,
+    Pair,
+    SiamesePair,
+    VectorPair,
+)
+from trainable.model.pooling import MeanPooling, Pooling
+from trainable.model.scalings import LearnedScaling, ReluScaling
 from trainable.tasks import Kind, Task
 
 PooledDropout = Annotated[float, Field(ge=0, lt=1), FloatRange(0.0, 0.8)]
-LabelSmoothing = Annotated[float, Field(ge=0, lt=1), FloatRange(0.0, 0.2)]
+LabelSmoothing = Annotated[float, Field(ge=0, lt=1), FloatRange(0.0, 0.2), PriorSpread(0.25)]
 ShareLoss = Annotated[Literal["bce", "mse"], Choice(("bce", "mse"))]
 
 
@@ -32,7 +42,7 @@ class SingleClasses(Component):
     """
 
     kind: Literal["single_classes"] = "single_classes"
-    pooling: Pooling = ClsPooling()
+    pooling: Pooling = MeanPooling()
     dropout: PooledDropout = 0.1
     head: Head = LinearHead()
     label_smoothing: LabelSmoothing = 0.0
@@ -55,7 +65,7 @@ class SingleNumber(Component):
     """
 
     kind: Literal["single_number"] = "single_number"
-    pooling: Pooling = ClsPooling()
+    pooling: Pooling = MeanPooling()
     dropout: PooledDropout = 0.1
     head: Head = LinearHead()
     loss: ShareLoss = "bce"
@@ -73,9 +83,9 @@ class PairDecision(Component):
     """
 
     kind: Literal["pair_decision"] = "pair_decision"
-    pooling: Pooling = ClsPooling()
+    pooling: Pooling = MeanPooling()
     dropout: PooledDropout = 0.1
-    pair: DecisionPair = JointPair()
+    pair: DecisionPair = DecisionCosine(scaling=LearnedScaling(center=0.75))
     loss: ShareLoss = "bce"
     label_smoothing: LabelSmoothing = 0.0
 
@@ -91,9 +101,9 @@ class PairClasses(Component):
     """
 
     kind: Literal["pair_classes"] = "pair_classes"
-    pooling: Pooling = ClsPooling()
+    pooling: Pooling = MeanPooling()
     dropout: PooledDropout = 0.1
-    pair: VectorPair = JointPair()
+    pair: VectorPair = SiamesePair(features="uv_diff_sq")
     label_smoothing: LabelSmoothing = 0.0
 
     @property
@@ -114,9 +124,9 @@ class PairNumber(Component):
     """
 
     kind: Literal["pair_number"] = "pair_number"
-    pooling: Pooling = ClsPooling()
+    pooling: Pooling = MeanPooling()
     dropout: PooledDropout = 0.1
-    pair: NumberPair = JointPair()
+    pair: NumberPair = NumberCosine(scaling=ReluScaling())
     loss: ShareLoss = "bce"
 
 

@@ -142,7 +142,8 @@ def table(*tasks: Task) -> dict[TaskName, Task]:
     """Return tasks by their names.
 
     Raises:
-        ValueError: There is no task, there are more than ten, or two have the same name.
+        ValueError: There is no task, there are more than ten, two have the same name, or one has
+            the name of another and `_dev`.
     """
     found = {task.name: task for task in tasks}
     if not 1 <= len(tasks) <= MOST_TASKS:
@@ -151,6 +152,12 @@ def table(*tasks: Task) -> dict[TaskName, Task]:
         names = [task.name for task in tasks]
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"two tasks are named {twice!r}; give each a name of its own")
+    for name in found:
+        if f"{name}_dev" in found:
+            raise ValueError(
+                f"tasks are named {name!r} and '{name}_dev': `{name}_dev_loss` in reports would be "
+                f"of both; give one of them another name"
+            )
     return found
 
 

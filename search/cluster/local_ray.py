@@ -35,7 +35,7 @@ def start_local() -> None:
     """Start a Ray that listens on the loopback only, and connect to it.
 
     Raises:
-        InputError: Ray cannot write its files.
+        InputError: Ray cannot write its files, or does not answer in time.
     """
     global _watcher
     try:
@@ -55,6 +55,14 @@ def start_local() -> None:
     except OSError as error:
         raise InputError(
             f"a local Ray cannot start: {error}; set TMPDIR to a folder that this user may write to"
+        ) from error
+    except Exception as error:
+        # Ray has no class of its own for this one.
+        if type(error) is not Exception or "timed out during startup" not in str(error):
+            raise
+        raise InputError(
+            "a local Ray cannot start: it did not answer within half a minute, as on a machine "
+            "that is too busy; try again when it is less so"
         ) from error
     script = Path(end_sessions.__file__)
     _watcher = subprocess.Popen(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from search.cluster.connect import connect
 from search.cluster.local_ray import shut_down
+from search.cluster.measure import measure
 from search.cluster.nodes import Nodes, wait_for_nodes
 from search.cluster.preflight.checks import Preflight
 from search.cluster.run_tune import remove_tune_state, run_tune
@@ -34,11 +36,13 @@ from search.loop.progress import Progress
 from search.loop.watchdog import Watchdog
 from search.planning.algorithms import make_scheduler, make_searcher
 from search.planning.amounts import clock
+from search.planning.fit_limit import fit_limit, usual_configs
 from search.planning.make_plan import make_plan
 from search.planning.options import parse
-from search.planning.plan import Plan, describe
+from search.planning.plan import Plan, describe, is_left_to_choose
 from search.planning.resume import changed_versions, check_resumable
 from search.report.ablation_table import ablation_rows, ablation_text
+from search.report.comparison import Comparison
 from search.report.logged_search import LoggedSearch
 from search.report.page.live_page import LivePage
 from search.report.screen import summary
@@ -96,7 +100,7 @@ def run_search(plan: Plan, console: Console) -> int:
     started, say = time.monotonic(), partial(console.print, markup=False)
     with Interruption("stopping: writing results") as interruption:
         try:
-            limits, is_answering = _run_trials(plan, console, interruption)
+            plan, limits, is_answering = _run_trials(plan, console, interruption, started)
         finally:
             shut_down()
             interruption.install()
@@ -120,32 +124,59 @@ def run_search(plan: Plan, console: Console) -> int:
     return 1 if winner is None or limits.is_failure else 0
 
 
-def _run_trials(plan: Plan, console: Console, interruption: Interruption) -> tuple[Limits, bool]:
+def _run_trials(
+    plan: Plan, console: Console, interruption: Interruption, started: float
+) -> tuple[Plan, Limits, bool]:
     """Connect to Ray, look at its nodes, and run all trials.
 
+    Args:
+        plan: Of the search; trials and budget may be left to choose.
+        console: Where to print.
+        interruption: Of the search by a signal.
+        started: When the search began, in seconds of the monotonic clock.
+
     Returns:
-        The limits, and whether the storage still answers.
+        The plan, with what was chosen for the time limit; the limits; and whether the storage still
+        answers.
     """
     options, say = plan.options, partial(console.print, markup=False)
-    notes = list(plan.notes)
     if options.resume:
         check_resumable(plan)
-        notes += changed_versions(plan.earlier)
     say(f"using {connect(options.address)}")
     interruption.install()
     wait_for_nodes(say)
-    resources = resolve_resources(options, plan.n_trials)
+    is_open = is_left_to_choose(options)
+    resources = resolve_resources(options, sys.maxsize if is_open else plan.n_trials)
+    preflight = Preflight(plan.folder, options, resources, plan.checkpoint_bytes)
+    notes = preflight.check(say)
+    if is_open:
+        plan, resources = _fit_limit(plan, resources, started, say)
     say(
         f"search {plan.folder.uri}: {plan.n_trials} trials, {resources.max_concurrent} at a "
         f"time, {plan.budget:,} tokens a full run"
     )
-    preflight = Preflight(plan.folder, options, resources, plan.checkpoint_bytes)
-    for note in (*notes, *preflight.check(say)):
+    changed = changed_versions(plan.earlier) if options.resume else []
+    for note in (*plan.notes, *changed, *notes):
         say(note)
     if options.searcher == "tpe":
         say(TPE_NOTE)
     interruption.defer()
-    return _run_jobs(plan, resources, preflight, interruption, console)
+    spent = time.monotonic() - started
+    limits, is_answering = _run_jobs(plan, resources, preflight, interruption, console, spent)
+    return plan, limits, is_answering
+
+
+def _fit_limit(
+    plan: Plan, resources: Resources, started: float, say: Callable[[str], None]
+) -> tuple[Plan, Resources]:
+    """Measure what a trial takes, and choose trials and budget for what is left of the limit."""
+    optimizer = plan.options.checkpoint == "full"
+    say("measuring what trials take, to choose --trials and --budget for --time-limit")
+    cost = measure(usual_configs(plan), resources, optimizer=optimizer)
+    spent = time.monotonic() - started
+    plan, chosen = fit_limit(plan, spent, resources.max_concurrent, cost)
+    say(chosen)
+    return plan, replace(resources, max_concurrent=min(resources.max_concurrent, plan.n_trials))
 
 
 def _run_jobs(
@@ -154,11 +185,12 @@ def _run_jobs(
     preflight: Preflight,
     interruption: Interruption,
     console: Console,
+    spent: float,
 ) -> tuple[Limits, bool]:
     """Let Ray Tune run jobs until nothing is left to do, a limit is reached, or a signal comes."""
     journal, log = open_journal(plan, resources)
     options, points = plan.options, list(plan.points)
-    scheduler = make_scheduler(options, plan.n_trials, journal.history)
+    scheduler = make_scheduler(options, plan.n_trials, journal.history, plan.sizes)
     searcher = make_searcher(options, plan.space, plan.n_trials, plan.rungs)
     dispatcher = Dispatcher(journal, scheduler, searcher, plan.space, points, options.units)
 
@@ -175,8 +207,13 @@ def _run_jobs(
 
     dispatcher.on_started = dispatcher.on_reported = changed
 
+    comparison = Comparison(journal, plan.folder, plan.sizes)
+    comparison.update()  # what an earlier driver had no time for, or was too old for
+
     def closed(trial: TrialRecord) -> None:
         changed(trial)
+        if trial.status == "done":
+            comparison.update()
         checkpoints.closed(trial)
 
     dispatcher.on_closed = closed
@@ -186,12 +223,11 @@ def _run_jobs(
     progress = Progress(dispatcher, options, plan.rungs, console)
     dispatcher.on_left = dispatcher.on_stopped = progress.left
     say = progress.say
-    limits = Limits(dispatcher, options, resources.gpus or resources.cpus, say)
+    limits = Limits(dispatcher, options, resources.gpus or resources.cpus, say, spent)
     nodes = Nodes(journal, options, resources, preflight, limits, say)
     fits = partial(any_node_fits, resources)
-    page = LivePage(plan.folder, journal.history)
+    page = LivePage(plan.folder, journal.history, say)
     watchdog = Watchdog(dispatcher, options, plan.checkpoint_bytes, limits, mirror, fits, say)
-    watchers = [limits, nodes, watchdog, progress, page, interruption]
     try:
         checkpoints.sweep()
         run_tune(
@@ -200,7 +236,9 @@ def _run_jobs(
             resources,
             TuneSearcher(dispatcher, plan, nodes, limits),
             TuneScheduler(dispatcher, plan.tasks, progress.say),
-            TuneCallback(dispatcher, resources, watchers),
+            TuneCallback(
+                dispatcher, resources, [limits, nodes, watchdog, progress, page, interruption]
+            ),
             LimitStopper(limits),
             trackers,
         )

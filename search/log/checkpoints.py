@@ -1,4 +1,4 @@
-"""Which checkpoints are kept: those of trials that may go on, and of the best finished trial."""
+"""Which checkpoints are kept: of trials that may go on, the best finished one, and the default."""
 
 from __future__ import annotations
 
@@ -70,6 +70,9 @@ class Checkpoints:
             self._keep_newest(trial, 0)
 
     def _finished(self, trial: TrialRecord) -> None:
+        if trial.is_default:  # it may lead, and others are compared with its predictions
+            self._keep_newest(trial, 1)
+            return
         if self._best is not None and self._best is not trial:
             if self._best.rank_key > trial.rank_key:
                 self._keep_newest(trial, 0)

@@ -9,7 +9,7 @@ line stays, and ends in ` #torn` as soon as a later driver goes on behind it. Ve
     search     version, options, n_trials, rungs, units, slots (trials at a time), cpus and gpus (of
                a slot), space, versions, data_fingerprint, tasks: first line; edited (base: the
                RunConfig that the space varies, fixed: params with a value) where the user changed
-               the space
+               the space; chosen: options that were chosen for --time-limit, if any were
     resumed    options, n_trials, slots, cpus, gpus, versions: a later driver goes on with the
                search; slots that a killed driver held count as held until its last event
     places     slots: trials at a time from now on, since nodes came or went
@@ -33,6 +33,8 @@ line stays, and ends in ` #torn` as soon as a later driver goes on behind it. Ve
     lost       trial, unit, path, error: could not be read; an older one was taken, or none
     cost       trial, seconds, cpus, gpus, node: gave up a slot that it held for so long
     ended      trial, status (`done`, `stopped`, `failed`, `interrupted`), error or null
+    compared   trial, default (its number), select, select_error, confirm, confirm_error, is_paired:
+               how much more a finished trial scored than the default, with standard errors
     limited    reason, min_gain: no new trial begins, until a driver resumes with another
                `--min-gain` or `--trials`
     closed     reason: the driver ended in order

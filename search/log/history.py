@@ -12,6 +12,7 @@ from statistics import median
 from typing import Any
 
 from search.log.events import VERSION, Event, EventLog, new_event
+from search.log.leaderboard import lead
 from search.log.trial import TrialRecord
 from search.log.trial_events import apply_to_trial, devices_of, imported_record
 from trainable.errors import InputError
@@ -119,8 +120,7 @@ class History:
     @property
     def best(self) -> TrialRecord | None:
         """The first of the leaderboard; None where no trial reported a score."""
-        ranked = [t for t in self.trials.values() if t.status != "failed" and t.reports]
-        return max(ranked, key=lambda trial: trial.rank_key, default=None)
+        return lead(list(self.trials.values())).winner
 
     def unit_seconds(self) -> float:
         """Return the median seconds of a unit's training and evaluation; NaN before the first.

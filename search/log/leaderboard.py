@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from search.log.events import Event
 from search.log.trial import TrialRecord
@@ -25,5 +27,77 @@ def actor_seconds(events: Sequence[Event]) -> float:
 
 
 def leaderboard(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """Return trials, best first: by `TrialRecord.rank_key`."""
-    return sorted(trials, key=lambda trial: trial.rank_key, reverse=True)
+    """Return trials, best first: who leads, then by `TrialRecord.rank_key`."""
+    ranked = sorted(trials, key=lambda trial: trial.rank_key, reverse=True)
+    leader = lead(ranked).winner
+    return sorted(ranked, key=lambda trial: trial is not leader)  # keeps the order of the others
+
+
+@dataclass(frozen=True)
+class Lead:
+    """Who leads a search.
+
+    Attributes:
+        winner: The best trial; None where no trial reported a score.
+        default: The default, if it has run to its end; else None.
+        reason: A sentence where the order of scores alone does not explain who leads, or where
+            nothing could be compared; else empty.
+    """
+
+    winner: TrialRecord | None
+    default: TrialRecord | None
+    reason: str = ""
+
+
+def lead(trials: Sequence[TrialRecord]) -> Lead:
+    """Return who leads: the default, until a finished trial beats it by more than the error.
+
+    That is the standard error of the difference of their scores on *select*, as the log has it.
+    Where the default has not run to its end, or the log has no comparison (an older one), the trial
+    with the highest `rank_key` leads.
+    """
+    able = [trial for trial in trials if trial.status != "failed" and trial.reports]
+    best = max(able, key=lambda trial: trial.rank_key, default=None)
+    defaults = [trial for trial in trials if trial.is_default]
+    done = [trial for trial in defaults if trial.status == "done" and math.isfinite(trial.score)]
+    if best is None or not done:
+        return Lead(best, None, _unfinished(best, defaults))
+    default = done[0]
+    gain = best.gain
+    if best is default or best.is_default:
+        return Lead(default, default)
+    name = f"the default (trial {default.number})"
+    if gain is None or gain.default != default.number:
+        return Lead(best, default, f"the log does not compare trial {best.number} with {name}")
+    if gain.select > gain.select_error:
+        return Lead(best, default)
+    more = f"{name} leads: trial {best.number} scored {gain.select:.4f} more"
+    if math.isnan(gain.select_error):
+        return Lead(default, default, f"{more}, on too few examples to know the error")
+    kind = "error" if gain.is_paired else "error of two scores without their predictions,"
+    return Lead(default, default, f"{more}, within the {kind} of {gain.select_error:.4f}")
+
+
+def _unfinished(best: TrialRecord | None, defaults: list[TrialRecord]) -> str:
+    if best is None or not defaults:
+        return ""
+    own = defaults[0]
+    return (
+        f"the default (trial {own.number}, {own.status} after unit {own.units}) did not run to its "
+        f"end, so that nothing could be compared with it"
+    )
+
+
+def gained(trials: Sequence[TrialRecord]) -> str:
+    """Return a sentence: what was gained over the default on *confirm*; empty without a default."""
+    found = lead(trials)
+    if found.default is None or found.winner is None:
+        return ""
+    gain = found.winner.gain
+    if found.winner is found.default:
+        return "nothing was gained over the default"
+    if gain is None or gain.confirm is None:
+        return "what was gained over the default on confirm is not known"
+    error = "" if gain.confirm_error is None else f" ± {gain.confirm_error:.3f}"
+    kind = "" if gain.is_paired else ", error of two scores without their predictions"
+    return f"gained over the default on confirm: {gain.confirm:+.3f}{error} (score{kind})"

@@ -14,6 +14,28 @@ Action = Literal["continue", "pause", "stop"]
 Metrics = dict[str, float | None]
 
 
+@dataclass(frozen=True)
+class Gain:
+    """How much more a trial scored than the default, after full runs of both.
+
+    Attributes:
+        default: Number of the default's trial.
+        select: Difference of the scores on *select*.
+        select_error: Its standard error; NaN where there are too few examples.
+        confirm: Difference on *confirm*; None where it is not known.
+        confirm_error: Its standard error; None where it is not known.
+        is_paired: Whether the errors are of the differences on the same examples. Without the
+            predictions of both they are those of two independent scores, which are larger.
+    """
+
+    default: int
+    select: float
+    select_error: float
+    confirm: float | None
+    confirm_error: float | None
+    is_paired: bool
+
+
 @dataclass
 class TrialRecord:
     """What is known of one trial; `search.log.trial_events` says which event changes what.
@@ -25,7 +47,8 @@ class TrialRecord:
         started: Seconds since 1970.
         ended: Seconds since 1970, of its last event; to delete a checkpoint is none of them.
         bracket: Which of the scheduler's brackets it belongs to.
-        origin: Who suggested it: names of rows, `default`, `random`, `rung-gp`, ...
+        origin: Where it is from: `default` or `base`, `portfolio/NAME`, names of rows, `random`,
+            `change of trial N`, ...
         id: Ray's, of the last time it got a slot; empty before the first.
         reports: Unit -> metrics, None for what is not known.
         reported: Unit -> when, in seconds since 1970.
@@ -41,6 +64,7 @@ class TrialRecord:
         slot_seconds: How long it held slots that it gave up; pauses are not in it.
         device_seconds: The same, times the GPUs of the slot, or the cores of one without a GPU.
         slot_since: Since when it holds a slot, in seconds since 1970; None while it does not.
+        gain: Over the default; None before the two are compared.
         is_closed: Whether the log says that it ended; a driver may have been killed when the log
             said only that it is stopped.
     """
@@ -66,6 +90,7 @@ class TrialRecord:
     slot_seconds: float = 0.0
     device_seconds: float = 0.0
     slot_since: float | None = None
+    gain: Gain | None = None
     is_closed: bool = False
     _config: RunConfig | None = None
 
@@ -110,8 +135,15 @@ class TrialRecord:
         return self.status in ("done", "stopped", "failed")
 
     @property
+    def is_default(self) -> bool:
+        """Whether it is the configuration that the search begins from, perhaps as a row, too."""
+        return not {"default", "base"}.isdisjoint(self.origin.split(", "))
+
+    @property
     def rank_key(self) -> tuple[bool, int, float, int]:
-        """What decides everywhere which of two trials is better: that with the higher key.
+        """What decides which of two trials is better: that with the higher key.
+
+        The default is an exception, see `search.log.leaderboard`.
 
         Scores after different numbers of units are not comparable, so a trial that finished more
         units ranks higher: the scheduler preferred it to those that it left behind. Of trials with

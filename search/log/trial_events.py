@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from search.log.events import Event
 from search.log.folder import inside
-from search.log.trial import TrialRecord
+from search.log.trial import Gain, TrialRecord
 
 
 def apply_to_trial(trial: TrialRecord, event: Event) -> None:
@@ -15,7 +16,7 @@ def apply_to_trial(trial: TrialRecord, event: Event) -> None:
     Raises:
         InputError: A checkpoint is not below the folder of the search.
     """
-    if event["event"] != "deleted":  # which may come long after the trial's end
+    if event["event"] not in ("deleted", "compared"):  # which may come long after the trial's end
         trial.ended = event["time"]
     _APPLY[event["event"]](trial, event)
 
@@ -90,6 +91,18 @@ def _ended(trial: TrialRecord, event: Event) -> None:
     trial.status, trial.error, trial.is_closed = event["status"], event["error"], True
 
 
+def _compared(trial: TrialRecord, event: Event) -> None:
+    select_error = math.nan if event["select_error"] is None else event["select_error"]
+    trial.gain = Gain(
+        event["default"],
+        event["select"],
+        select_error,
+        event["confirm"],
+        event["confirm_error"],
+        event["is_paired"],
+    )
+
+
 _APPLY: dict[str, Callable[[TrialRecord, Event], None]] = {
     "started": _started,
     "reported": _reported,
@@ -104,4 +117,5 @@ _APPLY: dict[str, Callable[[TrialRecord, Event], None]] = {
     "lost": _deleted,
     "cost": _cost,
     "ended": _ended,
+    "compared": _compared,
 }

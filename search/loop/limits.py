@@ -30,6 +30,7 @@ class Limits:
         options: The limits, and the seed of forecasts.
         devices: GPUs of a slot, or CPU cores of one without a GPU.
         say: Prints a line.
+        spent: Seconds of the time limit that are gone already.
     """
 
     def __init__(
@@ -38,10 +39,11 @@ class Limits:
         options: SearchOptions,
         devices: float,
         say: Callable[[str], None],
+        spent: float,
     ) -> None:
         self._dispatcher, self._options = dispatcher, options
         self._devices, self._say = devices, say
-        self._started, self._looked = time.monotonic(), -math.inf
+        self._started, self._looked = time.monotonic() - spent, -math.inf
         self._n_judged = 0  # full runs that the last forecast was made from
         self.reached: str | None = None
         self.is_failure = False

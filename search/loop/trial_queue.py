@@ -20,7 +20,7 @@ class TrialQueue:
     Attributes:
         n_trials: Trials that the search will have; no new one begins when there are so many.
         waiting: Trials that need another job, whatever the scheduler says: an earlier driver left
-            them open, or they lost their machine. They come first.
+            them open, or they lost their machine. They come first, the default before others.
 
     Args:
         journal: History and log.
@@ -43,7 +43,8 @@ class TrialQueue:
         self._journal, self._scheduler, self._searcher = journal, scheduler, searcher
         self._space, self._points, self._stop = space, points, stop
         self._history: History = journal.history
-        self.waiting = deque(t for t in self._history.trials.values() if t.is_open)
+        still_open = [t for t in self._history.trials.values() if t.is_open]
+        self.waiting = deque(sorted(still_open, key=lambda trial: not trial.is_default))
         self.n_trials = self._history.n_trials
         if self._history.limited:
             self.no_more_trials()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from search.log.history import History
 from search.planning.options import SearchOptions
+from search.planning.own_priors import prior_of
+from search.planning.plan import TaskSize
 from search.schedulers.base import Scheduler
 from search.schedulers.promotion_asha import PromotionASHA
 from search.schedulers.run_all import RunAll
@@ -15,6 +19,7 @@ from search.searchers.random_search import RandomSearch
 from search.searchers.stepwise import Stepwise
 from spaces.fixed_configs import RowSpace
 from spaces.space import Space
+from trainable.tasks import TaskName
 
 
 class NoSearch:
@@ -24,20 +29,33 @@ class NoSearch:
         """Return None."""
 
 
-def make_scheduler(options: SearchOptions, n_trials: int, history: History) -> Scheduler:
+def make_scheduler(
+    options: SearchOptions,
+    n_trials: int,
+    history: History,
+    sizes: Mapping[TaskName, TaskSize] | None = None,
+) -> Scheduler:
     """Return the scheduler of a search; it decides from the history.
 
     Args:
         options: Which scheduler, its units, eta, brackets and seed.
         n_trials: Number of trials of the search.
         history: What has happened so far; it grows while the search runs.
+        sizes: Task -> size of its data, from which the noise of scores follows; None for scores
+            without noise.
     """
     if options.scheduler == "none":
         return RunAll()
     if options.scheduler == "asha":
         return StoppingASHA(history, options.units, options.eta)
     return PromotionASHA(
-        history, options.units, options.eta, n_trials, options.brackets, options.seed
+        history,
+        options.units,
+        options.eta,
+        n_trials,
+        options.brackets,
+        options.seed,
+        {} if sizes is None else {task: size.n_select for task, size in sizes.items()},
     )
 
 
@@ -47,7 +65,7 @@ def make_searcher(
     """Return the searcher of a search.
 
     Args:
-        options: Which searcher, its seed and its beam.
+        options: Which searcher, its seed, its priors and its beam.
         space: What varies, or which rows are run.
         n_trials: Number of trials of the search.
         rungs: Units after which a scheduler decides, ascending; the last one ends the run.
@@ -61,4 +79,4 @@ def make_searcher(
     if options.searcher == "tpe":
         # The first third of the trials is random, but at most Optuna's usual ten are.
         return OptunaTpe(space, options.seed, max(2, min(10, n_trials // 3)))
-    return RungGp(space, options.seed, rungs)
+    return RungGp(space, options.seed, rungs, prior=prior_of(options, space))

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 from search.planning.objective import parse_objective
 from search.planning.options import SearchOptions
-from search.planning.own_space import ROW_SPACES, is_own, read_edits
+from search.planning.own_space import ROW_SPACES, is_own, read_edits, read_priors
 from search.schedulers.rungs import rungs
 from trainable.errors import InputError, did_you_mean
 
@@ -132,6 +132,7 @@ def _check_own_space(options: SearchOptions) -> None:
             f"--base {options.base!r}: --space published runs its rows as they are; drop it, or "
             f"choose --space ablation, which exchanges its components"
         )
+    read_priors(options)
     if options.objective is not None:
         parse_objective(options.objective)
 
@@ -199,6 +200,11 @@ def _check_effects(options: SearchOptions) -> None:
         "searcher": (
             space not in ROW_SPACES,
             f"with --space {space}, which runs its rows as they are; drop it",
+        ),
+        "priors": (
+            searcher == "rung-gp" and space not in ROW_SPACES,
+            f"with --searcher {searcher} and --space {space}; drop it, or choose --searcher "
+            f"rung-gp and another space",
         ),
         "beam": (
             searcher == "stepwise",

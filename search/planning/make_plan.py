@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -16,28 +16,31 @@ from search.log.history import History
 from search.planning.amounts import budget_tokens
 from search.planning.base_file import data_of, like_base, over_base, read_base
 from search.planning.check_options import LONGEST_NAME, check_options
+from search.planning.choose import below_one_pass
 from search.planning.first_trials import check_corpora, own_space, row_space, warm_points
 from search.planning.objective import with_objective
 from search.planning.options import SearchOptions
+from search.planning.own_priors import prior_of
 from search.planning.own_space import ROW_SPACES
-from search.planning.plan import Plan, Point, TaskSize
-from search.planning.warm_start import carry_over
+from search.planning.plan import Plan, Point, TaskSize, is_left_to_choose, pass_tokens, step_tokens
+from search.planning.resume import with_chosen
+from search.planning.warm_start import best_points, carry_over, other_search
 from search.schedulers.rungs import rungs
 from search.searchers.base import params_key
-from spaces.catalogue import base_config
 from spaces.fixed_configs import RowSpace
+from spaces.portfolio import portfolio_points
 from spaces.space import Space
-from trainable.batch_orders.base import BATCH_SIZES
 from trainable.cache.files import user_path
 from trainable.data.features import PLAIN
 from trainable.data.prepare import add_features
 from trainable.data.read_tasks import read_tasks
 from trainable.data.sources import Cs224nData, DataSource, HubData, SampleData
+from trainable.defaults import default_run
 from trainable.errors import InputError
 from trainable.model.encoder import EncoderConfig, Pretrained, load_pretrained, pinned
 from trainable.run_config import RunConfig, explain
 from trainable.stages.multitask import Multitask
-from trainable.training.corpus import Rows
+from trainable.tasks import TaskName
 from trainable.training.shared_corpus import open_corpus
 
 
@@ -49,6 +52,7 @@ def make_plan(options: SearchOptions) -> Plan:
     """
     check_options(options)
     folder, earlier, log_bytes = _folder(options)
+    options = with_chosen(options, earlier)
     given, base_notes = read_base(options, earlier)
     options, as_there = like_base(options, given)
     if folder is None:
@@ -56,20 +60,32 @@ def make_plan(options: SearchOptions) -> Plan:
         folder = find_folder(options.storage, name, resume=False)
     source = data_of(options, given) or _data_source(options)
     if options.space not in ROW_SPACES:  # before the data are read, which may take minutes
-        own_space(options, _base(options, given, EncoderConfig(source=options.encoder), source)[0])
+        unpinned = EncoderConfig(source=options.encoder)
+        prior_of(options, own_space(options, _base(options, given, unpinned, source)[0])[0])
     examples = source.load()
     revision = _revision(options, earlier, given)
     encoder = pinned(EncoderConfig(source=options.encoder, revision=revision))
     pretrained = load_pretrained(encoder, examples.train_sentences())
     data = open_corpus(add_features(examples, PLAIN), pretrained.tokenizer, None)
     train = {task: data.splits["train"][task] for task in source.table}
-    budget = _budget(options, train.values())
+    sizes = {
+        task: TaskSize(
+            len(own),
+            own.n_tokens / len(own),
+            len(data.splits["select"][task]),
+            len(data.splits["confirm"][task]),
+        )
+        for task, own in train.items()
+    }
+    budget = _budget(options, sizes)
     stage = Multitask(budget_tokens=budget, units=options.units, precision=options.precision)
     base, weights = _base(options, given, encoder, source, stage)
     space, rows, points, own_notes = _start(options, base)
     n_trials = _n_trials(options, space, points, earlier)
     check_corpora(options, space, rows, pretrained.tokenizer)
-    carried, notes = carry_over(options, space, data.fingerprint, budget, encoder)
+    other = other_search(options)
+    carried, notes = carry_over(options, other, space, data.fingerprint, budget, encoder)
+    points = _known(options, space, points, earlier, n_trials, None if carried else other)
     if not options.dry_run:  # last, so that a refused search leaves nothing behind
         folder.make()
     return Plan(
@@ -95,12 +111,10 @@ def make_plan(options: SearchOptions) -> Plan:
             *weights,
             *own_notes,
             *notes,
+            *(() if is_left_to_choose(options) else below_one_pass(budget, pass_tokens(sizes))),
         ),
         data_fingerprint=data.fingerprint,
-        sizes={
-            task: TaskSize(len(own), own.n_tokens / len(own), len(data.splits["confirm"][task]))
-            for task, own in train.items()
-        },
+        sizes=sizes,
     )
 
 
@@ -138,7 +152,7 @@ def _base(
     """Return what a search varies, and a note if the tasks have other weights."""
     if given is None:
         try:
-            base = base_config(encoder, source, options.seed, stage)
+            base = default_run(encoder, source, options.seed, stage)
         except ValidationError as error:  # a task has a name that torch uses itself
             raise InputError(f"--tasks {options.tasks}: {explain(error)}") from error
     else:
@@ -155,10 +169,42 @@ def _start(
         return chosen, chosen.rows, [(point, str(point["row"])) for point in chosen.points()], []
     space, notes = own_space(options, base)
     rows, points, left_out = warm_points(options, space, base)
-    # A search should say what it gains over the defaults.
+    # First, since a search says what it gains over the defaults.
     start = "default" if options.base is None else "base"
-    named = [*zip(points, rows, strict=True), (space.params_of(space.base), start)]
+    named = [(space.params_of(space.base), start), *zip(points, rows, strict=True)]
     return space, rows, _merged(named), [*notes, *left_out]
+
+
+def _known(
+    options: SearchOptions,
+    space: Space | RowSpace,
+    points: list[Point],
+    earlier: History,
+    n_trials: int,
+    other: History | None,
+) -> list[Point]:
+    """Return the first trials: those of the options, and behind them what is known to be good.
+
+    That is the best of another search whose scores cannot be compared, or else the portfolio. The
+    other searchers are there for comparison, and a search of rows runs nothing else.
+
+    Args:
+        options: Say what the search begins with.
+        space: What varies, or which rows are run.
+        points: The first trials that the options ask for.
+        earlier: A search that goes on has the first trials that it had.
+        n_trials: Number of trials.
+        other: Another search whose trials the searcher does not know.
+    """
+    if "points" in earlier.header:
+        return [(params, origin) for params, origin in earlier.header["points"]]
+    if isinstance(space, RowSpace) or options.searcher != "rung-gp":
+        return points
+    if other is not None:
+        return _merged([*points, *best_points(options, other, space, n_trials)])
+    if options.warm_start is not None or options.base is not None:
+        return points
+    return _merged([*points, *portfolio_points(space, n_trials)])
 
 
 def _merged(points: list[Point]) -> list[Point]:
@@ -177,6 +223,8 @@ def _n_trials(
     if isinstance(space, RowSpace):
         return len(points)
     n_trials = options.trials or earlier.n_trials or 12
+    if is_left_to_choose(options):
+        return max(n_trials, len(points))
     if n_trials < len(points) and options.warm_start == "published":
         raise InputError(
             f"--trials {n_trials}: --warm-start published begins with {len(points)} "
@@ -206,12 +254,10 @@ def _data_source(options: SearchOptions) -> DataSource:
     return SampleData() if options.data == "sample" else HubData()
 
 
-def _budget(options: SearchOptions, train: Collection[Rows]) -> int:
-    """Return the tokens of a full run, given where the train sets lie."""
+def _budget(options: SearchOptions, sizes: Mapping[TaskName, TaskSize]) -> int:
+    """Return the tokens of a full run."""
     text = options.budget or ("5ep" if options.data == "sample" else "3ep")
-    n_tokens, n_examples = sum(own.n_tokens for own in train), sum(len(own) for own in train)
-    budget = budget_tokens(text, n_tokens)
-    longest_step = round(len(train) * max(BATCH_SIZES) * n_tokens / n_examples)
+    budget, longest_step = budget_tokens(text, pass_tokens(sizes)), step_tokens(sizes)
     if budget < options.units * longest_step:
         raise InputError(
             f"--budget {text}: {budget:,} tokens are less than one step for each of --units "

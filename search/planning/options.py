@@ -113,12 +113,17 @@ class MethodOptions:
     """`published`: begin with the configurations of the
     papers that --rows names. A folder of another
     search, or its name below --storage: let the
-    searcher learn from its trials."""
+    searcher learn from its trials; if their scores
+    cannot be compared, try its best four first."""
 
     searcher: Literal["rung-gp", "random", "stepwise", "tpe"] = "rung-gp"
     """A Gaussian process of the scores at all rungs;
     random search; forward stepwise selection of
     components; or Ray's OptunaSearch, for comparison."""
+
+    priors: Annotated[str | None, _arg("FILE.yaml|off", "those beside the ranges")] = None
+    """Where rung-gp looks first: your own priors, by
+    patterns over names; off: nowhere, all is uniform."""
 
     beam: int = 2
     """Configurations that stepwise selection goes on from."""
@@ -158,7 +163,9 @@ class BudgetOptions:
 
     time_limit: Annotated[str | None, _arg("30m|2h|1h30m")] = None
     """End after this long; --resume goes on with what was
-    under way."""
+    under way. Where neither --trials nor --budget is
+    given, a new search measures what trials take, and
+    chooses both so that it is over by then."""
 
     max_device_hours: Annotated[float | None, _arg("HOURS")] = None
     """End when trials have used so many hours of GPUs, or

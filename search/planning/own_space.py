@@ -1,4 +1,4 @@
-"""The space that the options name, with the user's changes."""
+"""The space that the options name, with the user's changes, and the user's own priors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from search.planning.options import SearchOptions
 from spaces.edits import Edits, parse_edits
+from spaces.prior_file import PriorEdit, read_prior_file
 from spaces.space_file import read_space_file
 from trainable.cache.files import user_path
 from trainable.cache.yaml_file import SUFFIXES
@@ -13,6 +14,7 @@ from trainable.errors import InputError, did_you_mean
 
 NAMED_SPACES = ("full", "stages", "heads", "smoke")
 ROW_SPACES = ("published", "ablation")
+NO_PRIORS = "off"  # of --priors
 
 
 def read_edits(options: SearchOptions) -> tuple[str, tuple[Edits, ...]]:
@@ -30,6 +32,21 @@ def read_edits(options: SearchOptions) -> tuple[str, tuple[Edits, ...]]:
     name, own = read_space_file(user_path(options.space))
     _check_known(name, NAMED_SPACES, f"{options.space}, from: {name}")
     return name, tuple(edits for edits in (own, asked) if edits)
+
+
+def read_priors(options: SearchOptions) -> tuple[PriorEdit, ...]:
+    """Return the entries of the file that `--priors` names; none without one. It needs no torch.
+
+    Raises:
+        InputError: It is neither a file nor `off`, or the file is not as it should be.
+    """
+    given = options.priors
+    if given is None or given == NO_PRIORS:
+        return ()
+    if not given.endswith(SUFFIXES):
+        near = did_you_mean(given, (NO_PRIORS,))
+        raise InputError(f"--priors {given}: give FILE.yaml or {NO_PRIORS}{near}")
+    return read_prior_file(user_path(given))
 
 
 def is_own(options: SearchOptions) -> bool:

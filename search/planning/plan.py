@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from search.log.folder import SearchFolder
 from search.log.history import History
 from search.planning.options import SearchOptions
-from search.planning.own_space import read_edits
+from search.planning.own_priors import prior_of
+from search.planning.own_space import ROW_SPACES, read_edits
 from spaces.catalogue import make_space
 from spaces.fixed_configs import RowSpace
 from spaces.params import all_params
 from spaces.space import Space
+from trainable.batch_orders.base import BATCH_SIZES
 from trainable.component import Value
 from trainable.run_config import RunConfig
 from trainable.tasks import TaskName, Tasks
@@ -28,11 +31,13 @@ class TaskSize:
     Attributes:
         n_train: Number of training examples.
         train_tokens: Mean number of tokens of a training example.
+        n_select: Number of examples in *select*.
         n_confirm: Number of examples in *confirm*.
     """
 
     n_train: int
     train_tokens: float
+    n_select: int
     n_confirm: int
 
 
@@ -44,8 +49,8 @@ class Plan:
         options: What the user asked for.
         space: What varies, over the base RunConfig, or which rows are run.
         n_trials: Number of trials.
-        points: The first trials in their order, each as its params and its origin: `default`, the
-            name of a row, or several of these with commas.
+        points: The first trials in their order, each as its params and its origin: `default` or
+            `base`, `portfolio/NAME`, the name of a row, or several of these with commas.
         carried: Trials of another search that the searcher learns from, each as the fields of an
             `imported` event.
         rows: Name -> configuration, for every row among the points.
@@ -58,6 +63,7 @@ class Plan:
         notes: Sentences about data and warm start that are printed at the start.
         data_fingerprint: Hash of the data's contents and of the tokenizer.
         sizes: Task -> size of its data.
+        chosen: Options that were chosen for `--time-limit`, with their values.
     """
 
     options: SearchOptions
@@ -75,6 +81,7 @@ class Plan:
     notes: tuple[str, ...]
     data_fingerprint: str
     sizes: dict[TaskName, TaskSize]
+    chosen: dict[str, Any] = field(default_factory=dict)
 
     @property
     def tasks(self) -> Tasks:
@@ -82,28 +89,55 @@ class Plan:
         return self.space.base.table
 
     @property
+    def pass_tokens(self) -> int:
+        """Tokens of one pass over the training data."""
+        return pass_tokens(self.sizes)
+
+    @property
+    def step_tokens(self) -> int:
+        """Tokens of a step of the largest batches that are searched, on average."""
+        return step_tokens(self.sizes)
+
+    @property
     def checkpoint_bytes(self) -> int:
         """Size of a checkpoint in bytes, without the heads."""
         return size_in_bytes(self.n_parameters, optimizer=self.options.checkpoint == "full")
 
 
+def pass_tokens(sizes: Mapping[TaskName, TaskSize]) -> int:
+    """Return the tokens of one pass over the training data."""
+    return round(sum(own.n_train * own.train_tokens for own in sizes.values()))
+
+
+def step_tokens(sizes: Mapping[TaskName, TaskSize]) -> int:
+    """Return the tokens of a step of the largest batches that are searched, on average."""
+    n_examples = sum(own.n_train for own in sizes.values())
+    return round(len(sizes) * max(BATCH_SIZES) * pass_tokens(sizes) / n_examples)
+
+
 def describe(plan: Plan) -> str:
     """Return the plan as text for people."""
     options, budget = plan.options, plan.budget
-    rung_lines = [
-        f"  rung {k}: unit {unit} of {options.units}, "
-        f"{round(budget * unit / options.units):,} tokens"
-        for k, unit in enumerate(plan.rungs)
+    budget_lines = [
+        f"budget     {budget:,} tokens a run",
+        *(
+            f"  rung {k}: unit {unit} of {options.units}, "
+            f"{round(budget * unit / options.units):,} tokens"
+            for k, unit in enumerate(plan.rungs)
+        ),
     ]
+    n_trials = str(plan.n_trials)
+    if is_left_to_choose(options):
+        n_trials = "chosen"
+        budget_lines = [f"budget     chosen for --time-limit {options.time_limit} at the start"]
     lines = [
         f"search     {plan.folder.uri}",
         f"data       {options.tasks or options.data}, fingerprint {plan.data_fingerprint}",
         *(f"           {note}" for note in plan.notes),
         f"encoder    {options.encoder}, {plan.n_parameters:,} parameters, {options.precision}",
-        f"trials     {plan.n_trials}, searcher {options.searcher}, scheduler {options.scheduler} "
-        f"(eta {options.eta})",
-        f"budget     {budget:,} tokens a run",
-        *rung_lines,
+        f"trials     {n_trials}, searcher {options.searcher}, "
+        f"scheduler {options.scheduler} (eta {options.eta})",
+        *budget_lines,
         f"checkpoint {plan.checkpoint_bytes / 1e6:,.0f} MB; two of a running trial, one of a "
         f"paused one",
         f"space      {options.space}, {len(plan.space.params())} params",
@@ -113,17 +147,29 @@ def describe(plan: Plan) -> str:
     return "\n".join(lines)
 
 
+def is_left_to_choose(options: SearchOptions) -> bool:
+    """Return whether trials and budget of a new search are chosen for its time limit.
+
+    Rows are run as they are, and scores of another search are of its budget.
+    """
+    if options.time_limit is None or options.resume or options.space in ROW_SPACES:
+        return False
+    is_open = options.trials is None and options.budget is None
+    return is_open and options.warm_start in (None, "published")
+
+
 def _space_lines(options: SearchOptions, space: Space) -> list[str]:
-    """Return a line for each param: its range, and the usual one where the user changed it."""
+    """Return a line for each param: range, the usual one if another, where to look first."""
     named = make_space(read_edits(options)[0], space.base)
     usual = {p.name: named.narrowed.get(p.name, p.domain) for p in all_params(space.base)}
-    lines = []
+    prior, lines = prior_of(options, space), []
     for param in space.reachable():
         if param.name in space.fixed:
             what = f"fixed at {space.fixed[param.name]}"
         elif space.varies(param.name):
             is_usual = param.domain == usual[param.name]
-            what = f"{param.domain}{'' if is_usual else f', usually {usual[param.name]}'}"
+            first = f"; first {prior.of[param.name]}" if prior else ""
+            what = f"{param.domain}{'' if is_usual else f', usually {usual[param.name]}'}{first}"
         else:
             continue
         condition = " and ".join(f"{parent} = {kind}" for parent, kind in param.parents[-1:])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Any
 
 from search.log.events import VERSION
 from search.log.history import History
-from search.planning.own_space import is_own
+from search.planning.options import SearchOptions
+from search.planning.own_space import is_own, read_priors
 from search.planning.plan import Plan
 from spaces.space import Space
 from trainable.component import Value, domain_from_json
@@ -29,6 +30,7 @@ COMPARED_OPTIONS = (
     "eta",
     "brackets",
     "beam",
+    "priors",
     "seed",
     "warm_start",
     "rows",
@@ -53,7 +55,10 @@ def header(plan: Plan) -> dict[str, Any]:
         "version": VERSION,
         "options": asdict(plan.options),
         **({"edited": edited} if is_own(plan.options) else {}),
+        **({"chosen": plan.chosen} if plan.chosen else {}),
+        **({"priors": own} if (own := _priors(plan)) else {}),
         "n_trials": plan.n_trials,
+        "points": [[params, origin] for params, origin in plan.points],
         "rungs": list(plan.rungs),
         "units": plan.options.units,
         "space": {param.name: param.to_json() for param in plan.space.params()},
@@ -63,6 +68,12 @@ def header(plan: Plan) -> dict[str, Any]:
     }
 
 
+def _priors(plan: Plan) -> list[list[Any]]:
+    """Return pattern and entry for each of the user's own priors, as the log keeps them."""
+    own = [[edit.pattern, edit.given] for edit in read_priors(plan.options)]
+    return list(json.loads(json.dumps(own)))
+
+
 def _fixed(plan: Plan) -> dict[str, Value]:
     return plan.space.fixed if isinstance(plan.space, Space) else {}
 
@@ -70,6 +81,15 @@ def _fixed(plan: Plan) -> dict[str, Value]:
 def versions() -> dict[str, str]:
     """Return name -> version of Python and of the packages that compute or search."""
     return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
+
+
+def with_chosen(options: SearchOptions, earlier: History) -> SearchOptions:
+    """Return options with the budget that was chosen for the time limit of a search that goes on.
+
+    One that the user gives now counts: it is compared with it, as any other option is.
+    """
+    budget = earlier.header.get("chosen", {}).get("budget")
+    return options if options.budget is not None else replace(options, budget=budget)
 
 
 def check_resumable(plan: Plan) -> None:
@@ -93,6 +113,7 @@ def check_resumable(plan: Plan) -> None:
             _check_equal(plan, key, list(then["options"].get(key, [])), list(value))
         else:
             _check_equal(plan, key, then["options"].get(key), value)
+    _check_equal(plan, "what is in --priors", then.get("priors"), now.get("priors"))
     for key in ("data_fingerprint", "units", "rungs"):
         _check_equal(plan, key, then[key], now[key])
     tasks = _leaves(now["tasks"], "tasks")

@@ -1,4 +1,8 @@
-"""Read the trials of another search, from which the searcher of this one learns."""
+"""Read the trials of another search, from which this one learns.
+
+Where scores can be compared, the searcher takes over all trials. Where they cannot, since data,
+encoder, budget or objective are others, the best configurations are tried first.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,11 @@ from typing import Any
 from search.log.events import read_events
 from search.log.find_folder import find_folder, split
 from search.log.history import History
+from search.log.leaderboard import leaderboard
 from search.log.trial import TrialRecord
 from search.planning.options import SearchOptions
+from search.planning.plan import Point
+from spaces.carry_config import params_like
 from spaces.fixed_configs import RowSpace
 from spaces.space import Space
 from trainable.errors import InputError
@@ -19,9 +26,25 @@ from trainable.run_config import RunConfig
 
 Carried = tuple[dict[str, Any], ...]
 
+_N_FIRST = 4  # of the best configurations of a search whose scores cannot be compared
+
+
+def other_search(options: SearchOptions) -> History | None:
+    """Return the history of `--warm-start SEARCH`; None without one.
+
+    A search that is resumed has what it took from there in its own log.
+
+    Raises:
+        InputError: There is no such search, or it has no trials.
+    """
+    if options.warm_start in (None, "published") or options.resume:
+        return None
+    return _history(str(options.warm_start), options)
+
 
 def carry_over(
     options: SearchOptions,
+    history: History | None,
     space: Space | RowSpace,
     data_fingerprint: str,
     budget: int,
@@ -29,16 +52,17 @@ def carry_over(
 ) -> tuple[Carried, tuple[str, ...]]:
     """Return trials of `--warm-start SEARCH` that the space can express, and notes for the user.
 
-    Raises:
-        InputError: There is no such search, or its scores are not comparable: other data, encoder,
-            budget, units, precision or objective.
+    There are none if the scores there cannot be compared with those here; see `best_points`.
     """
     given = options.warm_start
-    # A search that is resumed has the trials in its own log.
-    if given in (None, "published") or options.resume or isinstance(space, RowSpace):
+    if history is None or isinstance(space, RowSpace):
         return (), ()
-    history = _history(str(given), options)
-    _check(str(given), history, options, data_fingerprint, budget, encoder, space.base)
+    reason = _difference(history, options, data_fingerprint, budget, encoder, space.base)
+    if reason is not None:
+        return (), (
+            f"--warm-start {given}: {reason}, so its scores cannot be compared; its best "
+            f"{_N_FIRST} configurations are tried first",
+        )
     carried, refused = [], Counter[str]()
     for trial in history.trials.values():
         if not trial.reports and trial.status != "failed":
@@ -61,20 +85,37 @@ def _history(given: str, options: SearchOptions) -> History:
         folder = find_folder(storage, name, resume=True)
     except InputError as error:
         raise InputError(f"--warm-start {given!r}: {error}") from error
-    return History(read_events(folder.fetch_log()))
+    history = History(read_events(folder.fetch_log()))
+    if not history.trials:
+        raise InputError(f"--warm-start {given!r}: that search has no trials")
+    return history
 
 
-def _check(
-    given: str,
+def best_points(
+    options: SearchOptions, history: History, space: Space, n_trials: int
+) -> list[Point]:
+    """Return the best configurations of `--warm-start SEARCH`, at most a third of the trials.
+
+    They are those of its leaderboard that ran to their end.
+    """
+    given = options.warm_start
+    trials = leaderboard(history.trials.values())
+    done = [trial for trial in trials if trial.status == "done"]
+    n = min(_N_FIRST, n_trials // 3)
+    return [
+        (params_like(space, trial.config), f"trial {trial.number} of {given}") for trial in done[:n]
+    ]
+
+
+def _difference(
     history: History,
     options: SearchOptions,
     data_fingerprint: str,
     budget: int,
     encoder: EncoderConfig,
     base: RunConfig,
-) -> None:
-    if not history.trials:
-        raise InputError(f"--warm-start {given!r}: that search has no trials")
+) -> str | None:
+    """Return why scores cannot be compared, or None if they can."""
     config = next(iter(history.trials.values())).config
     then = {
         "data": history.header["data_fingerprint"],
@@ -98,10 +139,8 @@ def _check(
     }
     for key, value in then.items():
         if value != now[key]:
-            raise InputError(
-                f"--warm-start {given!r}: its scores say nothing here: {key} was {value} there and "
-                f"is {now[key]} here; search with the same, or warm-start from another search"
-            )
+            return f"{key} was {value} there and is {now[key]} here"
+    return None
 
 
 def _fields(given: str, trial: TrialRecord, space: Space) -> dict[str, Any]:

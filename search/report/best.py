@@ -13,14 +13,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from search.log.find_folder import find_folder, split
 from search.log.folder import SearchFolder
 from search.log.history import History
-from search.log.trial import TrialRecord
+from search.log.trial import Gain, TrialRecord
 from trainable.cache.files import read_json
 from trainable.errors import InputError
 from trainable.metrics import score_keys
 from trainable.run_config import RunConfig
 
 BEST = "best.json"
-BEST_VERSION: Final = 1
+BEST_VERSION: Final = 2
 
 
 class Best(BaseModel):
@@ -37,10 +37,12 @@ class Best(BaseModel):
             its full budget.
         data_fingerprint: Fingerprint of the examples and the tokenizer.
         versions: Versions of Python and packages when the search began.
+        gain: What was gained over the default; None where the default leads, or where there was
+            nothing to compare with. Files of version 1 have none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    schema_version: Literal[1]
+    schema_version: Literal[1, 2]
     search: str
     trial: int
     units: int
@@ -49,6 +51,7 @@ class Best(BaseModel):
     confirm: dict[str, float] | None
     data_fingerprint: str
     versions: dict[str, str]
+    gain: Gain | None = None
 
 
 def best_path(given: str) -> str:
@@ -135,6 +138,7 @@ def best_of(search: str, history: History, winner: TrialRecord) -> Best:
         confirm=_scores(winner, "confirm_") or None,
         data_fingerprint=history.header["data_fingerprint"],
         versions=history.header["versions"],
+        gain=winner.gain,
     )
 
 

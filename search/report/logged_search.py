@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.log.history import History
-from search.log.leaderboard import leaderboard
+from search.log.leaderboard import Lead, lead, leaderboard
 from search.log.trial import TrialRecord
 from spaces.params import Param, param_from_json
 from trainable.tasks import Tasks
@@ -43,16 +43,23 @@ class LoggedSearch:
         """The trials that reported a finite score and did not fail, best first."""
         return [t for t in self.ranked if t.status != "failed" and np.isfinite(t.score)]
 
+    @cached_property
+    def lead(self) -> Lead:
+        """Who leads, and why."""
+        return lead(list(self.history.trials.values()))
+
     @property
     def winner(self) -> TrialRecord | None:
         """The best trial; None where no trial reported a score."""
-        return self.history.best
+        return self.lead.winner
 
     @cached_property
     def default(self) -> TrialRecord | None:
-        """The trial of the configuration that the search began from, the best of its repeats."""
-        found = [t for t in self.ranked if {"default", "base"} & set(t.origin.split(", "))]
-        return found[0] if found else None
+        """The trial of the configuration that the search began from, which the winner beat.
+
+        Where none has run to its end, it is the one that came furthest.
+        """
+        return self.lead.default or next((t for t in self.ranked if t.is_default), None)
 
     @cached_property
     def tasks(self) -> Tasks:

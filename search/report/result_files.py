@@ -15,6 +15,7 @@ from search.report.ablation_table import FILE as ABLATION
 from search.report.ablation_table import ablation_csv, ablation_rows
 from search.report.best import best_of
 from search.report.logged_search import LoggedSearch
+from trainable.learning import learning_keys
 from trainable.metrics import score_keys
 from trainable.tasks import Tasks
 
@@ -49,7 +50,8 @@ def trials_csv(trials: Iterable[TrialRecord], params: Iterable[str], tasks: Task
     """Return one line per trial, best first; a param that a trial lacks is empty."""
     names = list(params)
     keys = score_keys(tasks)
-    metrics = [*keys, *(f"confirm_{key}" for key in keys), "tokens"]
+    confirm = [f"confirm_{key}" for key in keys]
+    metrics = [*keys, *confirm, *learning_keys(tasks), "tokens"]
     lines = [_csv_line(["trial", "status", "units", *metrics, *_SECONDS, *names, "error"])]
     for trial in leaderboard(trials):
         row: list[Any] = [trial.number, trial.status, trial.units]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shlex
 
-from search.log.leaderboard import leaderboard
+from search.log.leaderboard import gained, lead, leaderboard
 from search.log.trial import TrialRecord
 from search.planning.plan import Plan
 from search.report.best import BEST
+from search.report.sections.not_learned import constant_answers
 
 
 def summary(plan: Plan, trials: list[TrialRecord], winner: TrialRecord | None) -> str:
-    """Return the first ten of the leaderboard, and the commands to type next.
+    """Return the first ten of the leaderboard, the commands to type next, and what was gained.
 
     Args:
         plan: The search.
@@ -31,6 +32,12 @@ def summary(plan: Plan, trials: list[TrialRecord], winner: TrialRecord | None) -
         lines.append(f"{rank:4} {trial.number:5} {trial.units:3}/{units} {numbers}  {trial.status}")
     if winner is None:
         return "\n".join([*lines, "", "no trial finished a unit; see the errors above"])
+    if reason := lead(trials).reason:
+        lines += ["", reason]
+    lines += [
+        f"warning: trial {winner.number}, the best, {answer}: it has not learned this task"
+        for answer in constant_answers(winner, tasks)
+    ]
     local = folder.local  # neither command reads a bucket
     lines += [
         "",
@@ -39,4 +46,6 @@ def summary(plan: Plan, trials: list[TrialRecord], winner: TrialRecord | None) -
     ]
     if any(trial.status in ("interrupted", "paused") for trial in trials):
         lines.append(f"  the same command with --name {shlex.quote(folder.name)} --resume goes on")
+    if line := gained(trials):
+        lines += ["", line]
     return "\n".join(lines)

@@ -41,8 +41,8 @@ TENSORBOARD = "tensorboard"  # below the folder of the search
 _Cell = str | float | bool  # of the HParams page
 # Status of a trial -> that of the HParams page; where it may go on, TensorBoard says "unknown".
 _STATUSES = {"done": "STATUS_SUCCESS", "stopped": "STATUS_SUCCESS", "failed": "STATUS_FAILURE"}
+_LEARNING = ("dev_loss", "matthews", "top_share")  # parts of `learning` that are shown
 _VERSION = "brain.Event:2"  # of the format, in the first record of a file
-
 
 PROGRESS = "progress/units"  # units that the trial finished
 DONE = "progress/done"  # 1 for a trial that trained to the end, 0 for one that ended before
@@ -116,7 +116,9 @@ def tensorboard_file(trial: TrialRecord, params: tuple[Param, ...], tasks: Tasks
         tasks: The tasks of the search.
     """
     scores = score_keys(tasks)
-    scalars = (*scores, *step_metrics(tasks), "train_seconds", "eval_seconds")
+    shares = (f"{task}_{what}" for what in _LEARNING for task in tasks)
+    times = ("train_seconds", "eval_seconds")
+    scalars = tuple(dict.fromkeys((*scores, "learned", *step_metrics(tasks), *shares, *times)))
     values = tuple((param.name, _shown(param, trial.params)) for param in usual_order(params))
     columns = (*map(tag_of, scores), PROGRESS, DONE)
     records = [_head(trial.number, trial.started, values, columns)]

@@ -32,6 +32,7 @@ class Decision:
 class Scheduler(Protocol):
     """Decides which trials go on.
 
+    The default is protected: it goes on at every rung, and takes no place away from other trials.
     Its state follows from the history: two schedulers of equal histories decide equally.
     """
 

@@ -62,11 +62,12 @@ class StoppingASHA:
     def decide(self, trial: TrialRecord, unit: int) -> Decision | None:
         """Stop a trial that is not among the best 1/eta of the results so far at its rung.
 
+        The default always goes on; its result counts for other trials.
         A score that is not finite ranks last and does not count for other trials.
         """
         if unit not in self._results:
             return None
-        stop = self._enter(trial, unit) == TrialScheduler.STOP
+        stop = self._enter(trial, unit) == TrialScheduler.STOP and not trial.is_default
         results, key = self._results[unit], (-trial.score_at(unit), trial.number)
         among = len(results) if math.isfinite(key[0]) else len(results) + 1
         return Decision("stop" if stop else "continue", bisect_left(results, key) + 1, among)

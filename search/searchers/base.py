@@ -130,11 +130,6 @@ def draw_params(params: Iterable[Param], generator: random.Random) -> Params:
     """
     drawn: Params = {}
     for param in params:
-        if exists(param, drawn):
+        if param.exists_in(drawn):
             drawn[param.name] = param.domain.draw(generator)
     return drawn
-
-
-def exists(param: Param, drawn: Params) -> bool:
-    """Whether a param exists, given the values drawn for its parents."""
-    return all(drawn.get(parent) == kind for parent, kind in param.parents)

@@ -7,11 +7,12 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from spaces.catalogue import base_config, make_space
+from spaces.catalogue import make_space
 from spaces.space import Space
 from tests.benchmarks.curve import UNITS, Curve, CurveOf, Params, generator_for, scaled
 from trainable.component import Choice
 from trainable.data.sources import SampleData
+from trainable.defaults import default_run
 from trainable.model.encoder import EncoderConfig
 from trainable.stages.multitask import Multitask
 
@@ -50,7 +51,7 @@ def family(name: str) -> Family:
 def space_of(name: str) -> Space:
     """Return the space of a family. Its ranges are those for a pretrained encoder."""
     stage = Multitask(budget_tokens=9000, units=UNITS)
-    base = base_config(EncoderConfig(source="bert"), SampleData(), 0, stage)
+    base = default_run(EncoderConfig(source="bert"), SampleData(), 0, stage)
     return Space(name, make_space("full", base).base, _FEW)
 
 

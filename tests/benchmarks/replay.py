@@ -7,6 +7,7 @@ import math
 import random
 from dataclasses import dataclass, replace
 from itertools import count
+from typing import Any
 
 from search.log.history import History, Journal
 from search.loop.dispatcher import Dispatcher
@@ -36,7 +37,7 @@ class Replay:
 
     Attributes:
         final: After each unit of training that the search spent, the worth of the trial that led
-            the leaderboard.
+            the leaderboard; NaN while all trials have failed.
         n_trials: Trials that began.
         n_done: Trials that ran to their full budget.
     """
@@ -78,7 +79,9 @@ def replay(plan: Plan, family: Family, contestant: str, seed: int, budget: int) 
     journal = Journal(History())
     journal.write("search", slots=_SLOTS, **header(plan))
     dispatcher = make_dispatcher(plan, journal)
-    return _run(dispatcher, family.problem(seed), random.Random(f"times {seed}"), budget)
+    return run_slots(
+        dispatcher, family.problem(seed), random.Random(f"times {seed}"), budget, _SLOTS
+    )
 
 
 def n_trials(plan: Plan, budget: int) -> int:
@@ -86,7 +89,20 @@ def n_trials(plan: Plan, budget: int) -> int:
     return math.ceil(1.25 * budget / units_per_trial(plan.rungs, plan.options.eta))
 
 
-def _run(dispatcher: Dispatcher, curve_of: CurveOf, draw: random.Random, budget: int) -> Replay:
+def run_slots(
+    dispatcher: Dispatcher, curve_of: CurveOf, draw: random.Random, budget: int, n_slots: int
+) -> Replay:
+    """Run the jobs of a dispatcher until its search has spent its budget.
+
+    A trial whose score is NaN fails there, as a real one does.
+
+    Args:
+        dispatcher: Of a search that has just begun.
+        curve_of: The curve of a configuration.
+        draw: How long each unit takes.
+        budget: Units of training, of all trials together.
+        n_slots: Trials at a time.
+    """
     history, curves, ids = dispatcher.history, {}, count()
     training: list[tuple[float, str, int]] = []  # time when a unit ends, job, unit
     final: list[float] = []
@@ -96,7 +112,7 @@ def _run(dispatcher: Dispatcher, curve_of: CurveOf, draw: random.Random, budget:
         heapq.heappush(training, (now + draw.uniform(0.95, 1.05), id, unit))
 
     while len(final) < budget:
-        while len(training) < _SLOTS:
+        while len(training) < n_slots:
             id = f"job {next(ids)}"
             job = dispatcher.next_job(id)
             if job is not None:
@@ -111,14 +127,15 @@ def _run(dispatcher: Dispatcher, curve_of: CurveOf, draw: random.Random, budget:
         trial = dispatcher.jobs[id].trial
         if trial.number not in curves:
             curves[trial.number] = curve_of(trial.params)
-        goes_on = dispatcher.reported(id, unit, curves[trial.number].report(unit))
+        report: dict[str, Any] = curves[trial.number].report(unit)
+        failure = "" if math.isfinite(report["score"]) else "diverged"
+        goes_on = dispatcher.reported(id, unit, {"score": None} if failure else report, failure)
         dispatcher.saved(id, f"{trial.number}/{unit}")
         if goes_on:
             train(id, unit + 1)
         else:
             dispatcher.left(id, 1.0, 0.0)
         best = history.best
-        assert best is not None
-        final.append(curves[best.number].worth)
+        final.append(math.nan if best is None else curves[best.number].worth)
     n_done = sum(trial.status == "done" for trial in history.trials.values())
     return Replay(final, len(history.trials), n_done)

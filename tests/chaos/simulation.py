@@ -155,7 +155,7 @@ def make_dispatcher(plan: Plan, journal: Journal) -> Dispatcher:
     """Return the dispatcher that the driver would make."""
     return Dispatcher(
         journal,
-        make_scheduler(plan.options, plan.n_trials, journal.history),
+        make_scheduler(plan.options, plan.n_trials, journal.history, plan.sizes),
         make_searcher(plan.options, plan.space, plan.n_trials, plan.rungs),
         plan.space,
         list(plan.points),

@@ -19,7 +19,7 @@ from search.searchers.base import Suggestion
 _ENDED = ("done", "stopped", "failed")
 # Of machines and drivers, not of the search: they may differ between two searches alike.
 _OF_MACHINES = ("search", "resumed", "places", "started", "failed", "leaving", "cost", "closed")
-_OF_FILES = ("saved", "deleted", "lost")
+_OF_FILES = ("saved", "deleted", "lost", "compared")  # the last needs predictions
 _IRRELEVANT = ("time", "path", "id")
 
 
@@ -188,7 +188,7 @@ class _Judge:
 
     def __init__(self, plan: Plan) -> None:
         self.history = History()
-        self._scheduler = make_scheduler(plan.options, plan.n_trials, self.history)
+        self._scheduler = make_scheduler(plan.options, plan.n_trials, self.history, plan.sizes)
         self._searcher = make_searcher(plan.options, plan.space, plan.n_trials, plan.rungs)
         self._points, self._unpromotable = plan.points, set[int]()
 

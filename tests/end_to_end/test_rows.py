@@ -118,7 +118,7 @@ def test_a_search_begins_with_the_rows_and_goes_on_by_itself(warm: Finished) -> 
     trials, plan = warm.trials, warm.plan
     assert isinstance(plan.space, Space)
     assert len(trials) == 4
-    assert [trial.config for trial in trials[:3]] == [*plan.rows.values(), plan.space.base]
+    assert [trial.config for trial in trials[:3]] == [plan.space.base, *plan.rows.values()]
     assert [(trial.params, trial.origin) for trial in trials[:3]] == list(plan.points)
     assert trials[3].config not in [trial.config for trial in trials[:3]]
     for trial in trials:

@@ -23,10 +23,11 @@ from search.log.folder import EVENTS
 from search.log.history import History
 from search.log.trial import TrialRecord
 from search.report.best import Best, read_best
-from spaces.catalogue import base_config, make_space
+from spaces.catalogue import make_space
 from spaces.space import Space
 from tests.course import SCORE_KEYS, TASK_NAMES
 from trainable.data.sources import SampleData
+from trainable.defaults import default_run
 from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
@@ -75,7 +76,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 
 def space() -> Space:
     stage = Multitask(budget_tokens=BUDGET, units=UNITS)
-    return make_space("smoke", base_config(EncoderConfig(), SampleData(), 0, stage))
+    return make_space("smoke", default_run(EncoderConfig(), SampleData(), 0, stage))
 
 
 def kinds(events: list[Event]) -> list[str]:
@@ -116,10 +117,13 @@ def test_what_was_sampled_is_what_ran(finished: Finished) -> None:
         config = RunConfig.from_dict(event["run_config"], "event")
         assert space().params_of(config) == event["params"]
         assert len(event["params"]) == 3
-    # What an actor saves is what it ran. Of a finished search only the best keeps a checkpoint.
-    (state,) = finished.folder.glob("*/checkpoint_*/state.json")
+    # What an actor saves is what it ran. Of a finished search the default and the best of the
+    # others keep their checkpoints.
+    states = list(finished.folder.glob("*/checkpoint_*/state.json"))
+    assert 1 <= len(states) <= 2
     best = finished.trials[finished.best.trial]
-    assert state.parent == finished.folder / best.checkpoints[best.units]
+    state = finished.folder / best.checkpoints[best.units] / "state.json"
+    assert state in states
     assert RunConfig.from_dict(json.loads(state.read_text())["run_config"], "state") == best.config
 
 

@@ -153,8 +153,9 @@ def test_checkpoints_that_nobody_needs_are_not(
     files = [re.fullmatch(r"runs/first/(.+)/state\.safetensors", key) for key in bucket.read()]
     assert {file[1] for file in files if file} == saved - deleted
     best = json.loads(bucket.read()["runs/first/best.json"])
-    (kept,) = saved - deleted
-    assert kept.startswith(f"trial_{best['trial']:04d}_")
+    kept = {int(path[len("trial_") :][:4]) for path in saved - deleted}
+    assert {0, best["trial"]} <= kept, "of the default, too"
+    assert len(kept) <= 2
 
 
 @pytest.mark.slow
@@ -228,7 +229,8 @@ def test_a_folder_that_both_nodes_share_serves_as_well(address: str, tmp_path: P
     assert "2 nodes looked at: storage, versions and code are as here" in printed
     assert {EVENTS, "best.json", "tensorboard"} <= {p.name for p in (tmp_path / "first").iterdir()}
     assert not list(tmp_path.rglob(".preflight*"))
-    assert len(list(tmp_path.rglob("state.safetensors"))) == 1
+    # Of the default and of the best of the others.
+    assert len(list(tmp_path.rglob("state.safetensors"))) == 2
 
 
 @pytest.mark.parametrize(

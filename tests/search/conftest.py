@@ -25,9 +25,10 @@ from search.schedulers.base import Scheduler
 from search.schedulers.promotion_asha import PromotionASHA
 from search.searchers.base import Searcher
 from search.searchers.random_search import RandomSearch
-from spaces.catalogue import base_config, make_space
+from spaces.catalogue import make_space
 from tests.course import SCORE_KEYS
 from trainable.data.sources import SampleData
+from trainable.defaults import default_run
 from trainable.model.encoder import EncoderConfig
 from trainable.stages.multitask import Multitask
 from trainable.tasks import COURSE
@@ -35,7 +36,7 @@ from trainable.worker.ray_trainable import report_keys
 
 MakePlan = Callable[..., Plan]
 MakeTrial = Callable[..., TrialRecord]
-SMOKE = make_space("smoke", base_config(EncoderConfig(), SampleData(), 0, Multitask()))
+SMOKE = make_space("smoke", default_run(EncoderConfig(), SampleData(), 0, Multitask()))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -153,6 +154,7 @@ class Played:
         lost: Whether the worker is lost in this unit, asked anew for each attempt: `lost` before it
             reports, `unsaved` after that and before the checkpoint is there, or empty. `leaves`: it
             has notice of that, and leaves in the middle of the unit.
+        first: Origin of the first trial. The default is never paused or stopped at a rung.
     """
 
     def __init__(
@@ -167,6 +169,7 @@ class Played:
         scheduler: Callable[[History], Scheduler] | None = None,
         searcher: Searcher | None = None,
         lost: Callable[[int, int], str] = lambda number, unit: "",
+        first: str = "default",
     ) -> None:
         self.outcome, self.lost, self.units = outcome, lost, units
         self.log, self.trained = MemoryLog(earlier), Counter[tuple[int, int]]()
@@ -184,7 +187,7 @@ class Played:
             asha if scheduler is None else scheduler(self.history),
             searcher or RandomSearch(SMOKE, 0),
             SMOKE,
-            [(SMOKE.params_of(SMOKE.base), "default")],
+            [(SMOKE.params_of(SMOKE.base), first)],
             units,
             clock=lambda: float(len(self.log.events)),
         )

@@ -7,15 +7,16 @@ import json
 import pytest
 
 from spaces.ablation import ablation
-from spaces.catalogue import base_config
 from spaces.component_table import families
 from spaces.params import rebuild
+from tests.course import TASK_NAMES
 from trainable.batch_orders.all_tasks import LockStep
 from trainable.batch_orders.in_turn import RoundRobin
 from trainable.component import Domain, Value
 from trainable.data.nli import SickNli
 from trainable.data.pretraining_text import TextFiles
 from trainable.data.sources import SampleData
+from trainable.defaults import default_run
 from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
 from trainable.stages.language_modelling import MaskedLanguageModelling
@@ -24,7 +25,7 @@ from trainable.stages.nli_training import LinearNli
 
 BASES = {
     "defaults": RunConfig(),
-    "tiny": base_config(EncoderConfig(), SampleData(), 0, Multitask()),
+    "tiny": default_run(EncoderConfig(), SampleData(), 0, Multitask()),
     "round_robin": RunConfig(multitask=Multitask(batch_order=RoundRobin(batch_size=4))),
     "heads_only": RunConfig(multitask=None),
 }
@@ -85,21 +86,25 @@ def test_every_kind_of_the_families_of_training_is_there(name: str) -> None:
     assert {f"gradients/{kind}" for kind in kinds_of("gradients")} - names == {"gradients/plain"}
 
 
-def test_every_kind_of_poolings_pairs_heads_and_stages_is_there() -> None:
-    names = {name for name, _ in ablation(RunConfig())}
-    base = RunConfig()
-    for task, config in (
-        ("sst", base.tasks["sst"]),
-        ("para", base.tasks["para"]),
-        ("sts", base.tasks["sts"]),
-    ):
+@pytest.mark.parametrize("pair", ["joint", "siamese", "cosine"])
+def test_every_kind_of_poolings_pairs_heads_and_stages_is_there(pair: str) -> None:
+    defaults = RunConfig()
+    own = {name: {"kind": defaults.tasks[name].kind} for name in TASK_NAMES}
+    for task in ("para", "sts"):
+        own[task]["pair"] = {"kind": pair}
+    base = RunConfig.model_validate({"tasks": own})
+    names = {name for name, _ in ablation(base)}
+    for task, config in base.tasks.items():
         kinds = {f"{task}.pooling/{kind}" for kind in kinds_of("pooling")}
         assert kinds - names == {f"{task}.pooling/{config.pooling.kind}"}
-        assert f"{task}.head/mlp" in names
     for task in ("para", "sts"):
         assert {f"{task}.pair/{kind}" for kind in kinds_of("pair")} - names == {
-            f"{task}.pair/joint"
+            f"{task}.pair/{pair}"
         }
+    assert "sst.head/mlp" in names
+    # A cosine is a number without a head, and one vector has nothing on each side.
+    assert ({"para.head/mlp", "sts.head/mlp"} <= names) == (pair != "cosine")
+    assert ({"para.side/dense", "sts.side/dense"} <= names) == (pair != "joint")
     for slot in ("further_pretraining", "nli", "head_tuning"):
         kinds = {f"stage/{slot}.{kind}" for kind in kinds_of(slot)}
         assert kinds - names == {f"stage/{slot}.none"}
@@ -126,5 +131,5 @@ def test_stages_before_the_tasks_have_the_budget_of_the_base() -> None:
 
 def test_nothing_of_a_stage_that_the_base_leaves_out_is_exchanged() -> None:
     names = {name for name, _ in ablation(BASES["heads_only"])}
-    assert {"sst.pooling/mean", "stage/nli.linear"} <= names
+    assert {"sst.head/mlp", "stage/nli.linear"} <= names
     assert not any(name.startswith(("batch_order/", "gradients/", "schedule/")) for name in names)

@@ -3,13 +3,11 @@ from __future__ import annotations
 import optuna
 import pytest
 
-from spaces.catalogue import SPACE_NAMES, base_config, make_space
+from spaces.catalogue import SPACE_NAMES, make_space
 from spaces.params import all_params
-from trainable.batch_orders.all_tasks import LockStep
 from trainable.batch_orders.in_turn import RoundRobin
 from trainable.data.nli import HubNli, SampleNli, SickNli
 from trainable.data.pretraining_text import OwnText, TextFiles
-from trainable.data.sources import Cs224nData, SampleData
 from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
 from trainable.stages.head_tuning import CachedHeadTuning, NoHeadTuning
@@ -23,26 +21,6 @@ STAGE = Multitask(budget_tokens=1234, units=4, precision="bf16")
 
 def names(space: str, base: RunConfig) -> set[str]:
     return {param.name for param in make_space(space, base).params()}
-
-
-@pytest.mark.parametrize("encoder", [EncoderConfig(), BERT], ids=["tiny", "pretrained"])
-def test_the_base_has_what_the_search_asks_for(encoder: EncoderConfig) -> None:
-    data = Cs224nData(dir="/data")
-    base = base_config(encoder, data, 7, STAGE)
-    assert (base.seed, base.data, base.encoder) == (7, data, encoder)
-    assert base.multitask is not None
-    for field in ("budget_tokens", "units", "precision"):
-        assert getattr(base.multitask, field) == getattr(STAGE, field)
-    assert base.further_pretraining.kind == base.nli.kind == base.head_tuning.kind == "none"
-
-
-def test_a_pretrained_encoder_keeps_the_defaults_and_tiny_does_not() -> None:
-    sample = SampleData()
-    assert base_config(BERT, sample, 0, STAGE) == RunConfig(encoder=BERT, multitask=STAGE)
-    tiny = base_config(EncoderConfig(), sample, 0, STAGE)
-    assert tiny.multitask is not None
-    assert isinstance(tiny.multitask.batch_order, LockStep)
-    assert tiny.multitask.optimization.lr > STAGE.optimization.lr
 
 
 def test_spaces_grow_from_one_to_the_next() -> None:

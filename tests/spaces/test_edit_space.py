@@ -191,13 +191,17 @@ def test_a_range_may_be_wider_than_the_usual_one_and_not_than_the_field_allows()
 
 
 def test_a_base_outside_a_range_moves_into_it_and_that_is_said() -> None:
-    space = edited(range=[f"{LR}=1e-5..2e-5"], choices=["sst.pooling=max,mean"])
+    start = edited(fix=[f"{LR}=3e-5", "sst.pooling=cls"])
+    before = make_space("full", start.base)
+    texts = parse_edits(range=[f"{LR}=1e-5..2e-5"], choices=["sst.pooling=max,mean"])
+    space = edit_space(before, texts)
     assert space.base.multitask is not None
     assert space.base.multitask.optimization.lr == 2e-5
     assert values(space.base)["sst.pooling"] == "max"
-    assert [note.split(" = ")[0] for note in moved(SPACES["full"], space)] == [
-        "the first trial has sst.pooling",
-        f"the first trial has {LR}",
+    found = [note.split(" is outside")[0] for note in moved(before, space)]
+    assert found == [
+        "the first trial has sst.pooling = max, because cls",
+        f"the first trial has {LR} = 2e-05, because 3e-05",
     ]
 
 

@@ -250,12 +250,12 @@ OBSTACLES = {
     "a fixed number": (
         "smoke",
         with_sst(dropout=0.3),
-        ["sst.dropout is 0.3, the space has 0.1"],
+        [f"sst.dropout is 0.3, the space has {BASE.tasks['sst'].dropout}"],
     ),
     "a fixed component": (
         "heads",
-        with_stage(batch_order=RoundRobin()),
-        ["multitask.batch_order is round_robin, the space has proportional"],
+        with_stage(batch_order=LockStep()),
+        [f"multitask.batch_order is lock_step, the space has {BASE.multitask.batch_order.kind}"],
     ),
     "a stage that is not searched": (
         "full",
@@ -275,7 +275,7 @@ OBSTACLES = {
     "another budget": (
         "stages",
         with_stage(budget_tokens=17),
-        ["multitask.budget_tokens is 17, the space has 1000000"],
+        [f"multitask.budget_tokens is 17, the space has {Multitask().budget_tokens}"],
     ),
     "another encoder": (
         "full",
@@ -306,7 +306,7 @@ def test_of_two_obstacles_the_first_is_named() -> None:
         tasks=with_sst(dropout=0.3).tasks,
     )
     message = SPACES["smoke-pretrained"].why_not(both)
-    assert message == "encoder.dropout is 0.2, the space has 0.1"
+    assert message == f"encoder.dropout is 0.2, the space has {BASE.encoder.dropout}"
 
 
 @pytest.mark.parametrize("name", ["full", "stages"])

@@ -14,6 +14,7 @@ from trainable.losses import (
     Loss,
     contrastive,
     decide,
+    loss_of_probabilities,
     loss_value,
     probabilities,
     r_drop_divergence,
@@ -230,3 +231,26 @@ def test_a_similarity_is_predicted_on_the_scale_of_the_labels() -> None:
     assert torch.equal(predicted("bce", torch.tensor([[-1.0], [0], [2]]), STS), expected)
     mse = predicted("mse", torch.tensor([[-0.3], [0.5], [1.2]]), STS)
     assert mse.tolist() == [0, 2.5, 5]
+
+
+@pytest.mark.parametrize(
+    ("loss", "name"), [("cross_entropy", "sst"), ("bce", "sts"), ("mse", "sts")]
+)
+def test_the_loss_of_probabilities_is_the_loss_of_their_outputs(loss: Loss, name: str) -> None:
+    task = COURSE[name]
+    outputs = torch.randn(50, 5 if loss == "cross_entropy" else 1)
+    if loss == "mse":
+        outputs = outputs.sigmoid()
+    labels = torch.arange(50) % 5.0
+    found = loss_of_probabilities(loss, probabilities(loss, outputs), labels, task)
+    span = task.high - task.low if loss == "mse" else 1.0
+    assert found * span**2 == pytest.approx(
+        float(loss_value(loss, outputs, labels, task)), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize(("loss", "name"), [("cross_entropy", "sst"), ("bce", "para")])
+def test_a_certain_and_wrong_answer_costs_a_finite_loss(loss: Loss, name: str) -> None:
+    found = torch.eye(5)[:1] if loss == "cross_entropy" else torch.zeros(1, 1)
+    lost = loss_of_probabilities(loss, found, torch.ones(1), COURSE[name])
+    assert lost == pytest.approx(-math.log(1e-7))

@@ -13,6 +13,8 @@ from tests.course import SCORE_KEYS
 from tests.trainable.data.relatives import write_relative_encoder
 from trainable import load
 from trainable.__main__ import main
+from trainable.data.sources import SampleData
+from trainable.defaults import default_run
 from trainable.errors import InputError
 from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
@@ -88,10 +90,11 @@ def test_the_model_is_kept_where_that_is_asked_for(
 def test_the_example_is_a_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--example"]) == 0
     text = capsys.readouterr().out
-    assert RunConfig.from_dict(json.loads(text), "example") == RunConfig()
+    default = default_run(EncoderConfig(), SampleData())
+    assert RunConfig.from_dict(json.loads(text), "example") == default
     path = tmp_path / "config.json"
     path.write_text(text)
-    assert read_config(path) == (RunConfig(), "")
+    assert read_config(path) == (default, "")
 
 
 def test_a_best_json_is_read_too(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.metrics import f1_score, matthews_corrcoef
 from torch import Tensor
 
 from tests.course import SCORE_KEYS, WORST_SCORE
@@ -17,6 +18,7 @@ from trainable.metrics import (
     macro_f1,
     matthews,
     pearson,
+    score_error,
     scores,
     spearman,
     standard_error,
@@ -80,6 +82,15 @@ def test_f1_and_matthews_follow_from_the_confusion_matrix(pairs: list[tuple[int,
     spread = (n**2 - (guessed**2).sum()) * (n**2 - (given_**2).sum())
     mcc = (n * hits.sum() - guessed @ given_) / math.sqrt(spread) if spread else 0.0
     assert matthews(predicted, labels) == pytest.approx(mcc)
+
+
+@given(DRAWN_CLASSES)
+def test_f1_and_matthews_are_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
+    predicted, labels = torch.tensor(pairs, dtype=torch.float32).T
+    sides = labels.numpy(), predicted.numpy()
+    expected = f1_score(*sides, average="macro", zero_division=0)
+    assert macro_f1(predicted, labels) == pytest.approx(expected)
+    assert matthews(predicted, labels) == pytest.approx(matthews_corrcoef(*sides))
 
 
 @given(PAIRS)
@@ -170,6 +181,37 @@ def test_the_error_of_a_correlation_is_that_of_scipy_s_interval(n: int) -> None:
 def test_too_few_examples_have_no_error() -> None:
     assert math.isnan(standard_error(COURSE["sst"], 0.0, 0))
     assert math.isnan(standard_error(COURSE["sts"], 1.0, 3))
+
+
+def test_the_error_of_a_score_is_the_spread_of_the_weighted_mean_of_independent_tasks() -> None:
+    tasks = table(
+        Task(name="a", classes=("x", "y"), weight=3),
+        Task(name="b", metric="pearson"),
+        Task(name="c", metric="pearson", weight=0),
+    )
+    metrics, sizes = {"a_acc": 0.8, "b_corr": 0.6, "c_corr": 0.1}, {"a": 400, "b": 200, "c": 9}
+    draw = np.random.default_rng(0)
+    hits = draw.binomial(400, 0.8, 4000) / 400
+    x, noise = draw.normal(size=(2, 4000, 200))
+    y = 0.6 * x + 0.8 * noise
+    x, y = (own - own.mean(1, keepdims=True) for own in (x, y))
+    r = (x * y).sum(1) / np.sqrt((x**2).sum(1) * (y**2).sum(1))
+    expected = np.std((3 * hits + r) / 4)
+    assert score_error(metrics, tasks, sizes) == pytest.approx(expected, rel=0.05)
+    assert score_error({**metrics, "c_corr": 0.9}, tasks, sizes) == pytest.approx(
+        score_error(metrics, tasks, sizes)
+    )
+
+
+@pytest.mark.parametrize("missing", ["sst_acc", "para_acc", "sts_corr"])
+def test_a_score_of_which_a_metric_is_not_known_has_no_error(missing: str) -> None:
+    metrics: dict[str, float | None] = {"sst_acc": 0.5, "para_acc": 0.8, "sts_corr": 0.7}
+    sizes = dict.fromkeys(COURSE, 100)
+    assert 0 < score_error(metrics, COURSE, sizes) < 0.1
+    assert math.isnan(score_error({**metrics, missing: None}, COURSE, sizes))
+    assert math.isnan(score_error({k: metrics[k] for k in metrics if k != missing}, COURSE, sizes))
+    few = {task: 1 if own.metric_key == missing else 100 for task, own in COURSE.items()}
+    assert math.isnan(score_error(metrics, COURSE, few)) == (missing == "sts_corr")
 
 
 def test_overall_scores_of_many_runs_are_those_of_each() -> None:

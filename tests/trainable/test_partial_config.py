@@ -10,7 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trainable.other_tasks import other_tasks
+from trainable.data.sources import SampleData
+from trainable.defaults import default_run
 from trainable.errors import InputError
+from trainable.model.encoder import EncoderConfig
 from trainable.partial_config import complete, filled_note
 from trainable.run_config import RunConfig
 
@@ -56,7 +59,7 @@ def test_defaults_may_be_left_out(draw_config: Callable[..., RunConfig], data: A
 
 def test_nothing_at_all_means_the_defaults() -> None:
     config, filled = complete({}, "f")
-    assert config == RunConfig()
+    assert config == default_run(EncoderConfig(), SampleData())
     assert filled["encoder.source"] == "tiny"
     assert filled["seed"] == 0
     assert filled["data"] == {"kind": "sample", "seed": 0}
@@ -79,7 +82,10 @@ def test_what_is_left_out_of_a_component_is_that_of_its_kind() -> None:
 def test_a_component_whose_kind_is_left_out_keeps_the_one_of_the_defaults() -> None:
     config, filled = complete({"multitask": {"batch_order": {"batch_size": 4}}}, "f")
     assert config.multitask is not None
-    assert config.multitask.batch_order.kind == RunConfig().multitask.batch_order.kind  # type: ignore[union-attr]
+    assert (
+        config.multitask.batch_order.kind
+        == default_run(EncoderConfig(), SampleData()).multitask.batch_order.kind
+    )  # type: ignore[union-attr]
     assert filled["multitask.batch_order.kind"] == config.multitask.batch_order.kind
 
 
@@ -120,7 +126,7 @@ def test_what_is_wrong_is_refused_in_a_line(part: Any, fragment: str) -> None:
 
 
 def test_a_component_without_a_kind_and_without_a_default_is_said() -> None:
-    order = {"kind": "lock_step", "gradients": {"c": 0.5}}
+    order = {"kind": "sequential", "gradients": {"c": 0.5}}
     with pytest.raises(InputError, match=r"gradients': has no 'kind'; say which one"):
         complete({"multitask": {"batch_order": order}}, "f")
 

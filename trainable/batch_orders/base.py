@@ -12,7 +12,7 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import Field
 
-from trainable.component import Choice
+from trainable.component import Choice, PriorWeights
 from trainable.tasks import TaskName
 
 State = dict[str, Any]
@@ -64,4 +64,6 @@ def unscaled(sizes: dict[TaskName, int]) -> Step:
 
 
 BATCH_SIZES = (4, 8, 16, 32, 64)  # what a search tries
-BatchSize = Annotated[int, Field(ge=1, le=4096), Choice(BATCH_SIZES)]
+BatchSize = Annotated[
+    int, Field(ge=1, le=4096), Choice(BATCH_SIZES), PriorWeights({8: 2, 16: 4, 32: 4})
+]

@@ -16,6 +16,7 @@ from trainable.batch_orders.by_size import Proportional
 from trainable.batch_orders.in_turn import RoundRobin
 from trainable.batch_orders.sequential import Sequential
 from trainable.batch_orders.visits import RandomShuffleDropout, SetRoundRobin
+from trainable.component import PriorWeights
 
 BatchOrderConfig = Annotated[
     RoundRobin
@@ -27,4 +28,5 @@ BatchOrderConfig = Annotated[
     | LockStep
     | ProportionalBatches,
     Field(discriminator="kind"),
+    PriorWeights({"round_robin": 4, "proportional": 3, "lock_step": 3}),
 ]

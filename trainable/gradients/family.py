@@ -11,6 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from trainable.component import PriorWeights
 from trainable.gradients.aligned_mtl import AlignedMTL
 from trainable.gradients.cagrad import CAGrad
 from trainable.gradients.dynamic_weight_average import DynamicWeightAverage
@@ -28,6 +29,7 @@ from trainable.gradients.uncertainty import UncertaintyGradients
 ScalarGradients = Annotated[
     PlainGradients | WeightedGradients | UncertaintyGradients | DynamicWeightAverage,
     Field(discriminator="kind"),
+    PriorWeights({"plain": 4, "weighted": 2}),
 ]
 Gradients = Annotated[
     PlainGradients
@@ -44,4 +46,5 @@ Gradients = Annotated[
     | AlignedMTL
     | NashMTL,
     Field(discriminator="kind"),
+    PriorWeights({"plain": 8, "weighted": 4, "uncertainty": 2, "pcgrad": 2}),
 ]

@@ -16,7 +16,7 @@ from pydantic import Field
 from tokenizers import Tokenizer
 
 from trainable.cache.files import user_path
-from trainable.component import Choice, Component, FloatRange, Needs
+from trainable.component import Choice, Component, FloatRange, Needs, PriorWeights
 from trainable.data.special_tokens import special_tokens
 from trainable.data.tokenize import MAX_SENTENCE_TOKENS, load_tokenizer, train_wordpiece
 from trainable.errors import InputError
@@ -53,7 +53,10 @@ class EncoderConfig(Component):
     dropout: Annotated[float, Field(ge=0, lt=1), FloatRange(0.0, 0.3)] = 0.1
     attention_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     sharing: Annotated[
-        Literal["shared", "per_task"], Choice(("shared", "per_task")), Needs(tasks=2)
+        Literal["shared", "per_task"],
+        Choice(("shared", "per_task")),
+        Needs(tasks=2),
+        PriorWeights({"shared": 4}),
     ] = "shared"
 
 

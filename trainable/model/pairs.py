@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from trainable.component import Choice, Component, FloatRange, Needs
+from trainable.component import Choice, Component, FloatRange, Needs, PriorSpread, PriorWeights
 from trainable.model.dropout import Dropout
 from trainable.model.heads import Head, LinearHead
 from trainable.model.projection import ActivationField, Dense, DropoutField, NoSide, Side
@@ -151,11 +151,19 @@ class DecisionCosine(_Cosine):
         threshold: Smallest score of class 1. Training does not see it.
     """
 
-    threshold: Annotated[float, Field(gt=0, lt=1), FloatRange(0.3, 0.9)] = 0.5
+    threshold: Annotated[float, Field(gt=0, lt=1), FloatRange(0.3, 0.9), PriorSpread(0.2)] = 0.5
 
 
-DecisionPair = Annotated[JointPair | SiamesePair | DecisionCosine, Field(discriminator="kind")]
-NumberPair = Annotated[JointPair | SiamesePair | NumberCosine, Field(discriminator="kind")]
+DecisionPair = Annotated[
+    JointPair | SiamesePair | DecisionCosine,
+    Field(discriminator="kind"),
+    PriorWeights({"cosine": 2, "joint": 2}),
+]
+NumberPair = Annotated[
+    JointPair | SiamesePair | NumberCosine,
+    Field(discriminator="kind"),
+    PriorWeights({"cosine": 4, "siamese": 2}),
+]
 # A cosine is one number, and cannot tell three classes apart.
 VectorPair = Annotated[JointPair | SiamesePair, Field(discriminator="kind")]
 Pair = JointPair | SiamesePair | DecisionCosine | NumberCosine
@@ -202,4 +210,6 @@ class DensePairLayer(Component):
         return Dense(width, self.activation, Dropout(self.dropout, generator), self.residual)
 
 
-PairLayer = Annotated[NoPairLayer | DensePairLayer, Field(discriminator="kind")]
+PairLayer = Annotated[
+    NoPairLayer | DensePairLayer, Field(discriminator="kind"), PriorWeights({"none": 3})
+]

@@ -16,7 +16,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from trainable.component import Choice, Component
+from trainable.component import Choice, Component, PriorWeights
 from trainable.model.bert import BertPooler
 from trainable.model.packing import Packed
 
@@ -221,4 +221,5 @@ class AttentionPooling(Component):
 Pooling = Annotated[
     ClsPooling | MeanPooling | MaxPooling | WeightedPooling | AttentionPooling,
     Field(discriminator="kind"),
+    PriorWeights({"mean": 4, "attention": 2}),
 ]

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from trainable.component import Component, FloatRange
+from trainable.component import Component, FloatRange, PriorWeights
 
 _EPS = 1e-4  # a score is kept this far from 0 and 1 where its logit is taken
 
@@ -106,13 +106,18 @@ class SigmoidScaling(Component):
 
 
 class LearnedScaling(Component):
-    """sigmoid(a * cos + b) with learned a and b, which start at 4 and -2."""
+    """sigmoid(a * cos + b) with learned a and b, which start at 4 and -4 * center.
+
+    Attributes:
+        center: Cosine whose score is 1/2 at the start.
+    """
 
     kind: Literal["learned"] = "learned"
+    center: Annotated[float, Field(ge=-1, le=1), FloatRange(0.3, 0.9)] = 0.5
 
     def build(self, as_logit: bool) -> nn.Module:
         """Return a module from cosines to scores, or to their logits."""
-        slope, offset = (nn.Parameter(torch.tensor(value)) for value in (4.0, -2.0))
+        slope, offset = (nn.Parameter(torch.tensor(v)) for v in (4.0, -4.0 * self.center))
         logit = Line(slope, offset)
         return logit if as_logit else nn.Sequential(logit, nn.Sigmoid())
 
@@ -120,4 +125,5 @@ class LearnedScaling(Component):
 Scaling = Annotated[
     ShiftScaling | ReluScaling | IdentityScaling | SigmoidScaling | LearnedScaling,
     Field(discriminator="kind"),
+    PriorWeights({"relu": 2, "learned": 2}),
 ]

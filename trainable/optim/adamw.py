@@ -11,7 +11,15 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from trainable.component import Choice, Component, FloatRange, Needs, PerTask
+from trainable.component import (
+    Choice,
+    Component,
+    FloatRange,
+    Needs,
+    PerTask,
+    PriorSpread,
+    PriorWeights,
+)
 from trainable.model.bert import MinBert
 from trainable.optim.schedules import LinearSchedule, Schedule, warmup_factor
 from trainable.tasks import TaskName
@@ -41,7 +49,9 @@ class NormClipping(Component):
     max_norm: Annotated[float, Field(gt=0), FloatRange(0.5, 5.0, log=True)] = 1.0
 
 
-Clipping = Annotated[NoClipping | NormClipping, Field(discriminator="kind")]
+Clipping = Annotated[
+    NoClipping | NormClipping, Field(discriminator="kind"), PriorWeights({"norm": 3})
+]
 
 
 class Optimization(Component):
@@ -62,7 +72,9 @@ class Optimization(Component):
         clip: Whether and how long gradients are shortened.
     """
 
-    lr: Annotated[float, Field(gt=0, le=1), FloatRange(1e-5, 3e-4, log=True)] = 3e-5
+    lr: Annotated[float, Field(gt=0, le=1), FloatRange(1e-5, 3e-4, log=True), PriorSpread(0.2)] = (
+        1e-4
+    )
     head_lr: Annotated[float, Field(gt=0, le=1), FloatRange(1e-5, 1e-2, log=True)] = 1e-3
     task_lr: Annotated[
         dict[TaskName, Rate],
@@ -72,7 +84,7 @@ class Optimization(Component):
     layer_decay: Annotated[float, Field(gt=0, le=1), FloatRange(0.7, 1.0)] = 0.95
     # Not in the logarithm: most published runs have none.
     weight_decay: Annotated[float, Field(ge=0, le=1), FloatRange(0.0, 0.1)] = 1e-2
-    amsgrad: Annotated[bool, Choice((False, True))] = False
+    amsgrad: Annotated[bool, Choice((False, True)), PriorWeights({False: 3})] = False
     schedule: Schedule = LinearSchedule()
     warmup: Annotated[float, Field(ge=0, lt=1), FloatRange(0.0, 0.2)] = 0.1
     clip: Clipping = NormClipping()

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from trainable.component import Choice, Component, FloatRange
+from trainable.component import Choice, Component, FloatRange, PriorWeights
 
 Rule = Callable[[int, float], float]
 
@@ -140,4 +140,8 @@ class SwaAveraging(Component):
         return WeightAverage(partial(_equal_share, self.start))
 
 
-Averaging = Annotated[NoAveraging | EmaAveraging | SwaAveraging, Field(discriminator="kind")]
+Averaging = Annotated[
+    NoAveraging | EmaAveraging | SwaAveraging,
+    Field(discriminator="kind"),
+    PriorWeights({"none": 3, "ema": 2}),
+]

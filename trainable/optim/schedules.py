@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from trainable.component import Component, FloatRange
+from trainable.component import Component, FloatRange, PriorWeights
 
 
 def warmup_factor(progress: float, warmup: float) -> float:
@@ -76,4 +76,5 @@ class StepSchedule(Component):
 Schedule = Annotated[
     LinearSchedule | ConstantSchedule | CosineSchedule | StepSchedule,
     Field(discriminator="kind"),
+    PriorWeights({"linear": 4, "cosine": 3}),
 ]

@@ -6,9 +6,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from trainable.batch_orders.by_size import Proportional
 from trainable.batch_orders.family import BatchOrderConfig
-from trainable.component import Component, FloatRange, Needs, TaskSubset
+from trainable.batch_orders.in_turn import RoundRobin
+from trainable.component import Component, FloatRange, Needs, PriorWeights, TaskSubset
 from trainable.data.nli import NliSource, SampleNli
 from trainable.optim.adamw import Optimization
 from trainable.optim.averaging import Averaging, NoAveraging
@@ -62,7 +62,9 @@ class RDrop(Component):
     alpha: Annotated[float, Field(gt=0, le=100), FloatRange(0.1, 5.0, log=True)] = 1.0
 
 
-Regularization = Annotated[NoRegularization | RDrop, Field(discriminator="kind")]
+Regularization = Annotated[
+    NoRegularization | RDrop, Field(discriminator="kind"), PriorWeights({"none": 3})
+]
 
 
 class Multitask(Component):
@@ -83,7 +85,7 @@ class Multitask(Component):
 
     tasks: TaskSet = "all"
     auxiliary: Auxiliary = NoAuxiliary()
-    batch_order: BatchOrderConfig = Proportional()
+    batch_order: BatchOrderConfig = RoundRobin()
     regularization: Regularization = NoRegularization()
     optimization: Optimization = Optimization()
     averaging: Averaging = NoAveraging()

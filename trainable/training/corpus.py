@@ -9,11 +9,13 @@ examples.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from trainable.data.sentences import N_SPECIAL_TOKENS
+from trainable.data.split import stratified_part
 from trainable.model.packing import Packed, attention_layout, flat_ranges
 from trainable.model.pairs import JointPair, Pair
 from trainable.tasks import TaskName
@@ -89,6 +91,15 @@ class Corpus:
     def device(self) -> torch.device:
         """Device of tokens and batches."""
         return self.tokens.device
+
+    @cached_property
+    def select_part(self) -> dict[TaskName, Tensor]:
+        """Task -> (n,) int64 numbers of the examples of `stratified_part` of *select*."""
+        return {
+            task: stratified_part(task, rows.ids, rows.labels)
+            for task, rows in self.splits["select"].items()
+            if rows.labels is not None
+        }
 
     def to(self, device: torch.device) -> Corpus:
         """Return the corpus on a device; nothing is copied if it is there already."""

@@ -19,7 +19,12 @@ _PASS_TOKENS = 8192  # tokens of one pass
 
 
 def task_probabilities(
-    model: MultitaskBert, config: RunConfig, corpus: Corpus, split: Split, task: TaskName
+    model: MultitaskBert,
+    config: RunConfig,
+    corpus: Corpus,
+    split: Split,
+    task: TaskName,
+    part: Tensor | None = None,
 ) -> Tensor:
     """Return probabilities or scores of one split of a task, in the split's order.
 
@@ -32,6 +37,7 @@ def task_probabilities(
         corpus: Has the examples, on the model's device.
         split: Which of its splits.
         task: Which task.
+        part: (n_examples,) int64 numbers of the examples; all of the split without it.
 
     Returns:
         (n_examples, n_classes) or (n_examples, 1) float32 on the CPU; see `probabilities`.
@@ -39,7 +45,7 @@ def task_probabilities(
     pairs, loss = pair_encodings(config), config.tasks[task].loss
     precision = config.multitask.precision if config.multitask else "fp32"
     parts = []
-    order, parts_of = passes(corpus.splits[split][task])
+    order, parts_of = passes(corpus.splits[split][task], part)
     with torch.inference_mode():
         for numbers in parts_of:
             with autocast(corpus.device, precision):
@@ -72,11 +78,20 @@ def sentence_vectors(model: MultitaskBert, corpus: Corpus, split: Split, task: T
     return _in_order(parts, order)
 
 
-def passes(rows: Rows) -> tuple[Tensor, Iterator[Tensor]]:
-    """Return the numbers of all examples, shortest first, and the same cut into passes."""
-    totals, order = rows.lengths.sum(0).sort(stable=True)
+def passes(rows: Rows, part: Tensor | None = None) -> tuple[Tensor, Iterator[Tensor]]:
+    """Cut examples into passes, shortest first.
+
+    Args:
+        rows: The examples.
+        part: (n,) int64 numbers of those that are wanted; all without it.
+
+    Returns:
+        (n,) int64 places in `part`, in the order of the passes; and the numbers of each pass.
+    """
+    wanted = torch.arange(len(rows)) if part is None else part
+    totals, order = rows.lengths.sum(0)[wanted].sort(stable=True)
     per_pass = max(1, _PASS_TOKENS // (int(totals[-1]) + 4))
-    return order, iter(torch.split(order, per_pass))
+    return order, iter(torch.split(wanted[order], per_pass))
 
 
 def _in_order(parts: list[Tensor], order: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ import logging
 import math
 import time
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ import torch
 from torch import Tensor
 
 from trainable.cache.files import cache_folder
+from trainable.learning import learning
 from trainable.losses import decide
 from trainable.metrics import scores
 from trainable.model.pairs import decision_threshold
@@ -38,6 +40,8 @@ from trainable.training.step import MultitaskTraining, step_metrics
 from trainable.training.tune_heads import tune_heads
 
 log = logging.getLogger(__name__)
+
+Part = Mapping[TaskName, Tensor]  # task -> (n,) int64 numbers of examples of a split
 
 
 class RunFailed(RuntimeError):
@@ -185,11 +189,15 @@ class Run:
         if isinstance(self.config.head_tuning, CachedHeadTuning):
             tune_heads(self.config, self.config.head_tuning, self.model, self.inputs.corpus)
 
-    def probabilities(self, split: str) -> dict[TaskName, Tensor]:
+    def probabilities(self, split: str, part: Part | None = None) -> dict[TaskName, Tensor]:
         """Return task -> probabilities or scores, float32 on the CPU, in the split's order.
 
         (n_examples, n_classes) class probabilities under cross entropy, else (n_examples, 1)
         scores. An ensemble averages them over runs.
+
+        Args:
+            split: Which split.
+            part: Its examples that are wanted; all without it.
         """
         corpus = self.inputs.corpus
         self.model.eval()
@@ -198,7 +206,9 @@ class Run:
             averaged = self.training.average.applied(list(self.model.parameters()))
         with torch.inference_mode(), averaged:
             return {
-                task: task_probabilities(self.model, self.config, corpus, split, task)
+                task: task_probabilities(
+                    self.model, self.config, corpus, split, task, part[task] if part else None
+                )
                 for task in self.config.tasks
                 if task in corpus.splits[split]  # a task may have no test examples
             }
@@ -214,13 +224,39 @@ class Run:
         return self.decide(self.probabilities(split))
 
     def evaluate(self, split: str) -> dict[str, float]:
-        """Return the scores on a labelled split, and `eval_seconds`."""
+        """Return scores and `learning` on all of a labelled split, and `eval_seconds`."""
         started = time.perf_counter()
-        metrics = self.score(split, self.probabilities(split))
+        found = self.probabilities(split)
+        metrics = self.score(split, found)
+        metrics |= self.learning(split, found, metrics)
         return metrics | {"eval_seconds": time.perf_counter() - started}
 
-    def score(self, split: str, found: dict[TaskName, Tensor]) -> dict[str, float]:
-        """Return the scores of the result of `probabilities` on a labelled split."""
+    def score(
+        self, split: str, found: dict[TaskName, Tensor], part: Part | None = None
+    ) -> dict[str, float]:
+        """Return the scores of the result of `probabilities` on a labelled split, or its part."""
+        labels = self._labels(split, found, part)
+        return scores(self.decide(found), labels, self.config.table)
+
+    def learning(
+        self,
+        split: str,
+        found: dict[TaskName, Tensor],
+        scored: dict[str, float],
+        part: Part | None = None,
+    ) -> dict[str, float]:
+        """Return what else shows that tasks are learned, from `probabilities` and `score`."""
+        labels = self._labels(split, found, part)
+        losses = {name: self.config.tasks[name].loss for name in found}
+        predicted, table = self.decide(found), self.config.table
+        return learning(found, predicted, labels, losses, table, scored)
+
+    def _labels(
+        self, split: str, found: dict[TaskName, Tensor], part: Part | None
+    ) -> dict[TaskName, Tensor]:
         labels = {task: self.inputs.corpus.splits[split][task].labels for task in found}
-        known = {task: own for task, own in labels.items() if own is not None}
-        return scores(self.decide(found), known, self.config.table)
+        return {
+            task: own if part is None else own[part[task]]
+            for task, own in labels.items()
+            if own is not None
+        }

@@ -2,7 +2,8 @@
 
 The tensors are in one safetensors file. `SPLIT.TASK` holds the result of `Run.probabilities`, in
 the order of the split; `SPLIT.TASK.ids` holds the SHA-256 of the ids in that order, so that a
-reader can tell them from predictions of other examples.
+reader can tell them from predictions of other examples. `SPLIT.TASK.labels` holds the labels, so
+that two files can be compared where the data are not; older files have none.
 
 Source of the submission format: the CS224N default project's starter code: a header, then lines
 `id , prediction `.
@@ -45,6 +46,8 @@ def write_probabilities(run: Run, path: Path, found: Found | None = None) -> Non
         for task, rows in own.items():
             tensors[f"{split}.{task}"] = rows.contiguous()
             tensors[f"{split}.{task}.ids"] = _digest(splits[split][task].ids)
+            if (labels := splits[split][task].labels) is not None:
+                tensors[f"{split}.{task}.labels"] = labels.contiguous()
     write_tensors(path, tensors)
 
 
@@ -80,6 +83,34 @@ def read_probabilities(
     except (SafetensorError, KeyError) as error:
         raise InputError(f"{origin}: not a whole file of predictions ({error})") from error
     return found
+
+
+def read_compared(
+    contents: tuple[bytes, bytes], split: Split, tasks: Tasks
+) -> list[dict[TaskName, tuple[Tensor, Tensor]]] | None:
+    """Read two runs' predictions of the same examples, and the labels of these.
+
+    Args:
+        contents: Bytes of two files that `write_probabilities` wrote.
+        split: Which split.
+        tasks: The tasks.
+
+    Returns:
+        For each file task -> (n, n_classes) or (n, 1) probabilities, and (n,) labels. None where a
+        file is torn, is of other examples than the other, or has no labels, as older ones.
+    """
+    try:
+        both = [load(content) for content in contents]
+        for task in tasks:
+            first, second = (own[f"{split}.{task}.ids"] for own in both)
+            if not torch.equal(first, second):
+                return None
+        return [
+            {task: (own[f"{split}.{task}"], own[f"{split}.{task}.labels"]) for task in tasks}
+            for own in both
+        ]
+    except (SafetensorError, KeyError):
+        return None
 
 
 def write_submission(

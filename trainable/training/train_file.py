@@ -12,8 +12,12 @@ from safetensors import SafetensorError
 
 from trainable.cache.files import read_json
 from trainable.cache.yaml_file import SUFFIXES, read_yaml
+from trainable.data.sources import SampleData
+from trainable.defaults import default_run
 from trainable.errors import InputError
+from trainable.learning import learning_keys
 from trainable.metrics import score_keys
+from trainable.model.encoder import EncoderConfig
 from trainable.partial_config import complete, filled_note
 from trainable.run_config import RunConfig
 from trainable.stages.pretraining_loop import StageFailed
@@ -24,8 +28,8 @@ from trainable.training.trained_run import write_trained
 
 
 def print_example() -> int:
-    """Print the default RunConfig as JSON; returns the exit status."""
-    print(json.dumps(RunConfig().to_dict(), indent=2))
+    """Print the default configuration as JSON; returns the exit status."""
+    print(json.dumps(default_run(EncoderConfig(), SampleData()).to_dict(), indent=2))
     return 0
 
 
@@ -89,19 +93,23 @@ def _train(config: RunConfig, out: Path | None, console: Console) -> None:
     inputs = open_inputs(config, device)
     for note in inputs.corpus.notes:
         console.print(note, markup=False)
-    run, keys = Run(config, inputs), score_keys(config.data.table)
+    run, table = Run(config, inputs), config.data.table
 
     def show(losses: dict[str, float]) -> None:
         scores = run.evaluate("select")
-        text = "  ".join(f"{key} {scores[key]:.4f}" for key in keys)
-        console.print(f"unit {run.units}/{config.units}  {text}")
+        console.print(f"unit {run.units}/{config.units}  {_shown(scores, score_keys(table))}")
+        console.print(f"          {_shown(scores, learning_keys(table))}")
 
     train(run, console, "training", show)
     scores = run.evaluate("confirm")
-    console.print("confirm    " + "  ".join(f"{key} {scores[key]:.4f}" for key in keys))
+    console.print(f"confirm   {_shown(scores, score_keys(table))}")
     if out is not None:
         try:
             write_trained(run, out)
         except (OSError, SafetensorError) as error:
             raise InputError(f"--out {out} cannot be written ({error})") from error
         console.print(f"the model is in {out}", markup=False)
+
+
+def _shown(scores: dict[str, float], keys: tuple[str, ...]) -> str:
+    return "  ".join(f"{key} {scores[key]:.4f}" for key in keys)

@@ -77,9 +77,10 @@ def train_head(
     assert labels is not None
     labels, definition = labels.to(corpus.device), config.data.table[task]
     model.eval()  # no dropout, so nothing is drawn
-    if not head_outputs(model, task, vectors[:1]).requires_grad:
-        return  # a bare cosine has nothing to train
     own_parameters = list(model.tasks[task].parameters())
+    # A bare cosine has nothing to train, also behind a layer that pair tasks share.
+    if not own_parameters or not head_outputs(model, task, vectors[:1]).requires_grad:
+        return
     optimizer = build_adamw([{"params": own_parameters}], stage.weight_decay)
     n_examples = len(vectors)
     steps_per_epoch = -(-n_examples // stage.batch_size)

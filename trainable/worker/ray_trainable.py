@@ -28,6 +28,7 @@ import torch
 from ray import tune
 
 from trainable.errors import InputError
+from trainable.learning import learning_keys
 from trainable.metrics import score_keys, worst_score
 from trainable.run_config import RunConfig
 from trainable.stages.pretraining_loop import StageFailed
@@ -35,7 +36,7 @@ from trainable.tasks import Tasks
 from trainable.training import checkpoint
 from trainable.training.inputs import InputsSpec, RunInputs, open_inputs
 from trainable.training.loop import Run, RunFailed, RunLeft
-from trainable.training.predictions import LABELLED, PREDICTIONS, Found, write_probabilities
+from trainable.training.predictions import PREDICTIONS, Found, write_probabilities
 from trainable.training.step import step_metrics
 from trainable.worker.release_memory import release_memory
 from trainable.worker.scratch import use_scratch
@@ -54,6 +55,7 @@ def report_keys(tasks: Tasks) -> tuple[str, ...]:
     return (
         *keys,
         *(f"confirm_{key}" for key in keys),
+        *learning_keys(tasks),
         *step_metrics(tasks),
         "unit",
         "tokens",
@@ -197,19 +199,23 @@ class MultitaskTrainable(tune.Trainable):
         return {"leaving": str(notice), "node": node, "deadline": notice.deadline}
 
     def _unit(self, run: Run) -> dict[str, Any]:
-        """Return the metrics of one unit; after the last unit with the *confirm* scores."""
+        """Return the metrics of one unit, on a part of *select*.
+
+        After the last unit they are on all of *select*, and with the *confirm* scores.
+        """
         metrics: dict[str, Any] = run.train_unit(self._leave_if_noticed)
         started = time.perf_counter()
-        # What a finished run says of each example is kept: the report looks at it.
-        splits = LABELLED if run.done else ("select",)
-        self._found = {split: run.probabilities(split) for split in splits}
-        metrics |= run.score("select", self._found["select"])
-        broken = [
-            key for key in score_keys(run.config.data.table) if not math.isfinite(metrics[key])
-        ]
+        part = None if run.done else run.inputs.corpus.select_part
+        found = run.probabilities("select", part)
+        scored = run.score("select", found, part)
+        scored |= run.learning("select", found, scored, part)
+        broken = [key for key, value in scored.items() if not math.isfinite(value)]
         if broken:
-            raise RunFailed(f"{broken[0]} is {metrics[broken[0]]} in unit {run.units}")
+            raise RunFailed(f"{broken[0]} is {scored[broken[0]]} in unit {run.units}")
+        metrics |= scored
         if run.done:
+            # What a finished run says of each example is kept: the report looks at it.
+            self._found = {"select": found, "confirm": run.probabilities("confirm")}
             confirm = run.score("confirm", self._found["confirm"])
             metrics |= {f"confirm_{key}": value for key, value in confirm.items()}
         return metrics | {"eval_seconds": time.perf_counter() - started}

@@ -7,9 +7,10 @@ import shlex
 from dataclasses import fields
 from typing import Any
 
+from search.log.leaderboard import gained
 from search.planning.options import SearchOptions
 from search.report.best import BEST
-from search.report.logged_search import LoggedSearch, default_name, name_of
+from search.report.logged_search import LoggedSearch, name_of
 
 _NOT_REPEATED = ("resume", "dry_run", "quiet")
 
@@ -32,31 +33,13 @@ def answer(search: LoggedSearch) -> str:
     )
 
 
-def gain_over_default(search: LoggedSearch) -> str:
-    """Return what the winner has over the default, as far as the log says."""
-    winner, default, name = search.winner, search.default, default_name(search.default)
-    if winner is None:
-        return ""
-    if default is None:
+def gain(search: LoggedSearch) -> str:
+    """Return what was gained over the default, and why it leads or could not be compared."""
+    trials = list(search.history.trials.values())
+    if search.winner is not None and search.default is None:
         return "The default is none of the trials, so nothing can be said of a gain over it."
-    if default is winner:
-        return f"That is the {name} itself: nothing was gained over it."
-    ours, theirs = winner.last.get("confirm_score"), default.last.get("confirm_score")
-    if ours is None or theirs is None:
-        who = "winner" if ours is None else name
-        return (
-            f"The {who} has no score on confirm yet, so nothing can be said of a gain over the "
-            f"{name} (trial {default.number})."
-        )
-    if ours <= theirs:
-        return (
-            f"Nothing was gained on confirm over the {name} (trial {default.number}), which has "
-            f"{theirs:.4f} there."
-        )
-    return (
-        f"That is {100 * (ours - theirs):.1f} points more on confirm than the {name} (trial "
-        f"{default.number}), which has {theirs:.4f} there: one run of each, so seeds may decide it."
-    )
+    found = (gained(trials), search.lead.reason)
+    return " ".join(f"{text[0].upper()}{text[1:]}." for text in found if text)
 
 
 def state(search: LoggedSearch) -> str:

@@ -11,7 +11,7 @@ from search.log.folder import SearchFolder
 from search.log.history import History
 from search.report.logged_search import LoggedSearch
 from search.report.page.vega import NoScript, vega_script
-from search.report.page.write_page import write_page
+from search.report.page.write_page import PAGE, write_page
 
 _SECONDS = 60.0  # between two pages
 _SECONDS_PER_WRITING_SECOND = 50  # so that writing takes at most a fiftieth of the driver's time
@@ -26,6 +26,7 @@ class LivePage:
     Args:
         folder: Of the search.
         history: Of the search; grows.
+        say: Prints a line.
         clock: Returns seconds.
     """
 
@@ -33,20 +34,28 @@ class LivePage:
         self,
         folder: SearchFolder,
         history: History,
+        say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._folder, self._history, self._clock = folder, history, clock
-        self._due = clock()
+        self._folder, self._history, self._say, self._clock = folder, history, say, clock
+        self._due, self._problem = clock(), ""
         self._script = threading.Thread(target=_make_script, name="vega", daemon=True)
         self._script.start()
 
     def look(self) -> None:
-        """Write the page if it is time, and something happened."""
+        """Write the page if it is time; say once why it cannot be written."""
         started = self._clock()
         if started < self._due or self._script.is_alive() or not self._history.trials:
             return
-        search = LoggedSearch(self._folder.name, self._history)
-        write_page(search, self._folder.local, self._folder.uri)
+        problem = ""
+        try:
+            search = LoggedSearch(self._folder.name, self._history)
+            write_page(search, self._folder.local, self._folder.uri)
+        except Exception as error:  # of any chart: the search does not depend on its page
+            problem = f"{type(error).__name__}: {error}"
+        if problem and problem != self._problem:
+            self._say(f"warning: {PAGE} was not written ({problem}); the search goes on")
+        self._problem = problem
         took = self._clock() - started
         self._due = started + max(_SECONDS, _SECONDS_PER_WRITING_SECOND * took)
 

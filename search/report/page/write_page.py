@@ -22,7 +22,7 @@ from search.report.differences import differences
 from search.report.importance import MIN_TRIALS, importances, usual_order
 from search.report.logged_search import LoggedSearch, default_name, name_of
 from search.report.markdown import visible
-from search.report.page.answer import answer, commands, gain_over_default, state
+from search.report.page.answer import answer, commands, gain, state
 from search.report.page.cost_charts import timeline
 from search.report.page.param_charts import importance_chart, parallel_chart, param_charts
 from search.report.page.pareto_chart import pareto_charts
@@ -101,7 +101,7 @@ def _context(search: LoggedSearch) -> dict[str, Any]:
         "options": asdict(SearchOptions()) | header["options"],
         "fingerprint": header["data_fingerprint"],
         "answer": answer(search),
-        "gain": gain_over_default(search),
+        "gain": gain(search),
         "state": state(search),
         "winner": winner,
         "default_name": default_name(default),

@@ -7,7 +7,7 @@ from search.report.differences import differences, shown
 from search.report.importance import importances
 from search.report.logged_search import default_name
 from search.report.markdown import number, quoted, table
-from search.report.page.answer import answer, gain_over_default
+from search.report.page.answer import answer, gain
 from search.report.sections.base import FinishedSearch
 from trainable.metrics import metric_keys
 
@@ -15,7 +15,7 @@ _ROWS = 20  # of the leaderboard in the text
 
 
 def overview(search: FinishedSearch) -> list[str]:
-    """Return the title, the options, and how many trials ended how."""
+    """Return the title, the options, how many trials ended how, and what was gained."""
     plan = search.plan
     options = plan.options
     lines = [
@@ -28,7 +28,7 @@ def overview(search: FinishedSearch) -> list[str]:
         *(f"- {quoted(note, None)}" for note in plan.notes),
         *(f"- {line}" for line in _endings(search)),
     ]
-    found = [answer(search.logged), gain_over_default(search.logged)]
+    found = [answer(search.logged), gain(search.logged)]
     return [
         f"# Search {quoted(plan.folder.name)}",
         *(quoted(line, None) for line in found if line),

@@ -59,18 +59,19 @@ def candidates(
     found = _together(
         encoding.anywhere(_N_ANYWHERE, draw), *(encoding.near(top, w, draw) for w in _WIDTHS)
     )
-    gain = _gain(encoding, incumbent, found)
+    gain = gains(encoding, incumbent, found)
     for width in _REFINEMENTS:
         best = int(gain.argmax())
         leader = found[0][[best]], found[1][[best]]
         more = encoding.near(_repeated(leader, _N_REFINED), width, draw)
         found = _together(found, more)
-        gain = np.concatenate([gain, _gain(encoding, incumbent, more)])
+        gain = np.concatenate([gain, gains(encoding, incumbent, more)])
     for row in np.argsort(-gain, kind="stable"):
         yield encoding.params(found, int(row))
 
 
-def _gain(encoding: SpaceEncoding, incumbent: Incumbent, points: Points) -> _Floats:
+def gains(encoding: SpaceEncoding, incumbent: Incumbent, points: Points) -> _Floats:
+    """Return the logarithm of the expected improvement of each point: (points,)."""
     mean, sd = incumbent.model.predict(encoding.features(points))
     return log_expected_improvement(mean, sd, incumbent.target)
 

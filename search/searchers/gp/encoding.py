@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from search.searchers.base import Params, exists
+from search.searchers.base import Params
 from spaces.params import Param
 from trainable.component import Choice, FloatRange, IntRange, Value
 
@@ -94,7 +94,7 @@ class SpaceEncoding:
             values[name] = own[index]
         found: Params = {}
         for param in self._params:
-            if exists(param, found):
+            if param.exists_in(found):
                 found[param.name] = values[param.name]
         return found
 

@@ -114,6 +114,18 @@ class RungResults:
         keys = self._results[unit]
         return [index for _, index in keys[:n_best] + some(keys[n_best:], n_others, draw)]
 
+    def best_third(self, n_best: int) -> list[int]:
+        """Return the best third of the trials at each rung, each once, highest rung first.
+
+        Args:
+            n_best: Largest number of trials of a rung.
+        """
+        found: dict[int, None] = {}
+        for keys in self._results.values():
+            n = min(n_best, math.ceil(len(keys) / 3))
+            found |= dict.fromkeys(index for _, index in keys[:n])
+        return list(found)
+
 
 def some(things: list[_T], n: int, draw: random.Random) -> list[_T]:
     """Return all things, or a random sample of n if there are more."""

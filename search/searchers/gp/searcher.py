@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from search.log.history import History
-from search.searchers.base import Params, Suggestion, Tried, draw_params, fresh
+from search.searchers.base import Params, Suggestion, Tried, draw_params, fresh, params_key
 from search.searchers.gp.acquisition import Incumbent, candidates
 from search.searchers.gp.encoding import SpaceEncoding
+from search.searchers.gp.guard import Guard
 from search.searchers.gp.model import Hyperparameters, RungModel
 from search.searchers.gp.observations import RungScores, Score
 from search.searchers.gp.per_task import ScoreModel, learn_each
+from search.searchers.gp.proposals import Start, best_proposals, is_given, propose, start_of
 from search.searchers.gp.results_by_rung import RungResults, some
+from spaces.priors import Prior
 from spaces.space import Space
 from trainable.metrics import metric_keys
 from trainable.seeds import derive
@@ -26,6 +29,10 @@ _N_LEARN = 30  # trials of each rung that hyperparameters are learned from
 # Largest numbers of trials in a model: best and others of each rung, failed and pending ones.
 _N_BEST, _N_OTHERS, _N_FAILED, _N_PENDING = 15, 12, 8, 40
 _N_TOP = 5  # trials near which candidates are drawn
+_N_GOOD = 3  # trials of each rung that proposals change while there is no model
+# Share of uniform draws: with a prior, which they have to watch over, and without one.
+UNIFORM_SHARE, RANDOM_SHARE = 1 / 6, 1 / 3
+_N_GUIDED = 50  # attempts after which what is not tried yet is drawn from the whole space
 # The BLAS libraries of numpy and scipy, which are loaded by now. On matrices as small as ours
 # several threads wait for each other: on two cores a suggestion took six times as long.
 _BLAS = ThreadpoolController().select(user_api="blas")
@@ -39,7 +46,10 @@ class RungGp:
     A Gaussian process of params and rungs (`search.searchers.gp.model`) learns from every rung that
     any trial reached, and also how a rung predicts the last one. So it need not wait for many full
     runs, and it does not prefer trials only because they rise fast. It compares some hundred
-    candidates from the whole space and from near the best trials.
+    candidates: with a prior, the best trials with few changes, draws from the prior and some from
+    the whole space; else those from the whole space and from near the best trials. While there is
+    no model, such a proposal is suggested as it is. How many suggestions may use the prior, a
+    guard decides (`search.searchers.gp.guard`).
 
     - The score to improve on is the best predicted mean plus one standard deviation of the noise.
     - Pending trials count as if they had scored what the model predicts, so that many slots do not
@@ -59,7 +69,10 @@ class RungGp:
         seed: Seed of all draws.
         rungs: Units at which trials are compared; the last one ends a run.
         min_results: Number of trials with a score at a rung before there is a model.
-        random_share: Share of random suggestions, in [0, 1].
+        random_share: Share of random suggestions, in [0, 1]. Default: a sixth with a prior, else a
+            third.
+        prior: Where an expert would look first. Without one, suggestions are random while there is
+            no model, and a model compares candidates from the whole space.
     """
 
     def __init__(
@@ -68,10 +81,13 @@ class RungGp:
         seed: int,
         rungs: Sequence[int],
         min_results: int = 10,
-        random_share: float = 1 / 3,
+        random_share: float | None = None,
+        prior: Prior | None = None,
     ) -> None:
         self._space, self._seed, self._rungs = space, seed, sorted(rungs)
-        self._min_results, self._random_share = min_results, random_share
+        self._min_results, self._prior = min_results, prior
+        usual = RANDOM_SHARE if prior is None else UNIFORM_SHARE
+        self._random_share = usual if random_share is None else random_share
         self._params, self._tasks = space.params(), space.base.table
         self._encoding = SpaceEncoding(self._params)
         self._tried = Tried()
@@ -83,31 +99,61 @@ class RungGp:
         metrics = metric_keys(self._tasks)
         self._scores = RungScores(self._results, self._rungs, self._encoding, metrics)
         self._learned: _Learned | None = None
+        self._guard = Guard(self._rungs[0])
 
     @_BLAS.wrap(limits=1)  # type: ignore[untyped-decorator]
     def suggest(self, number: int, history: History) -> Suggestion | None:
-        """Return a suggestion of the model, or a random one, that no trial has."""
+        """Return params that no trial has, from the model or, while there is none, from a draw."""
         if history is not self._history:
             self._begin(history)
         self._tried.read(history)
         self._results.read(history)
         self._scores.read(history)
-        by_chance = derive(self._seed, "share", number) < self._random_share * 2**63
+        self._guard.read(history)
+        by_chance = self._chance("share", number) < self._random_share
+        prior = None if self._chance("guard", number) >= self._guard.share else self._prior
         incumbent = None if by_chance else self._incumbent(number, history)
 
         def draw(attempt: int) -> tuple[Params, str]:
             seed = derive(self._seed, "rung-gp", number, attempt)
+            generator = random.Random(seed)
             if incumbent is not None and attempt == 0:
-                found = candidates(self._encoding, incumbent, np.random.default_rng(seed))
-                new = next((params for params in found if params not in self._tried), None)
+                found = self._best(*incumbent, prior, seed)
+                new = next((own for own in found if own[0] not in self._tried), None)
                 if new is not None:
-                    return new, "rung-gp"
-            return draw_params(self._params, random.Random(seed)), "random"
+                    return new
+            if prior is not None and not by_chance and attempt < _N_GUIDED:
+                return propose(prior, self._starts(prior), generator)
+            return draw_params(self._params, generator), "random"
 
         return fresh(self._space, draw, self._tried)
 
-    def _incumbent(self, number: int, history: History) -> Incumbent | None:
-        """Return the model, its target and its top trials; None while there are too few results."""
+    def _chance(self, purpose: str, number: int) -> float:
+        """Return a number in [0, 1) that is drawn for a trial."""
+        return derive(self._seed, purpose, number) / 2**63
+
+    def _best(
+        self, incumbent: Incumbent, starts: list[Start], prior: Prior | None, seed: int
+    ) -> Iterable[tuple[Params, str]]:
+        """Yield candidates and their origins, that with the greatest expected improvement first."""
+        if prior is None:
+            found = candidates(self._encoding, incumbent, np.random.default_rng(seed))
+            return ((params, "rung-gp") for params in found)
+        draw = random.Random(seed)
+        return best_proposals(prior, self._params, self._encoding, incumbent, starts, draw)
+
+    def _starts(self, prior: Prior) -> list[Start]:
+        """Return what to change while there is no model: the best, the default and given points."""
+        trials = [self._results.trials[index] for index in self._results.best_third(_N_GOOD)]
+        pending = (self._results.trials[index] for index in self._results.pending)
+        trials += [trial for trial in pending if is_given(trial.origin)]
+        found: dict[int, Start] = {}
+        for start in (*map(start_of, trials), Start(prior.center, "the default")):
+            found.setdefault(params_key(start.params), start)
+        return list(found.values())
+
+    def _incumbent(self, number: int, history: History) -> tuple[Incumbent, list[Start]] | None:
+        """Return the model and its target, and the top trials; None for too few results."""
         known = self._hyperparameters(history)
         if known is None:
             return None
@@ -124,7 +170,7 @@ class RungGp:
         model = ScoreModel(models, self._weights())
         worth = model.mean(self._scores.features(indices))
         best_first = np.argsort(-worth, kind="stable")
-        top = [results.trials[indices[k]].params for k in best_first[:_N_TOP]]
+        top = [start_of(results.trials[indices[k]]) for k in best_first[:_N_TOP]]
         best = float(worth.max())
         pending = some(results.pending, _N_PENDING, draw)
         if pending:
@@ -133,7 +179,8 @@ class RungGp:
             model = model.condition_on_pending(features)
         # The trial that leads in the end is good and was also lucky. So a candidate that is
         # expected to beat the best mean by little is worth nothing: steps would be too small.
-        return Incumbent(model, best + model.noise_sd, self._encoding.points(top))
+        points = self._encoding.points([start.params for start in top])
+        return Incumbent(model, best + model.noise_sd, points), top
 
     def _weights(self) -> list[float]:
         """Return the weight in the score of each metric that is modelled."""

@@ -55,6 +55,25 @@ def test_only_the_user_may_read_the_token_that_is_there(
     assert stat.S_IMODE(token.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize(
+    ("raised", "expected", "said"),
+    [
+        ("The current node timed out during startup. This", InputError, "too busy; try again"),
+        ("something else", Exception, "^something else$"),
+    ],
+)
+def test_a_ray_that_does_not_answer_in_time_is_said_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, raised: str, expected: type[Exception], said: str
+) -> None:
+    def init(**_: object) -> None:
+        raise Exception(raised)  # as Ray does
+
+    start_of(monkeypatch, lambda: None)
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(expected, match=said):
+        local_ray.start_local()
+
+
 def start_of(monkeypatch: pytest.MonkeyPatch, make_token: Callable[[], None]) -> dict[str, object]:
     """Let Ray refuse to start; returns what it is asked, once it is."""
     asked: dict[str, object] = {}

@@ -54,7 +54,7 @@ class Joined:
         resources = Resources(1.0, 1.0, 2)
         self.preflight = Preflight(plan.folder, plan.options, resources, plan.checkpoint_bytes)
         self.first = self.preflight.check(self.said.append)
-        self.limits = Limits(search.dispatcher, plan.options, 1.0, self.said.append)
+        self.limits = Limits(search.dispatcher, plan.options, 1.0, self.said.append, 0.0)
         say = self.said.append
         self.nodes = Nodes(
             search.journal, plan.options, resources, self.preflight, self.limits, say

@@ -51,7 +51,7 @@ class Tuned:
         self.plan, self.dispatcher, self.log = plan, search.dispatcher, search.log
         resources = Resources(2.0, 0.5, 2)
         self.board, self.progress, self.looked = Seen(), Seen(), Seen()
-        self.limits = Limits(self.dispatcher, plan.options, resources.gpus, self.progress.say)
+        self.limits = Limits(self.dispatcher, plan.options, resources.gpus, self.progress.say, 0.0)
         self.nodes: Any = SimpleNamespace(n_concurrent=2, look=lambda: self.looked.nodes())
         self.searcher = TuneSearcher(self.dispatcher, plan, self.nodes, self.limits)
         self.said: list[str] = []
@@ -98,7 +98,8 @@ def trial(id: str) -> Any:
 
 @pytest.fixture
 def tuned(plan_of: MakePlan, played: Any) -> Tuned:
-    return Tuned(plan_of(space="smoke"), played(lambda n, u: 0.0, n_trials=3, units=2))
+    search = played(lambda n, u: 0.0, n_trials=3, units=2, first="random")
+    return Tuned(plan_of(space="smoke"), search)
 
 
 @pytest.fixture

@@ -52,7 +52,8 @@ def storage(tmp_path: Path) -> Path:
     )
     config = RunConfig(multitask=Multitask(budget_tokens=4000, units=1)).to_dict()
     for trial, score in enumerate((0.4, 0.6)):
-        own = {"params": {LR: 1e-3}, "run_config": config, "bracket": 0, "origin": "default"}
+        origin = "random" if trial else "default"
+        own = {"params": {LR: 1e-3}, "run_config": config, "bracket": 0, "origin": origin}
         journal.write("suggested", trial=trial, **own)
         journal.write("started", trial=trial, id="ab", unit=0)
         metrics = {**dict.fromkeys(SCORE_KEYS, score), "tokens": 4000}

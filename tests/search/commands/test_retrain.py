@@ -20,7 +20,7 @@ from search.report.best import BEST_VERSION, Best, read_best
 from search.report.retrain_json import Retraining
 from tests.course import SCORE_KEYS, TASK_NAMES
 from trainable.cache.files import write_json
-from trainable.model.pairs import DecisionCosine
+from trainable.model.pairs import DecisionCosine, JointPair
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
 from trainable.task_config import PairDecision
@@ -68,10 +68,14 @@ def two_seeds(write_best: WriteBest, tmp_path_factory: pytest.TempPathFactory) -
 def two_files(write_best: WriteBest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an ensemble of two configurations; paraphrase has a threshold in one."""
     folder = tmp_path_factory.mktemp("files") / "[/not] $mark'up"
-    cosine = RunConfig(
-        multitask=STAGE, tasks={"para": PairDecision(pair=DecisionCosine(threshold=0.8))}
+    cosine, joint = (
+        RunConfig(multitask=STAGE, tasks={"para": PairDecision(pair=pair)})
+        for pair in (DecisionCosine(threshold=0.8), JointPair())
     )
-    paths = [write_best(folder / "a.json"), write_best(folder / "b.json", run_config=cosine)]
+    paths = [
+        write_best(folder / "a.json", run_config=joint),
+        write_best(folder / "b.json", run_config=cosine),
+    ]
     out = folder / "out"
     assert main([*map(str, paths), "--seeds", "1", "--ensemble", "--out", str(out)]) == 0
     return out

@@ -94,9 +94,11 @@ def only_what_is_needed(stored: Stored) -> None:
     trials = stored.search.history.trials.values()
     known = {path for trial in trials for path in trial.checkpoints.values()}
     done = [trial for trial in trials if trial.status == "done"]
-    best = max(done, key=lambda trial: trial.score, default=None)
+    others = [trial for trial in done if not trial.is_default]
+    best = max(others, key=lambda trial: trial.score, default=None)
+    kept = [trial for trial in done if trial.is_default or trial is best]
     assert stored.there == known
-    assert known == ({best.checkpoints[9]} if best is not None else set())
+    assert known == {trial.checkpoints[9] for trial in kept}
     # Empty folders of trials would add up.
     assert all(any(path.iterdir()) for path in stored.folder.local.iterdir())
 
@@ -146,6 +148,18 @@ def test_the_best_that_is_done_is_kept_whichever_ends_last(folder: SearchFolder)
             trials[number].status = "done"
             checkpoints.closed(trials[number])
         assert [number for number in trials if trials[number].checkpoints] == [2]
+
+
+def test_the_default_that_is_done_is_kept_beside_the_best(folder: SearchFolder) -> None:
+    for order in ((0, 1, 2), (2, 1, 0), (1, 2, 0)):
+        journal = Journal(History([e for n in range(3) for e in saved(n, 1)]))
+        trials = journal.history.trials
+        trials[0].origin = "default"
+        checkpoints = Checkpoints(journal, folder, Mirror(folder))
+        for number in order:
+            trials[number].status = "done"
+            checkpoints.closed(trials[number])
+        assert [number for number in trials if trials[number].checkpoints] == [0, 2]
 
 
 @given(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from hypothesis import given
@@ -7,8 +8,8 @@ from hypothesis import strategies as st
 
 from search.log.events import VERSION, Event
 from search.log.history import History
-from search.log.leaderboard import actor_seconds, leaderboard
-from search.log.trial import Status, TrialRecord
+from search.log.leaderboard import actor_seconds, gained, lead, leaderboard
+from search.log.trial import Gain, Status, TrialRecord
 
 DRAWN = st.lists(
     st.tuples(
@@ -117,3 +118,57 @@ def test_places_count_from_when_they_are_there() -> None:
 
 def test_seconds_of_actors_of_an_empty_log_are_none() -> None:
     assert actor_seconds([]) == 0
+
+
+def compared(gain: float, error: float, is_paired: bool = True) -> list[TrialRecord]:
+    """Return a default, a worse trial, and a better one that was compared with the default."""
+    default, worse, better = record(0, 9, 0.5), record(1, 9, 0.4), record(2, 9, 0.5 + gain)
+    default.origin = "default"
+    better.gain = Gain(0, gain, error, gain - 0.01, error, is_paired)
+    return [default, worse, better]
+
+
+def test_the_default_leads_within_the_error_and_the_reason_says_so() -> None:
+    trials = compared(0.004, 0.006)
+    found = lead(trials)
+    assert found.winner is trials[0]
+    assert found.reason == (
+        "the default (trial 0) leads: trial 2 scored 0.0040 more, within the error of 0.0060"
+    )
+    assert [trial.number for trial in leaderboard(trials)] == [0, 2, 1]
+    assert history_of(trials).best is trials[0]
+    assert gained(trials) == "nothing was gained over the default"
+
+
+def test_with_too_few_examples_for_an_error_the_default_leads() -> None:
+    trials = compared(0.3, math.nan)
+    found = lead(trials)
+    assert found.winner is trials[0]
+    assert found.reason.endswith("scored 0.3000 more, on too few examples to know the error")
+
+
+def test_beyond_the_error_the_better_one_leads() -> None:
+    trials = compared(0.028, 0.006)
+    assert (lead(trials).winner, lead(trials).reason) == (trials[2], "")
+    assert [trial.number for trial in leaderboard(trials)] == [2, 0, 1]
+    assert gained(trials) == "gained over the default on confirm: +0.018 ± 0.006 (score)"
+
+
+def test_errors_without_predictions_are_named() -> None:
+    reason = lead(compared(0.004, 0.006, is_paired=False)).reason
+    assert "within the error of two scores without their predictions, of 0.0060" in reason
+    assert gained(compared(0.1, 0.006, is_paired=False)).endswith("without their predictions)")
+
+
+def test_without_a_finished_default_or_a_comparison_the_highest_score_leads() -> None:
+    trials = compared(0.004, 0.006)
+    trials[2].gain = None
+    assert lead(trials).winner is trials[2]
+    assert "does not compare trial 2" in lead(trials).reason
+    trials = compared(0.004, 0.006)
+    trials[0].status = "failed"
+    assert lead(trials).winner is trials[2]
+    assert "the default (trial 0, failed after unit 9) did not run" in lead(trials).reason
+    assert gained(trials) == ""
+    others = [record(0, 9, 0.5), record(1, 9, 0.6)]
+    assert (lead(others).winner, lead(others).reason, gained(others)) == (others[1], "", "")

@@ -30,3 +30,25 @@ def test_a_config_of_another_program_is_refused_when_somebody_asks_for_it() -> N
     history = History([line])
     with pytest.raises(InputError, match=r"trial 7.*unheard_of"):
         assert history.trials[7].config
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        ("default", True),
+        ("base", True),
+        ("default, one-size/3", True),
+        ("one-size/3, default", True),
+        ("random", False),
+        ("one-size/default", False),
+        ("", False),
+    ],
+)
+def test_the_default_is_known_by_its_origin(origin: str, expected: bool) -> None:
+    assert TrialRecord(0, {}, {}, 0.0, 0.0, origin=origin).is_default == expected
+
+
+def test_a_report_without_a_score_is_below_all() -> None:
+    trial = TrialRecord(0, {}, {}, 0.0, 0.0)
+    trial.reports = {1: {"score": 0.5}, 3: {"score": 0.6, "learned": 0.2}, 4: {"learned": 0.2}}
+    assert [trial.score_at(unit) for unit in (1, 3, 4)] == [0.5, 0.6, -math.inf]

@@ -99,7 +99,10 @@ def no_unit_twice(events: list[Event]) -> None:
 
 
 def promotions_are_justified(events: list[Event], eta: int, n_trials: int) -> None:
-    """Whoever goes on from a rung was among its best 1/eta, or nothing else was left to do."""
+    """Whoever goes on from a rung was among its best 1/eta, or nothing else was left to do.
+
+    But for the default, which always goes on and takes no place away from the others.
+    """
     rungs: dict[tuple[int, int], dict[int, float]] = {}
     history = History()
     for event in events:
@@ -113,25 +116,31 @@ def promotions_are_justified(events: list[Event], eta: int, n_trials: int) -> No
             results[trial.number] = trial.score_at(unit)
         if kind == "decided" and event["decision"] != "continue":
             continue
-        better = sum(score > results[trial.number] for score in results.values())
-        assert event["rank"] > better
+        if trial.is_default:
+            assert kind == "decided"
+            continue
+        ahead = [n for n, score in results.items() if score > results[trial.number]]
+        assert event["rank"] > len(ahead)
         assert event["among"] == len(results)
-        if better >= len(results) // eta:
+        if sum(not history.trials[n].is_default for n in ahead) >= len(results) // eta:
             assert kind == "promoted"
             assert len(history.trials) == n_trials
-            others = [t for t in history.trials.values() if t is not trial]
+            others = [t for t in history.trials.values() if t is not trial and not t.is_default]
             assert not any(t.status in ("done", "running") for t in others)
 
 
-def test_a_lone_trial_runs_to_the_end(played: Any, outcomes: Any) -> None:
-    search = played(outcomes(0), n_trials=1, units=9, eta=3).play()
+@pytest.mark.parametrize(("first", "promoted"), [("random", {1, 3}), ("default", set[int]())])
+def test_a_lone_trial_runs_to_the_end(
+    played: Any, outcomes: Any, first: str, promoted: set[int]
+) -> None:
+    search = played(outcomes(0), n_trials=1, units=9, eta=3, first=first).play()
     (trial,) = search.history.trials.values()
-    assert (trial.status, trial.units, trial.promoted) == ("done", 9, {1, 3})
+    assert (trial.status, trial.units, trial.promoted) == ("done", 9, promoted)
     assert set(search.trained.values()) == {1}
 
 
 def test_the_log_tells_all_that_a_trial_goes_through(played: Any) -> None:
-    events = played(lambda n, u: 0.5, n_trials=1, units=2).play().log.events
+    events = played(lambda n, u: 0.5, n_trials=1, units=2, first="random").play().log.events
     first = "search suggested started reported decided saved cost paused"
     second = "promoted started reported saved cost ended"
     assert [event["event"] for event in events] == f"{first} {second}".split()
@@ -164,6 +173,7 @@ def test_what_was_decided_stays_so_where_the_worker_is_lost_before_it_saved(play
         units=2,
         eta=3,
         lost=breaking({(n, 1): ["unsaved"] for n in range(3)}),
+        first="random",
     ).play()
     first = search.history.trials[0]
     assert first.decided == {1: "pause"}
@@ -204,7 +214,7 @@ def test_trials_that_lost_their_slots_go_on_in_that_order_and_before_new_ones(pl
 def test_a_trial_that_was_paused_does_not_pass_its_rung_by_leaving(
     played: Any, error: str | None
 ) -> None:
-    dispatcher = played(lambda n, u: 0.5, n_trials=3).dispatcher
+    dispatcher = played(lambda n, u: 0.5, n_trials=3, first="random").dispatcher
     trial = dispatcher.next_job("a").trial
     dispatcher.started("a")
     assert not dispatcher.reported("a", 1, {"score": 0.5})
@@ -239,7 +249,7 @@ def test_an_interrupted_search_pays_for_its_slots_and_ends_each_trial_once(playe
 
 def test_a_driver_settles_what_a_killed_one_heard_of(played: Any) -> None:
     """It was killed before it decided on 0, wrote down the end of 1, or closed 2."""
-    search = played(lambda n, u: 0.5, n_trials=4)
+    search = played(lambda n, u: 0.5, n_trials=4, first="random")
     for id in "abcd":
         search.dispatcher.next_job(id)
         search.dispatcher.started(id)
@@ -379,7 +389,7 @@ def say_everything(dispatcher: Any, id: str, unit: int) -> None:
 def test_what_tune_says_late_or_twice_changes_nothing(
     played: Any, outcome: float | str | None, error: str | None, status: str
 ) -> None:
-    search = played(lambda n, u: 0.5, n_trials=3)
+    search = played(lambda n, u: 0.5, n_trials=3, first="random")
     dispatcher = search.dispatcher
     trial = dispatcher.next_job("a").trial
     dispatcher.started("a")

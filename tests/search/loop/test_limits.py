@@ -57,7 +57,7 @@ def limits_of(plan_of: MakePlan, search: Any, clock: Clock) -> Callable[..., Lim
 
     def limits(search: Any = search, **changed: Any) -> Limits:
         options = replace(plan.options, **changed)
-        return Limits(search.dispatcher, options, 2.0, search.said.append)
+        return Limits(search.dispatcher, options, 2.0, search.said.append, 0.0)
 
     return limits
 
@@ -66,6 +66,14 @@ def after(limits: Limits, clock: Clock, seconds: float) -> str | None:
     clock.now += seconds
     limits.look()
     return limits.reached
+
+
+def test_what_went_before_counts(search: Any, plan_of: MakePlan, clock: Clock) -> None:
+    options = replace(plan_of(space="smoke").options, time_limit="2m")
+    limits = Limits(search.dispatcher, options, 2.0, search.said.append, 50.0)
+    assert limits.seconds_left == 70.0
+    assert after(limits, clock, 69.0) is None
+    assert after(limits, clock, 2.0) == "--time-limit 2m is over"
 
 
 def test_without_limits_a_search_goes_on(limits_of: Any, clock: Clock) -> None:

@@ -125,9 +125,10 @@ def test_an_extended_search_takes_up_a_trial_that_had_been_stopped(played: Any) 
     def outcome(number: int, unit: int) -> float:
         return 1.0 - number / 10
 
-    first = played(outcome, n_trials=3, units=2, eta=2).play()
+    asked: dict[str, Any] = {"units": 2, "eta": 2, "first": "random"}
+    first = played(outcome, n_trials=3, **asked).play()
     assert [trial[5] for trial in first.found] == ["done", "stopped", "stopped"]
-    second = played(outcome, first.log.events, n_trials=6, units=2, eta=2).play()
+    second = played(outcome, first.log.events, n_trials=6, **asked).play()
     assert [trial[5] for trial in second.found] == ["done"] * 3 + ["stopped"] * 3
 
 

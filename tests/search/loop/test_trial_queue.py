@@ -14,7 +14,7 @@ from tests.search.conftest import SMOKE
 
 
 def test_when_nothing_new_may_begin_the_search_still_ends_well(played: Any) -> None:
-    search = played(lambda n, u: n / 10, n_trials=8, units=4)
+    search = played(lambda n, u: n / 10, n_trials=8, units=4, first="random")
     search.dispatcher.next_job("a")
     search.dispatcher.queue.no_more_trials()
     assert search.dispatcher.next_job("b") is None

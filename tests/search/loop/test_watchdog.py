@@ -41,7 +41,7 @@ class Watched:
             9,
             clock=lambda: self.now,
         )
-        self.limits = Limits(self.dispatcher, plan.options, 1.0, self.said.append)
+        self.limits = Limits(self.dispatcher, plan.options, 1.0, self.said.append, 0.0)
         self.mirror: Any = SimpleNamespace(
             folder=plan.folder, failing_since=None, busy_since=None, error=None
         )

@@ -33,6 +33,7 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "name": (["--name", "first"], "first"),
     "storage": (["--storage", "s3://bucket/prefix"], "s3://bucket/prefix"),
     "searcher": (["--searcher", "stepwise"], "stepwise"),
+    "priors": (["--priors", "off"], "off"),
     "beam": (["--beam", "4"], 4),
     "scheduler": (["--scheduler", "none"], "none"),
     "checkpoint": (["--checkpoint", "weights"], "weights"),

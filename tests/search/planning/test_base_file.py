@@ -14,6 +14,7 @@ from search.planning.options import SearchOptions
 from search.planning.plan import Plan, describe
 from search.planning.resume import header
 from trainable.data.sources import Cs224nData, HubData, SampleData
+from trainable.defaults import default_run
 from trainable.errors import InputError
 from trainable.model.encoder import EncoderConfig
 from trainable.optim.adamw import Optimization
@@ -39,7 +40,7 @@ def test_a_best_json_or_its_folder_or_a_file_of_one_s_own_is_read(best: Path) ->
     own = best.with_name("own.yaml")
     own.write_text("encoder: {dropout: 0.25}\n")
     config, notes = read_base(SearchOptions(base=str(own)), History())
-    assert config == RunConfig(encoder=EncoderConfig(dropout=0.25))
+    assert config == default_run(EncoderConfig(dropout=0.25), SampleData())
     assert "leaves out" in notes[0]
     assert read_base(SearchOptions(), History()) == (None, ())
 
@@ -146,5 +147,8 @@ def test_a_dry_run_shows_what_is_fixed_and_what_has_another_range(plan_of: MakeP
     plan = plan_of(space="smoke", fix=("para.pair=joint",), range=(f"{lr}=1e-3..5e-3",))
     lines = describe(plan).splitlines()
     assert "  para.pair: fixed at joint" in lines
-    assert f"  {lr}: 0.001 .. 0.005 (log), usually 0.001 .. 0.01 (log)" in lines
-    assert "  sts.pair: cosine | joint | siamese" in lines
+    (line,) = (line for line in lines if line.startswith(f"  {lr}: "))
+    ranges, first = line.split("; first ")
+    assert ranges == f"  {lr}: 0.001 .. 0.005 (log), usually 0.001 .. 0.01 (log)"
+    assert first.startswith(f"near {plan.points[0][0][lr]:.3g}, spread ")
+    assert any(line.startswith("  sts.pair: cosine | joint | siamese; first ") for line in lines)

@@ -25,6 +25,8 @@ WITHOUT_EFFECT: list[tuple[dict[str, Any], str, str]] = [
     ({"scheduler": "asha", "brackets": 2}, "--brackets 2", "--scheduler promotion-asha"),
     ({"scheduler": "none", "eta": 2}, "--eta 2", "--scheduler promotion-asha"),
     ({"units": 1, "eta": 2}, "--eta 2", "--units 2"),
+    ({"priors": "off", "searcher": "random"}, "--priors off", "--searcher rung-gp"),
+    ({"priors": "off", "space": "ablation"}, "--priors off", "another space"),
     ({"beam": 3}, "--beam 3", "--searcher stepwise"),
     ({"searcher": "random", "beam": 1}, "--beam 1", "--searcher stepwise"),
     ({**ROWS, "searcher": "random"}, "--searcher random", "--space published"),
@@ -66,6 +68,7 @@ def test_an_option_without_effect_is_refused(
         {"scheduler": "asha", "eta": 2},
         {"units": 2, "eta": 2},
         {"searcher": "stepwise", "beam": 3},
+        {"priors": "off"},
         {"min_gain": 0.0},
         {"warm_start": "monday"},
         {"warm_start": "published", "searcher": "random", "rows": "x/*"},
@@ -109,6 +112,19 @@ def test_the_ends_of_a_range(
     for value in refused:
         with pytest.raises(InputError, match=f"--{option.replace('_', '-')}"):
             check_options(SearchOptions(**{option: value}))
+
+
+def test_priors_are_a_file_or_off(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^--priors of: give FILE.yaml or off; did you mean"):
+        check_options(SearchOptions(priors="of"))
+    path = tmp_path / "priors.yaml"
+    with pytest.raises(InputError, match=r"priors\.yaml.*no such file"):
+        check_options(SearchOptions(priors=str(path)))
+    path.write_text('"*.lr": {spread: 2}\n')
+    with pytest.raises(InputError, match=r"priors\.yaml, \*\.lr: spread is 2"):
+        check_options(SearchOptions(priors=str(path)))
+    path.write_text('"*.lr": {spread: 0.1}\n')
+    check_options(SearchOptions(priors=str(path)))
 
 
 @pytest.mark.parametrize(("units", "eta", "most"), [(1, 3, 1), (2, 3, 2), (9, 3, 3), (10, 3, 4)])

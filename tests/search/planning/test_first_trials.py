@@ -25,14 +25,16 @@ from search.planning.options import SearchOptions
 from search.planning.plan import Plan, describe
 from search.planning.resume import header
 from search.report.sections.published_rows import compare_row
-from spaces.catalogue import base_config, make_space
+from spaces.catalogue import make_space
 from spaces.fixed_configs import RowSpace
+from spaces.portfolio import portfolio_points
 from spaces.published import load_published
 from spaces.space import Space
 from trainable.component import Value
 from trainable.data.nli import HubNli, NliSource, SampleNli, SickNli
 from trainable.data.pretraining_text import OwnText, SickText, TextFiles, TextSource
 from trainable.data.sources import SampleData
+from trainable.defaults import default_run
 from trainable.errors import InputError
 from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
@@ -43,7 +45,7 @@ from trainable.training.inputs import RunInputs
 
 MakePlan = Callable[..., Plan]
 COSINES = "one-size/para-cosine-*"
-BASE = base_config(EncoderConfig(), SampleData(), 5, Multitask(budget_tokens=1234, units=3))
+BASE = default_run(EncoderConfig(), SampleData(), 5, Multitask(budget_tokens=1234, units=3))
 PRETRAINED = RunConfig(encoder=EncoderConfig(source="a/b"), multitask=Multitask())
 
 
@@ -57,7 +59,7 @@ def suggestions(plan: Plan, n: int) -> list[tuple[dict[str, Value], RunConfig]]:
     journal.write("search", slots=n, **header(plan))
     dispatcher = Dispatcher(
         journal,
-        make_scheduler(plan.options, plan.n_trials, journal.history),
+        make_scheduler(plan.options, plan.n_trials, journal.history, plan.sizes),
         make_searcher(plan.options, plan.space, plan.n_trials, plan.rungs),
         plan.space,
         list(plan.points),
@@ -217,17 +219,17 @@ def test_an_ablation_on_real_data_reads_no_made_up_examples() -> None:
 # Warm starts.
 
 
-def test_a_warm_start_begins_with_the_rows_and_then_the_base(plan_of: MakePlan) -> None:
+def test_a_warm_start_begins_with_the_base_and_then_the_rows(plan_of: MakePlan) -> None:
     plan = plan_of(space="full", warm_start="published", rows=COSINES, trials=9)
     assert isinstance(plan.space, Space)
     assert plan.n_trials == 9
     assert [name.split("/")[1][:11] for name in plan.rows] == ["para-cosine"] * 4
     assert len(plan.points) == 5
-    assert plan.points[-1] == (plan.space.params_of(plan.space.base), "default")
-    expected = [*plan.rows.values(), plan.space.base]
+    assert plan.points[0] == (plan.space.params_of(plan.space.base), "default")
+    expected = [plan.space.base, *plan.rows.values()]
     *begin, (_, suggested) = suggestions(plan, 6)
     assert begin == [(p, c) for (p, _), c in zip(plan.points, expected, strict=True)]
-    assert [origin for _, origin in plan.points[:-1]] == list(plan.rows)
+    assert [origin for _, origin in plan.points[1:]] == list(plan.rows)
     assert suggested not in expected, "from here on it is the searcher's turn"
 
 
@@ -240,8 +242,8 @@ def test_rows_of_one_configuration_are_one_trial_that_answers_both(
 ) -> None:
     plan = plan_of(space=space, warm_start="published", rows=rows)
     first, second = plan.rows
-    assert [origin for _, origin in plan.points] == [f"{first}, {second}", "default"]
-    (params, config), other = suggestions(plan, 2)
+    assert [origin for _, origin in plan.points] == ["default", f"{first}, {second}"]
+    other, (params, config) = suggestions(plan, 2)
     assert params != other[0]
     trial = trial_of(plan, 0, {9: 0.7})
     trial.params, trial.run_config = params, config.to_dict()
@@ -261,12 +263,33 @@ def test_a_row_that_is_the_default_is_one_trial(plan_of: MakePlan) -> None:
     ]
 
 
-def test_without_a_warm_start_a_search_begins_with_the_base(plan_of: MakePlan) -> None:
+def test_without_a_warm_start_a_search_begins_with_the_base_and_the_portfolio(
+    plan_of: MakePlan,
+) -> None:
     for name in ("full", "stages", "heads", "smoke"):
         plan = plan_of(space=name)
         assert plan.rows == {}
         assert isinstance(plan.space, Space)
-        assert plan.points == ((plan.space.params_of(plan.space.base), "default"),)
+        first, *others = plan.points
+        assert first == (plan.space.params_of(plan.space.base), "default")
+        assert others == portfolio_points(plan.space, plan.n_trials)
+        assert 0 < len(others) <= plan.n_trials // 3
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"searcher": "random"}, {"searcher": "tpe"}, {"warm_start": "published", "rows": COSINES}],
+)
+def test_what_begins_otherwise_or_is_for_comparison_has_no_portfolio(
+    plan_of: MakePlan, given: dict[str, str]
+) -> None:
+    origins = [origin for _, origin in plan_of(space="full", **given).points]
+    assert origins[0] == "default"
+    assert not any(origin.startswith("portfolio/") for origin in origins)
+
+
+def test_a_search_without_priors_begins_with_the_portfolio_too(plan_of: MakePlan) -> None:
+    assert plan_of(space="heads", priors="off").points == plan_of(space="heads").points
 
 
 def test_rows_with_stages_start_a_search_over_stages(plan_of: MakePlan) -> None:
@@ -274,8 +297,10 @@ def test_rows_with_stages_start_a_search_over_stages(plan_of: MakePlan) -> None:
     plan = plan_of(space="stages", warm_start="published", rows=rows)
     assert len(plan.rows) == 2
     assert isinstance(plan.space, Space)
-    for (point, _), config in zip(plan.points, plan.rows.values(), strict=False):
-        assert plan.space.params_of(config) == point
+    named = {origin: point for point, origin in plan.points}
+    assert list(named) == ["default", *plan.rows]
+    for name, config in plan.rows.items():
+        assert plan.space.params_of(config) == named[name]
 
 
 def test_rows_that_a_space_cannot_express_are_named_with_the_reason_and_the_rest() -> None:

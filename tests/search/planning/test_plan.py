@@ -49,7 +49,33 @@ def test_the_description_names_every_param_with_its_range_and_condition(
     assert len(plan.space.params()) >= 3
     for param in plan.space.params():
         line = next(line for line in lines if line.startswith(f"  {param.name}: "))
-        assert str(param.domain) in line
+        assert line.startswith(f"  {param.name}: {param.domain}; first ")
         if param.parents:
             parent, kind = param.parents[-1]
             assert line.endswith(f"if {parent} = {kind}")
+
+
+def first_of(plan: Plan, name: str) -> str:
+    """Return where a search looks first for a param, as its line says."""
+    (line,) = (ln for ln in describe(plan).splitlines() if ln.startswith(f"  {name}: "))
+    return line.partition("; first ")[2]
+
+
+def test_the_description_says_where_a_search_looks_first(plan_of: MakePlan, tmp_path: Path) -> None:
+    lr = "multitask.optimization.lr"
+    beside = plan_of(space="smoke")
+    default, _ = beside.points[0]
+    assert first_of(beside, lr).startswith(f"near {default[lr]:.3g}, spread ")
+    assert first_of(beside, "sts.pair").startswith(f"{default['sts.pair']} ")
+    path = tmp_path / "priors.yaml"
+    path.write_text('"*.lr": {center: 2e-3, spread: 0.07}\n"sts.pair": {joint: 8}\n')
+    own = plan_of(space="smoke", priors=str(path))
+    assert first_of(own, lr) == "near 0.002, spread 0.07"
+    assert first_of(own, "sts.pair").startswith("joint 80%")
+
+
+@pytest.mark.parametrize("given", [{"priors": "off"}, {"searcher": "random"}])
+def test_a_search_that_uses_no_priors_does_not_say_where_it_looks_first(
+    plan_of: MakePlan, given: dict[str, str]
+) -> None:
+    assert "; first " not in describe(plan_of(space="smoke", **given))

@@ -5,6 +5,7 @@ import json
 import platform
 from collections.abc import Callable
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,13 @@ from search.log.events import VERSION, Event
 from search.log.history import History
 from search.planning.options import SearchOptions
 from search.planning.plan import Plan
-from search.planning.resume import COMPARED_OPTIONS, changed_versions, check_resumable, header
+from search.planning.resume import (
+    COMPARED_OPTIONS,
+    changed_versions,
+    check_resumable,
+    header,
+    with_chosen,
+)
 from tests.search.planning.every_option import GIVEN
 from trainable.errors import InputError
 from trainable.run_config import RunConfig
@@ -151,6 +158,28 @@ def test_versions_that_changed_are_noted(plan: Plan) -> None:
     assert note == f"the search began with ray 2.1.0, now {then['ray']}"
 
 
+def test_what_is_in_the_file_of_priors_may_not_change(plan_of: MakePlan, tmp_path: Path) -> None:
+    path = tmp_path / "priors.yaml"
+    path.write_text('"*.lr": {center: 2e-3, spread: 0.1}\n"*.pair": {joint: 3}\n')
+    plan = plan_of(space="smoke", priors=str(path))
+    assert header(plan)["priors"] == [
+        ["*.lr", {"center": 2e-3, "spread": 0.1}],
+        ["*.pair", {"joint": 3}],
+    ]
+    then = begun(plan)
+    check_resumable(then)
+    path.write_text('"*.lr": {center: 3e-3, spread: 0.1}\n"*.pair": {joint: 3}\n')
+    with pytest.raises(InputError, match=r"^--resume: what is in --priors of .* was .*0\.002"):
+        check_resumable(then)
+
+
+def test_a_search_without_a_file_of_priors_has_none_in_its_log(plan_of: MakePlan) -> None:
+    for priors in (None, "off"):
+        plan = plan_of(space="smoke", priors=priors)
+        assert "priors" not in header(plan)
+        check_resumable(begun(plan))
+
+
 def test_a_space_that_changed_is_refused_param_by_param(plan: Plan) -> None:
     space = {"gone": {}, **header(plan)["space"]}
     lr = "multitask.optimization.lr"
@@ -230,3 +259,16 @@ def test_what_does_not_vary_is_compared(plan_of: MakePlan) -> None:
     then = json.loads(json.dumps(header(plan)["edited"]))
     then["base"]["data"] = {"kind": "cs224n", "dir": "/elsewhere"}
     check_resumable(begun(plan, edited=then))
+
+
+def test_what_was_chosen_for_a_time_limit_is_kept(plan_of: MakePlan) -> None:
+    chosen = {"trials": 14, "budget": "310000"}
+    plan = replace(plan_of(space="smoke", budget="310000", trials=14), chosen=chosen)
+    earlier = begun(plan).earlier
+    assert earlier.header["chosen"] == chosen
+    again = replace(plan.options, budget=None, trials=None, resume=True)
+    kept = with_chosen(again, earlier)
+    assert (kept.budget, kept.trials) == ("310000", None)  # trials are those of the log
+    check_resumable(replace(plan, options=kept, earlier=earlier))
+    assert with_chosen(replace(again, budget="3ep"), earlier).budget == "3ep"  # is refused later
+    assert with_chosen(again, History()) == again

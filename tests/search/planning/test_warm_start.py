@@ -17,10 +17,11 @@ from search.log.find_folder import find_folder
 from search.log.folder import EVENTS
 from search.log.history import History
 from search.log.trial import TrialRecord
+from search.planning.make_plan import make_plan
 from search.planning.options import SearchOptions
 from search.planning.plan import Plan
 from search.planning.resume import header
-from search.planning.warm_start import carry_over
+from search.planning.warm_start import carry_over, other_search
 from search.searchers.gp.results_by_rung import RungResults
 from tests.search.planning.every_option import GIVEN
 from trainable.errors import InputError
@@ -69,7 +70,8 @@ def carried(plan: Plan, given: str, **changed: Any) -> Any:
         "encoder": EncoderConfig(source=plan.space.base.encoder.source),
     }
     options = replace(options, **{k: v for k, v in changed.items() if k not in now})
-    return carry_over(options, plan.space, **{k: changed.get(k, v) for k, v in now.items()})
+    now = {key: changed.get(key, value) for key, value in now.items()}
+    return carry_over(options, other_search(options), plan.space, **now)
 
 
 @pytest.mark.parametrize("by", ["name", "folder", "uri"])
@@ -156,7 +158,7 @@ COMPARED = {
 RESOLVED = {"data", "data_dir", "tasks", "encoder", "budget", "resume", "warm_start", "objective"}
 # What may differ, since it changes neither the score of a configuration nor its meaning.
 IRRELEVANT = {
-    *("fix", "range", "choices", "vary", "base"),
+    *("fix", "range", "choices", "vary", "base", "priors"),
     *("space", "rows", "repeats", "searcher", "beam", "scheduler", "eta", "brackets", "seed"),
     *("text_data", "nli_data", "trials", "time_limit", "max_device_hours", "min_gain"),
     *("address", "max_concurrent", "cpus_per_trial", "gpus_per_trial"),
@@ -166,12 +168,51 @@ IRRELEVANT = {
 
 
 @pytest.mark.parametrize("key", COMPARED)
-def test_scores_that_say_nothing_here_are_refused(heads: Plan, plan_of: MakePlan, key: str) -> None:
+def test_scores_that_cannot_be_compared_are_not_carried_over(
+    heads: Plan, plan_of: MakePlan, key: str
+) -> None:
     changed, named = COMPARED[key]
-    with pytest.raises(InputError, match="its scores say nothing here") as caught:
-        carried(plan_of(space="heads", name="second"), "heads", **changed)
-    assert named in str(caught.value)
-    assert "--warm-start 'heads'" in str(caught.value)
+    trials, notes = carried(plan_of(space="heads", name="second"), "heads", **changed)
+    assert trials == ()
+    assert len(notes) == 1
+    assert named in notes[0]
+    assert "its best 4 configurations are tried first" in notes[0]
+
+
+def test_the_best_configurations_of_such_a_search_come_behind_the_default(
+    heads: Plan,
+) -> None:
+    plan = begun(heads, "second", 9)
+    assert [origin for _, origin in plan.points] == ["default", "trial 0 of heads"]
+    there = History(
+        json.loads(line) for line in (heads.folder.local / EVENTS).read_text().splitlines()
+    )
+    assert plan.points[1][0] == there.trials[0].params, "only finished ones, as they were there"
+    assert plan.carried == ()
+    few = begun(heads, "third", 2)
+    assert [origin for _, origin in few.points] == ["default"], "at most a third"
+
+
+def test_a_search_that_goes_on_has_the_first_trials_that_it_had(heads: Plan) -> None:
+    plan = begun(heads, "second", 9)
+    logged(plan, [])
+    (heads.folder.local / EVENTS).unlink()
+    assert begun(heads, "second", 30, resume=True).points == plan.points
+
+
+def begun(heads: Plan, name: str, trials: int, resume: bool = False) -> Plan:
+    """Plan a search beside `heads`, with another budget, that begins with what is best there."""
+    return make_plan(
+        SearchOptions(
+            space="heads",
+            warm_start="heads",
+            budget="100000",
+            name=name,
+            trials=trials,
+            storage=heads.folder.storage,
+            resume=resume,
+        )
+    )
 
 
 def test_every_option_is_compared_or_irrelevant() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from search.commands.retrain import main as retrain
 from search.log.history import History
-from search.log.trial import TrialRecord
+from search.log.trial import Gain, TrialRecord
 from search.planning.plan import Plan
 from search.report.best import BEST_VERSION, Best, read_best
 from search.report.write import write_results
@@ -38,6 +38,28 @@ def test_confirm_scores_are_null_before_the_full_run(
     write_results(heads, history_of(heads, [six[1], six[4]]), 600.0)
     best = read_best(heads.folder.local / "best.json")
     assert (best.trial, best.units, best.confirm) == (4, 1, None)
+
+
+def test_what_was_gained_over_the_default_is_in_it(
+    heads: Plan, six: list[TrialRecord], history_of: MakeHistory
+) -> None:
+    six[0].origin = "default"
+    six[2].gain = Gain(0, 0.1, 0.02, 0.09, 0.03, True)
+    write_results(heads, history_of(heads, six), 600.0)
+    best = read_best(heads.folder.local / "best.json")
+    assert (best.trial, best.gain) == (2, six[2].gain)
+    six[2].gain = Gain(0, 0.1, 0.2, 0.09, 0.03, True)
+    write_results(heads, history_of(heads, six), 600.0)
+    best = read_best(heads.folder.local / "best.json")
+    assert (best.trial, best.gain) == (0, None), "within its error the default leads"
+
+
+def test_a_file_of_the_first_version_is_read_and_has_no_gain(best_json: Path) -> None:
+    now = read_best(best_json)
+    values = json.loads(best_json.read_text())
+    del values["gain"]
+    best_json.write_text(json.dumps({**values, "schema_version": 1}))
+    assert read_best(best_json) == now.model_copy(update={"schema_version": 1, "gain": None})
 
 
 def changed(best_json: Path, **changes: Any) -> Path:
@@ -177,7 +199,7 @@ def test_retraining_refuses_to_write_over_an_earlier_one(
 
 def test_the_format_is_closed() -> None:
     """A new field must raise BEST_VERSION: older programs refuse what they do not know."""
-    assert BEST_VERSION == 1
+    assert BEST_VERSION == 2
     assert set(Best.model_fields) == {
         "schema_version",
         "search",
@@ -188,4 +210,5 @@ def test_the_format_is_closed() -> None:
         "confirm",
         "data_fingerprint",
         "versions",
+        "gain",
     }

@@ -21,18 +21,19 @@ from search.log.folder import EVENTS
 from search.log.history import History, Journal
 from search.planning.resume import versions
 from search.report.optuna_study import frozen_trials, shown, write_study
-from spaces.catalogue import base_config, make_space
+from spaces.catalogue import make_space
 from spaces.distributions import to_optuna
 from spaces.fixed_configs import RowSpace
 from spaces.params import param_from_json
 from spaces.space import Space
 from tests.course import SCORE_KEYS
 from trainable.data.sources import SampleData
+from trainable.defaults import default_run
 from trainable.errors import InputError
 from trainable.model.encoder import TINY, EncoderConfig
 from trainable.stages.multitask import Multitask
 
-BASE = base_config(
+BASE = default_run(
     EncoderConfig(source=TINY), SampleData(), 0, Multitask(budget_tokens=90_000, units=9)
 )
 FULL, SMOKE = make_space("full", BASE), make_space("smoke", BASE)

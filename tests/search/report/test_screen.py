@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from search.log.trial import TrialRecord
+from search.log.trial import Gain, TrialRecord
 from search.planning.plan import Plan
 from search.report.screen import summary
 
@@ -66,3 +66,18 @@ def test_a_command_can_be_pasted_whatever_the_folder_is_called(
     assert shlex.split(tensorboard) == ["tensorboard", "--logdir", str(local)]
     command = ["python", "search/retrain.py", str(local / "best.json"), "--seeds", "3"]
     assert shlex.split(retrain) == command
+
+
+def test_the_last_line_says_what_was_gained_and_another_why_the_default_leads(
+    plan: Plan, trial_of: MakeTrial
+) -> None:
+    default, other = trial_of(plan, 0, {9: 0.5}), trial_of(plan, 1, {9: 0.504})
+    default.origin = "default"
+    other.gain = Gain(0, 0.004, 0.006, 0.002, 0.006, True)
+    text = summary(plan, [default, other], default)
+    assert text.splitlines()[1].split()[:2] == ["1", "0"]
+    assert "trial 1 scored 0.0040 more, within the error of 0.0060" in text
+    assert text.splitlines()[-1] == "nothing was gained over the default"
+    other.gain = Gain(0, 0.02, 0.006, 0.018, 0.006, True)
+    text = summary(plan, [default, other], other)
+    assert text.splitlines()[-1] == "gained over the default on confirm: +0.018 ± 0.006 (score)"

@@ -125,7 +125,7 @@ def test_every_known_number_is_a_point_at_the_time_of_its_report(
 ) -> None:
     plan = plan_of(space="smoke")
     trial = trial_of(plan, 0, {1: 0.1, 2: 0.2})
-    keys = [*SCORE_KEYS, *STEP_METRICS, "train_seconds", "eval_seconds"]
+    keys = [*SCORE_KEYS, *STEP_METRICS, "learned", "train_seconds", "eval_seconds"]
     for unit, metrics in trial.reports.items():
         metrics |= {key: n + unit / 8 for n, key in enumerate(keys)}
     TensorBoard(plan.folder.local, plan.space.params(), plan.tasks).write(trial)
@@ -135,6 +135,16 @@ def test_every_known_number_is_a_point_at_the_time_of_its_report(
         assert [
             (point.wall_time, point.step, point.value) for point in found.Scalars(tag_of(key))
         ] == [(trial.reported[unit], 1000 * unit, n + unit / 8) for unit in (1, 2)]
+
+
+def test_what_was_learned_has_a_curve_for_each_task(plan_of: MakePlan, trial_of: MakeTrial) -> None:
+    plan = plan_of(space="smoke")
+    trial = trial_of(plan, 0, {1: 0.1})
+    trial.reports[1] |= {"sst_dev_loss": 1.5, "para_matthews": 0.25, "para_top_share": 0.75}
+    TensorBoard(plan.folder.local, plan.space.params(), plan.tasks).write(trial)
+    found = read(plan.folder.local, 0)
+    for key, value in {"sst_dev_loss": 1.5, "para_matthews": 0.25, "para_top_share": 0.75}.items():
+        assert curve(found, key) == [(1000, value)]
 
 
 def test_numbers_that_are_not_known_leave_no_point(
@@ -365,7 +375,8 @@ def test_a_search_that_goes_on_on_another_machine_shows_what_an_uninterrupted_on
 ) -> None:
     plan = plan_of(space="smoke", trials=6, searcher="random")
     faults, folders = Faults(folder=""), [tmp_path / name for name in ("whole", "lost", "other")]
-    tapes = [Tape([], None), Tape([], 25), Tape([], None)]
+    # The second is killed when two trials have begun: the default runs to its end first.
+    tapes = [Tape([], None), Tape([], 70), Tape([], None)]
     for folder, tape in zip(folders, tapes, strict=True):
         if folder.name == "other":  # all that is left of the one before is its log
             tape.events += tapes[1].events

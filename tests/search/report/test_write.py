@@ -16,6 +16,7 @@ from search.report.best import read_best
 from search.report.result_files import result_files, trials_csv
 from search.report.write import write_results
 from tests.course import SCORE_KEYS
+from trainable.learning import learning_keys
 from trainable.tasks import COURSE
 
 MakeHistory = Callable[..., History]
@@ -72,6 +73,7 @@ def test_the_table_has_every_trial_and_param(heads: Plan, six: list[TrialRecord]
     expected = ["trial", "status", "units", *SCORE_KEYS, *(f"confirm_{k}" for k in SCORE_KEYS)]
     assert list(rows[0]) == [
         *expected,
+        *learning_keys(COURSE),
         "tokens",
         "slot_seconds",
         "elapsed_seconds",

@@ -72,9 +72,10 @@ class Search:
     def with_status(self, status: str) -> list[TrialRecord]:
         return [trial for trial in self.history.trials.values() if trial.status == status]
 
-    def add(self) -> TrialRecord:
+    def add(self, origin: str = "") -> TrialRecord:
         number = len(self.history.trials)
-        trial = TrialRecord(number, {}, {}, 0.0, 0.0, self.scheduler.bracket(number))
+        bracket = self.scheduler.bracket(number)
+        trial = TrialRecord(number, {}, {}, 0.0, 0.0, bracket, origin)
         self.history.trials[number] = trial
         return trial
 
@@ -245,6 +246,29 @@ class SchedulerContract:
                 decision = nan.report(trial, unit, score)
                 if number not in lost:
                     assert decision == without.report(without.history.trials[number], unit, score)
+
+    @contract(25)
+    @given(
+        seed=SEEDS,
+        shape=SHAPES,
+        origin=st.sampled_from(["default", "base", "one-size/3, default"]),
+    )
+    def test_the_default_runs_to_its_end_whatever_its_scores_are(
+        self, make_scheduler: MakeScheduler, seed: int, shape: Shape, origin: str
+    ) -> None:
+        search, draw = Search(make_scheduler, shape), random.Random(seed)
+        others = [search.add() for _ in range(draw.randrange(shape.n_trials))]
+        default = search.add(origin)
+        for unit in range(1, shape.units):
+            for trial in others:
+                if trial.status == "running":
+                    search.report(trial, unit, draw.random())
+            if draw.random() < 0.5:
+                search.restart()
+            decision = search.report(default, unit, draw.choice([-1.0, None, 2.0]))
+            assert decision is None or decision.action == "continue"
+            assert default not in search.close()
+            assert default.status == "running"
 
     @contract(25)
     @given(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import random
+from bisect import insort
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from search.log.history import History
 from search.log.trial import Status
+from search.schedulers.asha_rung import Rung
 from search.schedulers.base import Decision
 from search.schedulers.promotion_asha import PromotionASHA
 from search.schedulers.rungs import rungs
@@ -23,6 +25,7 @@ from tests.search.schedulers.scheduler_contract import (
     Shape,
     advance,
 )
+from trainable.tasks import Task, table
 
 
 def promotion_asha(history: History, shape: Shape) -> PromotionASHA:
@@ -189,3 +192,107 @@ def test_a_trial_that_still_saves_its_checkpoint_is_promoted_once_it_has_paused(
     assert search.promote() is None
     first.status = "paused"
     assert search.promote() is first
+
+
+def test_the_default_takes_no_place_away_and_its_result_counts() -> None:
+    """Of three results one may go on: the best beside the default."""
+    search = rungs_of(9, 9, 3)
+    default, *others = [search.add("default"), search.add(), search.add()]
+    assert search.report(default, 1, 0.9) == Decision("continue", 1, 1)
+    assert search.report(others[0], 1, 0.5) == Decision("pause", 2, 2)
+    assert search.report(others[1], 1, 0.4) == Decision("pause", 3, 3)
+    assert search.promote() is others[0]
+    assert search.promote() is None
+
+
+def test_a_default_that_an_older_driver_let_pause_goes_on_first() -> None:
+    search = rungs_of(9, 9, 3)
+    default, other = search.add("default"), search.add()
+    default.reports[1], default.decided[1], default.status = {"score": 0.1}, "pause", "paused"
+    search.restart()
+    assert search.report(other, 1, 0.5) == Decision("pause", 1, 2)
+    assert search.close() == []
+    assert search.promote() is default
+    search.restart()
+    assert search.promote() is None
+
+
+def test_one_beside_the_default_runs_to_its_end() -> None:
+    search = rungs_of(2, 2, 3)
+    default, other = search.add("default"), search.add()
+    search.report(default, 1, 0.9)
+    search.report(other, 1, 0.1)
+    default.reports[2], default.status = {"score": 0.9}, "done"
+    assert search.close() == []
+    assert search.promote() is None
+    assert search.promote(draining=True) is other
+
+
+ONE_TASK = table(Task(name="own", classes=("a", "b")))
+
+
+class NoisyHistory(History):
+    """Scores are accuracies of one task."""
+
+    tasks = ONE_TASK  # type: ignore[assignment]
+
+
+def noisy(history: History, shape: Shape) -> PromotionASHA:
+    own = shape
+    args = (own.units, own.eta, own.n_trials, own.brackets, own.seed)
+    return PromotionASHA(history, *args, n_select={"own": 100})
+
+
+def noisy_rung(scores: list[float], n_trials: int) -> Search:
+    search = Search(noisy, Shape(9, 2, n_trials))
+    search.history = NoisyHistory()
+    search.restart()
+    for score in scores:
+        trial = search.add()
+        trial.reports[1] = {"score": score, "own_acc": score}
+        trial.decided[1], trial.status = "pause", "paused"
+    search.restart()
+    return search
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        # Four of eight, and an error of 0.04 at 0.8: two more are within it.
+        ([0.9, 0.88, 0.85, 0.8, 0.79, 0.77, 0.76, 0.1], [0, 1, 2, 3, 4, 5]),
+        ([0.9, 0.88, 0.85, 0.8, 0.79, 0.75, 0.74, 0.1], [0, 1, 2, 3, 4]),
+        ([0.9, 0.88, 0.85, 0.8, 0.75, 0.7, 0.7, 0.1], [0, 1, 2, 3]),
+    ],
+)
+def test_what_is_within_noise_of_the_cut_is_promoted_too(
+    scores: list[float], expected: list[int]
+) -> None:
+    search, promoted = noisy_rung(scores, 8), list[int]()
+    while (trial := search.promote()) is not None:
+        promoted.append(trial.number)
+    assert promoted == expected
+
+
+@settings(max_examples=100)
+@given(
+    drawn=st.lists(st.integers(0, 40), min_size=1, max_size=30),
+    eta=st.integers(2, 4),
+    e=st.floats(0, 3),
+)
+def test_places_are_bounded_and_no_later_result_brings_one_that_was_ruled_out(
+    drawn: list[int], eta: int, e: float
+) -> None:
+    """Results come in any order; `most_places` is asked before each and holds ever after."""
+    rung, ruled_out = Rung(), set[tuple[float, int]]()
+    for number, score in enumerate(drawn):
+        key = (-float(score), number)
+        insort(rung.results, key)
+        insort(rung.rivals, key)
+        rung.errors[number] = e * (number % 3) / 2
+        n = len(rung.results) // eta
+        places = rung.n_places(eta)
+        assert n <= places <= 3 * n // 2
+        if e == 0:
+            assert places == n
+        assert not ruled_out & set(rung.rivals[:places])
+        ruled_out |= set(rung.rivals[rung.most_places(eta, len(drawn), e) :])

@@ -21,17 +21,18 @@ from hypothesis import strategies as st
 from search.log.history import History, Journal
 from search.log.trial import Metrics
 from search.searchers.base import Params, Searcher, Suggestion, draw_params, params_key
-from spaces.catalogue import base_config, make_space
+from spaces.catalogue import make_space
 from spaces.space import Space
 from tests.course import TASK_METRICS
 from trainable.data.sources import SampleData
+from trainable.defaults import default_run
 from trainable.metrics import with_overall
 from trainable.model.encoder import EncoderConfig
 from trainable.stages.multitask import Multitask
 from trainable.tasks import COURSE
 
 MakeSearcher = Callable[[Space, int], Searcher]
-BASE = base_config(EncoderConfig(), SampleData(), 0, Multitask())
+BASE = default_run(EncoderConfig(), SampleData(), 0, Multitask())
 SPACES = {name: make_space(name, BASE) for name in ("smoke", "heads", "full")}
 NINE = replace(SPACES["smoke"], vary=("para.pair", "sts.pair"))  # 3 x 3 configurations
 SEEDS = st.integers(0, 2**31 - 1)

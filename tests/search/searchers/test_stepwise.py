@@ -22,9 +22,16 @@ from tests.search.searchers.searcher_contract import (
     SearcherContract,
 )
 from trainable.component import Choice
+from trainable.model.pairs import SiamesePair
+from trainable.task_config import PairDecision, PairNumber
 
 # 3 x 3 x 2 x 2 configurations, none of whose params depends on another.
-FREE = replace(SPACES["full"], vary=("para.pair", "sts.pair", "*.loss"))
+PAIRS = {"para": PairDecision(pair=SiamesePair()), "sts": PairNumber(pair=SiamesePair())}
+FREE = replace(
+    SPACES["full"],
+    base=BASE.model_copy(update={"tasks": {**BASE.tasks, **PAIRS}}),
+    vary=("para.pair", "sts.pair", "*.loss"),
+)
 CHOICES = {p.name: p.domain.values for p in FREE.params() if isinstance(p.domain, Choice)}
 Score = Callable[[Params], float]
 
@@ -161,7 +168,7 @@ def test_a_failed_extension_is_not_extended() -> None:
 
 
 def test_a_wider_beam_finds_what_needs_a_detour() -> None:
-    start = FREE.params_of(BASE)
+    start = FREE.params_of(FREE.base)
 
     def score(params: Params) -> float:
         pairs = (params["para.pair"], params["sts.pair"], params["para.loss"])
@@ -191,7 +198,7 @@ def test_what_was_left_behind_does_not_come_back() -> None:
         ("cosine", "joint", "bce", "bce"): 1.2,
         ("cosine", "joint", "mse", "bce"): 4.0,
     }
-    start = FREE.params_of(BASE)
+    start = FREE.params_of(FREE.base)
     assert tuple(start[name] for name in names) in worth
     history = play(
         Stepwise(FREE, 0, beam=2),
@@ -223,7 +230,7 @@ def test_what_went_further_counts_more_and_a_late_promotion_changes_the_round() 
 
 def test_a_trial_that_ran_for_another_reason_is_not_run_again() -> None:
     history, searcher = History(), Stepwise(FREE, 0, beam=1)
-    row: Params = {**FREE.params_of(BASE), "para.pair": "joint"}
+    row: Params = {**FREE.params_of(FREE.base), "para.pair": "joint"}
     history.trials[0] = TrialRecord(0, row, {}, 0.0, 0.0, origin="a row", status="done")
     history.trials[0].reports[1] = {"score": 5.0}
     while isinstance(suggestion := searcher.suggest(len(history.trials), history), Suggestion):
@@ -237,7 +244,7 @@ def test_a_trial_that_ran_for_another_reason_is_not_run_again() -> None:
 
 def test_of_equal_scores_the_earlier_trial_leads_and_is_not_better() -> None:
     """A row that ran before the base leads its round, but ends the rounds if it only ties."""
-    row: Params = {**FREE.params_of(BASE), "sts.loss": "mse"}
+    row: Params = {**FREE.params_of(FREE.base), "sts.loss": "mse"}
 
     def play_after_row(score: Score) -> list[TrialRecord]:
         history, searcher = History(), Stepwise(FREE, 1, beam=1)
@@ -247,7 +254,7 @@ def test_of_equal_scores_the_earlier_trial_leads_and_is_not_better() -> None:
             run(history, suggestion, score(suggestion.params))
         return list(history.trials.values())
 
-    base = FREE.params_of(BASE)
+    base = FREE.params_of(FREE.base)
     n_first = 1 + sum(len(values) - 1 for values in CHOICES.values())
     assert len(play_after_row(lambda params: 0.5)) == n_first
     second = play_after_row(lambda params: float(params != base))[n_first:]

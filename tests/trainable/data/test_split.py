@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainable.data.sentences import Sentences, TaskSplit
-from trainable.data.split import is_confirm, split_dev
+from trainable.data.split import is_confirm, split_dev, stratified_part
 from trainable.errors import InputError
 from trainable.tasks import COURSE
 
@@ -62,3 +62,31 @@ def test_an_empty_half_is_refused(confirm: bool, name: str) -> None:
     ids = [str(i) for i in range(40) if is_confirm("sst", str(i)) == confirm]
     with pytest.raises(InputError, match=f"SST sentiment: none of the .* into the {name} half"):
         split_dev(COURSE["sst"], dev_of(ids))
+
+
+def test_a_part_is_frozen_so_that_resumed_searches_compare_the_same_examples() -> None:
+    ids = [str(i) for i in range(12)]
+    assert stratified_part("sst", ids, torch.arange(12) % 3, 6).tolist() == [1, 4, 5, 6, 9, 11]
+
+
+@given(st.permutations(range(60)), st.integers(1, 80))
+def test_a_part_keeps_the_shares_of_classes_in_any_order_of_the_file(
+    order: list[int], n: int
+) -> None:
+    ids, labels = [f"x{i}" for i in order], torch.tensor([i % 10 // 7 for i in order]).float()
+    part = stratified_part("para", ids, labels, n)
+    assert part.tolist() == sorted(set(part.tolist()))
+    assert len(part) == min(n, 60)
+    in_order = stratified_part(
+        "para", [f"x{i}" for i in range(60)], labels[torch.tensor(order).argsort()], n
+    )
+    assert {order[place] for place in part} == set(in_order.tolist())
+    assert abs(float(labels[part].sum()) - 0.3 * len(part)) <= 1
+
+
+@given(st.lists(st.floats(0, 5, width=32), min_size=20, max_size=60))
+def test_a_part_keeps_the_quantiles_of_numbers(values: list[float]) -> None:
+    labels = torch.tensor(values)
+    part = stratified_part("sts", [str(i) for i in range(len(values))], labels, 10)
+    ranks = torch.tensor([(labels.sort().values < v).sum() for v in labels[part].sort().values])
+    assert all(rank <= (i + 1) * len(values) / 10 for i, rank in enumerate(ranks.tolist()))

@@ -23,6 +23,7 @@ SCORES: list[tuple[AnyScaling, Tensor]] = [
     (IdentityScaling(), COSINES),
     (SigmoidScaling(slope=3.0), 1 / (1 + (-3 * COSINES).exp())),
     (LearnedScaling(), 1 / (1 + (2 - 4 * COSINES).exp())),
+    (LearnedScaling(center=0.75), 1 / (1 + (3 - 4 * COSINES).exp())),
 ]
 
 

@@ -30,6 +30,27 @@ def test_passes_of_any_size_say_the_same(
         torch.testing.assert_close(found, rows)
 
 
+def test_a_part_of_a_split_has_the_numbers_of_its_examples(run: Run) -> None:
+    part = {"sst": torch.tensor([5, 3, 40]), "para": torch.tensor([7]), "sts": torch.tensor([2, 1])}
+    whole = run.probabilities("select")
+    found = run.probabilities("select", part)
+    for task, numbers in part.items():
+        torch.testing.assert_close(found[task], whole[task][numbers])
+    scored = run.score("select", found, part)
+    labels = run.inputs.corpus.splits["select"]["sst"].labels
+    assert labels is not None
+    hits = run.decide(found)["sst"] == labels[part["sst"]]
+    assert scored["sst_acc"] == float(hits.double().mean())
+
+
+def test_a_part_of_all_examples_is_the_same_bit_for_bit(run: Run) -> None:
+    part = {
+        task: torch.arange(len(rows)) for task, rows in run.inputs.corpus.splits["select"].items()
+    }
+    found, whole = run.probabilities("select", part), run.probabilities("select")
+    assert all(torch.equal(found[task], whole[task]) for task in part)
+
+
 def test_vectors_are_the_pooled_states_of_each_sentence_alone(run: Run) -> None:
     corpus = run.inputs.corpus
     vectors = sentence_vectors(run.model, corpus, "test", "sst")
@@ -37,4 +58,4 @@ def test_vectors_are_the_pooled_states_of_each_sentence_alone(run: Run) -> None:
     for i in (0, 1, 100):
         batch = corpus.batch("test", {"sst": torch.tensor([i])}, {"sst": None})
         with torch.inference_mode():
-            torch.testing.assert_close(encoder(batch.packed)[0], vectors[i])  # pooling is CLS
+            torch.testing.assert_close(encoder(batch.packed).mean(0), vectors[i])  # mean pooling

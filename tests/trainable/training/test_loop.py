@@ -15,13 +15,14 @@ from torch import Tensor, nn
 
 from tests.course import SCORE_KEYS, STEP_METRICS, TASK_NAMES
 from trainable.batch_orders.all_tasks import LockStep
+from trainable.batch_orders.by_size import Proportional
 from trainable.batch_orders.in_turn import RoundRobin
 from trainable.gradients.loss_weights import PlainGradients, WeightedGradients
 from trainable.gradients.pcgrad import PCGrad
 from trainable.losses import loss_value
 from trainable.model.bert import MinBert
 from trainable.model.encoder import EncoderConfig
-from trainable.model.pairs import DecisionCosine
+from trainable.model.pairs import DecisionCosine, JointPair
 from trainable.model.pooling import ClsPooling
 from trainable.optim.adamw import NoClipping, NormClipping, Optimization
 from trainable.run_config import RunConfig
@@ -86,7 +87,8 @@ def test_attention_dropout_is_drawn_from_the_seed_too(inputs: RunInputs) -> None
 
 
 def test_seed_decides_heads_order_and_dropout(inputs: RunInputs) -> None:
-    first, second = Run(RunConfig(seed=0), inputs), Run(RunConfig(seed=1), inputs)
+    drawn = Multitask(batch_order=Proportional())
+    first, second = (Run(RunConfig(seed=seed, multitask=drawn), inputs) for seed in (0, 1))
     head = "tasks.sst.head.weight"
     assert not torch.equal(weights(first)[head], weights(second)[head])
     for task in TASK_NAMES:
@@ -202,7 +204,7 @@ def test_learning_rate_follows_the_full_budget_and_not_the_units(inputs: RunInpu
 def test_loss_that_is_no_number_fails_the_run_by_task(
     inputs: RunInputs, bias: float, loss: str
 ) -> None:
-    config = RunConfig(tasks={"para": PairDecision(loss="mse")})
+    config = RunConfig(tasks={"para": PairDecision(loss="mse", pair=JointPair())})
     run = Run(short(config, batch_order=LockStep(batch_size=2), budget_tokens=1), inputs)
     head = run.model.tasks["para"].get_submodule("head.head")
     assert isinstance(head, nn.Linear)
@@ -224,8 +226,10 @@ def without_dropout(
             encoder=EncoderConfig(dropout=0.0),
             tasks={
                 "sst": SingleClasses(dropout=0.0),
-                "para": PairDecision(dropout=0.0, pooling=ClsPooling(pooler=para_pooler)),
-                "sts": PairNumber(dropout=0.0, pooling=ClsPooling(pooler=True)),
+                "para": PairDecision(
+                    dropout=0.0, pooling=ClsPooling(pooler=para_pooler), pair=JointPair()
+                ),
+                "sts": PairNumber(dropout=0.0, pooling=ClsPooling(pooler=True), pair=JointPair()),
             },
         ),
         batch_order=LockStep(batch_size=4, gradients=gradients),

@@ -12,7 +12,7 @@ from trainable.data.features import InputFeatures
 from trainable.losses import loss_value
 from trainable.model.encoder import EncoderConfig
 from trainable.model.heads import LinearHead, MlpHead
-from trainable.model.pairs import DecisionPair, DensePairLayer, NumberPair
+from trainable.model.pairs import DecisionPair, DensePairLayer, JointPair, NumberPair
 from trainable.model.pooling import MeanPooling, WeightedPooling
 from trainable.run_config import RunConfig
 from trainable.task_config import PairDecision, PairNumber, ShareLoss, SingleClasses
@@ -33,16 +33,24 @@ def built(config: RunConfig, inputs: RunInputs, seed: int = 0) -> MultitaskBert:
     return build_model(config, inputs.pretrained, inputs.device, generator)
 
 
+# Every task has a head that starts at random.
+WITH_HEADS = {
+    "para": PairDecision(pair=JointPair()),
+    "sts": PairNumber(pair=JointPair()),
+}
+
+
 def heads(model: MultitaskBert) -> Tensor:
     return torch.cat([p.detach().flatten() for p in model.tasks.parameters()])
 
 
 def test_heads_are_drawn_from_the_generator_alone(inputs: RunInputs) -> None:
     torch.manual_seed(1)
-    first = heads(built(RunConfig(), inputs))
+    config = RunConfig(tasks=WITH_HEADS)
+    first = heads(built(config, inputs))
     torch.manual_seed(2)
-    assert torch.equal(first, heads(built(RunConfig(), inputs)))
-    assert not torch.equal(first, heads(built(RunConfig(), inputs, seed=1)))
+    assert torch.equal(first, heads(built(config, inputs)))
+    assert not torch.equal(first, heads(built(config, inputs, seed=1)))
 
 
 def test_heads_start_as_bert_does(inputs: RunInputs) -> None:
@@ -104,7 +112,7 @@ def test_tasks_do_not_see_each_other_in_a_shared_pass(inputs: RunInputs) -> None
             torch.testing.assert_close(together[task], alone[task], atol=1e-6, rtol=1e-4)
 
 
-PER_TASK = RunConfig(encoder=EncoderConfig(sharing="per_task"))
+PER_TASK = RunConfig(encoder=EncoderConfig(sharing="per_task"), tasks=WITH_HEADS)
 
 
 def test_there_is_one_encoder_or_one_for_each_task(inputs: RunInputs) -> None:
@@ -127,7 +135,8 @@ def test_encoders_of_tasks_start_alike_and_share_no_memory(inputs: RunInputs) ->
 
 
 def test_heads_are_the_same_however_many_encoders_there_are(inputs: RunInputs) -> None:
-    assert torch.equal(heads(built(RunConfig(), inputs)), heads(built(PER_TASK, inputs)))
+    shared = built(RunConfig(tasks=WITH_HEADS), inputs)
+    assert torch.equal(heads(shared), heads(built(PER_TASK, inputs)))
 
 
 @pytest.mark.parametrize("config", [RunConfig(), PER_TASK], ids=["shared", "per_task"])

@@ -28,21 +28,24 @@ from trainable.data.nli import pairs, triplets
 from trainable.data.pos_tags import PosTagger
 from trainable.data.sample_nli import generate_nli
 from trainable.data.synonyms import Lexicon
+from trainable.model.pairs import JointPair
 from trainable.optim.adamw import Optimization
 from trainable.run_config import RunConfig
 from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.stages.multitask import Multitask, NliAuxiliary
+from trainable.task_config import PairDecision, PairNumber
 from trainable.training.inputs import RunInputs, open_inputs
 from trainable.training.loop import Run
 
-# All tasks in every step, and rates at which a few steps show.
+# All tasks in every step, heads with weights, and rates at which a few steps show.
 BASE = RunConfig(
+    tasks={"para": PairDecision(pair=JointPair()), "sts": PairNumber(pair=JointPair())},
     multitask=Multitask(
         batch_order=LockStep(batch_size=8),
         optimization=Optimization(lr=1e-3, head_lr=1e-2),
         budget_tokens=1000,  # two or three steps
         units=1,
-    )
+    ),
 )
 # Train sets of different sizes: sampling by size is nothing to test on equal ones.
 LARGE = {"sst": 300, "para": 3000, "sts": 100}

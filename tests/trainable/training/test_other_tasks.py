@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from spaces.catalogue import SPACE_NAMES, base_config, make_space
+from spaces.catalogue import SPACE_NAMES, make_space
 from tests.trainable.other_tasks import NAMES, other_tasks
 from trainable.batch_orders.all_tasks import LockStep
 from trainable.data.task_files import TaskFiles
+from trainable.defaults import default_run
 from trainable.gradients.pcgrad import PCGrad
 from trainable.metrics import metric_of, score_keys
 from trainable.model.encoder import EncoderConfig
@@ -38,7 +39,7 @@ def chosen(source: TaskFiles, *names: str) -> TaskFiles:
 
 def short(source: TaskFiles, **fields: object) -> RunConfig:
     stage = Multitask(budget_tokens=1500, units=1)
-    config = base_config(EncoderConfig(), source, 0, stage)
+    config = default_run(EncoderConfig(), source, 0, stage)
     return config.model_copy(update=fields)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load, save
 
 from tests.course import TASK_NAMES
 from trainable.errors import InputError
@@ -15,6 +16,7 @@ from trainable.training.loop import Run
 from trainable.training.predictions import (
     LABELLED,
     Found,
+    read_compared,
     read_probabilities,
     write_probabilities,
     write_submission,
@@ -191,3 +193,36 @@ def test_writing_leaves_the_model_alone(run: Run, tmp_path: Path) -> None:
     write_probabilities(run, tmp_path / "file")
     for name, tensor in run.model.state_dict().items():
         assert torch.equal(tensor, before[name]), name
+
+
+def without(content: bytes, ending: str) -> bytes:
+    """Return the file without the tensors whose names end so."""
+    return save({name: own for name, own in load(content).items() if not name.endswith(ending)})
+
+
+def test_two_runs_are_compared_on_the_examples_and_labels_in_their_files(
+    run: Run, content: bytes, tmp_path: Path
+) -> None:
+    other = {s: {t: 1 - p for t, p in run.probabilities(s).items()} for s in LABELLED}
+    write_probabilities(run, tmp_path / "other", other)
+    for split in LABELLED:
+        both = read_compared((content, (tmp_path / "other").read_bytes()), split, COURSE)
+        assert both is not None
+        for found, expected in zip(both, (run.probabilities(split), other[split]), strict=True):
+            assert set(found) == set(TASK_NAMES)
+            for task, (probabilities, labels) in found.items():
+                assert torch.equal(probabilities, expected[task])
+                assert torch.equal(labels, run.inputs.corpus.splits[split][task].labels)
+
+
+def test_files_that_do_not_fit_each_other_are_not_compared(run: Run, content: bytes) -> None:
+    tensors = load(content)
+    torn, older = content[:-100], without(content, ".labels")
+    moved = save({**tensors, "select.para.ids": tensors["confirm.para.ids"].clone()})
+    fewer = without(without(content, "sts.ids"), ".sts")
+    for broken in (torn, b"", older, moved, fewer):
+        assert read_compared((content, broken), "select", COURSE) is None
+        assert read_compared((broken, content), "select", COURSE) is None
+    assert read_compared((content, moved), "confirm", COURSE) is not None
+    without_sts = {task: COURSE[task] for task in ("sst", "para")}
+    assert read_compared((content, fewer), "select", without_sts) is not None

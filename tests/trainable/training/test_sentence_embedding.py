@@ -28,6 +28,9 @@ SENTENCES = [
 ]
 
 
+JOINT = {"para": PairDecision(pair=JointPair()), "sts": PairNumber(pair=JointPair())}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("pooling", [MeanPooling(), ClsPooling(), MaxPooling()], ids=str)
 @pytest.mark.filterwarnings("ignore::UserWarning")  # a sentence is cut
@@ -55,13 +58,13 @@ def test_each_task_has_its_own_folder_where_it_has_its_own_encoder(trained: Trai
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, "sst"),
-        ({"sts": PairNumber(pair=NumberCosine())}, "sts"),
+        (JOINT, "sst"),
+        (JOINT | {"sts": PairNumber(pair=NumberCosine())}, "sts"),
         (
             {"para": PairDecision(pair=SiamesePair()), "sts": PairNumber(pair=NumberCosine())},
             "para",
         ),
-        ({"para": PairDecision(pair=JointPair())}, "sst"),
+        ({"para": JOINT["para"], "sts": PairNumber(pair=SiamesePair())}, "sts"),
     ],
 )
 def test_pairs_that_are_encoded_apart_come_first(changes: dict[str, Any], expected: str) -> None:
@@ -82,7 +85,8 @@ def test_nothing_is_written_that_would_not_be_equal(config: RunConfig, tmp_path:
 
 
 def test_sentences_are_cut_where_training_cuts_them(tmp_path: Path) -> None:
-    write_sentence_transformers(tmp_path, RunConfig(), "sst", 64)
+    config = RunConfig(tasks={"sst": SingleClasses(pooling=ClsPooling())})
+    write_sentence_transformers(tmp_path, config, "sst", 64)
     values = json.loads((tmp_path / "sentence_bert_config.json").read_text())
     assert values["max_seq_length"] == 128
     values = json.loads((tmp_path / "1_Pooling" / "config.json").read_text())

@@ -24,7 +24,7 @@ from trainable.gradients.pcgrad import PCGrad, PCGradTseng
 from trainable.gradients.uncertainty import LearnedUncertainty, UncertaintyGradients
 from trainable.losses import loss_value
 from trainable.model.encoder import EncoderConfig
-from trainable.model.pairs import DensePairLayer
+from trainable.model.pairs import DensePairLayer, JointPair
 from trainable.model.pooling import ClsPooling, WeightedPooling
 from trainable.optim.adamw import NoClipping, Optimization
 from trainable.optim.averaging import EmaAveraging, SwaAveraging
@@ -62,8 +62,8 @@ def config_of(
         encoder=EncoderConfig.model_validate({"dropout": dropout, "sharing": sharing}),
         tasks={
             "sst": SingleClasses(dropout=0.0),
-            "para": PairDecision(dropout=0.0),
-            "sts": PairNumber(dropout=0.0),
+            "para": PairDecision(dropout=0.0, pair=JointPair()),
+            "sts": PairNumber(dropout=0.0, pair=JointPair()),
         },
         multitask=Multitask(batch_order=order or LockStep(batch_size=4), **settings),
     )
@@ -399,7 +399,7 @@ def test_inference_is_a_contrastive_loss_over_the_pooling_of_similarity(
             assert torch.equal(
                 batch.packed.tokens[first + 1 : last - 1], tokens[start : start + length].long()
             )
-            vectors[side].append(F.normalize(hidden[first], dim=0))  # CLS pooling
+            vectors[side].append(F.normalize(hidden[first:last].mean(0), dim=0))  # mean pooling
     premises, entailed, contradicted = (torch.stack(side) for side in vectors)
     cosines = torch.cat([premises @ entailed.T, premises @ contradicted.T], dim=1) / 0.2
     expected = -cosines.log_softmax(1).diagonal().mean()
@@ -498,7 +498,7 @@ def test_a_pooler_of_one_task_is_no_ones_else(inputs: RunInputs) -> None:
     config = config_of(LockStep(batch_size=4, gradients=PCGradTseng())).model_copy(
         update={
             "tasks": config_of(LockStep()).tasks
-            | {"sts": PairNumber(dropout=0.0, pooling=ClsPooling(pooler=True))}
+            | {"sts": PairNumber(dropout=0.0, pooling=ClsPooling(pooler=True), pair=JointPair())}
         }
     )
     run, training = started(config, inputs)

@@ -20,6 +20,7 @@ from trainable.model.pairs import (
     DecisionCosine,
     DecisionPair,
     DensePairLayer,
+    JointPair,
     NumberCosine,
     NumberPair,
     SiamesePair,
@@ -59,7 +60,9 @@ QUICK = CachedHeadTuning(tasks="sst+para+sts", epochs=2, batch_size=16, lr=1e-2)
 def tuned(tasks: str = "sst+para+sts", **fields: object) -> RunConfig:
     tuning = QUICK.model_copy(update={"tasks": tasks})
     own = {name: fields.pop(name) for name in TASK_NAMES if name in fields}
-    config = RunConfig(multitask=None, head_tuning=tuning)
+    # A cosine has no head to tune.
+    heads = {"para": PairDecision(pair=JointPair()), "sts": PairNumber(pair=JointPair())}
+    config = RunConfig(tasks=heads, multitask=None, head_tuning=tuning)
     return config.model_copy(update={"tasks": config.tasks | own, **fields})
 
 
@@ -208,7 +211,12 @@ def test_a_cosine_with_nothing_to_train_is_left_out(small: RunInputs, pooling: P
 
 
 def test_both_sentences_of_a_pair_are_kept(small: RunInputs) -> None:
-    config = RunConfig(tasks={"sts": PairNumber(pair=SiamesePair(), pooling=WeightedPooling())})
+    config = RunConfig(
+        tasks={
+            "para": PairDecision(pair=JointPair()),
+            "sts": PairNumber(pair=SiamesePair(), pooling=WeightedPooling()),
+        }
+    )
     model = Run(config, small).model
     width = small.pretrained.shape.hidden_size
     shapes = {

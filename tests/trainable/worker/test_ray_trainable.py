@@ -24,6 +24,7 @@ from trainable.batch_orders.in_turn import RoundRobin
 from trainable.data.sources import Cs224nData, SampleData
 from trainable.errors import InputError
 from trainable.gradients.pcgrad import PCGrad
+from trainable.learning import learning_keys
 from trainable.model.encoder import EncoderConfig
 from trainable.model.heads import MlpHead
 from trainable.model.pairs import SiamesePair
@@ -171,6 +172,25 @@ def test_it_reports_what_the_run_does(start: Start, quick: RunInputs) -> None:
         assert reported[-1][f"confirm_{key}"] == confirm[key]
 
 
+def test_a_trial_is_scored_on_a_part_of_select_until_its_last_unit(
+    start: Start, quick: RunInputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = {task: torch.arange(10) for task in TASK_NAMES}
+    monkeypatch.setitem(vars(quick.corpus), "select_part", part)
+    actor = start(run_config())
+    first = actor.train()
+    run = actor._run
+    found = run.probabilities("select", part)
+    assert first["score"] == run.score("select", found, part)["score"]
+    last = actor.train()
+    whole = run.evaluate("select")
+    for key in (*SCORE_KEYS, *learning_keys(COURSE)):
+        assert last[key] == whole[key]
+    assert {task: len(own) for task, own in actor._found["select"].items()} == {
+        task: len(quick.corpus.splits["select"][task]) for task in TASK_NAMES
+    }
+
+
 def test_a_loss_that_is_no_number_ends_the_trial_as_failed_with_the_worst_score(
     start: Start,
 ) -> None:
@@ -201,7 +221,9 @@ def test_what_the_trial_itself_could_not_do_ends_it_as_failed(
 def test_scores_that_are_no_numbers_end_the_trial_as_failed(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def score(self: Run, split: str, found: dict[TaskName, torch.Tensor]) -> dict[str, float]:
+    def score(
+        self: Run, split: str, found: dict[TaskName, torch.Tensor], part: Any = None
+    ) -> dict[str, float]:
         return {**dict.fromkeys(SCORE_KEYS, 0.5), "sts_corr": math.nan}
 
     actor = start(run_config())

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from search.log.history import History
-from search.log.trial import TrialRecord
+from search.log.trial import Gain, TrialRecord
 from search.planning.options import SearchOptions, parse
 from search.planning.plan import Plan
 from search.report.logged_search import LoggedSearch
-from search.report.page.answer import answer, gain_over_default, repeat_command
+from search.report.page.answer import answer, gain, repeat_command
 
 MakePlan = Callable[..., Plan]
 MakeTrial = Callable[..., TrialRecord]
@@ -31,26 +31,22 @@ def test_the_answer_says_how_far_it_goes(
     assert "after all 9 units" in whole
 
 
-def test_a_gain_is_claimed_only_where_both_trained_to_the_end(
+def test_the_gain_is_what_the_log_compared(
     plan: Plan, trial_of: MakeTrial, history_of: MakeHistory
 ) -> None:
     default, own = trial_of(plan, 0, {9: 0.5}), trial_of(plan, 1, {9: 0.6})
 
     def said(*trials: TrialRecord) -> str:
-        return gain_over_default(LoggedSearch("s", history_of(plan, list(trials))))
+        return gain(LoggedSearch("s", history_of(plan, list(trials))))
 
     assert "The default is none of the trials" in said(own)
     default.origin = "default"
-    assert "10.0 points more on confirm than the default (trial 0)" in said(default, own)
-    assert "nothing was gained" in said(default, trial_of(plan, 1, {9: 0.4}))
-    own.reports[9]["confirm_score"] = 0.1
-    assert "Nothing was gained on confirm" in said(default, own)
-    assert "has no score on confirm yet" in said(trial_of(plan, 1, {9: 0.6}), _stopped(default))
-
-
-def _stopped(trial: TrialRecord) -> TrialRecord:
-    trial.reports = {1: {"score": 0.1}}
-    return trial
+    own.gain = Gain(0, 0.1, 0.02, 0.09, 0.03, True)
+    assert said(default, own) == "Gained over the default on confirm: +0.090 ± 0.030 (score)."
+    own.gain = Gain(0, 0.1, 0.2, 0.09, 0.03, True)
+    assert said(default, own).startswith("Nothing was gained over the default. The default (trial")
+    default.status = "paused"
+    assert "did not run to its end" in said(default, own)
 
 
 def test_the_command_gives_the_same_options() -> None:

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from search.searchers.base import Params, draw_params
 from search.searchers.gp.encoding import Points, SpaceEncoding
-from spaces.catalogue import base_config, make_space
+from spaces.catalogue import make_space
 from trainable.component import Choice, Domain, IntRange, Value
 from trainable.data.sources import SampleData
+from trainable.defaults import default_run
 from trainable.model.encoder import EncoderConfig
 from trainable.stages.multitask import Multitask
 
-BASE = base_config(EncoderConfig(), SampleData(), 0, Multitask())
+BASE = default_run(EncoderConfig(), SampleData(), 0, Multitask())
 SPACES = {name: make_space(name, BASE) for name in ("smoke", "heads", "full")}
 PARAMS = {name: space.params() for name, space in SPACES.items()}
 ENCODINGS = {name: SpaceEncoding(params) for name, params in PARAMS.items()}

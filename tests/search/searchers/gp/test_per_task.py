@@ -15,16 +15,17 @@ from search.searchers.gp.encoding import SpaceEncoding
 from search.searchers.gp.model import Hyperparameters, Results, RungModel
 from search.searchers.gp.observations import WHOLE
 from search.searchers.gp.per_task import ScoreModel, learn_each
-from spaces.catalogue import base_config, make_space
+from spaces.catalogue import make_space
 from tests.course import TASK_METRICS
 from trainable.data.sources import SampleData
+from trainable.defaults import default_run
 from trainable.model.encoder import EncoderConfig
 from trainable.stages.multitask import Multitask
 from trainable.tasks import COURSE
 
 SEEDS = st.integers(0, 2**31 - 1)
 Floats = NDArray[np.float64]
-PARAMS = make_space("full", base_config(EncoderConfig(), SampleData(), 0, Multitask())).params()
+PARAMS = make_space("full", default_run(EncoderConfig(), SampleData(), 0, Multitask())).params()
 ENCODING = SpaceEncoding(PARAMS)
 
 

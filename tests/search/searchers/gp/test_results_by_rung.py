@@ -143,3 +143,26 @@ def test_imported_trials_come_first_and_those_outside_the_space_are_left_out() -
     assert results.index_of == {0: 2, 1: 3}
     assert [trial.params["lr"] for trial in results.trials] == [1.0, 2.0, 0.0, 1.0]
     assert results.at(1, 9, 0, random.Random(0)) == [0, 1, 2, 3]  # equal scores: the earlier first
+
+
+@given(
+    furthest=st.lists(st.sampled_from([0, 1, 3, 9]), max_size=24),
+    n_best=st.integers(1, 9),
+)
+def test_the_best_third_of_each_rung_is_there_once_the_highest_rung_first(
+    furthest: list[int], n_best: int
+) -> None:
+    """Scores do not depend on units; the later of two trials is better."""
+    journal = Journal(History())
+    for number, units in enumerate(furthest):
+        suggest(journal)
+        for _ in range(units):
+            report(journal, journal.history.trials[number], float(number))
+    results = RungResults(RUNGS, PARAMS)
+    results.read(journal.history)
+    expected: list[int] = []
+    for unit in reversed(RUNGS):
+        there = [number for number in range(len(furthest)) if furthest[number] >= unit][::-1]
+        best = there[: min(n_best, -(-len(there) // 3))]
+        expected += [number for number in best if number not in expected]
+    assert results.best_third(n_best) == expected

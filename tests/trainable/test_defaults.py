@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.trainable.other_tasks import write_tasks
+from trainable.batch_orders.all_tasks import LockStep
+from trainable.batch_orders.in_turn import RoundRobin
+from trainable.data.read_tasks import read_tasks
+from trainable.data.sources import Cs224nData, SampleData
+from trainable.defaults import default_run
+from trainable.model.encoder import EncoderConfig
+from trainable.run_config import RunConfig
+from trainable.stages.multitask import Multitask
+from trainable.task_config import pair_of
+
+BERT = EncoderConfig(source="google-bert/bert-base-uncased", revision="abc")
+STAGE = Multitask(budget_tokens=1234, units=4, precision="bf16")
+
+
+@pytest.mark.parametrize("encoder", [EncoderConfig(), BERT], ids=["tiny", "pretrained"])
+def test_the_base_has_what_the_search_asks_for(encoder: EncoderConfig) -> None:
+    data = Cs224nData(dir="/data")
+    base = default_run(encoder, data, 7, STAGE)
+    assert (base.seed, base.data, base.encoder) == (7, data, encoder)
+    assert base.multitask is not None
+    for field in ("budget_tokens", "units", "precision"):
+        assert getattr(base.multitask, field) == getattr(STAGE, field)
+    assert base.further_pretraining.kind == base.nli.kind == base.head_tuning.kind == "none"
+
+
+def test_a_pretrained_encoder_keeps_the_defaults_and_tiny_does_not() -> None:
+    sample = SampleData()
+    assert default_run(BERT, sample, 0, STAGE) == RunConfig(encoder=BERT, multitask=STAGE)
+    tiny = default_run(EncoderConfig(), sample, 0, STAGE)
+    assert tiny.multitask is not None
+    assert isinstance(tiny.multitask.batch_order, LockStep)
+    assert tiny.multitask.optimization.lr > STAGE.optimization.lr
+
+
+@pytest.mark.parametrize("encoder", [EncoderConfig(), BERT], ids=["tiny", "pretrained"])
+def test_tasks_of_every_kind_have_defaults(encoder: EncoderConfig, tmp_path: Path) -> None:
+    config = default_run(encoder, read_tasks(str(write_tasks(tmp_path))))
+    assert {own.pooling.kind for own in config.tasks.values()} == {"mean"}
+    pairs = {own.kind: pair_of(own) for own in config.tasks.values()}
+    assert {kind: pair.kind for kind, pair in pairs.items() if pair} == {
+        "pair_decision": "cosine",
+        "pair_classes": "siamese",
+        "pair_number": "cosine",
+    }
+
+
+def test_a_single_task_is_in_turn_at_every_step(tmp_path: Path) -> None:
+    one = read_tasks(f"{write_tasks(tmp_path)}:mood")
+    for encoder in (EncoderConfig(), BERT):
+        stage = default_run(encoder, one).multitask
+        assert stage is not None
+        assert isinstance(stage.batch_order, RoundRobin)
