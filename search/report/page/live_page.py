@@ -14,7 +14,7 @@ from search.report.page.vega import NoScript, vega_script
 from search.report.page.write_page import PAGE, write_page
 
 _SECONDS = 60.0  # between two pages
-_SECONDS_PER_WRITING_SECOND = 50  # so that writing takes at most a fiftieth of the driver's time
+_SECONDS_PER_WRITING_SECOND = 20  # so that writing takes at most a twentieth of the driver's time
 
 
 class LivePage:

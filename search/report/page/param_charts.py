@@ -1,8 +1,7 @@
-"""Params against the score, parallel coordinates, and what each param decides."""
+"""Params against the score, and what each param decides."""
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -17,8 +16,7 @@ from trainable.component import Choice
 
 MIN_TRIALS = 8  # with fewer, a cloud is no cloud
 _MOST_POINTS = 600  # of a small chart
-_MOST_LINES = 200
-_CHARTS, _AXES = 12, 6
+_CHARTS = 12
 _BARS = 15
 
 
@@ -59,7 +57,7 @@ def param_charts(search: LoggedSearch, order: Sequence[str]) -> list[Chart]:
         search: The search.
         order: Names of params, the most interesting first.
     """
-    trials = [t for t in shown_trials(search, _MOST_POINTS) if _first(t) is not None]
+    trials = [t for t in shown_trials(search, _MOST_POINTS) if first_score(t) is not None]
     if len(trials) < MIN_TRIALS:
         return []
     by_name = {param.name: param for param in search.params}
@@ -73,7 +71,8 @@ def param_charts(search: LoggedSearch, order: Sequence[str]) -> list[Chart]:
     return charts
 
 
-def _first(trial: TrialRecord) -> float | None:
+def first_score(trial: TrialRecord) -> float | None:
+    """Return the score after the first unit, which every trial has; None before it."""
     return trial.reports.get(1, {}).get("score")
 
 
@@ -83,13 +82,16 @@ def _param_chart(param: Param, trials: Sequence[TrialRecord]) -> Chart:
     values = []
     for trial in trials:
         value = trial.params[name]
-        point = {"y": short(_first(trial)), "n": name_of(trial), "t": trial.number}
+        point = {"y": short(first_score(trial)), "n": name_of(trial), "t": trial.number}
         point["x"] = str(value) if is_choice else short(float(value))
         point["c"] = outcome(trial)
         values.append(point | ({"j": round(draw.random(), 2)} if is_choice else {}))
     x: dict[str, Any] = {"field": "x", "title": None}
     if is_choice:
-        x |= {"type": "nominal", "axis": {"labelAngle": -25, "labelLimit": 90, "labelFlush": False}}
+        x |= {
+            "type": "nominal",
+            "axis": {"labelAngle": -25, "labelLimit": 115, "labelFlush": False},
+        }
         x["scale"] = {"paddingInner": 0.4, "paddingOuter": 0.2}
     else:
         x |= {"type": "quantitative", "scale": {"zero": False, "nice": False, "padding": 8}}
@@ -122,94 +124,3 @@ def _param_chart(param: Param, trials: Sequence[TrialRecord]) -> Chart:
         "encoding": encoding,
     }
     return Chart(spec, f"score after the first unit against {name}")
-
-
-def parallel_chart(search: LoggedSearch, order: Sequence[str]) -> Chart | None:
-    """Return the trials as lines through the first params and the score; None with few trials."""
-    trials = [t for t in shown_trials(search, _MOST_LINES) if _first(t) is not None]
-    if len(trials) < MIN_TRIALS:
-        return None
-    chosen = [
-        param
-        for name in order
-        for param in search.params
-        if param.name == name
-        and all(name in t.params for t in trials)
-        and len({t.params[name] for t in trials}) > 1
-    ][:_AXES]
-    if len(chosen) < 2:
-        return None
-    axes = [(param.name, *_scaled(param, trials)) for param in chosen]
-    scores = [float(_first(t) or 0.0) for t in trials]
-    low, high = min(scores), max(scores)
-    places = [(score - low) / ((high - low) or 1.0) for score in scores]
-    axes.append(("score", places, f"{low:.3g}", f"{high:.3g}"))
-    lines = [
-        {"a": name, "y": short(heights[i]), "t": trial.number, "s": short(scores[i])}
-        for name, heights, _, _ in axes
-        for i, trial in enumerate(trials)
-    ]
-    ends = [
-        {"a": name, "y": height, "v": text}
-        for name, _, bottom, top in axes
-        for height, text in ((-0.06, bottom), (1.06, top))
-    ]
-    x = {
-        "field": "a",
-        "type": "nominal",
-        "sort": None,
-        "title": None,
-        "axis": {
-            "labelAngle": 0,
-            "labelExpr": "split(datum.label, '.')",
-            "domain": False,
-            "labelOverlap": False,
-            "labelFlush": False,
-            "grid": True,
-        },
-    }
-    y = {"field": "y", "type": "quantitative", "axis": None, "scale": {"domain": [-0.1, 1.1]}}
-    spec = {
-        "height": 300,
-        "encoding": {"x": x, "y": y},
-        "layer": [
-            {
-                "data": {"values": lines},
-                "mark": {"type": "line", "opacity": 0.55, "strokeWidth": 1.3},
-                "encoding": {
-                    "detail": {"field": "t"},
-                    "color": {
-                        "field": "s",
-                        "type": "quantitative",
-                        "scale": {"scheme": "viridis", "reverse": True},
-                        "legend": {"title": "score after unit 1", "gradientLength": 120},
-                    },
-                    "tooltip": [
-                        {"field": "t", "title": "trial"},
-                        {"field": "s", "title": "score"},
-                    ],
-                },
-            },
-            {
-                "data": {"values": ends},
-                "mark": {"type": "text", "fontSize": 10, "fill": "#444"},
-                "encoding": {"text": {"field": "v"}},
-            },
-        ],
-    }
-    return Chart(spec, "trials as lines through the params that matter most", True, True)
-
-
-def _scaled(param: Param, trials: Sequence[TrialRecord]) -> tuple[list[float], str, str]:
-    """Return each trial's height in [0, 1], and what stands at both ends of the axis."""
-    values = [t.params[param.name] for t in trials]
-    if isinstance(param.domain, Choice):
-        known = [v for v in param.domain.values if v in set(values)]
-        heights = [known.index(v) / (len(known) - 1) for v in values]
-        return heights, str(known[0]), str(known[-1])
-    numbers = [float(v) for v in values]
-    if getattr(param.domain, "log", False):
-        numbers = [math.log(v) for v in numbers]
-    low, high = min(numbers), max(numbers)
-    ends = (min(map(float, values)), max(map(float, values)))
-    return [(v - low) / (high - low) for v in numbers], f"{ends[0]:.2g}", f"{ends[1]:.2g}"

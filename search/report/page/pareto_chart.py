@@ -37,8 +37,8 @@ def pareto_charts(search: LoggedSearch) -> list[Chart]:
             "title": f"{other.title} against {one.title}",
             "mark": {"type": "point", "filled": True, "size": 55, "opacity": 0.85},
             "encoding": {
-                "x": _axis("x", f"{one.title}, {one.metric_title}"),
-                "y": _axis("y", f"{other.title}, {other.metric_title}"),
+                "x": _axis("x", f"{one.name}, {one.metric_title}"),
+                "y": _axis("y", f"{other.name}, {other.metric_title}"),
                 "color": {
                     "field": "f",
                     "type": "nominal",

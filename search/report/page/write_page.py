@@ -24,10 +24,12 @@ from search.report.logged_search import LoggedSearch, default_name, name_of
 from search.report.markdown import visible
 from search.report.page.answer import answer, commands, gain, state
 from search.report.page.cost_charts import timeline
-from search.report.page.param_charts import importance_chart, parallel_chart, param_charts
+from search.report.page.learning_curves import learning_curves
+from search.report.page.parallel_chart import parallel_chart
+from search.report.page.param_charts import importance_chart, param_charts
 from search.report.page.pareto_chart import pareto_charts
 from search.report.page.parts import read_parts
-from search.report.page.score_charts import best_over_time, learning_curves
+from search.report.page.score_charts import best_over_time
 from search.report.page.vega import Chart, NoScript, vega_script
 from search.report.pareto import trade_offs
 from search.report.sections.times import time_rows

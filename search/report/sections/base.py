@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from search.log.history import History
@@ -42,7 +43,7 @@ class FinishedSearch:
         """The trials that reported a score and did not fail, best first."""
         return [t for t in leaderboard(self.trials) if t.reports and t.status != "failed"]
 
-    @property
+    @cached_property
     def logged(self) -> LoggedSearch:
         """What follows from the log alone."""
         return LoggedSearch(self.plan.folder.name, self.history)

@@ -16,7 +16,7 @@ MakeHistory = Callable[[Plan, list[TrialRecord]], History]
 
 
 class Clock:
-    """Stands still until it is set; a page takes so many seconds to write."""
+    """Stands still until it is set; a page takes some seconds to write."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -32,18 +32,18 @@ def clock() -> Clock:
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> list[float]:
-    """The times at which pages were written; each takes two seconds."""
+    """The times at which pages were written; each takes five seconds."""
     times: list[float] = []
 
     def write(search: object, folder: Path, uri: str) -> None:
         times.append(clock.now)
-        clock.now += 2.0
+        clock.now += 5.0
 
     monkeypatch.setattr(live_page, "write_page", write)
     return times
 
 
-def test_it_is_written_every_minute_but_never_for_more_than_a_fiftieth_of_the_time(
+def test_it_is_written_every_minute_but_never_for_more_than_a_twentieth_of_the_time(
     plan: Plan, ten: list[TrialRecord], history_of: MakeHistory, clock: Clock, written: list[float]
 ) -> None:
     page = LivePage(plan.folder, history_of(plan, ten), print, clock)
