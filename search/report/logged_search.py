@@ -19,6 +19,7 @@ from spaces.params import Param, param_from_json
 from trainable.tasks import Tasks
 
 Floats = NDArray[np.float64]
+_LONG = 3 * 3600.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,11 @@ class LoggedSearch:
         """Whether every trial of the search is there and none goes on."""
         return self.history.n_over == self.history.n_trials > 0
 
+    @property
+    def has_driver(self) -> bool:
+        """Whether no driver has said that it ended; a killed one could not."""
+        return not self.history.slots or self.history.slots[-1][1] > 0
+
     @cached_property
     def _knots(self) -> tuple[Floats, Floats]:
         """Return times of changes, and the seconds that drivers had run by then."""
@@ -97,6 +103,12 @@ class LoggedSearch:
     def elapsed(self, times: Floats | float) -> Floats:
         """Return the seconds that drivers had run by these times; pauses of the search are out."""
         return np.asarray(np.interp(times, *self._knots), float)
+
+    @property
+    def time_unit(self) -> tuple[str, float]:
+        """Name and seconds of the unit in which people read how long the search ran."""
+        whole = float(self.elapsed(self._knots[0][-1]))
+        return ("hours", 3600.0) if whole > _LONG else ("minutes", 60.0)
 
     @property
     def slot_seconds(self) -> float:

@@ -35,7 +35,7 @@ def _values(trial: TrialRecord, keys: Sequence[str]) -> list[float]:
 
 
 def front(trials: Sequence[TrialRecord], tasks: Tasks) -> list[TrialRecord]:
-    """Return the finished trials that no other one beats in all tasks, best score first.
+    """Return the finished trials that no other one beats in all tasks, in their order.
 
     One trial beats another if it is nowhere worse and somewhere better.
     """
@@ -48,7 +48,7 @@ def front(trials: Sequence[TrialRecord], tasks: Tasks) -> list[TrialRecord]:
         better = points[kept]
         if not np.any((better >= points[i]).all(1) & (better > points[i]).any(1)):
             kept.append(int(i))
-    return sorted((own[i] for i in kept), key=lambda trial: trial.rank_key, reverse=True)
+    return [own[i] for i in sorted(kept)]
 
 
 @dataclass(frozen=True)

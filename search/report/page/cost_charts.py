@@ -34,20 +34,21 @@ def timeline(search: LoggedSearch) -> list[Chart]:
     there = np.diff(_weighted(edges, opened, changes)) / np.diff(edges)
     gpus, cpus = (float(history.header.get(key) or 0.0) for key in ("gpus", "cpus"))
     devices, unit = (gpus, "GPU hours") if gpus else (cpus or 1.0, "core hours")
-    middle = (edges[1:] + edges[:-1]) / 120
+    time_unit, seconds = search.time_unit
+    middle = (edges[1:] + edges[:-1]) / 2 / seconds
     places = [
         {"x": short(float(x)), "b": short(float(b)), "t": short(float(t))}
         for x, b, t in zip(middle, busy, there, strict=True)
     ]
     cost = [
-        {"x": short(float(x) / 60), "y": short(float(y) * devices / 3600)}
+        {"x": short(float(x) / seconds), "y": short(float(y) * devices / 3600)}
         for x, y in zip(edges, used, strict=True)
     ]
     axis = {
         "field": "x",
         "type": "quantitative",
-        "title": "minutes that the search ran",
-        "scale": {"domain": [0, short(whole / 60)], "nice": False},
+        "title": f"{time_unit} that the search ran",
+        "scale": {"domain": [0, short(whole / seconds)], "nice": False},
     }
     most = float(max(slots.max(), busy.max()))
     height = {"type": "quantitative", "title": "places", "scale": {"domain": [0, most * 1.05]}}

@@ -63,6 +63,6 @@ def _axis(field: str, title: str) -> dict[str, object]:
         "field": field,
         "type": "quantitative",
         "title": title,
-        "scale": {"zero": False},
+        "scale": {"zero": False, "padding": 8},
         "axis": {"tickCount": 5},
     }

@@ -12,6 +12,7 @@ from search.report.logged_search import LoggedSearch, name_of
 from search.report.page.vega import OUTCOMES, Chart, short
 
 _MOST_CURVES = 300  # more lines on top of each other show nothing
+_FEW = 80  # curves; more have small points, which leave their lines to be seen
 _GREY = "#222222"
 
 
@@ -33,21 +34,23 @@ def shown_trials(search: LoggedSearch, most: int = _MOST_CURVES) -> list[TrialRe
 def best_over_time(search: LoggedSearch) -> Chart | None:
     """Return every trial's score at each unit, and the best full run so far; None without one."""
     curves: list[dict[str, Any]] = []
-    for trial in shown_trials(search):
+    trials, (time_unit, seconds) = shown_trials(search), search.time_unit
+    for trial in trials:
         name = f"{trial.number} ({name_of(trial)})"
         times = search.elapsed([trial.reported[unit] for unit in trial.reports])  # type: ignore[arg-type]
         for (unit, metrics), time in zip(trial.reports.items(), times, strict=True):
             if metrics.get("score") is not None:
-                point = {"n": name, "x": time / 60, "y": metrics["score"], "u": unit}
+                point = {"n": name, "x": time / seconds, "y": metrics["score"], "u": unit}
                 curves.append(_rounded(point) | {"c": outcome(trial), "d": _decision(trial, unit)})
     if not curves:
         return None
     best = [_rounded(point) for point in _best_points(search)]
+    size = 38 if len(trials) <= _FEW else 10
     scale = {"scale": OUTCOMES, "type": "nominal", "legend": {"symbolOpacity": 1}}
     x = {
         "field": "x",
         "type": "quantitative",
-        "title": "minutes that the search ran",
+        "title": f"{time_unit} that the search ran",
         "scale": {"domainMin": 0, "nice": False},
     }
     y = {"field": "y", "type": "quantitative", "title": "score on select", "scale": {"zero": False}}
@@ -62,7 +65,7 @@ def best_over_time(search: LoggedSearch) -> Chart | None:
             "encoding": {"detail": {"field": "n"}, "color": {"field": "c", **scale}},
         },
         {
-            "mark": {"type": "point", "filled": True, "size": 38, "opacity": 0.9},
+            "mark": {"type": "point", "filled": True, "size": size, "opacity": 0.9},
             "encoding": {"color": {"field": "d", **scale}, "tooltip": tooltip},
         },
     ]
@@ -95,15 +98,15 @@ def _best_points(search: LoggedSearch) -> Iterable[dict[str, Any]]:
     """Return where the best full run changes, and the end; none before the first full run."""
     full = [t for t in search.with_scores if t.units == search.units]
     full.sort(key=lambda trial: trial.reported[trial.units])
-    best, found = -math.inf, []
+    best, found, seconds = -math.inf, [], search.time_unit[1]
     for trial in full:
         if trial.score > best:
             best = trial.score
             time = float(search.elapsed(trial.reported[trial.units]))
-            found.append({"x": time / 60, "y": best})
+            found.append({"x": time / seconds, "y": best})
     if found:
         end = max(trial.ended for trial in search.history.trials.values())
-        found.append({"x": float(search.elapsed(end)) / 60, "y": best})
+        found.append({"x": float(search.elapsed(end)) / seconds, "y": best})
     return found
 
 

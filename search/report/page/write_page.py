@@ -30,7 +30,7 @@ from search.report.page.param_charts import importance_chart, param_charts
 from search.report.page.pareto_chart import pareto_charts
 from search.report.page.parts import read_parts
 from search.report.page.score_charts import best_over_time
-from search.report.page.vega import Chart, NoScript, vega_script
+from search.report.page.vega import COLOURS, ORDER, Chart, NoScript, vega_script
 from search.report.pareto import trade_offs
 from search.report.sections.times import time_rows
 from trainable.cache.files import write_text
@@ -76,6 +76,7 @@ def page(search: LoggedSearch, folder: Path, uri: str) -> str:
 def _environment() -> Environment:
     return Environment(
         autoescape=True,
+        auto_reload=False,  # a driver keeps its template while the project is updated
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -105,6 +106,7 @@ def _context(search: LoggedSearch) -> dict[str, Any]:
         "answer": answer(search),
         "gain": gain(search),
         "state": state(search),
+        "state_of_driver": _state_of_driver(search),
         "winner": winner,
         "default_name": default_name(default),
         "changed": changed,
@@ -118,6 +120,7 @@ def _context(search: LoggedSearch) -> dict[str, Any]:
         "importance": _some(importance_chart(found)),
         "min_trials": MIN_TRIALS,
         "parallel": _some(parallel_chart(search, order)),
+        "outcomes": [(o, c) for o, c in zip(ORDER, COLOURS, strict=True) if o != "went on"],
         "param_charts": param_charts(search, order),
         "pareto": pareto_charts(search),
         "trades": trade_offs(search.ranked, search.tasks)[:_MOST_TRADES],
@@ -129,6 +132,15 @@ def _context(search: LoggedSearch) -> dict[str, Any]:
         "or_dash": shown_or_dash,
         "p_value": p_value,
     }
+
+
+def _state_of_driver(search: LoggedSearch) -> str:
+    """Return the end of the sentence that says when the page was written."""
+    if search.is_over:
+        return "."
+    if search.has_driver:
+        return "; the search still runs: load the page again."
+    return ", where the search stopped before its end: a command below goes on with it."
 
 
 def _some(chart: Chart | None) -> list[Chart]:

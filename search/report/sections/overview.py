@@ -5,7 +5,7 @@ from __future__ import annotations
 from search.log.leaderboard import leaderboard
 from search.report.differences import differences, shown
 from search.report.importance import importances
-from search.report.logged_search import default_name
+from search.report.logged_search import default_name, name_of
 from search.report.markdown import number, quoted, table
 from search.report.page.answer import answer, gain
 from search.report.sections.base import FinishedSearch
@@ -56,12 +56,12 @@ def trial_table(search: FinishedSearch) -> list[str]:
         status = f"{trial.status}: {quoted(trial.error)}" if trial.error else trial.status
         units = f"{trial.units}/{search.plan.options.units}"
         numbers = [number(trial.last.get(key)) for key in (*keys, "confirm_score")]
-        rows.append([rank, trial.number, units, *numbers, status])
+        rows.append([rank, trial.number, quoted(name_of(trial)), units, *numbers, status])
     rest = len(search.trials) - len(rows)
     return [
         "## Leaderboard",
         "Scores are on *select*, which the search saw; *confirm* it did not see.",
-        table(["rank", "trial", "units", *keys, "confirm", "status"], rows),
+        table(["rank", "trial", "from", "units", *keys, "confirm", "status"], rows),
         *([f"{rest:,} more trials are in trials.csv."] if rest else []),
     ]
 
@@ -71,7 +71,10 @@ def best_configuration(search: FinishedSearch) -> list[str]:
     winner, logged = search.winner, search.logged
     if winner is None:
         return []
-    if logged.default is None or logged.default is winner:
+    if logged.default is winner:
+        intro = f"Trial {winner.number}, the {default_name(winner)}, as in best.json."
+        return ["## Best configuration", intro]
+    if logged.default is None:
         rows = [[f"`{name}`", quoted(shown(value))] for name, value in winner.params.items()]
         intro = f"Trial {winner.number}, as in best.json:"
         return ["## Best configuration", intro, table(["param", "value"], rows)]

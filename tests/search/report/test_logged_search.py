@@ -22,6 +22,15 @@ def test_time_stands_still_between_drivers() -> None:
     found = search.elapsed(np.array([100.0, 130.0, 160.0, 500.0, 1000.0, 1010.0, 1030.0]))
     assert found.tolist() == [0, 30, 60, 60, 60, 70, 90]
     assert search.slot_seconds == 2 * 60 + 3 * 30
+    assert not search.has_driver
+
+
+@pytest.mark.parametrize(("seconds", "unit"), [(7200.0, "minutes"), (20_000.0, "hours")])
+def test_long_searches_are_shown_in_hours(seconds: float, unit: str) -> None:
+    search = LoggedSearch("s", History([]))
+    search.history.slots, search.history.last = [(0.0, 1)], seconds
+    assert search.time_unit[0] == unit
+    assert search.has_driver
 
 
 def test_the_log_says_when_there_were_slots_and_who_held_them() -> None:
