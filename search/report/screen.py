@@ -8,6 +8,7 @@ from search.log.leaderboard import gained, lead, leaderboard
 from search.log.trial import TrialRecord
 from search.planning.plan import Plan
 from search.report.best import BEST
+from search.report.logged_search import name_of
 from search.report.sections.not_learned import constant_answers
 
 
@@ -29,7 +30,9 @@ def summary(plan: Plan, trials: list[TrialRecord], winner: TrialRecord | None) -
         numbers = " ".join(
             f"{'-' if v is None else f'{v:.4f}':>{n}}" for v, n in zip(cells, widths, strict=True)
         )
-        lines.append(f"{rank:4} {trial.number:5} {trial.units:3}/{units} {numbers}  {trial.status}")
+        row = f"  {name_of(trial)}" if "row" in trial.params else ""
+        line = f"{rank:4} {trial.number:5} {trial.units:3}/{units} {numbers}  {trial.status}{row}"
+        lines.append(line)
     if winner is None:
         return "\n".join([*lines, "", "no trial finished a unit; see the errors above"])
     if reason := lead(trials).reason:

@@ -45,6 +45,19 @@ def _quiet() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
+@pytest.fixture
+def real_script() -> None:
+    """Let pages have the script of their charts, which takes seconds to make."""
+
+
+@pytest.fixture(autouse=True)
+def _no_script(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the script of the charts out of pages, but where a test asks for it."""
+    if "real_script" not in request.fixturenames:
+        for module in ("write_page", "live_page"):
+            monkeypatch.setattr(f"search.report.page.{module}.vega_script", lambda: "/* charts */")
+
+
 @pytest.fixture(scope="session")
 def _plans(tmp_path_factory: pytest.TempPathFactory) -> Callable[[SearchOptions], Plan]:
     """Plans are made once for the same options: each reads the data."""
