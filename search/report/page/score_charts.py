@@ -52,6 +52,7 @@ def best_over_time(search: LoggedSearch) -> Chart | None:
         "type": "quantitative",
         "title": f"{time_unit} that the search ran",
         "scale": {"domainMin": 0, "nice": False},
+        "axis": {"tickCount": 12},
     }
     y = {"field": "y", "type": "quantitative", "title": "score on select", "scale": {"zero": False}}
     tooltip = [

@@ -6,6 +6,7 @@ it to load anything.
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import asdict
 from functools import cache
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from search.planning.options import SearchOptions
 from search.report.ablation_table import ablation_rows, note, p_value
@@ -74,7 +75,7 @@ def page(search: LoggedSearch, folder: Path, uri: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         autoescape=True,
         auto_reload=False,  # a driver keeps its template while the project is updated
         loader=FileSystemLoader(Path(__file__).parent),
@@ -85,6 +86,13 @@ def _environment() -> Environment:
             visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
         ),
     )
+    environment.filters["breakable"] = _breakable
+    return environment
+
+
+def _breakable(name: str) -> Markup:
+    """Return the name of a param or row, which a narrow window breaks at its dots and slashes."""
+    return Markup(re.sub(r"[./]", r"\g<0><wbr>", escape(visible(name))))
 
 
 def _context(search: LoggedSearch) -> dict[str, Any]:

@@ -40,7 +40,8 @@ class Outline(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
+        if tag != "wbr":  # where a long name may break
+            self.tags.append(tag)
         self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
         self._in_heading = tag == "h2"
 
@@ -151,7 +152,12 @@ def test_every_chart_is_one_of_vega_lite(
 def test_ten_thousand_trials_fit(
     played: Callable[[int], LoggedSearch], tmp_path: Path, real_script: None
 ) -> None:
-    search = played(10_000)
+    search = played(60)
+    history = search.history
+    history.n_trials = 10_000
+    some = list(history.trials.values())
+    for number in range(60, 10_000):  # to play them all would take minutes
+        history.trials[number] = replace(some[number % 60], number=number)
     write_page(search, tmp_path, "runs/s")
     text = (tmp_path / PAGE).read_text(encoding="utf-8")
     assert len(text.encode()) < MOST_BYTES
