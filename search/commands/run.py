@@ -30,12 +30,14 @@ from search.log.lock import only_driver
 from search.log.mirror import Mirror
 from search.log.trial import TrialRecord
 from search.loop.dispatcher import Dispatcher
+from search.loop.finalists import Finalists
 from search.loop.interruption import Interruption, SearchConsole
 from search.loop.limits import Limits
 from search.loop.progress import Progress
 from search.loop.watchdog import Watchdog
 from search.planning.algorithms import make_scheduler, make_searcher
 from search.planning.amounts import clock
+from search.planning.finalist_runs import more_runs
 from search.planning.fit_limit import fit_limit, usual_configs
 from search.planning.make_plan import make_plan
 from search.planning.options import parse
@@ -43,6 +45,7 @@ from search.planning.plan import Plan, describe, is_left_to_choose
 from search.planning.resume import changed_versions, check_resumable
 from search.report.comparison import Comparison
 from search.report.screen import summary
+from search.report.seed_covariance import SeedCovariance
 from search.report.tensorboard import TensorBoard
 from search.report.write import write_results
 from search.searchers.optuna_tpe import TPE_NOTE
@@ -148,7 +151,7 @@ def _run_trials(
         plan, resources = _fit_limit(plan, resources, started, say)
     say(
         f"search {plan.folder.uri}: {plan.n_trials} trials, {resources.max_concurrent} at a "
-        f"time, {plan.budget:,} tokens a full run"
+        f"time, {plan.budget:,} tokens a full run{more_runs(plan.finalist_runs)}"
     )
     changed = changed_versions(plan.earlier) if options.resume else []
     for note in (*plan.notes, *changed, *notes):
@@ -197,6 +200,8 @@ def _run_jobs(
     trackers = open_trackers(options, plan.folder.local, journal.history, print_line)
 
     def changed(trial: TrialRecord) -> None:
+        if trial.seed_of is not None:
+            return
         tensorboard.write(trial)
         trackers.write(trial)
 
@@ -215,6 +220,12 @@ def _run_jobs(
     tensorboard.write_all(journal.history)
     dispatcher.settle()
 
+    if options.finalists:
+        covariance = SeedCovariance(plan.folder, plan.sizes)
+        n_runs = plan.finalist_runs
+        dispatcher.queue.finalists = Finalists(
+            journal, options.finalists, n_runs, covariance, lambda line: progress.say(line)
+        )
     progress = Progress(dispatcher, options, plan.rungs, console)
     dispatcher.on_left = dispatcher.on_stopped = progress.left
     say = progress.say

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from search.log.events import Event
 from search.log.folder import inside
+from search.log.race import verdict_of
 from search.log.trial import Gain, TrialRecord
 
 
@@ -16,7 +17,11 @@ def apply_to_trial(trial: TrialRecord, event: Event) -> None:
     Raises:
         InputError: A checkpoint is not below the folder of the search.
     """
-    if event["event"] not in ("deleted", "compared"):  # which may come long after the trial's end
+    if event["event"] not in (
+        "deleted",
+        "compared",
+        "verdict",
+    ):  # which may come long after the trial's end
         trial.ended = event["time"]
     _APPLY[event["event"]](trial, event)
 
@@ -103,6 +108,10 @@ def _compared(trial: TrialRecord, event: Event) -> None:
     )
 
 
+def _verdict(trial: TrialRecord, event: Event) -> None:
+    trial.verdict = verdict_of(event)
+
+
 _APPLY: dict[str, Callable[[TrialRecord, Event], None]] = {
     "started": _started,
     "reported": _reported,
@@ -118,4 +127,5 @@ _APPLY: dict[str, Callable[[TrialRecord, Event], None]] = {
     "cost": _cost,
     "ended": _ended,
     "compared": _compared,
+    "verdict": _verdict,
 }

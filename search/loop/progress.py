@@ -67,6 +67,9 @@ class Progress:
             outcome = f"{status} after unit {trial.units}/{self._options.units}, {score}"
             if trial.failures and trial.status in ("running", "paused"):
                 outcome += f"; its job failed: {trial.last_failure}"
+        if trial.seed_of is not None:
+            self.say(f"[finalists] {trial.origin} {outcome}")
+            return
         n_over = self._dispatcher.history.n_over
         self.say(f"[{n_over}/{self._dispatcher.queue.n_trials}] trial {trial.number} {outcome}")
 

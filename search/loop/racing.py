@@ -50,11 +50,11 @@ class SeedNoise:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """Of the mean scores of two configurations over new seeds.
+class Estimate:
+    """Of a mean score over new seeds, or of the difference of two.
 
     Attributes:
-        mean: First minus second.
+        mean: The estimate.
         error: Its standard error over new seeds and new examples; NaN where it is not known.
         freedom: Degrees of freedom of the error, above 0.
     """
@@ -64,16 +64,15 @@ class Difference:
     freedom: float
 
     def half_width(self, confidence: float) -> float:
-        """Return half of the width of the two-sided interval; its ends are bounds one-sided, too.
+        """Return half of the width of an interval that covers the truth with 2 * confidence - 1.
 
         Args:
-            confidence: That the first is better, if the interval does not reach 0; one-sided, so
-                that the interval covers the truth with 2 * confidence - 1.
+            confidence: With which the truth is above its lower end.
         """
         return float(self.error * student.ppf(confidence, self.freedom))
 
     def is_above(self, confidence: float) -> bool:
-        """Whether the first is better, with this confidence."""
+        """Whether the truth is above 0, with this confidence."""
         return self.mean > self.half_width(confidence)  # False where the error is not known
 
 
@@ -101,7 +100,7 @@ def seed_noise(
     return SeedNoise(float(variance), float(min(by_examples, variance)), int(freedom))
 
 
-def difference(first: Floats, second: Floats, covariance: Floats, noise: SeedNoise) -> Difference:
+def difference(first: Floats, second: Floats, covariance: Floats, noise: SeedNoise) -> Estimate:
     """Return how much better the first of two configurations is, over new seeds.
 
     Args:
@@ -112,13 +111,29 @@ def difference(first: Floats, second: Floats, covariance: Floats, noise: SeedNoi
     """
     s, r = len(first), len(second)
     weights = np.concatenate([np.full(s, 1 / s), np.full(r, -1 / r)])
-    both = 1 / s + 1 / r
-    by_seeds = both * (noise.variance - noise.by_examples)
-    variance = by_seeds + max(0.0, float(weights @ covariance @ weights))
-    rough = both * noise.variance  # the part that is estimated from few numbers
+    return _estimate(np.concatenate([first, second]), weights, covariance, noise)
+
+
+def mean_score(scores: Floats, covariance: Floats, noise: SeedNoise) -> Estimate:
+    """Return the mean score of one configuration over new seeds.
+
+    Args:
+        scores: (s,) of its runs, s at least 1.
+        covariance: (s, s) of them over draws of examples.
+        noise: What another seed does.
+    """
+    s = len(scores)
+    return _estimate(scores, np.full(s, 1 / s), covariance, noise)
+
+
+def _estimate(scores: Floats, weights: Floats, covariance: Floats, noise: SeedNoise) -> Estimate:
+    seeds = float(weights @ weights)
+    by_examples = float(weights @ covariance @ weights)
+    variance = seeds * (noise.variance - noise.by_examples) + by_examples
+    rough = seeds * noise.variance  # the part that is estimated from few numbers
     freedom = noise.freedom * (variance / rough) ** 2 if rough > 0 else math.inf
-    mean = float(first.mean() - second.mean())
-    return Difference(mean, math.sqrt(variance), max(float(freedom), noise.freedom))
+    error = math.nan if math.isnan(variance) else math.sqrt(max(0.0, variance))
+    return Estimate(float(weights @ scores), error, max(freedom, noise.freedom))
 
 
 def corrected(n_challengers: int, n_looks: int = 1) -> float:
@@ -131,7 +146,7 @@ def corrected(n_challengers: int, n_looks: int = 1) -> float:
     return 1 - (1 - CONFIDENCE) / (n_challengers * n_looks)
 
 
-def has_lost(to_leader: Difference) -> bool:
+def has_lost(to_leader: Estimate) -> bool:
     """Whether a configuration is so far behind the leader that it gets no more seeds.
 
     Args:

@@ -31,6 +31,8 @@ def result_files(search: str, history: History) -> dict[str, str]:
     files = {"trials.csv": table}
     if history.best is not None:
         best = best_of(search, history, history.best).model_dump(mode="json")
+        if best["verdict"] is None:  # so that programs without finalists read the file
+            del best["verdict"]
         files["best.json"] = json.dumps(best, indent=2, allow_nan=False) + "\n"
     return files
 
