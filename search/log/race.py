@@ -34,7 +34,7 @@ class Verdict:
     @property
     def sentence(self) -> str:
         """What was gained, in plain words."""
-        with_seeds = f"{self.interval:.0%} interval, {_seeds(self.seeds)} of each"
+        with_seeds = f"{100 * self.interval:.0f} % interval, {_seeds(self.seeds)} of each"
         if self.gain is None:
             return "no difference was shown: nothing was gained over the default"
         if self.gain_width is None:

@@ -17,11 +17,8 @@ def apply_to_trial(trial: TrialRecord, event: Event) -> None:
     Raises:
         InputError: A checkpoint is not below the folder of the search.
     """
-    if event["event"] not in (
-        "deleted",
-        "compared",
-        "verdict",
-    ):  # which may come long after the trial's end
+    # These may come long after the trial's end.
+    if event["event"] not in ("deleted", "compared", "verdict"):
         trial.ended = event["time"]
     _APPLY[event["event"]](trial, event)
 

@@ -3,9 +3,9 @@
 The winner of a search is the luckiest of many: of its seed, and of the examples in *select*. So its
 configuration and those next to it run again with other seeds, in rounds of one seed each. After a
 round, whoever is clearly behind on *select* gets no more; the race is over when one is better than
-all others, or when the runs are used up. Then, once, *confirm* is asked whether the winner is better
-than the default, over new seeds only: neither these examples nor these seeds had a part in choosing
-the finalists.
+all others, or when the runs are used up. Then, once, *confirm* is asked whether the winner is
+better than the default, over new seeds only: neither these examples nor these seeds had a part in
+choosing the finalists.
 """
 
 from __future__ import annotations
@@ -152,7 +152,11 @@ class Finalists:
             reason = "the runs are used up"
         elif live == [default]:
             reason = "none may still win but the default"
-        elif len(live) == 2 and all(behind[own].is_above(level) for own in live if own != leader):
+        elif (
+            number >= LEAST_SEEDS
+            and len(live) == 2
+            and all(behind[own].is_above(level) for own in live if own != leader)
+        ):
             reason = f"trial {leader} is ahead of all others"
         lines = before | {
             own: {
@@ -161,7 +165,7 @@ class Finalists:
                 "mean": float(scores.of(own).mean()),
                 "behind": behind[own].mean if own in behind else 0.0,
                 "error": behind[own].error if own in behind else None,
-                "left": None if own in live else number,
+                "left": None if own in live or (reason and own in [leader, *kept]) else number,
             }
             for own in able
         }

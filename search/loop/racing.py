@@ -1,15 +1,15 @@
 """Which of a few configurations is better: a test over new seeds and over examples.
 
-The score of a run has three kinds of luck: of its seed, of the examples that it is scored on, and of
-both together (another seed errs on other examples). A claim about a configuration is one about new
-seeds and new examples. With s new seeds of each of two configurations, the difference of their mean
-scores varies by
+The score of a run has three kinds of luck: of its seed, of the examples that it is scored on, and
+of both together (another seed errs on other examples). A claim about a configuration is one about
+new seeds and new examples. With s new seeds of each of two configurations, the difference of
+their mean scores varies by
 
     2/s * (variance over seeds - what of it the examples explain) + w' C w
 
 where C is the covariance of the runs' scores over draws of examples (`trainable.paired_error`) and
-w has 1/s for the runs of one, -1/s for those of the other. Its second part has all that examples do,
-so what they do to single seeds is taken out of the first, which would count it twice.
+w has 1/s for the runs of one, -1/s for those of the other. Its second part has all that examples
+do, so what they do to single seeds is taken out of the first, which would count it twice.
 
 The variance over seeds is pooled over all configurations, with their first runs; these count in
 nothing else, since a configuration was chosen for the luck of its first run. The degrees of freedom
@@ -39,7 +39,7 @@ class SeedNoise:
     """What another seed does to a score on the same examples.
 
     Attributes:
-        variance: Over seeds, at least 0.
+        variance: Over seeds, at least 0; NaN where it is not known.
         by_examples: The part of it that other examples would change, at least 0.
         freedom: Degrees of freedom of the variance, at least 1.
     """
@@ -82,19 +82,21 @@ def seed_noise(
     """Return what another seed does, pooled over configurations.
 
     Args:
-        firsts: Score of each configuration's first run.
+        firsts: Score of each configuration's first run; NaN where it is not known.
         scores: For each the (s,) scores of its runs with new seeds, s at least 1 for one of them.
         covariance: For each the (s, s) covariance of these over draws of examples.
     """
     squares = freedom = 0.0
     within = pairs = 0.0
     for first, own, examples in zip(firsts, scores, covariance, strict=True):
-        all_runs = np.array([first, *own])
+        all_runs = own if math.isnan(first) else np.array([first, *own])
         squares += ((all_runs - all_runs.mean()) ** 2).sum()
-        freedom += len(own)
+        freedom += len(all_runs) - 1
         if len(own) > 1:
             within += np.trace(examples) - examples.sum() / len(own)
             pairs += len(own) - 1
+    if not freedom:
+        return SeedNoise(math.nan, 0.0, 1)
     variance = squares / freedom
     by_examples = max(0.0, within / pairs) if pairs else 0.0
     return SeedNoise(float(variance), float(min(by_examples, variance)), int(freedom))

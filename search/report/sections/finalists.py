@@ -26,9 +26,9 @@ def finalists(search: FinishedSearch) -> list[str]:
     claim = [] if winner.verdict is None else [f"Trial {winner.number}: {_claim(search)}"]
     return [
         "## Finalists",
-        "The best trials and the default ran again with new seeds, as long as they might win. Means "
-        "are on *select*, over the new seeds; behind ± is one standard error, over new seeds and "
-        f"new examples.{ended}",
+        "The best trials and the default ran again with new seeds, as long as they might win. "
+        "Means are on *select*, over the new seeds; behind ± is one standard error, over new seeds "
+        f"and new examples.{ended}",
         table(["trial", "", "new seeds", "mean", "behind the leader", "dropped"], rows),
         *claim,
     ]
@@ -41,6 +41,6 @@ def _claim(search: FinishedSearch) -> str:
     if verdict.score is None or verdict.score_width is None:
         return f"{verdict.sentence}."
     return (
-        f"{verdict.score:.4f} ± {verdict.score_width:.4f} on *confirm* ({verdict.interval:.0%} "
-        f"interval); {verdict.sentence}."
+        f"{verdict.score:.4f} ± {verdict.score_width:.4f} on *confirm* "
+        f"({100 * verdict.interval:.0f} % interval); {verdict.sentence}."
     )
