@@ -117,6 +117,8 @@ def run_search(plan: Plan, console: Console) -> int:
         say(f"\nsearch took {clock(time.monotonic() - started)}; results in {plan.folder.uri}")
         if limits.reason:
             say(f"it ended early: {limits.reason}")
+        if history.race is not None and not history.race.is_over:
+            say("the finalists are not done; the same command with --name and --resume goes on")
         trials = list(history.trials.values())
         say(summary(plan, trials, winner))
     return 1 if winner is None or limits.is_failure else 0

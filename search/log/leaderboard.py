@@ -105,6 +105,8 @@ def gained(trials: Sequence[TrialRecord]) -> str:
     gain, verdict = found.winner.gain, found.winner.verdict
     if verdict is not None:
         return f"trial {found.winner.number}: {verdict.sentence}"
+    if found.winner.leads_race:
+        return "the finalists are not done, so nothing is claimed yet"
     if found.winner is found.default:
         return "nothing was gained over the default"
     if gain is None or gain.confirm is None:

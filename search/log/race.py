@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from search.log.events import Event
 
@@ -80,15 +80,19 @@ class Race:
 
 def race_of(event: Event) -> Race:
     """Return the race that an event `finalists` begins."""
-    keys = ("asked", "n_runs", "n_trials", "first")
-    chosen = event["trials"]
-    return Race(chosen, *(event[key] for key in keys), is_over=not chosen)
+    return Race(
+        finalists=event["trials"],
+        asked=event["asked"],
+        n_runs=event["n_runs"],
+        n_trials=event["n_trials"],
+        first=event["first"],
+        is_over=not event["trials"],
+    )
 
 
 def verdict_of(event: Event) -> Verdict:
     """Return what an event `verdict` says."""
-    keys = ("default", "seeds", "score", "score_width", "gain", "gain_width", "interval")
-    return Verdict(*(event[key] for key in keys), is_better=event["is_better"])
+    return Verdict(**{own.name: event[own.name] for own in fields(Verdict)})
 
 
 def _seeds(n: int) -> str:

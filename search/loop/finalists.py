@@ -37,6 +37,9 @@ class Finalists:
 
     All of its state is in the log, so a later driver goes on where this one stopped.
 
+    Attributes:
+        n_runs: Runs with new seeds that finalists may have together.
+
     Args:
         journal: History and log.
         most: How many there are beside the default, at most; at least 1.
@@ -54,7 +57,7 @@ class Finalists:
         say: Callable[[str], None],
     ) -> None:
         self._journal, self._history = journal, journal.history
-        self._most, self._n_runs = most, n_runs
+        self._most, self.n_runs = most, n_runs
         self._covariance, self._say = covariance, say
 
     def begin(self) -> TrialRecord | None:
@@ -90,14 +93,14 @@ class Finalists:
             if trial.status == "done" and math.isfinite(trial.score)
         ]
         default = next((trial for trial in done if trial.is_default), None)
-        n = min(self._most, self._n_runs // LEAST_SEEDS - 1)
+        n = min(self._most, self.n_runs // LEAST_SEEDS - 1)
         others = [trial.number for trial in done if not trial.is_default][:n]
         chosen = [*others, default.number] if default is not None and others else []
         self._journal.write(
             "finalists",
             trials=chosen,
             asked=self._most,
-            n_runs=self._n_runs,
+            n_runs=self.n_runs,
             n_trials=len(self._history.trials),
             first=self._history.next_number,
         )
@@ -105,7 +108,7 @@ class Finalists:
             self._say("no finalists: the default and another trial must run to their ends first")
             return
         named = ", ".join(f"trial {number}" for number in others)
-        self._say(f"finalists: {named} and the default, up to {self._n_runs} runs with new seeds")
+        self._say(f"finalists: {named} and the default, up to {self.n_runs} runs with new seeds")
 
     def _runs(self) -> dict[int, list[TrialRecord]]:
         """Return finalist -> its runs with new seeds, in the order of their seeds."""
