@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from search.log.race import Verdict
 from trainable.component import Value
 from trainable.run_config import RunConfig
 
@@ -65,6 +66,10 @@ class TrialRecord:
         device_seconds: The same, times the GPUs of the slot, or the cores of one without a GPU.
         slot_since: Since when it holds a slot, in seconds since 1970; None while it does not.
         gain: Over the default; None before the two are compared.
+        seed_of: Number of the finalist whose configuration it runs with a new seed; None for a
+            trial of the search.
+        leads_race: Whether it leads the finalists after their last round.
+        verdict: What is claimed of it, if it has won the race of the finalists; else None.
         is_closed: Whether the log says that it ended; a driver may have been killed when the log
             said only that it is stopped.
     """
@@ -91,6 +96,9 @@ class TrialRecord:
     device_seconds: float = 0.0
     slot_since: float | None = None
     gain: Gain | None = None
+    seed_of: int | None = None
+    leads_race: bool = False
+    verdict: Verdict | None = None
     is_closed: bool = False
     _config: RunConfig | None = None
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from search.log.events import Event
 from search.log.folder import inside
+from search.log.race import verdict_of
 from search.log.trial import Gain, TrialRecord
 
 
@@ -16,7 +17,8 @@ def apply_to_trial(trial: TrialRecord, event: Event) -> None:
     Raises:
         InputError: A checkpoint is not below the folder of the search.
     """
-    if event["event"] not in ("deleted", "compared"):  # which may come long after the trial's end
+    # These may come long after the trial's end.
+    if event["event"] not in ("deleted", "compared", "verdict"):
         trial.ended = event["time"]
     _APPLY[event["event"]](trial, event)
 
@@ -103,6 +105,10 @@ def _compared(trial: TrialRecord, event: Event) -> None:
     )
 
 
+def _verdict(trial: TrialRecord, event: Event) -> None:
+    trial.verdict = verdict_of(event)
+
+
 _APPLY: dict[str, Callable[[TrialRecord, Event], None]] = {
     "started": _started,
     "reported": _reported,
@@ -118,4 +124,5 @@ _APPLY: dict[str, Callable[[TrialRecord, Event], None]] = {
     "cost": _cost,
     "ended": _ended,
     "compared": _compared,
+    "verdict": _verdict,
 }

@@ -157,7 +157,9 @@ class Dispatcher:
         return job.goes_on and not is_over
 
     def _decide(self, trial: TrialRecord, unit: int) -> Decision | None:
-        decision = self._scheduler.decide(trial, unit) if unit < self._units else None
+        if unit >= self._units or trial.seed_of is not None:  # runs of finalists are never stopped
+            return None
+        decision = self._scheduler.decide(trial, unit)
         if decision is not None:
             self.journal.write(
                 "decided",

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from search.planning.amounts import clock
+from search.planning.finalist_runs import finalist_units
 from search.planning.unit_cost import UnitCost
 from search.schedulers.rungs import units_per_trial
 from trainable.errors import InputError
@@ -33,6 +34,7 @@ class Given:
         pass_tokens: Tokens of the training data.
         step_tokens: Tokens of the largest step that a trial may make.
         spent: Seconds of the limit that are gone already.
+        finalists: How many get more seeds after all trials, beside the default.
     """
 
     levels: tuple[int, ...]
@@ -41,6 +43,7 @@ class Given:
     pass_tokens: int
     step_tokens: int
     spent: float
+    finalists: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,17 +94,25 @@ def choose(limit: float, slots: int, cost: UnitCost, given: Given) -> TrialsAndB
 
 def _seconds(n: int, budget: float, slots: int, cost: UnitCost, given: Given) -> float:
     """Return the seconds that the limit of a search needs."""
-    n_units, fixed = busiest(n, given.levels, slots, given.eta, cost)
+    n_units, fixed = _with_finalists(n, slots, cost, given)
     needed = n_units * cost.unit_seconds(budget / given.levels[-1]) + fixed
     return given.spent + (needed + _REST_SECONDS) / _PART_OF_LIMIT
 
 
 def _budget(limit: float, n: int, slots: int, cost: UnitCost, given: Given) -> float:
     """Return the tokens of a full run that fit, at most ten passes; below 0 if none do."""
-    n_units, fixed = busiest(n, given.levels, slots, given.eta, cost)
+    n_units, fixed = _with_finalists(n, slots, cost, given)
     unit = ((limit - given.spent) * _PART_OF_LIMIT - _REST_SECONDS - fixed) / n_units
     tokens = (unit - cost.unit_seconds(0.0)) * cost.tokens_per_second * given.levels[-1]
     return min(tokens, _MANY * given.pass_tokens)
+
+
+def _with_finalists(n: int, slots: int, cost: UnitCost, given: Given) -> tuple[float, float]:
+    """Return what `busiest` does, with the runs of finalists after it."""
+    n_units, fixed = busiest(n, given.levels, slots, given.eta, cost)
+    more = finalist_units(given.finalists, n, given.levels, given.eta, slots)
+    once = cost.last_seconds + cost.start_seconds  # of a run
+    return n_units + more, fixed + more / given.levels[-1] * once
 
 
 def busiest(

@@ -53,6 +53,7 @@ def fit_limit(plan: Plan, spent: float, slots: int, cost: UnitCost) -> tuple[Pla
         pass_tokens=plan.pass_tokens,
         step_tokens=plan.step_tokens,
         spent=spent,
+        finalists=options.finalists,
     )
     try:
         choice = choose(limit, slots, cost, given)

@@ -167,6 +167,13 @@ class BudgetOptions:
     given, a new search measures what trials take, and
     chooses both so that it is over by then."""
 
+    finalists: int = 0
+    """When all trials are over, run the best so many
+    and the default again with other seeds, as long as
+    they may win, and say whether the winner is better
+    than the default; a quarter of the budget, at least
+    four full runs."""
+
     max_device_hours: Annotated[float | None, _arg("HOURS")] = None
     """End when trials have used so many hours of GPUs, or
     of CPU cores where they use no GPU."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from search.log.folder import SearchFolder
 from search.log.history import History
+from search.planning.finalist_runs import describe_finalists, finalist_runs
 from search.planning.options import SearchOptions
 from search.planning.own_priors import prior_of
 from search.planning.own_space import ROW_SPACES, read_edits
@@ -99,6 +100,11 @@ class Plan:
         return step_tokens(self.sizes)
 
     @property
+    def finalist_runs(self) -> int:
+        """Full runs for finalists, after all trials; 0 for none."""
+        return finalist_runs(self.options.finalists, self.n_trials, self.rungs, self.options.eta)
+
+    @property
     def checkpoint_bytes(self) -> int:
         """Size of a checkpoint in bytes, without the heads."""
         return size_in_bytes(self.n_parameters, optimizer=self.options.checkpoint == "full")
@@ -137,6 +143,9 @@ def describe(plan: Plan) -> str:
         f"encoder    {options.encoder}, {plan.n_parameters:,} parameters, {options.precision}",
         f"trials     {n_trials}, searcher {options.searcher}, "
         f"scheduler {options.scheduler} (eta {options.eta})",
+        *describe_finalists(
+            options.finalists, 0 if is_left_to_choose(options) else plan.finalist_runs
+        ),
         *budget_lines,
         f"checkpoint {plan.checkpoint_bytes / 1e6:,.0f} MB; two of a running trial, one of a "
         f"paused one",

@@ -30,6 +30,7 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "time_limit": (["--time-limit", "30m"], "30m"),
     "max_device_hours": (["--max-device-hours", "1.5"], 1.5),
     "min_gain": (["--min-gain", "0.002"], 0.002),
+    "finalists": (["--finalists", "2"], 2),
     "name": (["--name", "first"], "first"),
     "storage": (["--storage", "s3://bucket/prefix"], "s3://bucket/prefix"),
     "searcher": (["--searcher", "stepwise"], "stepwise"),

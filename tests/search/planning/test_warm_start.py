@@ -161,6 +161,7 @@ IRRELEVANT = {
     *("fix", "range", "choices", "vary", "base", "priors"),
     *("space", "rows", "repeats", "searcher", "beam", "scheduler", "eta", "brackets", "seed"),
     *("text_data", "nli_data", "trials", "time_limit", "max_device_hours", "min_gain"),
+    "finalists",
     *("address", "max_concurrent", "cpus_per_trial", "gpus_per_trial"),
     *("name", "checkpoint", "dry_run", "quiet", "log"),
     "storage",  # where the other search is looked for, if its name is given
