@@ -24,6 +24,7 @@ line stays, and ends in ` #torn` as soon as a later driver goes on behind it. Ve
     paused     trial, unit: gave up its slot at a rung
     promoted   trial, unit, rank, among: may go on from that rung
     stopped    trial, unit, reason: will not go on
+    audited    trial, unit: would be stopped there, but was drawn to run on to its end
     failed     trial, error: a worker or node was lost; the trial goes on from its last checkpoint
     leaving    trial, unit, reason: its machine is about to be taken away; it stopped between two
                steps after that unit, and saves what it has

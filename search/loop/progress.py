@@ -67,6 +67,10 @@ class Progress:
             outcome = f"{status} after unit {trial.units}/{self._options.units}, {score}"
             if trial.failures and trial.status in ("running", "paused"):
                 outcome += f"; its job failed: {trial.last_failure}"
+        if trial.is_audited:
+            outcome += (
+                f"; run on for the audit, a rung had stopped it after unit {trial.audited_at}"
+            )
         n_over = self._dispatcher.history.n_over
         self.say(f"[{n_over}/{self._dispatcher.queue.n_trials}] trial {trial.number} {outcome}")
 

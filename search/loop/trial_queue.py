@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from search.log.history import History, Journal
 from search.log.trial import TrialRecord
+from search.loop.audit import Audit
 from search.schedulers.base import Decision, Scheduler
 from search.searchers.base import Searcher, Suggestion
 from spaces.fixed_configs import RowSpace
@@ -21,6 +22,7 @@ class TrialQueue:
         n_trials: Trials that the search will have; no new one begins when there are so many.
         waiting: Trials that need another job, whatever the scheduler says: an earlier driver left
             them open, or they lost their machine. They come first, the default before others.
+        audit: Lets some of the trials that would be stopped run on; these come next.
 
     Args:
         journal: History and log.
@@ -42,6 +44,7 @@ class TrialQueue:
     ) -> None:
         self._journal, self._scheduler, self._searcher = journal, scheduler, searcher
         self._space, self._points, self._stop = space, points, stop
+        self.audit = Audit(journal)
         self._history: History = journal.history
         still_open = [t for t in self._history.trials.values() if t.is_open]
         self.waiting = deque(sorted(still_open, key=lambda trial: not trial.is_default))
@@ -62,7 +65,10 @@ class TrialQueue:
         if self.waiting:
             return self.waiting.popleft()
         for trial in self._scheduler.unpromotable():
-            self._stop(trial, "cannot be promoted any more")
+            if not self.audit.takes(trial):
+                self._stop(trial, "cannot be promoted any more")
+        if (audited := self.audit.next()) is not None:
+            return audited
         promotion = self._scheduler.next_promotion(draining=False)
         if promotion is not None:
             return self._promote(*promotion)
@@ -80,7 +86,7 @@ class TrialQueue:
         """Return whether no trial will need a job any more; call it while there are no jobs.
 
         The last trial that may still be promoted goes on. Without one, all paused trials are
-        stopped.
+        stopped, but for those that are drawn for an audit.
         """
         if self.waiting or len(self._history.trials) < self.n_trials:
             return False
@@ -89,9 +95,11 @@ class TrialQueue:
             self.waiting.append(self._promote(*promotion))
             return False
         for trial in self._history.trials.values():
-            if trial.status == "paused":
+            if trial.status == "paused" and not self.audit.takes(trial):
                 self._stop(trial, "nothing can be promoted any more")
-        return True
+        if (audited := self.audit.next()) is not None:
+            self.waiting.append(audited)
+        return audited is None
 
     def _promote(self, trial: TrialRecord, unit: int, decision: Decision) -> TrialRecord:
         rank, among = decision.rank, decision.among

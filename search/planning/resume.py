@@ -29,6 +29,7 @@ COMPARED_OPTIONS = (
     "scheduler",
     "eta",
     "brackets",
+    "audit",
     "beam",
     "priors",
     "seed",

@@ -6,6 +6,7 @@ A new section is a new file in `search/report/sections/` and a line in `SECTIONS
 from __future__ import annotations
 
 from search.report.errors.section import analysis
+from search.report.sections.audit import audit
 from search.report.sections.base import FinishedSearch, Section
 from search.report.sections.importance import importance
 from search.report.sections.not_learned import not_learned
@@ -22,6 +23,7 @@ SECTIONS: tuple[Section, ...] = (
     best_configuration,
     best_so_far,
     learning_curves,
+    audit,
     analysis,
     importance,
     published_rows,

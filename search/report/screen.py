@@ -8,6 +8,7 @@ from search.log.leaderboard import gained, lead, leaderboard
 from search.log.trial import TrialRecord
 from search.planning.plan import Plan
 from search.report.best import BEST
+from search.report.sections.audit import audit_line
 from search.report.sections.not_learned import constant_answers
 
 
@@ -29,7 +30,10 @@ def summary(plan: Plan, trials: list[TrialRecord], winner: TrialRecord | None) -
         numbers = " ".join(
             f"{'-' if v is None else f'{v:.4f}':>{n}}" for v, n in zip(cells, widths, strict=True)
         )
-        lines.append(f"{rank:4} {trial.number:5} {trial.units:3}/{units} {numbers}  {trial.status}")
+        lines.append(
+            f"{rank:4} {trial.number:5} {trial.units:3}/{units} {numbers}  {trial.status}"
+            + (", audited" if trial.is_audited else "")
+        )
     if winner is None:
         return "\n".join([*lines, "", "no trial finished a unit; see the errors above"])
     if reason := lead(trials).reason:
@@ -46,6 +50,8 @@ def summary(plan: Plan, trials: list[TrialRecord], winner: TrialRecord | None) -
     ]
     if any(trial.status in ("interrupted", "paused") for trial in trials):
         lines.append(f"  the same command with --name {shlex.quote(folder.name)} --resume goes on")
-    if line := gained(trials):
-        lines += ["", line]
+    asked = plan.earlier.header.get("options", vars(plan.options))
+    last = [line for line in (audit_line(asked, trials), gained(trials)) if line]
+    if last:
+        lines += ["", *last]
     return "\n".join(lines)

@@ -74,7 +74,8 @@ class PromotionASHA:
             rung.n_promoted += 1
         # A stopped trial becomes paused again when the search is resumed with more trials.
         elif trial.status == "paused" or (trial.is_open and trial.decided[unit] == "pause"):
-            insort(rung.waiting, key)
+            if not trial.is_audited:
+                insort(rung.waiting, key)
 
     def _enter(self, rung: Rung, trial: TrialRecord, unit: int) -> None:
         key = _key(trial, unit)
