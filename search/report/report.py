@@ -6,12 +6,12 @@ A new section is a new file in `search/report/sections/` and a line in `SECTIONS
 from __future__ import annotations
 
 from search.report.errors.section import analysis
-from search.report.sections.audit import audit
 from search.report.sections.base import FinishedSearch, Section
 from search.report.sections.importance import importance
 from search.report.sections.not_learned import not_learned
 from search.report.sections.overview import best_configuration, overview, trial_table
 from search.report.sections.published_rows import published_rows
+from search.report.sections.rung_cuts import rung_cuts
 from search.report.sections.score_curves import best_so_far, learning_curves
 from search.report.sections.times import times
 from trainable.cache.files import write_text
@@ -23,7 +23,7 @@ SECTIONS: tuple[Section, ...] = (
     best_configuration,
     best_so_far,
     learning_curves,
-    audit,
+    rung_cuts,
     analysis,
     importance,
     published_rows,

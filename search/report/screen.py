@@ -8,8 +8,8 @@ from search.log.leaderboard import gained, lead, leaderboard
 from search.log.trial import TrialRecord
 from search.planning.plan import Plan
 from search.report.best import BEST
-from search.report.sections.audit import audit_line
 from search.report.sections.not_learned import constant_answers
+from search.report.sections.rung_cuts import audit_line
 
 
 def summary(plan: Plan, trials: list[TrialRecord], winner: TrialRecord | None) -> str:

@@ -30,7 +30,7 @@ def audit_line(search_options: Mapping[str, Any], trials: list[TrialRecord]) -> 
     return sentence(found, share) if share and found else ""
 
 
-def audit(search: FinishedSearch) -> list[str]:
+def rung_cuts(search: FinishedSearch) -> list[str]:
     """Return what was found out about the trials that rungs stopped."""
     options, trials = search.history.header["options"], search.trials
     line, share = audit_line(options, trials), audit_share(options)
@@ -38,9 +38,9 @@ def audit(search: FinishedSearch) -> list[str]:
         return []
     paragraphs = [
         "## What the rungs cut",
-        f"{line.removeprefix('audit: ').capitalize()}. Whether a trial runs on is drawn ({share:.0%} "
-        f"are), whatever its score is, and it takes no place of others. To have won is to score "
-        f"more on *select* than every full run that no rung stopped.",
+        f"{line.removeprefix('audit: ').capitalize()}. Whether a trial runs on is drawn "
+        f"({share:.0%} are), whatever its score is, and it takes no place of others. To have won "
+        f"is to score more on *select* than every full run that no rung stopped.",
         _by_rung(trials),
     ]
     audited = [t for t in trials if t.is_audited and t.status == "done"]
@@ -56,9 +56,9 @@ def audit(search: FinishedSearch) -> list[str]:
     found = [other_rungs(trials, best, *rule, share) for rule in _rules(search.plan.options.units)]
     return [
         *paragraphs,
-        f"With other rungs, the best of all full runs (trial {best.number}, {best.score:.4f}) would "
-        f"have been kept or cut as follows. Each of the {len(audited)} audited trials stands for "
-        f"{1 / share:.0f} that were stopped, so take it as a hint.",
+        f"With other rungs, the best of all full runs (trial {best.number}, {best.score:.4f}) "
+        f"would have been kept or cut as follows. Each of the {len(audited)} audited trials stands "
+        f"for {1 / share:.0f} that were stopped, so take it as a hint.",
         _rules_table(found, len(trials), search.plan.options.units),
     ]
 

@@ -8,8 +8,8 @@ import pytest
 from search.log.trial import TrialRecord
 from search.planning.plan import Plan
 from search.report.screen import summary
-from search.report.sections.audit import audit
 from search.report.sections.base import FinishedSearch
+from search.report.sections.rung_cuts import rung_cuts
 
 MakeTrial = Callable[..., TrialRecord]
 MakeSearch = Callable[[Plan, list[TrialRecord]], FinishedSearch]
@@ -32,7 +32,7 @@ def trials(plan: Plan, trial_of: MakeTrial) -> list[TrialRecord]:
 def test_the_section_says_what_ran_on_and_what_other_rungs_would_keep(
     plan: Plan, trials: list[TrialRecord], search_of: MakeSearch
 ) -> None:
-    text = "\n".join(audit(search_of(plan, trials)))
+    text = "\n".join(rung_cuts(search_of(plan, trials)))
     assert "2 of the 8 trials that rungs stopped ran on to their end, and 1 of these would" in text
     assert "| 1 | 8 | 2 | 1 | 1 to 7 | 0.7200 |" in text
     assert "| 3 | 1, 3 | " in text
@@ -42,7 +42,7 @@ def test_the_section_says_what_ran_on_and_what_other_rungs_would_keep(
 def test_one_audited_run_tells_nothing_of_other_rungs(
     plan: Plan, trials: list[TrialRecord], search_of: MakeSearch
 ) -> None:
-    text = "\n".join(audit(search_of(plan, [*trials[:3], *trials[4:]])))
+    text = "\n".join(rung_cuts(search_of(plan, [*trials[:3], *trials[4:]])))
     assert "cannot be told from 1 audited full run." in text
 
 
@@ -50,7 +50,7 @@ def test_without_an_audit_there_is_no_section(
     plan: Plan, trials: list[TrialRecord], search_of: MakeSearch
 ) -> None:
     without = replace(plan, options=replace(plan.options, audit=0.0))
-    assert audit(search_of(without, trials)) == []
+    assert rung_cuts(search_of(without, trials)) == []
 
 
 def test_the_screen_has_a_sentence_and_marks_who_ran_on(
