@@ -16,7 +16,7 @@ _SURE = 0.05  # chance that any scheduler is called better although it is not
 
 
 @dataclass(frozen=True)
-class Row:
+class Replays:
     """Replays of one scheduler.
 
     Attributes:
@@ -38,7 +38,7 @@ def compare(
     draws: int,
     seed: int,
     looked: Callable[[int], None] = lambda done: None,
-) -> list[Row]:
+) -> list[Replays]:
     """Replay every scheduler in as many orders, with as many draws of the ends of curves.
 
     All get the same orders and ends, so that differences between them are paired. The first row is
@@ -52,7 +52,7 @@ def compare(
         looked: Called with the number of draws that are done.
     """
     ends, asked = CurveEnds(recording.trials, recording.units), candidates(own)
-    rows = [Row(f"{own}, as it was", []), *(Row(str(each), []) for each in asked)]
+    rows = [Replays(f"{own}, as it was", []), *(Replays(str(each), []) for each in asked)]
     default = [trial for trial in recording.trials if trial.is_default][:1]
     others = [trial for trial in recording.trials if trial not in default]
     for k in range(draws):
@@ -65,7 +65,7 @@ def compare(
     return rows
 
 
-def table(rows: Sequence[Row], units: int, winner: int) -> str:
+def table(rows: Sequence[Replays], units: int, winner: int) -> str:
     """Return a line for each scheduler.
 
     Args:
@@ -99,7 +99,7 @@ def _interval(values: np.ndarray) -> str:
     return f"{known.mean():.4f} ({low:.4f} to {high:.4f})"
 
 
-def conclusion(rows: Sequence[Row], budget: float) -> str:
+def conclusion(rows: Sequence[Replays], budget: float) -> str:
     """Return what was found out, in a sentence.
 
     Another scheduler is called better if its advantage over what the search ran with is above 0 in
