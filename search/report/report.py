@@ -14,6 +14,7 @@ from search.report.sections.not_learned import not_learned
 from search.report.sections.overview import best_configuration, overview, trial_table
 from search.report.sections.published_rows import published_rows
 from search.report.sections.rows_ablated import rows_ablated
+from search.report.sections.rung_cuts import rung_cuts
 from search.report.sections.times import times
 from trainable.cache.files import write_text
 
@@ -24,6 +25,7 @@ SECTIONS: tuple[Section, ...] = (
     not_learned,
     best_configuration,
     rows_ablated,
+    rung_cuts,
     published_rows,
     times,
     next_commands,
