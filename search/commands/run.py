@@ -30,12 +30,14 @@ from search.log.lock import only_driver
 from search.log.mirror import Mirror
 from search.log.trial import TrialRecord
 from search.loop.dispatcher import Dispatcher
+from search.loop.finalists import Finalists
 from search.loop.interruption import Interruption, SearchConsole
 from search.loop.limits import Limits
 from search.loop.progress import Progress
 from search.loop.watchdog import Watchdog
 from search.planning.algorithms import make_scheduler, make_searcher
 from search.planning.amounts import clock
+from search.planning.finalist_runs import more_runs
 from search.planning.fit_limit import fit_limit, usual_configs
 from search.planning.make_plan import make_plan
 from search.planning.options import parse
@@ -46,6 +48,7 @@ from search.report.comparison import Comparison
 from search.report.logged_search import LoggedSearch
 from search.report.page.live_page import LivePage
 from search.report.screen import summary
+from search.report.seed_covariance import SeedCovariance
 from search.report.tensorboard import TensorBoard
 from search.report.write import write_results
 from search.searchers.optuna_tpe import TPE_NOTE
@@ -117,6 +120,8 @@ def run_search(plan: Plan, console: Console) -> int:
         say(f"\nsearch took {clock(time.monotonic() - started)}; results in {plan.folder.uri}")
         if limits.reason:
             say(f"it ended early: {limits.reason}")
+        if history.race is not None and not history.race.is_over:
+            say("the finalists are not done; the same command with --name and --resume goes on")
         trials = list(history.trials.values())
         say(summary(plan, trials, winner))
         if rows := ablation_rows(LoggedSearch(plan.folder.name, history)):
@@ -153,7 +158,7 @@ def _run_trials(
         plan, resources = _fit_limit(plan, resources, started, say)
     say(
         f"search {plan.folder.uri}: {plan.n_trials} trials, {resources.max_concurrent} at a "
-        f"time, {plan.budget:,} tokens a full run"
+        f"time, {plan.budget:,} tokens a full run{more_runs(plan.finalist_runs)}"
     )
     changed = changed_versions(plan.earlier) if options.resume else []
     for note in (*plan.notes, *changed, *notes):
@@ -202,6 +207,8 @@ def _run_jobs(
     trackers = open_trackers(options, plan.folder.local, journal.history, print_line)
 
     def changed(trial: TrialRecord) -> None:
+        if trial.seed_of is not None:
+            return
         tensorboard.write(trial)
         trackers.write(trial)
 
@@ -220,6 +227,12 @@ def _run_jobs(
     tensorboard.write_all(journal.history)
     dispatcher.settle()
 
+    if options.finalists:
+        covariance = SeedCovariance(plan.folder, plan.sizes)
+        n_runs = plan.finalist_runs
+        dispatcher.queue.finalists = Finalists(
+            journal, options.finalists, n_runs, covariance, lambda line: progress.say(line)
+        )
     progress = Progress(dispatcher, options, plan.rungs, console)
     dispatcher.on_left = dispatcher.on_stopped = progress.left
     say = progress.say

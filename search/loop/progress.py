@@ -67,6 +67,13 @@ class Progress:
             outcome = f"{status} after unit {trial.units}/{self._options.units}, {score}"
             if trial.failures and trial.status in ("running", "paused"):
                 outcome += f"; its job failed: {trial.last_failure}"
+        if trial.seed_of is not None:
+            self.say(f"[finalists] {trial.origin} {outcome}")
+            return
+        if trial.is_audited:
+            outcome += (
+                f"; run on for the audit, a rung had stopped it after unit {trial.audited_at}"
+            )
         n_over = self._dispatcher.history.n_over
         self.say(f"[{n_over}/{self._dispatcher.queue.n_trials}] trial {trial.number} {outcome}")
 
@@ -106,6 +113,10 @@ class Progress:
         )
         parts = [f"{counts[status]} {status}" for status in _SHOWN if counts[status]]
         parts = parts or ["starting"]
+        history = self._dispatcher.history
+        if history.race is not None and not history.race.is_over:
+            n_done = sum(run.is_over for run in history.seed_runs.values())
+            parts.append(f"{n_done} of at most {history.race.n_runs} runs of finalists done")
         leader = self._dispatcher.history.best
         if leader:
             parts.append(self._best(leader))
@@ -130,6 +141,10 @@ class Progress:
         per_trial = units_per_trial(self._rungs, self._options.eta)
         to_come = per_trial * self._dispatcher.queue.n_trials
         to_come -= sum(trial.units for trial in trials)
+        if finalists := self._dispatcher.queue.finalists:
+            to_come = 0 if self._dispatcher.history.race else max(0, to_come)
+            runs = self._dispatcher.history.seed_runs.values()
+            to_come += finalists.n_runs * self._options.units - sum(run.units for run in runs)
         spent = [min(now - job.heard, seconds) if job.started is not None else 0.0 for job in jobs]
         all_slots = to_come * seconds - sum(spent)
         # A trial that runs goes on to its next rung in any case.

@@ -9,19 +9,23 @@ from __future__ import annotations
 
 from search.report.sections.base import FinishedSearch, Section
 from search.report.sections.commands import next_commands
+from search.report.sections.finalists import finalists
 from search.report.sections.not_learned import not_learned
 from search.report.sections.overview import best_configuration, overview, trial_table
 from search.report.sections.published_rows import published_rows
 from search.report.sections.rows_ablated import rows_ablated
+from search.report.sections.rung_cuts import rung_cuts
 from search.report.sections.times import times
 from trainable.cache.files import write_text
 
 SECTIONS: tuple[Section, ...] = (
     overview,
     trial_table,
+    finalists,
     not_learned,
     best_configuration,
     rows_ablated,
+    rung_cuts,
     published_rows,
     times,
     next_commands,

@@ -155,6 +155,7 @@ class Played:
             reports, `unsaved` after that and before the checkpoint is there, or empty. `leaves`: it
             has notice of that, and leaves in the middle of the unit.
         first: Origin of the first trial. The default is never paused or stopped at a rung.
+        audit: Share of the trials that a rung stops that run on to their end.
     """
 
     def __init__(
@@ -170,13 +171,15 @@ class Played:
         searcher: Searcher | None = None,
         lost: Callable[[int, int], str] = lambda number, unit: "",
         first: str = "default",
+        audit: float = 0.0,
     ) -> None:
         self.outcome, self.lost, self.units = outcome, lost, units
         self.log, self.trained = MemoryLog(earlier), Counter[tuple[int, int]]()
         self.journal = Journal(History(self.log.events), self.log)  # type: ignore[arg-type]
         self.history = self.journal.history
         if not self.history.header:
-            options = {"scheduler": "promotion-asha" if scheduler is None else "asha"}
+            kind = "promotion-asha" if scheduler is None else "asha"
+            options = {"scheduler": kind, "audit": audit, "seed": 0}
             begin = {"version": VERSION, "units": units, "options": options, "slots": 1}
             self.journal.write("search", n_trials=n_trials, **begin)
         elif n_trials != self.history.n_trials:

@@ -54,6 +54,7 @@ def trial_table(search: FinishedSearch) -> list[str]:
     rows = []
     for rank, trial in enumerate(leaderboard(search.trials)[:_ROWS], start=1):
         status = f"{trial.status}: {quoted(trial.error)}" if trial.error else trial.status
+        status += ", audited" if trial.is_audited else ""
         units = f"{trial.units}/{search.plan.options.units}"
         numbers = [number(trial.last.get(key)) for key in (*keys, "confirm_score")]
         rows.append([rank, trial.number, quoted(name_of(trial)), units, *numbers, status])
