@@ -29,10 +29,12 @@ from search.report.page.learning_curves import learning_curves
 from search.report.page.parallel_chart import parallel_chart
 from search.report.page.param_charts import importance_chart, param_charts
 from search.report.page.pareto_chart import pareto_charts
-from search.report.page.parts import read_parts
+from search.report.page.parts import read_parts, to_html
 from search.report.page.score_charts import best_over_time
 from search.report.page.vega import COLOURS, ORDER, Chart, NoScript, vega_script
 from search.report.pareto import trade_offs
+from search.report.sections.finalists import finalists_of
+from search.report.sections.rung_cuts import rung_cuts_of
 from search.report.sections.times import time_rows
 from trainable.cache.files import write_text
 
@@ -131,6 +133,8 @@ def _context(search: LoggedSearch) -> dict[str, Any]:
         "parallel": _some(parallel_chart(search, order)),
         "outcomes": [(o, c) for o, c in zip(ORDER, COLOURS, strict=True) if o != "went on"],
         "param_charts": param_charts(search, order),
+        "finalists": _html(finalists_of(search)),
+        "rung_cuts": _html(rung_cuts_of(search)),
         "pareto": pareto_charts(search),
         "trades": trade_offs(search.ranked, search.tasks)[:_MOST_TRADES],
         "ablation": rows,
@@ -141,6 +145,11 @@ def _context(search: LoggedSearch) -> dict[str, Any]:
         "or_dash": shown_or_dash,
         "p_value": p_value,
     }
+
+
+def _html(paragraphs: list[str]) -> Markup:
+    """Return a section of report.md, which has no pictures; empty where it has nothing to say."""
+    return Markup(to_html("\n\n".join(paragraphs), Path()))
 
 
 def _state_of_driver(search: LoggedSearch) -> str:

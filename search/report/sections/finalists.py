@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from search.report.logged_search import LoggedSearch
 from search.report.markdown import number, table
 from search.report.sections.base import FinishedSearch
 
 
 def finalists(search: FinishedSearch) -> list[str]:
     """Return a table of the finalists; nothing where no round was finished."""
+    return finalists_of(search.logged)
+
+
+def finalists_of(search: LoggedSearch) -> list[str]:
+    """Return the same from the log alone."""
     race = search.history.race
     if race is None or not race.rounds:
         return []
@@ -22,7 +28,7 @@ def finalists(search: FinishedSearch) -> list[str]:
         mean = number(line["mean"])
         rows.append([line["trial"], name, line["seeds"], mean, behind, left])
     winner = search.history.trials[last["winner"]]
-    ended = f" It ended: {last['reason']}." if last["reason"] else " It was interrupted."
+    ended = f" It ended: {last['reason']}." if last["reason"] else " It is not over."
     claim = [] if winner.verdict is None else [f"Trial {winner.number}: {_claim(search)}"]
     return [
         "## Finalists",
@@ -34,7 +40,7 @@ def finalists(search: FinishedSearch) -> list[str]:
     ]
 
 
-def _claim(search: FinishedSearch) -> str:
+def _claim(search: LoggedSearch) -> str:
     winner = search.history.trials[search.history.race.rounds[-1]["winner"]]  # type: ignore[union-attr]
     verdict = winner.verdict
     assert verdict is not None

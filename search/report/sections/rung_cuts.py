@@ -15,6 +15,7 @@ from search.report.audit_estimate import (
     other_rungs,
     sentence,
 )
+from search.report.logged_search import LoggedSearch
 from search.report.markdown import number, table
 from search.report.sections.base import FinishedSearch
 from search.schedulers.rungs import rungs, units_per_trial
@@ -32,7 +33,12 @@ def audit_line(search_options: Mapping[str, Any], trials: list[TrialRecord]) -> 
 
 def rung_cuts(search: FinishedSearch) -> list[str]:
     """Return what was found out about the trials that rungs stopped."""
-    options, trials = search.history.header["options"], search.trials
+    return rung_cuts_of(search.logged)
+
+
+def rung_cuts_of(search: LoggedSearch) -> list[str]:
+    """Return the same from the log alone."""
+    options, trials = search.history.header["options"], list(search.history.trials.values())
     line, share = audit_line(options, trials), audit_share(options)
     if not line:
         return []
@@ -53,13 +59,13 @@ def rung_cuts(search: FinishedSearch) -> list[str]:
             f"in the ends of curves, and says how sure that is.",
         ]
     best = max([*kept, *audited], key=lambda t: t.score)
-    found = [other_rungs(trials, best, *rule, share) for rule in _rules(search.plan.options.units)]
+    found = [other_rungs(trials, best, *rule, share) for rule in _rules(search.units)]
     return [
         *paragraphs,
         f"With other rungs, the best of all full runs (trial {best.number}, {best.score:.4f}) "
         f"would have been kept or cut as follows. Each of the {len(audited)} audited trials stands "
         f"for {1 / share:.0f} that were stopped, so take it as a hint.",
-        _rules_table(found, len(trials), search.plan.options.units),
+        _rules_table(found, len(trials), search.units),
     ]
 
 

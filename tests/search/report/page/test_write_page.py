@@ -91,6 +91,20 @@ def test_its_parts_come_in_their_order(
     assert text.index("<h1>") < text.index('class="gain"') < text.index("<h2>")
 
 
+def test_a_race_of_finalists_is_shown(
+    plan: Plan, ten: list[TrialRecord], history_of: MakeHistory, tmp_path: Path
+) -> None:
+    history = history_of(plan, ten)
+    journal, line = Journal(history), {"seeds": 1, "mean": 0.5, "left": None, "error": None}
+    standings = [{"trial": number, "behind": 0.0, **line} for number in (3, 0)]
+    journal.write("finalists", trials=[3, 0], asked=1, n_runs=2, n_trials=10, first=10)
+    journal.write("raced", winner=3, live=[3], is_over=False, reason="", standings=standings)
+    text = page(LoggedSearch("s", history), tmp_path, "runs/s")
+    headings = Outline(text).headings
+    assert headings.index("Finalists") == headings.index("Leaderboard") - 1
+    assert "<td>0.5000</td>" in text
+
+
 def test_it_loads_nothing(played: Callable[[int], LoggedSearch], tmp_path: Path) -> None:
     outline = Outline(page(played(10), tmp_path, "runs/played"))
     assert all(address.startswith("data:") for address in outline.addresses)
