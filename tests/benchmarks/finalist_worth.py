@@ -1,7 +1,7 @@
 """What finalists are worth: false winners, gaps that are found, and the quality of the winner.
 
-    python tests/benchmarks/finalists.py --searches 400
-    python tests/benchmarks/finalists.py --money
+    python tests/benchmarks/finalist_worth.py --searches 400
+    python tests/benchmarks/finalist_worth.py --money
 
 Scores are made up with the noise that was recorded (see README.md): the luck of a seed, that of a
 configuration with the examples of *select* and of *confirm*, and that of a run with them.
