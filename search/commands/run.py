@@ -43,7 +43,10 @@ from search.planning.make_plan import make_plan
 from search.planning.options import parse
 from search.planning.plan import Plan, describe, is_left_to_choose
 from search.planning.resume import changed_versions, check_resumable
+from search.report.ablation_table import ablation_rows, ablation_text
 from search.report.comparison import Comparison
+from search.report.logged_search import LoggedSearch
+from search.report.page.live_page import LivePage
 from search.report.screen import summary
 from search.report.seed_covariance import SeedCovariance
 from search.report.tensorboard import TensorBoard
@@ -121,6 +124,8 @@ def run_search(plan: Plan, console: Console) -> int:
             say("the finalists are not done; the same command with --name and --resume goes on")
         trials = list(history.trials.values())
         say(summary(plan, trials, winner))
+        if rows := ablation_rows(LoggedSearch(plan.folder.name, history)):
+            say(f"\n{ablation_text(rows)}")
     return 1 if winner is None or limits.is_failure else 0
 
 
@@ -234,6 +239,7 @@ def _run_jobs(
     limits = Limits(dispatcher, options, resources.gpus or resources.cpus, say, spent)
     nodes = Nodes(journal, options, resources, preflight, limits, say)
     fits = partial(any_node_fits, resources)
+    page = LivePage(plan.folder, journal.history, say)
     watchdog = Watchdog(dispatcher, options, plan.checkpoint_bytes, limits, mirror, fits, say)
     try:
         checkpoints.sweep()
@@ -243,7 +249,9 @@ def _run_jobs(
             resources,
             TuneSearcher(dispatcher, plan, nodes, limits),
             TuneScheduler(dispatcher, plan.tasks, progress.say),
-            TuneCallback(dispatcher, resources, [limits, nodes, watchdog, progress, interruption]),
+            TuneCallback(
+                dispatcher, resources, [limits, nodes, watchdog, progress, page, interruption]
+            ),
             LimitStopper(limits),
             trackers,
         )

@@ -37,6 +37,10 @@ class History:
         changes: The trial's number for each event of a trial: a reader that remembers how many it
             has read finds which trials have changed since.
         reports: (trial, unit) of each report, in the order of the log.
+        slots: (time, trials at a time from then on) as drivers begin, change and end; a killed
+            driver ended at its last event.
+        stints: (begin, end) of each stay of a run in a slot that it gave up.
+        last: Time of the last event.
     """
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
@@ -50,7 +54,9 @@ class History:
         self.n_over = 0
         self.changes: list[int] = []
         self.reports: list[tuple[int, int]] = []
-        self._last = 0.0
+        self.slots: list[tuple[float, int]] = []
+        self.stints: list[tuple[float, float]] = []
+        self.last = 0.0
         self._devices = 1.0  # of a slot, until the log says how many
         for event in events:
             self.apply(event)
@@ -107,7 +113,13 @@ class History:
             was_over = trial.is_over
             apply_to_trial(trial, event)
             self.n_over += trial.is_over - was_over
-        self._last = time
+        if kind == "cost":
+            self.stints.append((time - event["seconds"], time))
+        if kind in ("resumed", "closed"):
+            self.slots.append((time if kind == "closed" else self.last, 0))
+        if "slots" in event:
+            self.slots.append((time, event["slots"]))
+        self.last = time
         if "gpus" in event:
             self._devices = devices_of(event)
 
@@ -168,7 +180,7 @@ class History:
         """A killed driver could not say what its slots cost: it held them until its last event."""
         for trial in self.runs:
             if trial.slot_since is not None:
-                trial.charge(max(0.0, self._last - trial.slot_since), self._devices)
+                trial.charge(max(0.0, self.last - trial.slot_since), self._devices)
 
     def _lift_limit(self, resumed: Event) -> None:
         """Forget the limit if the user now asks for another number of trials or another gain."""

@@ -70,6 +70,7 @@ class TrialRecord:
             trial of the search.
         leads_race: Whether it leads the finalists after their last round.
         verdict: What is claimed of it, if it has won the race of the finalists; else None.
+        audited_at: Unit of the rung that would have stopped it, if it runs on as an audit; else 0.
         is_closed: Whether the log says that it ended; a driver may have been killed when the log
             said only that it is stopped.
     """
@@ -99,6 +100,7 @@ class TrialRecord:
     seed_of: int | None = None
     leads_race: bool = False
     verdict: Verdict | None = None
+    audited_at: int = 0
     is_closed: bool = False
     _config: RunConfig | None = None
 
@@ -143,6 +145,11 @@ class TrialRecord:
         return self.status in ("done", "stopped", "failed")
 
     @property
+    def is_audited(self) -> bool:
+        """Whether a rung would have stopped it, and it runs on to show what that cuts."""
+        return self.audited_at > 0
+
+    @property
     def is_default(self) -> bool:
         """Whether it is the configuration that the search begins from, perhaps as a row, too."""
         return not {"default", "base"}.isdisjoint(self.origin.split(", "))
@@ -155,9 +162,11 @@ class TrialRecord:
 
         Scores after different numbers of units are not comparable, so a trial that finished more
         units ranks higher: the scheduler preferred it to those that it left behind. Of trials with
-        equal scores the one that was suggested first ranks higher.
+        equal scores the one that was suggested first ranks higher. An audited trial that is not
+        done ranks where the rung left it behind.
         """
-        return self.status != "failed", self.units, self.score, -self.number
+        units = self.audited_at if self.is_audited and self.status != "done" else self.units
+        return self.status != "failed", units, self.score_at(units), -self.number
 
     def charge(self, seconds: float, devices: float) -> None:
         """Add the cost of a slot that the trial gave up.

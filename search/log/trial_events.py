@@ -67,6 +67,10 @@ def _stopped(trial: TrialRecord, event: Event) -> None:
     trial.status = "stopped"
 
 
+def _audited(trial: TrialRecord, event: Event) -> None:
+    trial.audited_at, trial.status = event["unit"], "running"
+
+
 def _failed(trial: TrialRecord, event: Event) -> None:
     trial.failures += 1
     trial.last_failure = event["error"]
@@ -116,6 +120,7 @@ _APPLY: dict[str, Callable[[TrialRecord, Event], None]] = {
     "paused": _paused,
     "promoted": _promoted,
     "stopped": _stopped,
+    "audited": _audited,
     "failed": _failed,
     "leaving": _leaving,
     "saved": _saved,

@@ -70,6 +70,10 @@ class Progress:
         if trial.seed_of is not None:
             self.say(f"[finalists] {trial.origin} {outcome}")
             return
+        if trial.is_audited:
+            outcome += (
+                f"; run on for the audit, a rung had stopped it after unit {trial.audited_at}"
+            )
         n_over = self._dispatcher.history.n_over
         self.say(f"[{n_over}/{self._dispatcher.queue.n_trials}] trial {trial.number} {outcome}")
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from search.log.history import History, Journal
 from search.log.trial import TrialRecord
+from search.loop.audit import Audit
 from search.loop.finalists import Finalists
 from search.schedulers.base import Decision, Scheduler
 from search.searchers.base import Searcher, Suggestion
@@ -23,6 +24,7 @@ class TrialQueue:
         waiting: Trials that need another job, whatever the scheduler says: an earlier driver left
             them open, or they lost their machine. They come first, the default before others.
         finalists: Get more seeds when nothing else is left to do; None for none.
+        audit: Lets some of the trials that would be stopped run on; these come next.
 
     Args:
         journal: History and log.
@@ -44,6 +46,7 @@ class TrialQueue:
     ) -> None:
         self._journal, self._scheduler, self._searcher = journal, scheduler, searcher
         self._space, self._points, self._stop = space, points, stop
+        self.audit = Audit(journal)
         self._history: History = journal.history
         still_open = [t for t in self._history.runs if t.is_open]
         self.waiting = deque(sorted(still_open, key=lambda trial: not trial.is_default))
@@ -65,7 +68,10 @@ class TrialQueue:
         if self.waiting:
             return self.waiting.popleft()
         for trial in self._scheduler.unpromotable():
-            self._stop(trial, "cannot be promoted any more")
+            if not self.audit.takes(trial):
+                self._stop(trial, "cannot be promoted any more")
+        if (audited := self.audit.next()) is not None:
+            return audited
         promotion = self._scheduler.next_promotion(draining=False)
         if promotion is not None:
             return self._promote(*promotion)
@@ -83,7 +89,7 @@ class TrialQueue:
         """Return whether no trial will need a job any more; call it while there are no jobs.
 
         The last trial that may still be promoted goes on. Without one, all paused trials are
-        stopped, and then the finalists get more seeds.
+        stopped, but for those that are drawn for an audit; then the finalists get more seeds.
         """
         if self.waiting or len(self._history.trials) < self.n_trials:
             return False
@@ -92,9 +98,11 @@ class TrialQueue:
             self.waiting.append(self._promote(*promotion))
             return False
         for trial in self._history.trials.values():
-            if trial.status == "paused":
+            if trial.status == "paused" and not self.audit.takes(trial):
                 self._stop(trial, "nothing can be promoted any more")
-        run = None if self.finalists is None else self.finalists.begin()
+        run = self.audit.next()
+        if run is None and self.finalists is not None:
+            run = self.finalists.begin()
         if run is not None:
             self.waiting.append(run)
         return run is None

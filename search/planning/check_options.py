@@ -77,6 +77,8 @@ def _check_numbers(options: SearchOptions) -> None:
         raise InputError(
             f"--finalists {options.finalists}: give 0 for none, or at most {_MOST_FINALISTS}"
         )
+    if options.audit is not None and not 0 <= options.audit <= 1:
+        raise InputError(f"--audit {options.audit:g}: give a share from 0 to 1, such as 0.05")
     if options.min_gain is not None and not 0 <= options.min_gain < math.inf:
         raise InputError(f"--min-gain {options.min_gain:g}: give at least 0, such as 0.002")
     gpus = options.gpus_per_trial
@@ -228,6 +230,10 @@ def _check_effects(options: SearchOptions) -> None:
         "brackets": (
             scheduler == "promotion-asha",
             f"with --scheduler {scheduler}; drop it, or choose --scheduler promotion-asha",
+        ),
+        "audit": (
+            scheduler != "none" and options.units > 1 and space not in ROW_SPACES,
+            "where no rung stops a trial, or where rows are run as they are; drop it",
         ),
         "warm_start": (
             learns,

@@ -140,6 +140,10 @@ class MethodOptions:
     """Brackets of promotion ASHA; bracket b has its first
     rung at unit eta^b."""
 
+    audit: Annotated[float | None, _arg("SHARE", "0.05")] = None
+    """Share of the trials stopped at a rung that run on to
+    their end, to estimate what rungs cut; 0: none."""
+
     seed: int = 0
     """Seed of the searcher and of every run."""
 

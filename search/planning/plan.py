@@ -8,10 +8,12 @@ from typing import Any
 
 from search.log.folder import SearchFolder
 from search.log.history import History
+from search.planning.audit_share import audit_share, audit_units
 from search.planning.finalist_runs import describe_finalists, finalist_runs
 from search.planning.options import SearchOptions
 from search.planning.own_priors import prior_of
 from search.planning.own_space import ROW_SPACES, read_edits
+from search.schedulers.rungs import units_per_trial
 from spaces.catalogue import make_space
 from spaces.fixed_configs import RowSpace
 from spaces.params import all_params
@@ -146,6 +148,7 @@ def describe(plan: Plan) -> str:
         *describe_finalists(
             options.finalists, 0 if is_left_to_choose(options) else plan.finalist_runs
         ),
+        *_audit_lines(plan),
         *budget_lines,
         f"checkpoint {plan.checkpoint_bytes / 1e6:,.0f} MB; two of a running trial, one of a "
         f"paused one",
@@ -154,6 +157,19 @@ def describe(plan: Plan) -> str:
     lines += [f"  row {name}" for name in plan.rows]
     lines += _space_lines(options, plan.space) if isinstance(plan.space, Space) else []
     return "\n".join(lines)
+
+
+def _audit_lines(plan: Plan) -> list[str]:
+    """Return a line that says what the audit costs, in full runs; nothing without an audit."""
+    share = audit_share(vars(plan.options))
+    more = audit_units(plan.rungs, plan.options.eta, share) / plan.options.units
+    if not more:
+        return []
+    usual = units_per_trial(plan.rungs, plan.options.eta) / plan.options.units
+    return [
+        f"audit      {share:.0%} of the trials that a rung stops run on to their end: about "
+        f"{more / usual:.0%} more training on average; --audit 0 leaves it out"
+    ]
 
 
 def is_left_to_choose(options: SearchOptions) -> bool:

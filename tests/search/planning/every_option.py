@@ -41,6 +41,7 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "cpus_per_trial": (["--cpus-per-trial", "0.5"], 0.5),
     "gpus_per_trial": (["--gpus-per-trial", "0.25"], 0.25),
     "precision": (["--precision", "bf16"], "bf16"),
+    "audit": (["--audit", "0.2"], 0.2),
     "seed": (["--seed", "7"], 7),
     "address": (["--address", "auto"], "auto"),
     "resume": (["--resume"], True),
