@@ -39,7 +39,7 @@ class History:
         reports: (trial, unit) of each report, in the order of the log.
         slots: (time, trials at a time from then on) as drivers begin, change and end; a killed
             driver ended at its last event.
-        stints: (begin, end) of each stay of a trial in a slot that it gave up.
+        stints: (begin, end) of each stay of a run in a slot that it gave up.
         last: Time of the last event.
     """
 
@@ -113,8 +113,8 @@ class History:
             was_over = trial.is_over
             apply_to_trial(trial, event)
             self.n_over += trial.is_over - was_over
-            if kind == "cost":
-                self.stints.append((time - event["seconds"], time))
+        if kind == "cost":
+            self.stints.append((time - event["seconds"], time))
         if kind in ("resumed", "closed"):
             self.slots.append((time if kind == "closed" else self.last, 0))
         if "slots" in event:
