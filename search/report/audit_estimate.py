@@ -86,7 +86,7 @@ def sentence(found: CutWinners, share: float) -> str:
     n, run_on = found.stopped, found.run_on
     if n == 0:
         return ""
-    all_stopped = "the trial that a rung" if n == 1 else f"the {n} trials that rungs"
+    all_stopped = "1 trial that a rung" if n == 1 else f"the {n} trials that rungs"
     if run_on == 0:
         drawn = f"{found.under_way or 'none'} of {all_stopped} stopped was drawn to run on"
         if found.under_way:
