@@ -35,6 +35,9 @@ line stays, and ends in ` #torn` as soon as a later driver goes on behind it. Ve
     ended      trial, status (`done`, `stopped`, `failed`, `interrupted`), error or null
     compared   trial, default (its number), select, select_error, confirm, confirm_error, is_paired:
                how much more a finished trial scored than the default, with standard errors
+    forecast   seconds, device_hours (of the whole search), cost (null without a price), each as the
+               ends of an 80 % interval; disk_bytes (at most); elapsed (seconds since the driver
+               began): what was left, at the first time at which that was known
     limited    reason, min_gain: no new trial begins, until a driver resumes with another
                `--min-gain` or `--trials`
     closed     reason: the driver ended in order

@@ -20,7 +20,8 @@ _MOST_PLAYED = 300  # new trials; what more of them take follows from these
 # The share of earlier results at a rung that are better than a new one is a uniform draw to the
 # power of 1 / a. That is 1 where results do not get better while a search goes on, and less where
 # they do. These count as so many results, and so large a sum of -log(share), before any is there.
-_RESULTS, _SUM = 4.0, 6.0
+# The first ten do not count: a searcher has no model of them yet, so they say little of the others.
+_RESULTS, _SUM, _WITHOUT_MODEL = 3.0, 5.0, 10
 Seconds = Callable[[int, int], float]  # (trial, unit) -> seconds
 Key = Callable[[int, int], float]  # (trial, unit) -> place among the results of a rung, less first
 
@@ -101,18 +102,19 @@ class Standing:
         return found
 
     def trend(self) -> tuple[int, float]:
-        """Return the results at the first rung, and the sum of -log of each one's share.
+        """Return how many results the first rung has, and the sum of -log of each one's share.
 
-        That is the share of earlier results that are better.
+        That is the share of earlier results that are better. The first ten are left out.
         """
         earlier: list[float] = []
         total = 0.0
         for trial in self.trials:
             score = trial.score_at(self.levels[0])
             if not trial.is_default and isfinite(score):
-                total -= log((bisect_left(earlier, -score) + 0.5) / (len(earlier) + 1))
+                if len(earlier) >= _WITHOUT_MODEL:
+                    total -= log((bisect_left(earlier, -score) + 0.5) / (len(earlier) + 1))
                 insort(earlier, -score)
-        return len(earlier), total
+        return max(0, len(earlier) - _WITHOUT_MODEL), total
 
     def _enter(self, rung: RungResults, trial: TrialRecord, unit: int) -> None:
         rung.n_results += 1

@@ -15,8 +15,8 @@ from search.planning.unit_cost import UnitCost
 # Of searches that were recorded on one busy machine (tests/benchmarks/unit_seconds.json): the
 # logarithm of a unit's seconds, of other configurations over the default's, and how that varies
 # among searches; its standard deviation among configurations; and among the units of one.
-_OVER_DEFAULT, _OVER_DEFAULT_ERROR = 0.4, 0.4
-_SPREAD, _UNIT_SPREAD = 0.5, 0.2
+_OVER_DEFAULT, _OVER_DEFAULT_ERROR = 0.45, 0.5
+_SPREAD, _UNIT_SPREAD = 0.5, 0.25
 _WEIGHT = 4  # trials, or units, that these count as
 _MEASURED_ERROR = 0.3  # of the logarithm: a few steps of a few configurations were measured
 _WARM_SECONDS = 5.0  # until trials begin in processes that have measured something
@@ -165,7 +165,7 @@ def recorded_before(history: History, unit_tokens: float, source: str) -> KnownB
         startup_seconds=max(0.0, startup),
         source=source,
         spread=times.spread,
-        over_default=next(iter(over.values()), _OVER_DEFAULT),
+        over_default=over[0] if over else _OVER_DEFAULT,
         over_default_error=_RECORDED_ERROR if over else _OVER_DEFAULT_ERROR,
     )
 

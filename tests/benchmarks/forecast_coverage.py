@@ -2,11 +2,11 @@
 
     python tests/benchmarks/forecast_coverage.py [--searches 25]
 
-Searches are played with the real dispatcher, searcher, scheduler and forecaster, by a clock of their
-own. Their scores are those of families.py. What units take is drawn from twelve searches that were
-trained (unit_seconds.json: the sample data and the tiny encoder on a shared, busy machine): a search
-takes one of these, and its default and each of its other trials take the units of one there. There
-are two families, searches of 12 and 24 trials, and 1 and 4 slots.
+Searches are played with the real dispatcher, searcher, scheduler and forecaster, by a clock of
+their own. Their scores are those of families.py. What units take is drawn from twelve searches that
+were trained (unit_seconds.json: the sample data and the tiny encoder on a shared, busy machine): a
+search takes one of these, and its default and each of its other trials take the units of one there.
+There are two families, searches of 12 and 24 trials, and 1 and 4 slots.
 
 A forecast is made before the start, from what an earlier search with the same units recorded on
 another day; after the first unit, where nothing was known before; and when a quarter of the units
@@ -87,9 +87,12 @@ class RecordedUnits:
         """Return the seconds of a unit; behind the last that is recorded, one of the others."""
         if number not in self._drawn:
             others = self._recorded["others"]
-            self._drawn[number] = self._draw.choice(others) if number else self._recorded["default"]
+            own = self._draw.choice(others) if number else self._recorded["default"]
+            self._drawn[number] = own.copy()
         own = self._drawn[number]
-        return own[unit - 1] if unit <= len(own) else self._draw.choice(own)
+        while len(own) < unit:
+            own.append(self._draw.choice(own))
+        return own[unit - 1]
 
 
 @dataclass(frozen=True)
@@ -212,9 +215,8 @@ def table(found: dict[tuple[str, int, int, str], list[Held]]) -> str:
         own = {key: held for key, held in found.items() if key[-1] == when}
         for key, held in own.items():
             lines.append(f"| {' | '.join(map(str, key))} | {_cells(held)} |")
-        lines.append(
-            f"| all | | | {when} | {_cells([h for group in own.values() for h in group])} |"
-        )
+        everything = [one for held in own.values() for one in held]
+        lines.append(f"| all | | | {when} | {_cells(everything)} |")
     return "\n".join(lines)
 
 
@@ -222,10 +224,8 @@ def _cells(held: list[Held]) -> str:
     inside = sum(own.is_inside for own in held)
     below = sum(own.took < own.low for own in held)
     width = median(own.high / own.low for own in held)
-    return (
-        f"{inside / len(held):.0%} of {len(held)} ({below} below, {len(held) - inside - below} above)"
-        f" | {width:.2f}"
-    )
+    above = len(held) - inside - below
+    return f"{inside / len(held):.0%} of {len(held)} ({below} below, {above} above) | {width:.2f}"
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from search.log.leaderboard import gained, lead, leaderboard
+from search.planning.past_forecast import how_good
 from search.report.markdown import number, quoted, table
 from search.report.sections.base import FinishedSearch
 from trainable.metrics import metric_keys
@@ -21,9 +22,15 @@ def overview(search: FinishedSearch) -> list[str]:
         f"{', '.join(map(str, plan.rungs))}",
         *(f"- {quoted(note, None)}" for note in plan.notes),
         *(f"- {line}" for line in _endings(search)),
-        *(f"- {line}" for line in (lead(search.trials).reason, gained(search.trials)) if line),
+        *(f"- {line}" for line in _conclusions(search) if line),
     ]
     return [f"# Search {quoted(plan.folder.name)}", "\n".join(lines)]
+
+
+def _conclusions(search: FinishedSearch) -> list[str]:
+    """Return who leads and why, what was gained, and how good the forecast was."""
+    trials = search.trials
+    return [lead(trials).reason, gained(trials), how_good(search.history)]
 
 
 def _endings(search: FinishedSearch) -> list[str]:
