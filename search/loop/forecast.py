@@ -112,8 +112,9 @@ class Forecaster:
         self._bracket, self._slots, self._say, self._clock = bracket, slots, say, clock
         self._began, self._last_ratio = clock() - spent, last_ratio(plan)
         self._latest: Forecast | None = None
-        self._made, self._took, self._n_reports = -math.inf, 0.0, -1
-        self._n_before = len(dispatcher.history.reports)
+        self._created, self._n_before = clock(), len(dispatcher.history.reports)
+        self._made, self._took, self._used = -math.inf, 0.0, 0.0
+        self._made_at: tuple[int, bool] | None = None  # reports, and whether a job had begun
         self._is_said = False
         self.extra_runs = 0
 
@@ -142,13 +143,14 @@ class Forecaster:
             cost=[options.price_per_hour * own for own in hours] if options.price else None,
         )
         if not options.quiet:
-            source = "the first unit" if self._known is None else self._known.source
+            first = "what is trained already" if self._n_before else "the first unit"
+            source = first if self._known is None or self._n_before else self._known.source
             whole = span(elapsed + low, elapsed + high)
             self._say(f"forecast (80 %, from {source}): {whole}, {self._costs()}")
 
     def interval(self) -> Interval:
         """Return the 80 % interval of the seconds that are left, made anew; something is known."""
-        self._make(self._clock(), len(self._dispatcher.history.reports))
+        self._make()
         return self._seconds()
 
     def text(self) -> str:
@@ -167,22 +169,31 @@ class Forecaster:
 
     def _refresh(self) -> bool:
         """Make the forecast anew if something happened; returns whether there is one."""
-        now, n_reports = self._clock(), len(self._dispatcher.history.reports)
-        is_due = n_reports != self._n_reports or now - self._made >= _LOOK_SECONDS
+        now, at = self._clock(), (len(self._dispatcher.history.reports), self._has_begun)
+        is_due = at != self._made_at or now - self._made >= _LOOK_SECONDS
         if is_due and now - self._made >= self._took / _SHARE:
-            self._make(now, n_reports)
+            self._make()
         return self._latest is not None
 
-    def _make(self, now: float, n_reports: int) -> None:
-        options, trials = self._plan.options, list(self._dispatcher.history.trials.values())
+    @property
+    def _has_begun(self) -> bool:
+        """Whether this driver has trained something, or does so."""
+        jobs = self._dispatcher.jobs.values()
+        has_reports = len(self._dispatcher.history.reports) > self._n_before
+        return has_reports or any(job.started is not None for job in jobs)
+
+    def _make(self) -> None:
+        history, now = self._dispatcher.history, self._clock()
+        options, trials = self._plan.options, list(history.trials.values())
         times = unit_times(trials, options.units, self._last_ratio, self._known)
         if times is None:
             return
         began = time.perf_counter()
         self._latest = forecast(
-            self._standing(trials, now), times, f"{options.seed} forecast {n_reports}"
+            self._standing(trials, now), times, f"{options.seed} forecast {len(history.reports)}"
         )
-        self._made, self._n_reports = now, n_reports
+        self._made, self._made_at = now, (len(history.reports), self._has_begun)
+        self._used = self._used_seconds()
         self._took = time.perf_counter() - began
 
     def _standing(self, trials: list[TrialRecord], now: float) -> Standing:
@@ -209,23 +220,24 @@ class Forecaster:
         if options.max_device_hours is not None:
             left = options.max_device_hours * 3600 - self._used_seconds()
             most = min(most, max(0.0, left) / self._devices / max(1, self._slots()))
-        has_begun = self._dispatcher.jobs or self._n_reports > self._n_before
-        startup = 0.0 if has_begun or self._known is None else self._known.startup_seconds
-        low, high = (own + startup - (now - self._made) for own in self._latest.seconds)
+        if self._has_begun:
+            gone = now - self._made
+        else:  # workers start, and nothing is trained
+            startup = self._known.startup_seconds if self._known else 0.0
+            gone = -max(0.0, startup - (now - self._created))
+        low, high = (own - gone for own in self._latest.seconds)
         return min(most, max(0.0, low)), min(most, max(0.0, high))
 
     def _device_hours(self) -> Interval:
         """Return the device hours of the whole search, earlier drivers included."""
         assert self._latest is not None
         options, used = self._plan.options, self._used_seconds()
-        slots, past = max(1, self._slots()), self._clock() - self._made
         most = math.inf if options.max_device_hours is None else options.max_device_hours
         if options.time_limit_seconds is not None:
             left = max(0.0, options.time_limit_seconds - (self._clock() - self._began))
-            most = min(most, (used + left * slots * self._devices) / 3600)
+            most = min(most, (used + left * max(1, self._slots()) * self._devices) / 3600)
         low, high = (
-            (used + max(0.0, own - past * slots) * self._devices) / 3600
-            for own in self._latest.slot_seconds
+            max(used, self._used + own * self._devices) / 3600 for own in self._latest.slot_seconds
         )
         return min(most, low), min(most, high)
 
