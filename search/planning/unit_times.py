@@ -12,11 +12,11 @@ from search.log.history import History
 from search.log.trial import Metrics, TrialRecord
 from search.planning.unit_cost import UnitCost
 
-# Of searches that were recorded on one busy machine (tests/benchmarks/unit_seconds.json): the
-# logarithm of a unit's seconds, of other configurations over the default's, and how that varies
-# among searches; its standard deviation among configurations; and among the units of one.
+# Of twelve searches that were recorded on one busy machine (tests/benchmarks/unit_seconds.json): by
+# how much the logarithm of a unit's seconds is above that of the default, and how that varies among
+# searches; its standard deviation among configurations; and among the units of one.
 _OVER_DEFAULT, _OVER_DEFAULT_ERROR = 0.45, 0.5
-_SPREAD, _UNIT_SPREAD = 0.5, 0.25
+_SPREAD, _UNIT_SPREAD = 0.55, 0.3
 _WEIGHT = 4  # trials, or units, that these count as
 _MEASURED_ERROR = 0.3  # of the logarithm: a few steps of a few configurations were measured
 _WARM_SECONDS = 5.0  # until trials begin in processes that have measured something
@@ -75,7 +75,8 @@ class UnitTimes:
     """What units take.
 
     Attributes:
-        own: Trial -> mean of the logarithm of its units' seconds, of trials that have any.
+        own: Trial -> mean of the logarithm of its units' seconds, of trials that have any, and the
+            standard error of that.
         log_mean: The same of the average trial but the default.
         error: Standard error of that.
         spread: Standard deviation among trials.
@@ -86,7 +87,7 @@ class UnitTimes:
         start_seconds: To begin a job.
     """
 
-    own: dict[int, float]
+    own: dict[int, tuple[float, float]]
     log_mean: float
     error: float
     spread: float
@@ -112,14 +113,16 @@ def unit_times(
         known: What was known before.
     """
     found = {trial.number: logs for trial in trials if (logs := unit_logs(trial))}
-    own = {number: fmean(logs) for number, logs in found.items()}
+    unit_spread = _spread(found.values(), _UNIT_SPREAD)
+    own = {n: (fmean(logs), unit_spread / len(logs) ** 0.5) for n, logs in found.items()}
     defaults = {trial.number for trial in trials if trial.is_default}
-    others = [log for number, log in own.items() if number not in defaults]
-    spread = _spread([others], _SPREAD if known is None else known.spread)
-    said = [(log, spread**2) for log in others]
+    others = [mean for number, mean in own.items() if number not in defaults]
+    spread = _spread([[log for log, _ in others]], _SPREAD if known is None else known.spread)
+    said = [(log, spread**2 + error**2) for log, error in others]
     over = _OVER_DEFAULT if known is None else known.over_default
     over_error = _OVER_DEFAULT_ERROR if known is None else known.over_default_error
-    said += [(own[number] + over, over_error**2) for number in defaults & own.keys()]
+    timed = [own[number] for number in defaults & own.keys()]
+    said += [(log + over, over_error**2 + error**2) for log, error in timed]
     said += [(known.log_mean, known.error**2)] if known else []
     if not said:
         return None
@@ -130,7 +133,7 @@ def unit_times(
         sum(log / variance for log, variance in said) / precision,
         precision**-0.5,
         spread,
-        _spread(found.values(), _UNIT_SPREAD),
+        unit_spread,
         over,
         over_error,
         last,
@@ -152,7 +155,7 @@ def recorded_before(history: History, unit_tokens: float, source: str) -> KnownB
     if times is None or ratio is None or not times.own.keys() - defaults:
         return None
     over = {
-        number: times.log_mean - times.own[number] for number in defaults if number in times.own
+        number: times.log_mean - times.own[number][0] for number in defaults if number in times.own
     }
     first = min((t for t in trials if t.reported), key=lambda t: min(t.reported.values()))
     unit = min(first.reported)
@@ -248,7 +251,7 @@ class DrawnTimes:
         self._times, self._units, self._draw = times, units, draw
         self._machine = draw.gauss(0.0, _MACHINE)
         self._mean = times.log_mean + draw.gauss(0.0, times.error)
-        self._own = dict(times.own)
+        self._own: dict[int, float] = {}
 
     def seconds(self, number: int, unit: int) -> float:
         """Return the seconds of a unit of a trial."""
@@ -261,6 +264,8 @@ class DrawnTimes:
 
     def _drawn(self, number: int) -> float:
         times, draw = self._times, self._draw
+        if number in times.own:
+            return draw.gauss(*times.own[number])
         if number == 0:  # the default comes first
             return self._mean - times.over_default + draw.gauss(0.0, times.over_default_error)
         return self._mean + draw.gauss(0.0, times.spread)

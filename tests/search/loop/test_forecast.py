@@ -68,7 +68,7 @@ def test_the_first_unit_makes_the_forecast(plan_of: MakePlan) -> None:
     kept = watched.journal.history.forecast
     assert kept is not None
     low, high = kept["seconds"]
-    assert 20 * 60 < low < high < 120 * 60  # 9 trials of 1 to 9 units of about a minute
+    assert 20 * 60 < low < high < 300 * 60  # 9 trials of 1 to 9 units
     assert kept["elapsed"] == 70.0
     assert kept["cost"] == [2 * own for own in kept["device_hours"]]
     # Both cores are held while the one slot is, from the start on.

@@ -185,6 +185,6 @@ def test_a_price(text: str, price: float) -> None:
     "text", ["0", "0/h", "-1", "1,2", "1.2/min", "$1", "nan", "1e7", "2000000", ""]
 )
 def test_what_is_no_price_is_refused_in_one_line(text: str) -> None:
-    with pytest.raises(InputError, match="--price .*such as 1.2/h or 1.2$") as caught:
+    with pytest.raises(InputError, match=r"--price .*such as 1\.2/h or 1\.2$") as caught:
         price_per_hour(text)
     assert "\n" not in str(caught.value)

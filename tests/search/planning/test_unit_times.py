@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
 from statistics import fmean, quantiles
 from typing import Any
 
@@ -43,8 +42,10 @@ def test_nothing_is_known_before_the_first_unit() -> None:
 def test_other_trials_are_believed_to_take_longer_than_the_default() -> None:
     times = unit_times([trial(0, (9.0, 1.0))], 9, 2.0, None)
     assert times is not None
-    assert times.own == {0: pytest.approx(math.log(10))}
-    assert times.log_mean > times.own[0]
+    mean, error = times.own[0]
+    assert mean == pytest.approx(math.log(10))
+    assert error == times.unit_spread  # of a single unit
+    assert times.log_mean > mean
     assert times.last_seconds == 1.0  # twice as many examples
 
 
@@ -117,7 +118,7 @@ def test_drawn_times_are_as_known(number: int) -> None:
     assert times is not None
     draw = random.Random(0)
     logs = [math.log(DrawnTimes(times, 9, draw).seconds(number, 1)) for _ in range(2000)]
-    center = times.own[0] if number == 0 else times.log_mean
+    center = times.own[0][0] if number == 0 else times.log_mean
     assert fmean(logs) == pytest.approx(center, abs=0.06)
     low, *_, high = quantiles(logs, n=10)
     assert high - low > (0.3 if number == 0 else 1.2)
@@ -126,7 +127,10 @@ def test_drawn_times_are_as_known(number: int) -> None:
 def test_a_last_unit_takes_longer() -> None:
     times = unit_times([], 9, 1.0, OLD)
     assert times is not None
-    drawn: Callable[[int], float] = lambda unit: fmean(
-        DrawnTimes(times, 9, random.Random(seed)).seconds(1, unit) for seed in range(200)
-    )
+
+    def drawn(unit: int) -> float:
+        return fmean(
+            DrawnTimes(times, 9, random.Random(seed)).seconds(1, unit) for seed in range(200)
+        )
+
     assert drawn(9) - drawn(8) == pytest.approx(5.0)
