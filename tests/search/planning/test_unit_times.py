@@ -55,7 +55,7 @@ def test_many_trials_decide_what_the_average_takes() -> None:
     times = unit_times([trial(0, (1.0, 0.0)), *others], 9, 1.0, OLD)
     assert times is not None
     assert times.log_mean == pytest.approx(3.0, abs=0.1)
-    assert times.error < 0.03
+    assert times.error < 0.04
     assert times.spread == pytest.approx(0.3, abs=0.05)
 
 
