@@ -110,6 +110,10 @@ class Finalists:
         named = ", ".join(f"trial {number}" for number in others)
         self._say(f"finalists: {named} and the default, up to {self.n_runs} runs with new seeds")
 
+    def n_left(self) -> int:
+        """Return how many more runs may begin."""
+        return self.n_runs - len(self._history.seed_runs)
+
     def _runs(self) -> dict[int, list[TrialRecord]]:
         """Return finalist -> its runs with new seeds, in the order of their seeds."""
         found: dict[int, list[TrialRecord]] = defaultdict(list)
@@ -142,7 +146,7 @@ class Finalists:
             leader = race.rounds[-1]["winner"] if race.rounds else default
             self._write_round(race, number, leader, [], list(before.values()), f"the runs {why}")
             return
-        scores = _Scores(self._history.trials, runs, number, "select", self._covariance, able)
+        scores = _SeedScores(self._history.trials, runs, number, "select", self._covariance, able)
         leader = max(able, key=lambda own: (scores.with_first(own), own == default))
         behind = {own: scores.difference(leader, own) for own in able if own != leader}
         kept = [own for own in behind if own == default or not racing.has_lost(behind[own])]
@@ -177,7 +181,7 @@ class Finalists:
         winner = self._winner(able, default, scores)
         self._write_round(race, number, winner, live, list(lines.values()), reason)
 
-    def _winner(self, able: list[int], default: int, scores: _Scores) -> int:
+    def _winner(self, able: list[int], default: int, scores: _SeedScores) -> int:
         """Return who leads: the default, until another beats it by more than the error."""
         best = max((own for own in able if own != default), key=scores.with_first)
         gain = scores.with_first(best) - scores.with_first(default)
@@ -214,7 +218,7 @@ class Finalists:
         score = gain = None
         if n:
             able = [own for own in race.finalists if sum(map(_has_score, runs[own]))]
-            scores = _Scores(
+            scores = _SeedScores(
                 self._history.trials, runs, len(race.rounds), "confirm", self._covariance, able
             )
             score = scores.mean(winner)
@@ -234,7 +238,7 @@ class Finalists:
         )
 
 
-class _Scores:
+class _SeedScores:
     """Scores of finalists' runs on one split, and what they vary with.
 
     Args:

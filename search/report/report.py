@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from search.report.sections.base import FinishedSearch, Section
 from search.report.sections.commands import next_commands
-from search.report.sections.finalists import finalists
+from search.report.sections.finalist_table import finalist_table
 from search.report.sections.not_learned import not_learned
 from search.report.sections.overview import best_configuration, overview, trial_table
 from search.report.sections.published_rows import published_rows
@@ -21,7 +21,7 @@ from trainable.cache.files import write_text
 SECTIONS: tuple[Section, ...] = (
     overview,
     trial_table,
-    finalists,
+    finalist_table,
     not_learned,
     best_configuration,
     rows_ablated,

@@ -33,7 +33,7 @@ from search.report.page.parts import read_parts, to_html
 from search.report.page.score_charts import best_over_time
 from search.report.page.vega import COLOURS, ORDER, Chart, NoScript, vega_script
 from search.report.pareto import trade_offs
-from search.report.sections.finalists import finalists_of
+from search.report.sections.finalist_table import finalists_of
 from search.report.sections.rung_cuts import rung_cuts_of
 from search.report.sections.times import time_rows
 from trainable.cache.files import write_text

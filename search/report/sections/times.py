@@ -19,7 +19,7 @@ _PARTS = {  # seconds that a unit reports -> what they were spent on
 
 def times(search: FinishedSearch) -> list[str]:
     """Return a table of the actors' seconds by what they did; the rest is waiting."""
-    rows = time_rows(search.trials, search.actor_seconds)
+    rows = time_rows(search.history.runs, search.actor_seconds)
     header = ["what", "time, all actors together", "share"]
     return ["## Where the time went", table(header, rows)]
 
@@ -28,7 +28,7 @@ def time_rows(trials: Sequence[TrialRecord], actor_seconds: float) -> list[tuple
     """Return what the actors did, for how long, and the share; none before there were any.
 
     Args:
-        trials: All trials.
+        trials: All trials, and runs of finalists.
         actor_seconds: Seconds for which slots for trials existed, busy or not.
     """
     parts = dict.fromkeys(_PARTS, 0.0)

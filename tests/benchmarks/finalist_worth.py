@@ -1,7 +1,7 @@
 """What finalists are worth: false winners, gaps that are found, and the quality of the winner.
 
-    python tests/benchmarks/finalists.py --searches 400
-    python tests/benchmarks/finalists.py --money
+    python tests/benchmarks/finalist_worth.py --searches 400
+    python tests/benchmarks/finalist_worth.py --money
 
 Scores are made up with the noise that was recorded (see README.md): the luck of a seed, that of a
 configuration with the examples of *select* and of *confirm*, and that of a run with them.
@@ -203,10 +203,10 @@ def winners(budget: int, share: float, spread: float, n: int, seed: int) -> tupl
 
 def money() -> None:
     """Print how much better winners are with finalists than without, at equal budget."""
-    shares, n = (0.10, 0.15, 0.25), 10_000
+    shares, n = (0.10, 0.15, 0.25, 0.5), 4000
     print("| budget | spread | without | " + " | ".join(f"{s:.0%}" for s in shares) + " |")
     print("|---" * (len(shares) + 3) + "|")
-    for budget in (6, 12, 16, 32, 64):
+    for budget in (8, 16, 32, 64):
         for spread in (0.01, 0.02, 0.04):
             base, error = winners(budget, 0.0, spread, n, 0)
             cells = []

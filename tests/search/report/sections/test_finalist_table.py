@@ -8,7 +8,7 @@ from search.log.leaderboard import gained, lead
 from search.log.race import Verdict
 from search.report.result_files import result_files
 from search.report.sections.base import FinishedSearch
-from search.report.sections.finalists import finalists
+from search.report.sections.finalist_table import finalist_table
 from tests.search.conftest import MakePlan, MakeTrial
 
 VERDICT: dict[str, Any] = {
@@ -49,7 +49,7 @@ def test_the_winner_of_the_race_leads_and_the_claim_is_made_once(
 ) -> None:
     search = searched(plan_of, trial_of)
     assert search.winner is search.history.trials[1]
-    text = "\n".join(finalists(search))
+    text = "\n".join(finalist_table(search))
     assert "| 1 |  | 3 | 0.7200 | 0.0000 |  |" in text
     assert "| 0 | the default | 3 | 0.7000 | 0.0200 ± 0.0080 |  |" in text
     assert "| 2 |  | 1 | 0.6000 | 0.1200 ± 0.0100 | after 1 |" in text
@@ -63,7 +63,7 @@ def test_the_winner_of_the_race_leads_and_the_claim_is_made_once(
 
 def test_an_interrupted_race_shows_how_they_stand(plan_of: MakePlan, trial_of: MakeTrial) -> None:
     search = searched(plan_of, trial_of, is_over=False)
-    text = "\n".join(finalists(search))
+    text = "\n".join(finalist_table(search))
     assert "It is not over." in text
     assert "confirm" not in text
     assert lead(search.trials).winner is search.history.trials[1]
@@ -72,7 +72,7 @@ def test_an_interrupted_race_shows_how_they_stand(plan_of: MakePlan, trial_of: M
 def test_a_search_without_finalists_has_no_section(plan_of: MakePlan, trial_of: MakeTrial) -> None:
     search = searched(plan_of, trial_of)
     search.history.race = None
-    assert finalists(search) == []
+    assert finalist_table(search) == []
 
 
 def test_what_is_not_shown_is_said() -> None:

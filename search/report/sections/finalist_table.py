@@ -7,7 +7,7 @@ from search.report.markdown import number, table
 from search.report.sections.base import FinishedSearch
 
 
-def finalists(search: FinishedSearch) -> list[str]:
+def finalist_table(search: FinishedSearch) -> list[str]:
     """Return a table of the finalists; nothing where no round was finished."""
     return finalists_of(search.logged)
 
