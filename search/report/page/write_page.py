@@ -95,7 +95,8 @@ def _environment() -> Environment:
 
 def _breakable(name: str) -> Markup:
     """Return the name of a param or row, which a narrow window breaks at its dots and slashes."""
-    return Markup(re.sub(r"[./]", r"\g<0><wbr>", escape(visible(name))))
+    text = str(escape(visible(name)))  # in Markup itself the tags would be escaped, too
+    return Markup(re.sub(r"[./]", r"\g<0><wbr>", text))
 
 
 def _context(search: LoggedSearch) -> dict[str, Any]:

@@ -105,6 +105,15 @@ def test_a_race_of_finalists_is_shown(
     assert "<td>0.5000</td>" in text
 
 
+def test_long_names_may_break_at_their_dots(
+    plan: Plan, ten: list[TrialRecord], history_of: MakeHistory, tmp_path: Path
+) -> None:
+    ten[0].origin = "a.b/<c>"
+    text = page(LoggedSearch("s", history_of(plan, ten)), tmp_path, "runs/s")
+    assert ">a.<wbr>b/<wbr>&lt;c&gt;<" in text
+    assert "&lt;wbr" not in text
+
+
 def test_it_loads_nothing(played: Callable[[int], LoggedSearch], tmp_path: Path) -> None:
     outline = Outline(page(played(10), tmp_path, "runs/played"))
     assert all(address.startswith("data:") for address in outline.addresses)
