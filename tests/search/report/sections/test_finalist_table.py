@@ -32,7 +32,7 @@ def searched(plan_of: MakePlan, trial_of: MakeTrial, *, is_over: bool = True) ->
     plan = plan_of()
     history = History()
     journal = Journal(history)
-    history.header = {"data_fingerprint": "", "versions": {}, "space": {}}
+    history.header = {"data_fingerprint": "", "versions": {}, "space": {}, "options": {}}
     for number, score in enumerate((0.7, 0.71, 0.75)):
         history.trials[number] = trial_of(plan, number, {9: score})
     history.trials[0].origin = "default"
