@@ -31,6 +31,7 @@ from search.log.mirror import Mirror
 from search.log.trial import TrialRecord
 from search.loop.dispatcher import Dispatcher
 from search.loop.finalists import Finalists
+from search.loop.forecast import Forecaster
 from search.loop.interruption import Interruption, SearchConsole
 from search.loop.limits import Limits
 from search.loop.progress import Progress
@@ -41,8 +42,11 @@ from search.planning.finalist_runs import more_runs
 from search.planning.fit_limit import fit_limit, usual_configs
 from search.planning.make_plan import make_plan
 from search.planning.options import parse
+from search.planning.past_forecast import how_good
 from search.planning.plan import Plan, describe, is_left_to_choose
+from search.planning.recorded_search import recorded_search
 from search.planning.resume import changed_versions, check_resumable
+from search.planning.unit_times import KnownBefore, measured_before
 from search.report.ablation_table import ablation_rows, ablation_text
 from search.report.comparison import Comparison
 from search.report.logged_search import LoggedSearch
@@ -122,6 +126,8 @@ def run_search(plan: Plan, console: Console) -> int:
             say(f"it ended early: {limits.reason}")
         if history.race is not None and not history.race.is_over:
             say("the finalists are not done; the same command with --name and --resume goes on")
+        if line := how_good(history):
+            say(line)
         trials = list(history.trials.values())
         say(summary(plan, trials, winner))
         if rows := ablation_rows(LoggedSearch(plan.folder.name, history)):
@@ -154,8 +160,9 @@ def _run_trials(
     resources = resolve_resources(options, sys.maxsize if is_open else plan.n_trials)
     preflight = Preflight(plan.folder, options, resources, plan.checkpoint_bytes)
     notes = preflight.check(say)
+    measured: KnownBefore | None = None
     if is_open:
-        plan, resources = _fit_limit(plan, resources, started, say)
+        plan, resources, measured = _fit_limit(plan, resources, started, say)
     say(
         f"search {plan.folder.uri}: {plan.n_trials} trials, {resources.max_concurrent} at a "
         f"time, {plan.budget:,} tokens a full run{more_runs(plan.finalist_runs)}"
@@ -167,13 +174,16 @@ def _run_trials(
         say(TPE_NOTE)
     interruption.defer()
     spent = time.monotonic() - started
-    limits, is_answering = _run_jobs(plan, resources, preflight, interruption, console, spent)
+    known = recorded_search(plan, resources.cpus, resources.gpus) if measured is None else measured
+    limits, is_answering = _run_jobs(
+        plan, resources, preflight, interruption, console, spent, known
+    )
     return plan, limits, is_answering
 
 
 def _fit_limit(
     plan: Plan, resources: Resources, started: float, say: Callable[[str], None]
-) -> tuple[Plan, Resources]:
+) -> tuple[Plan, Resources, KnownBefore]:
     """Measure what a trial takes, and choose trials and budget for what is left of the limit."""
     optimizer = plan.options.checkpoint == "full"
     say("measuring what trials take, to choose --trials and --budget for --time-limit")
@@ -181,7 +191,8 @@ def _fit_limit(
     spent = time.monotonic() - started
     plan, chosen = fit_limit(plan, spent, resources.max_concurrent, cost)
     say(chosen)
-    return plan, replace(resources, max_concurrent=min(resources.max_concurrent, plan.n_trials))
+    resources = replace(resources, max_concurrent=min(resources.max_concurrent, plan.n_trials))
+    return plan, resources, measured_before(cost, plan.budget / plan.options.units)
 
 
 def _run_jobs(
@@ -191,6 +202,7 @@ def _run_jobs(
     interruption: Interruption,
     console: Console,
     spent: float,
+    known: KnownBefore | None,
 ) -> tuple[Limits, bool]:
     """Let Ray Tune run jobs until nothing is left to do, a limit is reached, or a signal comes."""
     journal, log = open_journal(plan, resources)
@@ -233,16 +245,30 @@ def _run_jobs(
         dispatcher.queue.finalists = Finalists(
             journal, options.finalists, n_runs, covariance, lambda line: progress.say(line)
         )
-    progress = Progress(dispatcher, options, plan.rungs, console)
+    progress = Progress(dispatcher, options, console)
     dispatcher.on_left = dispatcher.on_stopped = progress.left
     say = progress.say
     limits = Limits(dispatcher, options, resources.gpus or resources.cpus, say, spent)
     nodes = Nodes(journal, options, resources, preflight, limits, say)
+    forecaster = Forecaster(
+        dispatcher,
+        plan,
+        resources.gpus or resources.cpus,
+        known,
+        scheduler.bracket,
+        lambda: nodes.n_concurrent,
+        say,
+        spent,
+    )
+    progress.forecast = forecaster.text
+    if finalists := dispatcher.queue.finalists:
+        forecaster.extra_runs = finalists.n_left
     fits = partial(any_node_fits, resources)
     page = LivePage(plan.folder, journal.history, say)
     watchdog = Watchdog(dispatcher, options, plan.checkpoint_bytes, limits, mirror, fits, say)
     try:
         checkpoints.sweep()
+        forecaster.begin()
         run_tune(
             MultitaskTrainable,
             plan,
@@ -250,7 +276,9 @@ def _run_jobs(
             TuneSearcher(dispatcher, plan, nodes, limits),
             TuneScheduler(dispatcher, plan.tasks, progress.say),
             TuneCallback(
-                dispatcher, resources, [limits, nodes, watchdog, progress, page, interruption]
+                dispatcher,
+                resources,
+                [limits, nodes, watchdog, forecaster, progress, page, interruption],
             ),
             LimitStopper(limits),
             trackers,

@@ -48,6 +48,9 @@ line stays, and ends in ` #torn` as soon as a later driver goes on behind it. Ve
     verdict    trial (the winner), default (its number), seeds (new ones of each), score,
                score_width, gain, gain_width, interval (their coverage), is_better: on confirm and
                over new seeds; widths are half of the intervals'; the race is over
+    forecast   seconds, device_hours (of the whole search), cost (null without a price), each as the
+               ends of an 80 % interval; disk_bytes (at most); elapsed (seconds since the driver
+               began): what was left, at the first time at which that was known
     limited    reason, min_gain: no new trial begins, until a driver resumes with another
                `--min-gain` or `--trials`
     closed     reason: the driver ended in order

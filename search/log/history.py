@@ -33,6 +33,8 @@ class History:
         header: The first event of the log; empty before it is written.
         n_trials: How many trials it will have; 0 before the first event.
         limited: The event after which no more trials may begin; None while they may.
+        forecast: The first forecast of the last driver; None where it made none.
+        closed: How the last driver ended; None where it did not end in order.
         n_over: How many trials are over.
         changes: The trial's number for each event of a trial: a reader that remembers how many it
             has read finds which trials have changed since.
@@ -51,6 +53,8 @@ class History:
         self.header: Event = {}
         self.n_trials = 0
         self.limited: Event | None = None
+        self.forecast: Event | None = None
+        self.closed: Event | None = None
         self.n_over = 0
         self.changes: list[int] = []
         self.reports: list[tuple[int, int]] = []
@@ -80,7 +84,12 @@ class History:
             self.header, self.n_trials = event, event["n_trials"]
         elif kind == "limited":
             self.limited = event
+        elif kind == "forecast":
+            self.forecast = event
+        elif kind == "closed":
+            self.closed = event
         elif kind == "resumed":
+            self.forecast = self.closed = None
             self._charge_lost_slots()
             self._lift_limit(event)
             self._resume(event["n_trials"])

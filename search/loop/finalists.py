@@ -110,6 +110,10 @@ class Finalists:
         named = ", ".join(f"trial {number}" for number in others)
         self._say(f"finalists: {named} and the default, up to {self.n_runs} runs with new seeds")
 
+    def n_left(self) -> int:
+        """Return how many more runs may begin."""
+        return self.n_runs - len(self._history.seed_runs)
+
     def _runs(self) -> dict[int, list[TrialRecord]]:
         """Return finalist -> its runs with new seeds, in the order of their seeds."""
         found: dict[int, list[TrialRecord]] = defaultdict(list)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 import time
 from collections import Counter
+from collections.abc import Callable
 
 from rich.console import Console
 
@@ -13,7 +13,6 @@ from search.log.trial import TrialRecord
 from search.loop.dispatcher import Dispatcher
 from search.planning.amounts import clock
 from search.planning.options import SearchOptions
-from search.schedulers.rungs import units_per_trial
 
 # Between two status lines: a twentieth of what has elapsed, within these bounds.
 _STATUS_SECONDS = 15.0
@@ -30,10 +29,12 @@ class Progress:
     On a terminal the status stands below these lines and is kept up to date; otherwise it is a line
     of its own. With `--quiet` there is none.
 
+    Attributes:
+        forecast: Returns what is left, as the end of the status.
+
     Args:
         dispatcher: The search.
-        options: Whether to be quiet, and the time limit.
-        rungs: Units after which a trial may be held back, ascending; the last one ends its run.
+        options: Whether to be quiet.
         console: Where to print.
     """
 
@@ -41,11 +42,11 @@ class Progress:
         self,
         dispatcher: Dispatcher,
         options: SearchOptions,
-        rungs: tuple[int, ...],
         console: Console,
     ) -> None:
         self._dispatcher, self._options = dispatcher, options
-        self._rungs, self._console = rungs, console
+        self._console = console
+        self.forecast: Callable[[], str] = lambda: "starting"
         self._started = self._shown = time.monotonic()
         self._status = console.status("starting the first trials") if self._live else None
         if self._status:
@@ -121,38 +122,10 @@ class Progress:
         if leader:
             parts.append(self._best(leader))
         parts.append(f"{clock(now - self._started)} elapsed")
-        left = self._seconds_left(trials, now)
-        if left is not None:
-            parts.append(f"about {clock(left)} left")
-        return ", ".join(parts)
+        return ", ".join([*parts, self.forecast()])
 
     def _best(self, leader: TrialRecord) -> str:
         """Say what the score is the best of: trials that went further rank before all others."""
         units = self._options.units
         among = "full runs" if leader.units >= units else f"trials at unit {leader.units}/{units}"
         return f"best of {among}: {leader.score:.4f} (trial {leader.number})"
-
-    def _seconds_left(self, trials: list[TrialRecord], now: float) -> float | None:
-        """Return an estimate from the usual seconds of a unit; None before the first unit."""
-        jobs = self._dispatcher.jobs.values()
-        seconds = self._dispatcher.history.unit_seconds()
-        if math.isnan(seconds) or not jobs:
-            return None
-        per_trial = units_per_trial(self._rungs, self._options.eta)
-        to_come = per_trial * self._dispatcher.queue.n_trials
-        to_come -= sum(trial.units for trial in trials)
-        if finalists := self._dispatcher.queue.finalists:
-            to_come = 0 if self._dispatcher.history.race else max(0, to_come)
-            runs = self._dispatcher.history.seed_runs.values()
-            to_come += finalists.n_runs * self._options.units - sum(run.units for run in runs)
-        spent = [min(now - job.heard, seconds) if job.started is not None else 0.0 for job in jobs]
-        all_slots = to_come * seconds - sum(spent)
-        # A trial that runs goes on to its next rung in any case.
-        to_rung = [self._units_to_rung(job.trial.units) * seconds for job in jobs]
-        longest = max(rest - own for rest, own in zip(to_rung, spent, strict=True))
-        left: float = max(all_slots / len(jobs), longest, seconds / 2)
-        limit = self._options.time_limit_seconds
-        return left if limit is None else min(left, max(0.0, limit - (now - self._started)))
-
-    def _units_to_rung(self, unit: int) -> int:
-        return min((rung for rung in self._rungs if rung > unit), default=unit) - unit

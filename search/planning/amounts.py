@@ -12,6 +12,9 @@ _DURATION = re.compile(
 _SECONDS = {"h": 3600, "m": 60, "s": 1}
 _LONGEST = 10 * 365 * 24 * 3600  # seconds
 
+_PRICE = re.compile(r"(\d+(?:\.\d+)?)(?:/h)?")
+_DEAREST = 10**6  # of an hour
+
 _BUDGET = re.compile(r"(\d[\d_]*(?:\.\d+)?(?:e\d+)?)(ep|[kKmM])?")
 _TIMES = {"k": 10**3, "m": 10**6}
 _MOST_TOKENS = 10**15
@@ -39,6 +42,42 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def span(low: float, high: float) -> str:
+    """Return an interval of seconds as people read it: `40 - 90 s`, `12 - 19 min`, `3.1 - 4.5 h`.
+
+    The longer end decides the unit.
+    """
+    if high < 180:
+        return f"{_ends(round(low), round(high))} s"
+    if high < 3 * 3600:
+        return f"{_ends(round(low / 60), round(high / 60))} min"
+    return f"{_ends(round(low / 3600, 1), round(high / 3600, 1))} h"
+
+
+def numbers(low: float, high: float) -> str:
+    """Return an interval of numbers with two digits: `0.31 - 0.42`, `12 - 150`."""
+    return _ends(*(f"{own:.2g}" if own < 10 else f"{own:,.0f}" for own in (low, high)))
+
+
+def _ends(low: object, high: object) -> str:
+    return f"{low}" if low == high else f"{low} - {high}"
+
+
+def price_per_hour(text: str) -> float:
+    """Return the price of `1.2/h` or `1.2`.
+
+    Raises:
+        InputError: The text is no price, or it is 0 or more than a million.
+    """
+    match = _PRICE.fullmatch(text)
+    if not match or not 0 < float(match[1]) <= _DEAREST:
+        raise InputError(
+            f"--price {_brief(text)}: give what an hour of one GPU costs, or of one CPU core where "
+            f"trials use no GPU, above 0 and up to a million, such as 1.2/h or 1.2"
+        )
+    return float(match[1])
 
 
 def size(n_bytes: float) -> str:

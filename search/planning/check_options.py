@@ -66,6 +66,7 @@ def _check_numbers(options: SearchOptions) -> None:
             f"at most {n_brackets}"
         )
     _ = options.time_limit_seconds  # refuses what is no duration
+    _ = options.price_per_hour  # and what is no price
     more_than_zero = {
         "--max-device-hours": options.max_device_hours,
         "--cpus-per-trial": options.cpus_per_trial,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from search.planning.amounts import seconds
+from search.planning.amounts import price_per_hour, seconds
 
 # The lines below the options are those of `--help` at 80 columns: at most 52 characters.
 
@@ -182,6 +182,10 @@ class BudgetOptions:
     """End when trials have used so many hours of GPUs, or
     of CPU cores where they use no GPU."""
 
+    price: Annotated[str | None, _arg("1.2/h")] = None
+    """What an hour of a GPU costs, or of a CPU core where
+    trials use no GPU: the forecast then says the cost."""
+
     min_gain: Annotated[float | None, _arg("SCORE")] = None
     """Begin no new trials once ten more full runs would
     raise the best score by less than this, as far as
@@ -270,6 +274,15 @@ class SearchOptions(StorageOptions, ResourceOptions, BudgetOptions, MethodOption
             InputError: It is no duration.
         """
         return seconds(self.time_limit) if self.time_limit is not None else None
+
+    @property
+    def price_per_hour(self) -> float:
+        """The price of a device hour; 0 where none is given.
+
+        Raises:
+            InputError: It is no price.
+        """
+        return price_per_hour(self.price) if self.price is not None else 0.0
 
     @property
     def trackers(self) -> list[str]:

@@ -24,6 +24,7 @@ class CutWinners:
         won: Those of these that scored more than every full run that no rung had stopped.
         low: Lower bound of the stopped trials that would have won, of a 90 % interval.
         high: Its upper bound.
+        under_way: Stopped trials that were drawn to run on, and are not over.
     """
 
     stopped: int
@@ -31,6 +32,7 @@ class CutWinners:
     won: int
     low: int
     high: int
+    under_way: int = 0
 
 
 def cut_winners(trials: Sequence[TrialRecord], unit: int | None = None) -> CutWinners | None:
@@ -53,13 +55,14 @@ def cut_winners(trials: Sequence[TrialRecord], unit: int | None = None) -> CutWi
     over = [t for t in own if t.is_audited and t.status in ("done", "failed")]
     won = sum(t.status == "done" and t.score > max(kept) for t in over)
     n, run_on = len(own), len(over)
+    under_way = sum(t.is_audited for t in own) - run_on
     if not run_on:
-        return CutWinners(n, 0, 0, 0, n)
+        return CutWinners(n, 0, 0, 0, n, under_way)
     # A number of winners is possible if neither tail of what the sample then shows is rare.
     able = np.arange(won, n - run_on + won + 1)
     as_many, as_few = (hypergeom(n, able, run_on).sf(won - 1), hypergeom(n, able, run_on).cdf(won))
     able = able[(as_many > _TAIL) & (as_few > _TAIL)]
-    return CutWinners(n, run_on, won, int(able[0]), int(able[-1]))
+    return CutWinners(n, run_on, won, int(able[0]), int(able[-1]), under_way)
 
 
 def is_cut(trial: TrialRecord) -> bool:
@@ -83,12 +86,13 @@ def sentence(found: CutWinners, share: float) -> str:
     n, run_on = found.stopped, found.run_on
     if n == 0:
         return ""
+    all_stopped = "1 trial that a rung" if n == 1 else f"the {n} trials that rungs"
     if run_on == 0:
-        return (
-            f"audit: none of the {n} trials that rungs stopped was drawn to run on ({share:.0%} "
-            f"are), so that nothing is known of what they cut"
-        )
-    which = f"{run_on} of the {n} trials that rungs stopped ran on to {_their(run_on)} end"
+        drawn = f"{found.under_way or 'none'} of {all_stopped} stopped was drawn to run on"
+        if found.under_way:
+            return f"audit: {drawn}, and did not come to an end, so that nothing is known yet"
+        return f"audit: {drawn} ({share:.0%} are), so that nothing is known of what was cut"
+    which = f"{run_on} of {all_stopped} stopped ran on to {_their(run_on)} end"
     found_won = f"{found.won or 'none'} of these would have won"
     most = f"{found.low} to {found.high} of the {n}"
     wide = ", which is too few to say more" if found.high - found.low > n / 5 else ""

@@ -21,7 +21,9 @@ from search.searchers.base import Suggestion
 
 _ENDED = ("done", "stopped", "failed")
 # Of machines and drivers, not of the search: they may differ between two searches alike.
-_OF_MACHINES = ("search", "resumed", "places", "started", "failed", "leaving", "cost", "closed")
+_OF_MACHINES = (
+    *("search", "resumed", "forecast", "places", "started", "failed", "leaving", "cost", "closed"),
+)
 _OF_FILES = ("saved", "deleted", "lost", "compared")  # the last needs predictions
 _IRRELEVANT = ("time", "path", "id")
 

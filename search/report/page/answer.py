@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from dataclasses import fields
@@ -11,6 +12,7 @@ from search.log.leaderboard import gained
 from search.planning.options import SearchOptions
 from search.report.best import BEST
 from search.report.logged_search import LoggedSearch, name_of
+from search.report.pareto import finished
 
 _NOT_REPEATED = ("resume", "dry_run", "quiet")
 
@@ -72,6 +74,17 @@ def commands(search: LoggedSearch, folder: str) -> list[tuple[str, str]]:
     found.append(("Write this page again", f"python search/export.py {quoted}"))
     found.append(("See all curves", f"tensorboard --logdir {quoted}"))
     return found
+
+
+def pick_command(search: LoggedSearch, folder: str) -> str:
+    """Return an example that takes the full run that is best at the last task; empty without."""
+    full = finished(search.ranked, search.tasks)
+    if not full:
+        return ""
+    task = list(search.tasks.values())[-1]
+    best = max(float(trial.last[task.metric_key] or 0.0) for trial in full)
+    bound = math.floor(best * 1000) / 1000  # rounded up, nothing would fulfil it
+    return f"python search/export.py {shlex.quote(folder)} --pick '{task.name}>={bound:g}'"
 
 
 def repeat_command(options: dict[str, Any]) -> str:

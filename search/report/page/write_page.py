@@ -23,7 +23,7 @@ from search.report.differences import differences
 from search.report.importance import MIN_TRIALS, importances, usual_order
 from search.report.logged_search import LoggedSearch, default_name, name_of
 from search.report.markdown import visible
-from search.report.page.answer import answer, commands, gain, state
+from search.report.page.answer import answer, commands, gain, pick_command, state
 from search.report.page.cost_charts import timeline
 from search.report.page.learning_curves import learning_curves
 from search.report.page.parallel_chart import parallel_chart
@@ -65,6 +65,7 @@ def page(search: LoggedSearch, folder: Path, uri: str) -> str:
     text = _environment().get_template("page.html").render(
         **_context(search),
         commands=commands(search, uri),
+        pick_command=pick_command(search, uri),
         parts=read_parts(folder, search.winner),
         script=Markup(script),  # of vl-convert; has no text of this search
         problem=problem,

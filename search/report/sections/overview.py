@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from search.log.leaderboard import leaderboard
+from search.planning.past_forecast import how_good
 from search.report.differences import differences, shown
 from search.report.importance import importances
 from search.report.logged_search import default_name, name_of
@@ -26,7 +27,7 @@ def overview(search: FinishedSearch) -> list[str]:
         f"- {plan.budget:,} tokens a full run in {options.units} units; rungs after units "
         f"{', '.join(map(str, plan.rungs))}",
         *(f"- {quoted(note, None)}" for note in plan.notes),
-        *(f"- {line}" for line in _endings(search)),
+        *(f"- {line}" for line in (*_endings(search), how_good(search.history)) if line),
     ]
     found = [answer(search.logged), gain(search.logged)]
     return [

@@ -41,7 +41,7 @@ class Shown:
         self.out = StringIO()
         console = Console(file=self.out, width=200)
         self.options = plan.options
-        self.progress = Progress(self.dispatcher, plan.options, plan.rungs, console)
+        self.progress = Progress(self.dispatcher, plan.options, console)
 
     def line(self) -> str:
         """Return the status line that is due half an hour later."""
@@ -87,48 +87,9 @@ def test_paused_trials_and_the_best_one_are_shown(shown: Shown) -> None:
     assert shown.counts() == "1 paused, best of trials at unit 1/9: 0.2500 (trial 0)"
 
 
-def test_what_is_left_falls_while_a_unit_is_under_way(shown: Shown) -> None:
-    shown.dispatcher.next_job("a")
-    shown.dispatcher.started("a")
-    assert "left" not in shown.line()  # nobody knows yet how long a unit takes
-    shown.report("a", 1, 0.25)
-    shown.dispatcher.left("a", 1.0, 0.0)
-    shown.dispatcher.next_job("b")
-    shown.dispatcher.started("b")
-    left = []
-    for _ in range(4):
-        shown.now += 240
-        left.append(shown.lines()[-1].rpartition(", ")[2])
-    # 9 trials of 1 + 2 / 3 + 6 / 9 units, but for the one that is over: 20 units of 10 minutes.
-    assert left == [f"about {time} left" for time in ("3:16:00", "3:12:00", "3:10:00", "3:10:00")]
-
-
-def test_what_is_left_ends_with_the_time_limit(
-    plan_of: MakePlan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shown = Shown(plan_of(space="smoke", time_limit="45m"), monkeypatch)
-    shown.dispatcher.next_job("a")
-    shown.dispatcher.started("a")
-    shown.report("a", 1, 0.25)
-    shown.dispatcher.left("a", 1.0, 0.0)
-    shown.dispatcher.next_job("b")
-    assert shown.line().endswith("30:00 elapsed, about 15:00 left")
-    assert shown.line().endswith("1:00:00 elapsed, about 0:00 left")
-
-
-def test_what_is_left_reaches_to_the_rungs_of_trials_that_run(shown: Shown) -> None:
-    shown.dispatcher.next_job("a")
-    shown.dispatcher.started("a")
-    shown.report("a", 1, 0.25)
-    shown.dispatcher.left("a", 1.0, 0.0)
-    shown.dispatcher.queue.no_more_trials()
-    assert not shown.dispatcher.is_finished  # the only one goes on after all
-    shown.dispatcher.next_job("b")
-    assert shown.line().endswith("about 20:00 left")  # from unit 1 to 3
-    shown.dispatcher.started("b")
-    shown.report("b", 2, 0.25)
-    shown.now += 240
-    assert shown.lines()[-1].endswith("about 6:00 left")
+def test_the_forecast_ends_the_status(shown: Shown) -> None:
+    shown.progress.forecast = lambda: "12 - 19 min left"
+    assert shown.line() == "starting, 30:00 elapsed, 12 - 19 min left"
 
 
 def test_status_lines_get_rarer(shown: Shown) -> None:
@@ -178,7 +139,8 @@ def test_a_status_on_a_terminal_is_wrapped_and_not_cut(
     console = Console(
         file=shown.out, width=width, force_terminal=True, soft_wrap=True, highlight=False
     )
-    progress = Progress(shown.dispatcher, replace(shown.options, quiet=False), (1, 3, 9), console)
+    progress = Progress(shown.dispatcher, replace(shown.options, quiet=False), console)
+    progress.forecast = lambda: "12 - 19 min left"
     for id in ("a", "b"):
         shown.dispatcher.next_job(id)
         shown.dispatcher.started(id)
@@ -189,7 +151,7 @@ def test_a_status_on_a_terminal_is_wrapped_and_not_cut(
     progress.close()
     last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", shown.out.getvalue()).replace("\n", " ")
     said = (
-        "1 running, 1 paused, best of trials at unit 1/9: 0.2500 (trial 0), 1:00:00 elapsed, about"
+        "1 running, 1 paused, best of trials at unit 1/9: 0.2500 (trial 0), 1:00:00 elapsed, 12 -"
     )
     assert said in last
     lines = re.split(r"[\n\r]", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.out.getvalue()))
@@ -203,7 +165,7 @@ def test_the_count_goes_through_every_number_to_the_end(
     for seed in range(5):
         search, out = played(outcomes(seed, 0.1, 0.1), n_trials=12, units=9, eta=3), StringIO()
         console = Console(file=out, width=200)
-        progress = Progress(search.dispatcher, plan_of(space="smoke").options, (1, 3, 9), console)
+        progress = Progress(search.dispatcher, plan_of(space="smoke").options, console)
         search.dispatcher.on_left = search.dispatcher.on_stopped = progress.left
         search.play(3, seed)
         lines = out.getvalue().splitlines()

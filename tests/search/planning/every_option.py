@@ -29,6 +29,7 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "brackets": (["--brackets", "3"], 3),
     "time_limit": (["--time-limit", "30m"], "30m"),
     "max_device_hours": (["--max-device-hours", "1.5"], 1.5),
+    "price": (["--price", "1.2/h"], "1.2/h"),
     "min_gain": (["--min-gain", "0.002"], 0.002),
     "finalists": (["--finalists", "2"], 2),
     "name": (["--name", "first"], "first"),

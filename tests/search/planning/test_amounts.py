@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.planning.amounts import budget_tokens, clock, seconds
+from search.planning.amounts import (
+    budget_tokens,
+    clock,
+    numbers,
+    price_per_hour,
+    seconds,
+    span,
+)
 from trainable.errors import InputError
 
 
@@ -145,3 +152,39 @@ def test_any_text_is_a_time_limit_or_refused(text: str) -> None:
         assert 0 < seconds(text) < math.inf
     except InputError:
         return
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (40, 90, "40 - 90 s"),
+        (60.2, 59.9, "60 s"),
+        (150, 300, "2 - 5 min"),
+        (720, 1140, "12 - 19 min"),
+        (3600, 11_000, "1.0 - 3.1 h"),
+    ],
+)
+def test_an_interval_of_time(low: float, high: float, text: str) -> None:
+    assert span(low, high) == text
+
+
+def test_an_interval_of_numbers_has_two_digits() -> None:
+    assert numbers(0.314, 0.428) == "0.31 - 0.43"
+    assert numbers(9.96, 1234.5) == "10 - 1,234"
+    assert numbers(1.0, 1.001) == "1"
+
+
+@pytest.mark.parametrize(
+    ("text", "price"), [("1.2/h", 1.2), ("1.2", 1.2), ("3/h", 3), ("0.05", 0.05)]
+)
+def test_a_price(text: str, price: float) -> None:
+    assert price_per_hour(text) == price
+
+
+@pytest.mark.parametrize(
+    "text", ["0", "0/h", "-1", "1,2", "1.2/min", "$1", "nan", "1e7", "2000000", ""]
+)
+def test_what_is_no_price_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(InputError, match=r"--price .*such as 1\.2/h or 1\.2$") as caught:
+        price_per_hour(text)
+    assert "\n" not in str(caught.value)

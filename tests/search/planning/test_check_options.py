@@ -204,3 +204,8 @@ def test_a_tracker_that_is_not_installed_is_refused_with_the_command_that_does_s
 
 def test_trackers_may_be_repeated_or_have_commas() -> None:
     assert SearchOptions(log=("wandb,mlflow", "wandb")).trackers == ["wandb", "mlflow"]
+
+
+def test_a_price_is_refused_before_a_search_begins() -> None:
+    with pytest.raises(InputError, match="--price 'cheap'"):
+        check_options(SearchOptions(price="cheap"))

@@ -61,7 +61,7 @@ def test_only_the_trials_that_a_rung_stopped_count() -> None:
     found = cut_winners(trials)
     assert found is not None
     assert (found.stopped, found.run_on, found.won) == (7, 3, 1)
-    assert found == cut_winners(trials, unit=1)
+    assert (found.under_way, found) == (1, cut_winners(trials, unit=1))
     assert cut_winners(trials[1:]) is None  # no full run that no rung stopped
 
 
@@ -70,6 +70,11 @@ def test_the_sentence_is_plain() -> None:
     texts = [sentence(own, 0.05) for own in found if own]
     assert texts[0] == ""
     assert "none of the 8 trials that rungs stopped was drawn to run on (5% are)" in texts[1]
+    begun = cut_winners([trial(0, {9: 0.5}, "done"), trial(1, {1: 0.3}, "interrupted", 1)])
+    assert begun is not None
+    assert "1 of the trial that a rung stopped was drawn to run on, and did not" in sentence(
+        begun, 1
+    )
     assert texts[2] == (
         "audit: 2 of the 30 trials that rungs stopped ran on to their end, and none of these would "
         "have won; so 0 to 22 of the 30 would have (90 % interval), which is too few to say more"

@@ -9,7 +9,8 @@ from search.log.trial import Gain, TrialRecord
 from search.planning.options import SearchOptions, parse
 from search.planning.plan import Plan
 from search.report.logged_search import LoggedSearch
-from search.report.page.answer import answer, gain, repeat_command
+from search.report.page.answer import answer, gain, pick_command, repeat_command
+from search.report.pareto import pick
 
 MakePlan = Callable[..., Plan]
 MakeTrial = Callable[..., TrialRecord]
@@ -56,6 +57,17 @@ def test_the_command_gives_the_same_options() -> None:
     assert command.startswith("python search/run.py --data cs224n --data-dir 'a b' ")
     assert parse(shlex.split(command)[2:], "run") == options
     assert repeat_command(asdict(SearchOptions())) == "python search/run.py"
+
+
+def test_the_example_of_a_pick_is_fulfilled(
+    plan: Plan, trial_of: MakeTrial, history_of: MakeHistory
+) -> None:
+    trials = [trial_of(plan, 0, {9: 0.8}), trial_of(plan, 1, {9: 0.12345})]
+    trials[1].reports[9]["sts_corr"] = 0.98765
+    command = pick_command(LoggedSearch("s", history_of(plan, trials)), "runs/s")
+    assert shlex.split(command)[2:4] == ["runs/s", "--pick"]
+    assert pick(trials, plan.tasks, shlex.split(command)[4]) is trials[1]
+    assert pick_command(LoggedSearch("s", history_of(plan, [])), "runs/s") == ""
 
 
 def test_no_key_of_a_bucket_is_shown() -> None:

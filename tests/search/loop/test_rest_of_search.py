@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable
+from itertools import count
+from statistics import fmean
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from search.log.trial import TrialRecord
+from search.loop.rest_of_search import Ending, RestOfSearch, Standing
+from search.schedulers.run_all import RunAll
+from search.schedulers.rungs import rungs
+
+Scores = Callable[[int, int], float]
+
+
+def score_of(seed: int, number: int, unit: int) -> float:
+    return random.Random(f"{seed} score {number} {unit}").random()
+
+
+def seconds_of(seed: int, number: int, unit: int) -> float:
+    return 1.0 + random.Random(f"{seed} seconds {number} {unit}").random()
+
+
+def really(search: Any, seed: int, slots: int, until: int | None = None) -> tuple[float, int, Any]:
+    """Run the real dispatcher by a clock; returns seconds, units, and where it stands.
+
+    Args:
+        search: From `played`.
+        seed: Of scores and seconds.
+        slots: Trials at a time.
+        until: Stop after so many units; None to run to the end.
+    """
+    dispatcher, ids, ends = search.dispatcher, count(), list[tuple[float, int, str, int]]()
+    now, units = 0.0, 0
+
+    def train(id: str, unit: int) -> None:
+        number = dispatcher.jobs[id].trial.number
+        heapq.heappush(ends, (now + seconds_of(seed, number, unit), number, id, unit))
+
+    while True:
+        while len(ends) < slots:
+            id = f"{next(ids)}"
+            job = dispatcher.next_job(id)
+            if job is not None:
+                dispatcher.started(id)
+                train(id, job.unit + 1)
+            elif ends or dispatcher.is_finished:
+                break
+        if not ends or units == until:
+            return now, units, ends
+        now, number, id, unit = heapq.heappop(ends)
+        units += 1
+        goes_on = dispatcher.reported(id, unit, {"score": score_of(seed, number, unit)})
+        dispatcher.saved(id, f"{id}/{unit}")
+        if goes_on:
+            train(id, unit + 1)
+        else:
+            dispatcher.left(id, 1.0, 0.0)
+
+
+def rest(standing: Standing, seed: int, start: float = 0.0) -> Ending:
+    """Play with the same scores and seconds."""
+    return RestOfSearch(
+        standing,
+        standing.results(),
+        lambda number, unit: seconds_of(seed, number, unit),
+        start,
+        random.Random(0),
+        place=lambda number, unit: -score_of(seed, number, unit),
+    ).play()
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    seed=st.integers(0, 1000),
+    n_trials=st.integers(1, 20),
+    slots=st.integers(1, 5),
+    shape=st.sampled_from([(9, 3, 1), (4, 2, 1), (8, 2, 2), (1, 3, 1), (10, 4, 1)]),
+)
+def test_it_decides_as_promotion_asha_does(
+    played: Any, seed: int, n_trials: int, slots: int, shape: tuple[int, int, int]
+) -> None:
+    """With equal scores and seconds it trains as many units, and ends at the same moment."""
+    units, eta, brackets = shape
+    search = played(None, n_trials=n_trials, units=units, eta=eta, brackets=brackets)
+    seconds, n_units, _ = really(search, seed, slots)
+    bracket = search.dispatcher.queue._scheduler.bracket
+    levels = rungs(units, eta)
+    found = rest(Standing("promotion-asha", levels, eta, n_trials, slots, bracket=bracket), seed)
+    assert (found.units, found.seconds) == (n_units, pytest.approx(seconds))
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 1000), slots=st.integers(1, 4), part=st.floats(0.0, 1.0))
+def test_it_goes_on_from_the_middle_of_a_search(
+    played: Any, seed: int, slots: int, part: float
+) -> None:
+    whole = really(played(None, n_trials=12, units=9, eta=3), seed, slots)
+    until = int(part * whole[1])
+    search = played(None, n_trials=12, units=9, eta=3)
+    now, _, ends = really(search, seed, slots, until)
+    running = {
+        number: seconds_of(seed, number, unit) - (end - now) for end, number, _, unit in ends
+    }
+    trials = list(search.history.trials.values())
+    found = rest(Standing("promotion-asha", (1, 3, 9), 3, 12, slots, trials, running), seed)
+    assert found.units == whole[1] - until
+    assert now + found.seconds == pytest.approx(whole[0], abs=0.2)  # what a unit has left, at least
+
+
+def test_without_a_scheduler_all_units_are_trained(played: Any) -> None:
+    search = played(None, n_trials=5, units=4, scheduler=lambda history: RunAll())
+    seconds, n_units, _ = really(search, 0, 2)
+    found = rest(Standing("none", (4,), 3, 5, 2), 0)
+    assert (found.units, found.seconds) == (n_units, pytest.approx(seconds)) == (20, found.seconds)
+
+
+def drawn(standing: Standing, n: int = 40) -> list[Ending]:
+    draw, results = random.Random(0), standing.results()
+    return [
+        RestOfSearch(standing, results, lambda number, unit: 1.0, 0.0, draw).play()
+        for _ in range(n)
+    ]
+
+
+def test_rays_asha_trains_at_least_to_the_first_rung() -> None:
+    for ending in drawn(Standing("asha", (1, 3, 9), 3, 20, 4)):
+        assert 20 + 8 <= ending.units <= 180  # the default goes to the end
+
+
+def test_extra_runs_follow_at_the_end() -> None:
+    without = fmean(e.units for e in drawn(Standing("promotion-asha", (1, 3, 9), 3, 12, 4)))
+    extra = Standing("promotion-asha", (1, 3, 9), 3, 12, 4, extra_runs=6)
+    assert fmean(e.units for e in drawn(extra)) == without + 6 * 9
+    assert all(ending.slot_seconds == ending.units for ending in drawn(extra))
+
+
+def test_a_large_search_takes_in_proportion() -> None:
+    small, large = (
+        fmean(e.seconds for e in drawn(Standing("promotion-asha", (1, 3, 9), 3, n, 10), 10))
+        for n in (300, 3000)
+    )
+    assert 8 < large / small < 12
+
+
+def test_checkpoints_are_of_what_runs_and_waits() -> None:
+    for ending in drawn(Standing("promotion-asha", (1, 3, 9), 3, 12, 4)):
+        assert 2 * 4 <= ending.checkpoints <= 2 * 4 + 12 + 2
+
+
+def test_a_trial_that_saves_before_a_pause_waits(trial_of: Any, plan_of: Any) -> None:
+    plan = plan_of(space="smoke")
+    trials = [trial_of(plan, n, {1: 0.1 * n}, "running") for n in range(3)]
+    for trial in trials:
+        trial.decided[1] = "pause"
+    standing = Standing("promotion-asha", (1, 3, 9), 3, 3, 1, trials)
+    (ending,) = drawn(standing, 1)
+    assert ending.units == 8  # the best of three goes on, and the others do not
+
+
+def test_a_finished_search_takes_nothing(trial_of: Any, plan_of: Any) -> None:
+    plan = plan_of(space="smoke")
+    trials: list[TrialRecord] = [trial_of(plan, n, {9: 0.5}) for n in range(2)]
+    (ending,) = drawn(Standing("promotion-asha", (1, 3, 9), 3, 2, 1, trials), 1)
+    assert (ending.units, ending.seconds) == (0, 0.0)
