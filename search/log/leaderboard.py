@@ -104,7 +104,7 @@ def gained(trials: Sequence[TrialRecord]) -> str:
         return ""
     gain, verdict = found.winner.gain, found.winner.verdict
     if verdict is not None:
-        return f"trial {found.winner.number}: {verdict.sentence}"
+        return f"trial {found.winner.number}: {verdict.claim}"
     if found.winner.leads_race:
         return "the finalists are not done, so nothing is claimed yet"
     if found.winner is found.default:

@@ -32,6 +32,13 @@ class Verdict:
     is_better: bool
 
     @property
+    def claim(self) -> str:
+        """The score with its interval, and what was gained."""
+        if self.score is None or self.score_width is None:
+            return self.sentence
+        return f"{self.score:.4f} ± {self.score_width:.4f} on confirm; {self.sentence}"
+
+    @property
     def sentence(self) -> str:
         """What was gained, in plain words."""
         with_seeds = f"{100 * self.interval:.0f} % interval, {_seeds(self.seeds)} of each"

@@ -26,7 +26,9 @@ def answer(search: LoggedSearch) -> str:
     ran = f"all {units} units" if winner.units >= units else f"{winner.units} of {units} units"
     confirm = winner.last.get("confirm_score")
     scores = f"{winner.score:.4f} on select"
-    if confirm is not None:
+    if winner.verdict is not None:  # which says what its score on confirm is, over more seeds
+        scores = f"{scores} with its first seed"
+    elif confirm is not None:
         scores = f"{confirm:.4f} on confirm, which the search did not see, and {scores}"
     so_far = "" if search.is_over else " so far"
     return (

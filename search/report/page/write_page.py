@@ -141,7 +141,7 @@ def _context(search: LoggedSearch) -> dict[str, Any]:
         "ablation": rows,
         "ablation_note": note(rows) if rows else "",
         "timeline": timeline(search),
-        "times": time_rows(list(search.history.trials.values()), search.slot_seconds),
+        "times": time_rows(search.history.runs, search.slot_seconds),
         "name_of": name_of,
         "or_dash": shown_or_dash,
         "p_value": p_value,

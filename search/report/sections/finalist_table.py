@@ -29,7 +29,8 @@ def finalists_of(search: LoggedSearch) -> list[str]:
         rows.append([line["trial"], name, line["seeds"], mean, behind, left])
     winner = search.history.trials[last["winner"]]
     ended = f" It ended: {last['reason']}." if last["reason"] else " It is not over."
-    claim = [] if winner.verdict is None else [f"Trial {winner.number}: {_claim(search)}"]
+    verdict = winner.verdict
+    claim = [] if verdict is None else [f"Trial {winner.number}: {verdict.claim}."]
     return [
         "## Finalists",
         "The best trials and the default ran again with new seeds, as long as they might win. "
@@ -38,15 +39,3 @@ def finalists_of(search: LoggedSearch) -> list[str]:
         table(["trial", "", "new seeds", "mean", "behind the leader", "dropped"], rows),
         *claim,
     ]
-
-
-def _claim(search: LoggedSearch) -> str:
-    winner = search.history.trials[search.history.race.rounds[-1]["winner"]]  # type: ignore[union-attr]
-    verdict = winner.verdict
-    assert verdict is not None
-    if verdict.score is None or verdict.score_width is None:
-        return f"{verdict.sentence}."
-    return (
-        f"{verdict.score:.4f} ± {verdict.score_width:.4f} on *confirm* "
-        f"({100 * verdict.interval:.0f} % interval); {verdict.sentence}."
-    )

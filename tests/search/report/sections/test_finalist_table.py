@@ -53,7 +53,7 @@ def test_the_winner_of_the_race_leads_and_the_claim_is_made_once(
     assert "| 1 |  | 3 | 0.7200 | 0.0000 |  |" in text
     assert "| 0 | the default | 3 | 0.7000 | 0.0200 ± 0.0080 |  |" in text
     assert "| 2 |  | 1 | 0.6000 | 0.1200 ± 0.0100 | after 1 |" in text
-    assert "0.7100 ± 0.0100 on *confirm* (90 % interval)" in text
+    assert "0.7100 ± 0.0100 on confirm; better than" in text
     claim = "better than the default by 1.8 ± 0.6 points on confirm"
     assert claim in text
     assert claim in gained(search.trials)
