@@ -71,7 +71,7 @@ class Options:
 def main(options: Options) -> None:
     """Record, replay, compare, and print a table."""
     print(
-        "| curves | pairs with a difference | replay has their order | by chance within noise | "
+        "| curves | pairs with a difference | replay has their order | in all pairs | "
         "error of differences | 90 % intervals that hold the mean |"
     )
     print("|---|---|---|---|---|---|")
@@ -100,7 +100,7 @@ def recorded(folders: Sequence[Path]) -> list[Configured]:
     found = []
     for path in sorted(own for folder in folders for own in folder.glob("*/reports.json")):
         known = json.loads(path.read_text(encoding="utf-8"))
-        scores = [report["score"] for report in known["reports"]]
+        scores = [report["score"] for report in known["reports"] if report["score"] is not None]
         if len(scores) == UNITS and all(map(math.isfinite, scores)):
             config = RunConfig.from_dict(known["run_config"], str(path))
             found.append((config, scores))
@@ -176,7 +176,7 @@ def _row(name: str, found: list[tuple[np.ndarray, np.ndarray]]) -> str:
                 n_right += is_right
     return (
         f"| {name} | {n_different} of {n_pairs} | {n_right / max(1, n_different):.0%} | "
-        f"{n_right_all / n_pairs:.0%} of all pairs | {np.mean(errors):.4f} | "
+        f"{n_right_all / n_pairs:.0%} | {np.mean(errors):.4f} | "
         f"{n_covered / n_pairs:.0%} |"
     )
 
