@@ -42,6 +42,7 @@ from trainable.run_config import RunConfig
 
 _OWN = Candidate("promotion-asha", 3, UNITS)
 COMPARED = (_OWN, Candidate("asha", 3, UNITS), Candidate("none", 3, UNITS))
+_LEAST = 6  # whole curves
 Configured = tuple[RunConfig, list[float]]
 
 
@@ -77,6 +78,8 @@ def main(options: Options) -> None:
     print("|---|---|---|---|---|---|")
     if options.runs:
         curves = recorded(options.runs)
+        if len(curves) < _LEAST:
+            sys.exit(f"error: {len(curves)} recorded runs are whole; at least {_LEAST} are needed")
         found = [_compare(curves, seed, options) for seed in range(options.searches)]
         print(_row(f"{len(curves)} real ones", found))
         return
