@@ -42,6 +42,7 @@ from trainable.run_config import RunConfig
 
 _OWN = Candidate("promotion-asha", 3, UNITS)
 COMPARED = (_OWN, Candidate("asha", 3, UNITS), Candidate("none", 3, UNITS))
+_LEAST = 6  # whole curves
 Configured = tuple[RunConfig, list[float]]
 
 
@@ -71,12 +72,14 @@ class Options:
 def main(options: Options) -> None:
     """Record, replay, compare, and print a table."""
     print(
-        "| curves | pairs with a difference | replay has their order | by chance within noise | "
+        "| curves | pairs with a difference | replay has their order | in all pairs | "
         "error of differences | 90 % intervals that hold the mean |"
     )
     print("|---|---|---|---|---|---|")
     if options.runs:
         curves = recorded(options.runs)
+        if len(curves) < _LEAST:
+            sys.exit(f"error: {len(curves)} recorded runs are whole; at least {_LEAST} are needed")
         found = [_compare(curves, seed, options) for seed in range(options.searches)]
         print(_row(f"{len(curves)} real ones", found))
         return
@@ -100,7 +103,7 @@ def recorded(folders: Sequence[Path]) -> list[Configured]:
     found = []
     for path in sorted(own for folder in folders for own in folder.glob("*/reports.json")):
         known = json.loads(path.read_text(encoding="utf-8"))
-        scores = [report["score"] for report in known["reports"]]
+        scores = [report["score"] for report in known["reports"] if report["score"] is not None]
         if len(scores) == UNITS and all(map(math.isfinite, scores)):
             config = RunConfig.from_dict(known["run_config"], str(path))
             found.append((config, scores))
@@ -176,7 +179,7 @@ def _row(name: str, found: list[tuple[np.ndarray, np.ndarray]]) -> str:
                 n_right += is_right
     return (
         f"| {name} | {n_different} of {n_pairs} | {n_right / max(1, n_different):.0%} | "
-        f"{n_right_all / n_pairs:.0%} of all pairs | {np.mean(errors):.4f} | "
+        f"{n_right_all / n_pairs:.0%} | {np.mean(errors):.4f} | "
         f"{n_covered / n_pairs:.0%} |"
     )
 
