@@ -17,7 +17,8 @@ COMMANDS = {
     "retrain": ("retrain", "train the best configuration of a search again, with several seeds"),
     "predict": ("predict", "predict with what was found, for a file or standard input"),
     "export": ("export", "write trials.csv, best.json and curves again, or an Optuna study"),
-    "report": ("write_again", "write report.md and its pictures again"),
+    "replay": ("replay", "say what other schedulers would have found on a search's own curves"),
+    "report": ("write_again", "write report.md and report.html again"),
 }
 _HELP = "\n".join(
     [

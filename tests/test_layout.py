@@ -18,7 +18,17 @@ from spaces.component_table import DOCUMENT, update
 PACKAGES = ("search", "spaces", "trainable")
 # Every family has a base and a union, a script has the name of the command that it calls, and
 # `python -m` runs a package's `__main__`.
-_MAY_REPEAT = {"__init__", "__main__", "base", "family", "run", "export", "retrain", "predict"}
+_MAY_REPEAT = {
+    "__init__",
+    "__main__",
+    "base",
+    "family",
+    "run",
+    "export",
+    "retrain",
+    "predict",
+    "replay",
+}
 
 
 @pytest.fixture(scope="module")

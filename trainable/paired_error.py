@@ -1,17 +1,17 @@
-"""Standard error of the difference between two runs' scores on the same examples.
+"""How the scores of runs on the same examples would vary if the examples were others.
 
-Both runs saw the same examples, so that most of the luck of the draw cancels: the paired error of a
-difference is often half of what two separate errors add up to. It is the standard deviation over
+All runs saw the same examples, so that most of the luck of the draw cancels in a difference: its
+paired error is often half of what two separate errors add up to. It is the standard deviation over
 bootstrap resamples of the examples (Efron and Tibshirani 1993, chapter 6), each task's drawn for
-itself; a resample takes the same examples from both runs.
+itself; a resample takes the same examples from all runs.
 
 A table of a task with classes is resampled by its cells: examples with the same label and the same
-two predictions are exchangeable, so their numbers in a resample are multinomial.
+predictions of all runs are exchangeable, so their numbers in a resample are multinomial.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,19 +39,50 @@ def paired_error(
         tasks: The tasks, with their metrics and weights.
         seed: Of the resamples.
     """
+    one, two = _resampled([first, second], labels, tasks, seed)
+    return float((one - two).std(ddof=1))
+
+
+def score_covariance(
+    runs: Sequence[Mapping[TaskName, Floats]],
+    labels: Mapping[TaskName, Floats],
+    tasks: Tasks,
+    seed: int = 0,
+) -> Floats:
+    """Return the covariance of the scores of runs over draws of examples.
+
+    Args:
+        runs: Task -> (n,) predictions of each run: classes, or numbers.
+        labels: Task -> (n,) labels, n at least 1.
+        tasks: The tasks, with their metrics and weights.
+        seed: Of the resamples.
+
+    Returns:
+        (n_runs, n_runs) float64. Its diagonal has the squared standard error of each score.
+    """
+    return np.atleast_2d(np.cov(_resampled(runs, labels, tasks, seed)))
+
+
+def _resampled(
+    runs: Sequence[Mapping[TaskName, Floats]],
+    labels: Mapping[TaskName, Floats],
+    tasks: Tasks,
+    seed: int,
+) -> Floats:
+    """Return (n_runs, n_resamples) scores."""
     draw = np.random.default_rng(seed)
     total = sum(task.weight for task in tasks.values())
-    score = np.zeros(N_RESAMPLES)
+    score = np.zeros((len(runs), N_RESAMPLES))
     for name, task in tasks.items():
-        both = np.stack([first[name], second[name]]).astype(float)  # (2, n)
-        score += task.weight / total * _differences(both, labels[name].astype(float), task, draw)
-    return float(score.std(ddof=1))
+        own = np.stack([run[name] for run in runs]).astype(float)  # (n_runs, n)
+        score += task.weight / total * _metrics(own, labels[name].astype(float), task, draw)
+    return score
 
 
-def _differences(both: Floats, labels: Floats, task: Task, draw: np.random.Generator) -> Floats:
-    """Return (n_resamples,) differences of a task's metric, first minus second."""
+def _metrics(runs: Floats, labels: Floats, task: Task, draw: np.random.Generator) -> Floats:
+    """Return (n_runs, n_resamples) metrics of a task."""
     if task.classes is not None:
-        return _of_classes(both, labels, task, draw)
+        return _of_classes(runs, labels, task, draw)
     n = len(labels)
     parts = []
     size = max(1, _CHUNK // n)
@@ -60,17 +91,15 @@ def _differences(both: Floats, labels: Floats, task: Task, draw: np.random.Gener
         chosen = draw.integers(n, size=(rows, n)) + n * np.arange(rows)[:, None]
         drawn = np.bincount(chosen.ravel(), minlength=rows * n).reshape(rows, n)
         counts = drawn.T.astype(float, order="C")  # by example, as they are sorted and gathered
-        one, two = (_correlation(own, labels, counts, task) for own in both)
-        parts.append(one - two)
-    return np.concatenate(parts)
+        parts.append(np.stack([_correlation(own, labels, counts, task) for own in runs]))
+    return np.concatenate(parts, axis=1)
 
 
-def _of_classes(both: Floats, labels: Floats, task: Task, draw: np.random.Generator) -> Floats:
-    cells, sizes = np.unique(np.stack([labels, *both]), axis=1, return_counts=True)
+def _of_classes(runs: Floats, labels: Floats, task: Task, draw: np.random.Generator) -> Floats:
+    cells, sizes = np.unique(np.stack([labels, *runs]), axis=1, return_counts=True)
     counts = draw.multinomial(len(labels), sizes / len(labels), size=N_RESAMPLES).astype(float)
     label, *predicted = cells.astype(int)
-    one, two = (_metric(own, label, counts, task) for own in predicted)
-    return one - two
+    return np.stack([_metric(own, label, counts, task) for own in predicted])
 
 
 def _metric(

@@ -30,6 +30,7 @@ from search.log.lock import only_driver
 from search.log.mirror import Mirror
 from search.log.trial import TrialRecord
 from search.loop.dispatcher import Dispatcher
+from search.loop.finalists import Finalists
 from search.loop.forecast import Forecaster
 from search.loop.interruption import Interruption, SearchConsole
 from search.loop.limits import Limits
@@ -37,6 +38,7 @@ from search.loop.progress import Progress
 from search.loop.watchdog import Watchdog
 from search.planning.algorithms import make_scheduler, make_searcher
 from search.planning.amounts import clock
+from search.planning.finalist_runs import more_runs
 from search.planning.fit_limit import fit_limit, usual_configs
 from search.planning.make_plan import make_plan
 from search.planning.options import parse
@@ -45,8 +47,12 @@ from search.planning.plan import Plan, describe, is_left_to_choose
 from search.planning.recorded_search import recorded_search
 from search.planning.resume import changed_versions, check_resumable
 from search.planning.unit_times import KnownBefore, measured_before
+from search.report.ablation_table import ablation_rows, ablation_text
 from search.report.comparison import Comparison
+from search.report.logged_search import LoggedSearch
+from search.report.page.live_page import LivePage
 from search.report.screen import summary
+from search.report.seed_covariance import SeedCovariance
 from search.report.tensorboard import TensorBoard
 from search.report.write import write_results
 from search.searchers.optuna_tpe import TPE_NOTE
@@ -118,10 +124,14 @@ def run_search(plan: Plan, console: Console) -> int:
         say(f"\nsearch took {clock(time.monotonic() - started)}; results in {plan.folder.uri}")
         if limits.reason:
             say(f"it ended early: {limits.reason}")
+        if history.race is not None and not history.race.is_over:
+            say("the finalists are not done; the same command with --name and --resume goes on")
         if line := how_good(history):
             say(line)
         trials = list(history.trials.values())
         say(summary(plan, trials, winner))
+        if rows := ablation_rows(LoggedSearch(plan.folder.name, history)):
+            say(f"\n{ablation_text(rows)}")
     return 1 if winner is None or limits.is_failure else 0
 
 
@@ -155,7 +165,7 @@ def _run_trials(
         plan, resources, measured = _fit_limit(plan, resources, started, say)
     say(
         f"search {plan.folder.uri}: {plan.n_trials} trials, {resources.max_concurrent} at a "
-        f"time, {plan.budget:,} tokens a full run"
+        f"time, {plan.budget:,} tokens a full run{more_runs(plan.finalist_runs)}"
     )
     changed = changed_versions(plan.earlier) if options.resume else []
     for note in (*plan.notes, *changed, *notes):
@@ -209,6 +219,8 @@ def _run_jobs(
     trackers = open_trackers(options, plan.folder.local, journal.history, print_line)
 
     def changed(trial: TrialRecord) -> None:
+        if trial.seed_of is not None:
+            return
         tensorboard.write(trial)
         trackers.write(trial)
 
@@ -227,6 +239,12 @@ def _run_jobs(
     tensorboard.write_all(journal.history)
     dispatcher.settle()
 
+    if options.finalists:
+        covariance = SeedCovariance(plan.folder, plan.sizes)
+        n_runs = plan.finalist_runs
+        dispatcher.queue.finalists = Finalists(
+            journal, options.finalists, n_runs, covariance, lambda line: progress.say(line)
+        )
     progress = Progress(dispatcher, options, console)
     dispatcher.on_left = dispatcher.on_stopped = progress.left
     say = progress.say
@@ -243,7 +261,10 @@ def _run_jobs(
         spent,
     )
     progress.forecast = forecaster.text
+    if finalists := dispatcher.queue.finalists:
+        forecaster.extra_runs = finalists.n_left
     fits = partial(any_node_fits, resources)
+    page = LivePage(plan.folder, journal.history, say)
     watchdog = Watchdog(dispatcher, options, plan.checkpoint_bytes, limits, mirror, fits, say)
     try:
         checkpoints.sweep()
@@ -257,7 +278,7 @@ def _run_jobs(
             TuneCallback(
                 dispatcher,
                 resources,
-                [limits, nodes, watchdog, forecaster, progress, interruption],
+                [limits, nodes, watchdog, forecaster, progress, page, interruption],
             ),
             LimitStopper(limits),
             trackers,

@@ -1,4 +1,4 @@
-"""The command `mtbert report`: write report.md and its pictures again.
+"""The command `mtbert report`: write report.md and report.html again.
 
 It reads data and encoder, as the search did, but starts no Ray. `search/export.py` writes what
 needs the log only.
@@ -19,14 +19,16 @@ from search.log.leaderboard import actor_seconds
 from search.planning.make_plan import make_plan
 from search.planning.options import SearchOptions
 from search.planning.resume import header
-from search.report.report import write_report
+from search.report.page.parts import FOLDER
+from search.report.page.write_page import PAGE
 from search.report.sections.base import FinishedSearch
+from search.report.write import write_reports
 from trainable.errors import InputError
 
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """Write report.md of a search and its pictures again; the search may still run.
+    """Write report.md and report.html of a search again; the search may still run.
 
     Call it from the folder that the search was started in, if its files were given by relative
     paths.
@@ -81,6 +83,6 @@ def _write(options: ReportOptions) -> str:
             f"it read"
         )
     events = read_events(folder.local / "events.jsonl")
-    write_report(FinishedSearch(plan, history, actor_seconds(events)))
-    folder.publish("report.md", *(p.name for p in folder.local.glob("*.png")))
-    return f"report.md and its pictures are in {folder.uri}"
+    write_reports(FinishedSearch(plan, history, actor_seconds(events)))
+    folder.publish("report.md", PAGE, FOLDER)
+    return f"report.md and {PAGE} are in {folder.uri}"

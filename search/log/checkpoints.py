@@ -31,7 +31,7 @@ class Checkpoints:
     def __init__(self, journal: Journal, folder: SearchFolder, mirror: Mirror) -> None:
         self._journal, self._folder, self._mirror = journal, folder, mirror
         self._best: TrialRecord | None = None
-        for trial in journal.history.trials.values():  # what a killed driver had no time to delete
+        for trial in journal.history.runs:  # what a killed driver had no time to delete
             if trial.checkpoints:
                 self.closed(trial)
 
@@ -40,7 +40,7 @@ class Checkpoints:
 
         Call it while no trial runs: checkpoints that are being written are not in the log either.
         """
-        trials = self._journal.history.trials.values()
+        trials = self._journal.history.runs
         known = {path for trial in trials for path in trial.checkpoints.values()}
         for path in self._all_paths():
             if path not in known:
@@ -70,7 +70,8 @@ class Checkpoints:
             self._keep_newest(trial, 0)
 
     def _finished(self, trial: TrialRecord) -> None:
-        if trial.is_default:  # it may lead, and others are compared with its predictions
+        # The default may lead; others are compared with its predictions, and with finalists' runs.
+        if trial.is_default or trial.seed_of is not None:
             self._keep_newest(trial, 1)
             return
         if self._best is not None and self._best is not trial:

@@ -7,9 +7,10 @@ since logs have checksums, `crc` at the end of the line. What a killed driver wr
 line stays, and ends in ` #torn` as soon as a later driver goes on behind it. Version 2:
 
     search     version, options, n_trials, rungs, units, slots (trials at a time), cpus and gpus (of
-               a slot), space, versions, data_fingerprint, tasks: first line; edited (base: the
-               RunConfig that the space varies, fixed: params with a value) where the user changed
-               the space; chosen: options that were chosen for --time-limit, if any were
+               a slot), n_select (examples of each task), space, versions, data_fingerprint, tasks:
+               first line; edited (base: the RunConfig that the space varies, fixed: params with a
+               value) where the user changed the space; chosen: options that were chosen for
+               --time-limit, if any were
     resumed    options, n_trials, slots, cpus, gpus, versions: a later driver goes on with the
                search; slots that a killed driver held count as held until its last event
     places     slots: trials at a time from now on, since nodes came or went
@@ -17,13 +18,15 @@ line stays, and ends in ` #torn` as soon as a later driver goes on behind it. Ve
                ones only, and do not say so): a trial of another search, for the searcher; all of
                them appear together with the first line
     suggested  trial (number), params, run_config, bracket, origin: who suggested it (`random`,
-               `rung-gp`, ..., or names of rows and `default`, joined by commas)
+               `rung-gp`, ..., or names of rows and `default`, joined by commas); seed_of (a
+               number) where it is a run of that trial's configuration with a new seed
     started    trial, id (Ray's), unit: it got a slot, after that many units of training
     reported   trial, unit, metrics (NaN and infinity become null), failure (empty, or why)
     decided    trial, unit, decision (`continue`, `pause`, `stop`), rank (1 is best), among
     paused     trial, unit: gave up its slot at a rung
     promoted   trial, unit, rank, among: may go on from that rung
     stopped    trial, unit, reason: will not go on
+    audited    trial, unit: would be stopped there, but was drawn to run on to its end
     failed     trial, error: a worker or node was lost; the trial goes on from its last checkpoint
     leaving    trial, unit, reason: its machine is about to be taken away; it stopped between two
                steps after that unit, and saves what it has
@@ -35,6 +38,16 @@ line stays, and ends in ` #torn` as soon as a later driver goes on behind it. Ve
     ended      trial, status (`done`, `stopped`, `failed`, `interrupted`), error or null
     compared   trial, default (its number), select, select_error, confirm, confirm_error, is_paired:
                how much more a finished trial scored than the default, with standard errors
+    finalists  trials (numbers, the best first, the default last; empty with a reason), asked (how
+               many beside the default), n_runs (that they may have), n_trials (of the search, so
+               far), first (number of the first run with a new seed)
+    raced      winner (number), live (numbers: who gets the next seed), is_over, reason, standings
+               (a list of trial, seeds, mean, behind, error, left): after each seed of the
+               finalists; means are on select over new seeds; behind the leader, with the error of
+               that over new seeds and examples; left: the round after which it got no more
+    verdict    trial (the winner), default (its number), seeds (new ones of each), score,
+               score_width, gain, gain_width, interval (their coverage), is_better: on confirm and
+               over new seeds; widths are half of the intervals'; the race is over
     forecast   seconds, device_hours (of the whole search), cost (null without a price), each as the
                ends of an 80 % interval; disk_bytes (at most); elapsed (seconds since the driver
                began): what was left, at the first time at which that was known

@@ -13,6 +13,7 @@ from typing import Any
 
 from search.log.events import VERSION, Event, EventLog, new_event
 from search.log.leaderboard import lead
+from search.log.race import Race, race_of
 from search.log.trial import TrialRecord
 from search.log.trial_events import apply_to_trial, devices_of, imported_record
 from trainable.errors import InputError
@@ -23,7 +24,11 @@ class History:
     """All trials of a search.
 
     Attributes:
-        trials: By number, in the order in which they were suggested.
+        trials: By number, in the order in which they were suggested. Numbers may have gaps, where
+            runs of finalists came between.
+        seed_runs: By number: configurations of finalists with new seeds. They are no trials of the
+            search: searcher, scheduler and leaderboard do not see them.
+        race: The last race of finalists; None before one.
         imported: Trials of other searches, which only the searcher learns from.
         header: The first event of the log; empty before it is written.
         n_trials: How many trials it will have; 0 before the first event.
@@ -34,10 +39,16 @@ class History:
         changes: The trial's number for each event of a trial: a reader that remembers how many it
             has read finds which trials have changed since.
         reports: (trial, unit) of each report, in the order of the log.
+        slots: (time, trials at a time from then on) as drivers begin, change and end; a killed
+            driver ended at its last event.
+        stints: (begin, end) of each stay of a run in a slot that it gave up.
+        last: Time of the last event.
     """
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self.trials: dict[int, TrialRecord] = {}
+        self.seed_runs: dict[int, TrialRecord] = {}
+        self.race: Race | None = None
         self.imported: list[TrialRecord] = []
         self.header: Event = {}
         self.n_trials = 0
@@ -47,7 +58,9 @@ class History:
         self.n_over = 0
         self.changes: list[int] = []
         self.reports: list[tuple[int, int]] = []
-        self._last = 0.0
+        self.slots: list[tuple[float, int]] = []
+        self.stints: list[tuple[float, float]] = []
+        self.last = 0.0
         self._devices = 1.0  # of a slot, until the log says how many
         for event in events:
             self.apply(event)
@@ -83,8 +96,9 @@ class History:
         elif kind == "imported":
             self.imported.append(imported_record(event))
         elif kind == "suggested":
-            number = event["trial"]
-            self.trials[number] = TrialRecord(
+            number, seed_of = event["trial"], event.get("seed_of")
+            runs = self.trials if seed_of is None else self.seed_runs
+            runs[number] = TrialRecord(
                 number,
                 event["params"],
                 event["run_config"],
@@ -92,18 +106,56 @@ class History:
                 time,
                 event["bracket"],
                 event["origin"],
+                seed_of=seed_of,
             )
+        elif kind in ("finalists", "raced"):
+            self._race_on(event)
+        elif event.get("trial") in self.seed_runs:
+            apply_to_trial(self.seed_runs[event["trial"]], event)
         elif "trial" in event:
             trial = self._known(event)
+            if kind == "verdict" and self.race is not None:
+                self.race.is_over = True
             self.changes.append(trial.number)
             if kind == "reported":
                 self.reports.append((trial.number, event["unit"]))
             was_over = trial.is_over
             apply_to_trial(trial, event)
             self.n_over += trial.is_over - was_over
-        self._last = time
+        if kind == "cost":
+            self.stints.append((time - event["seconds"], time))
+        if kind in ("resumed", "closed"):
+            self.slots.append((time if kind == "closed" else self.last, 0))
+        if "slots" in event:
+            self.slots.append((time, event["slots"]))
+        self.last = time
         if "gpus" in event:
             self._devices = devices_of(event)
+
+    def _race_on(self, event: Event) -> None:
+        """A race of finalists begins, or one of its rounds is over."""
+        if event["event"] == "finalists":
+            self._forget_race()
+            self.race = race_of(event)
+        elif self.race is not None:
+            self.race.rounds.append(event)
+            for trial in self.trials.values():
+                trial.leads_race = trial.number == event["winner"]
+
+    def _forget_race(self) -> None:
+        """With other trials to come, who leads follows from first runs again."""
+        for trial in self.trials.values():
+            trial.leads_race, trial.verdict = False, None
+
+    @property
+    def runs(self) -> list[TrialRecord]:
+        """All that was trained: trials, and runs of finalists with new seeds."""
+        return [*self.trials.values(), *self.seed_runs.values()]
+
+    @property
+    def next_number(self) -> int:
+        """Number of the next trial, or of the next run with a new seed."""
+        return len(self.trials) + len(self.seed_runs)
 
     def _known(self, event: Event) -> TrialRecord:
         if event["trial"] not in self.trials:
@@ -135,9 +187,9 @@ class History:
 
     def _charge_lost_slots(self) -> None:
         """A killed driver could not say what its slots cost: it held them until its last event."""
-        for trial in self.trials.values():
+        for trial in self.runs:
             if trial.slot_since is not None:
-                trial.charge(max(0.0, self._last - trial.slot_since), self._devices)
+                trial.charge(max(0.0, self.last - trial.slot_since), self._devices)
 
     def _lift_limit(self, resumed: Event) -> None:
         """Forget the limit if the user now asks for another number of trials or another gain."""
@@ -150,6 +202,7 @@ class History:
     def _resume(self, n_trials: int) -> None:
         """Take the new number of trials; with more, stopped ones may have a chance again."""
         if n_trials > self.n_trials:
+            self._forget_race()
             for trial in self.trials.values():
                 if trial.status == "stopped" and self._may_go_on(trial):
                     trial.status, trial.is_closed = "paused", False

@@ -53,6 +53,7 @@ def lead(trials: Sequence[TrialRecord]) -> Lead:
     """Return who leads: the default, until a finished trial beats it by more than the error.
 
     That is the standard error of the difference of their scores on *select*, as the log has it.
+    Where finalists had more seeds, the leader after their last round leads.
     Where the default has not run to its end, or the log has no comparison (an older one), the trial
     with the highest `rank_key` leads.
     """
@@ -63,6 +64,8 @@ def lead(trials: Sequence[TrialRecord]) -> Lead:
     if best is None or not done:
         return Lead(best, None, _unfinished(best, defaults))
     default = done[0]
+    if raced := [trial for trial in able if trial.leads_race]:
+        return Lead(raced[0], default, _after_race(raced[0], default))
     gain = best.gain
     if best is default or best.is_default:
         return Lead(default, default)
@@ -76,6 +79,12 @@ def lead(trials: Sequence[TrialRecord]) -> Lead:
         return Lead(default, default, f"{more}, on too few examples to know the error")
     kind = "error" if gain.is_paired else "error of two scores without their predictions,"
     return Lead(default, default, f"{more}, within the {kind} of {gain.select_error:.4f}")
+
+
+def _after_race(winner: TrialRecord, default: TrialRecord) -> str:
+    if winner is default:
+        return f"the default (trial {default.number}) leads: no finalist beat it over more seeds"
+    return f"trial {winner.number} leads the finalists, over more seeds"
 
 
 def _unfinished(best: TrialRecord | None, defaults: list[TrialRecord]) -> str:
@@ -93,7 +102,11 @@ def gained(trials: Sequence[TrialRecord]) -> str:
     found = lead(trials)
     if found.default is None or found.winner is None:
         return ""
-    gain = found.winner.gain
+    gain, verdict = found.winner.gain, found.winner.verdict
+    if verdict is not None:
+        return f"trial {found.winner.number}: {verdict.claim}"
+    if found.winner.leads_race:
+        return "the finalists are not done, so nothing is claimed yet"
     if found.winner is found.default:
         return "nothing was gained over the default"
     if gain is None or gain.confirm is None:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from search.log.race import Verdict
 from trainable.component import Value
 from trainable.run_config import RunConfig
 
@@ -65,6 +66,11 @@ class TrialRecord:
         device_seconds: The same, times the GPUs of the slot, or the cores of one without a GPU.
         slot_since: Since when it holds a slot, in seconds since 1970; None while it does not.
         gain: Over the default; None before the two are compared.
+        seed_of: Number of the finalist whose configuration it runs with a new seed; None for a
+            trial of the search.
+        leads_race: Whether it leads the finalists after their last round.
+        verdict: What is claimed of it, if it has won the race of the finalists; else None.
+        audited_at: Unit of the rung that would have stopped it, if it runs on as an audit; else 0.
         is_closed: Whether the log says that it ended; a driver may have been killed when the log
             said only that it is stopped.
     """
@@ -91,6 +97,10 @@ class TrialRecord:
     device_seconds: float = 0.0
     slot_since: float | None = None
     gain: Gain | None = None
+    seed_of: int | None = None
+    leads_race: bool = False
+    verdict: Verdict | None = None
+    audited_at: int = 0
     is_closed: bool = False
     _config: RunConfig | None = None
 
@@ -135,6 +145,11 @@ class TrialRecord:
         return self.status in ("done", "stopped", "failed")
 
     @property
+    def is_audited(self) -> bool:
+        """Whether a rung would have stopped it, and it runs on to show what that cuts."""
+        return self.audited_at > 0
+
+    @property
     def is_default(self) -> bool:
         """Whether it is the configuration that the search begins from, perhaps as a row, too."""
         return not {"default", "base"}.isdisjoint(self.origin.split(", "))
@@ -147,9 +162,11 @@ class TrialRecord:
 
         Scores after different numbers of units are not comparable, so a trial that finished more
         units ranks higher: the scheduler preferred it to those that it left behind. Of trials with
-        equal scores the one that was suggested first ranks higher.
+        equal scores the one that was suggested first ranks higher. An audited trial that is not
+        done ranks where the rung left it behind.
         """
-        return self.status != "failed", self.units, self.score, -self.number
+        units = self.audited_at if self.is_audited and self.status != "done" else self.units
+        return self.status != "failed", units, self.score_at(units), -self.number
 
     def charge(self, seconds: float, devices: float) -> None:
         """Add the cost of a slot that the trial gave up.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from search.log.events import Event
 from search.log.folder import inside
+from search.log.race import verdict_of
 from search.log.trial import Gain, TrialRecord
 
 
@@ -16,7 +17,8 @@ def apply_to_trial(trial: TrialRecord, event: Event) -> None:
     Raises:
         InputError: A checkpoint is not below the folder of the search.
     """
-    if event["event"] not in ("deleted", "compared"):  # which may come long after the trial's end
+    # These may come long after the trial's end.
+    if event["event"] not in ("deleted", "compared", "verdict"):
         trial.ended = event["time"]
     _APPLY[event["event"]](trial, event)
 
@@ -65,6 +67,10 @@ def _stopped(trial: TrialRecord, event: Event) -> None:
     trial.status = "stopped"
 
 
+def _audited(trial: TrialRecord, event: Event) -> None:
+    trial.audited_at, trial.status = event["unit"], "running"
+
+
 def _failed(trial: TrialRecord, event: Event) -> None:
     trial.failures += 1
     trial.last_failure = event["error"]
@@ -103,6 +109,10 @@ def _compared(trial: TrialRecord, event: Event) -> None:
     )
 
 
+def _verdict(trial: TrialRecord, event: Event) -> None:
+    trial.verdict = verdict_of(event)
+
+
 _APPLY: dict[str, Callable[[TrialRecord, Event], None]] = {
     "started": _started,
     "reported": _reported,
@@ -110,6 +120,7 @@ _APPLY: dict[str, Callable[[TrialRecord, Event], None]] = {
     "paused": _paused,
     "promoted": _promoted,
     "stopped": _stopped,
+    "audited": _audited,
     "failed": _failed,
     "leaving": _leaving,
     "saved": _saved,
@@ -118,4 +129,5 @@ _APPLY: dict[str, Callable[[TrialRecord, Event], None]] = {
     "cost": _cost,
     "ended": _ended,
     "compared": _compared,
+    "verdict": _verdict,
 }

@@ -102,6 +102,8 @@ class Dispatcher:
         Call it once, before the first job.
         """
         for job in jobs_to_close(list(self.queue.waiting), self._units, self._decide):
+            if job.verdict is not None and self.queue.audit.spares(job.trial, job.verdict):
+                continue
             self.queue.waiting.remove(job.trial)
             self._endings.close(job)
         for trial in self.history.trials.values():
@@ -157,7 +159,9 @@ class Dispatcher:
         return job.goes_on and not is_over
 
     def _decide(self, trial: TrialRecord, unit: int) -> Decision | None:
-        decision = self._scheduler.decide(trial, unit) if unit < self._units else None
+        # Nothing is decided of runs of finalists, nor of audited trials any more.
+        is_free = unit >= self._units or trial.is_audited or trial.seed_of is not None
+        decision = None if is_free else self._scheduler.decide(trial, unit)
         if decision is not None:
             self.journal.write(
                 "decided",
@@ -167,6 +171,8 @@ class Dispatcher:
                 rank=decision.rank,
                 among=decision.among,
             )
+            if self.queue.audit.spares(trial, decision):
+                return None
         return decision
 
     def leaving(self, id: str, unit: int, reason: str) -> None:

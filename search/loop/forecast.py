@@ -82,7 +82,7 @@ class Forecaster:
     """Forecasts a search before its first trial if it can, and while it runs.
 
     Attributes:
-        extra_runs: Full runs that follow when the trials are over.
+        extra_runs: Returns how many full runs follow when the trials are over.
 
     Args:
         dispatcher: The search.
@@ -116,7 +116,7 @@ class Forecaster:
         self._made, self._took, self._used = -math.inf, 0.0, 0.0
         self._made_at: tuple[int, bool] | None = None  # reports, and whether a job had begun
         self._is_said = False
-        self.extra_runs = 0
+        self.extra_runs: Callable[[], int] = lambda: 0
 
     def begin(self) -> None:
         """Say before the first trial what the search will take, or that this is not known yet."""
@@ -207,7 +207,7 @@ class Forecaster:
             trials,
             {j.trial.number: now - j.heard for j in jobs if j.started is not None and j.goes_on},
             self._bracket,
-            self.extra_runs,
+            self.extra_runs(),
         )
 
     def _seconds(self) -> Interval:

@@ -68,6 +68,13 @@ class Progress:
             outcome = f"{status} after unit {trial.units}/{self._options.units}, {score}"
             if trial.failures and trial.status in ("running", "paused"):
                 outcome += f"; its job failed: {trial.last_failure}"
+        if trial.seed_of is not None:
+            self.say(f"[finalists] {trial.origin} {outcome}")
+            return
+        if trial.is_audited:
+            outcome += (
+                f"; run on for the audit, a rung had stopped it after unit {trial.audited_at}"
+            )
         n_over = self._dispatcher.history.n_over
         self.say(f"[{n_over}/{self._dispatcher.queue.n_trials}] trial {trial.number} {outcome}")
 
@@ -107,6 +114,10 @@ class Progress:
         )
         parts = [f"{counts[status]} {status}" for status in _SHOWN if counts[status]]
         parts = parts or ["starting"]
+        history = self._dispatcher.history
+        if history.race is not None and not history.race.is_over:
+            n_done = sum(run.is_over for run in history.seed_runs.values())
+            parts.append(f"{n_done} of at most {history.race.n_runs} runs of finalists done")
         leader = self._dispatcher.history.best
         if leader:
             parts.append(self._best(leader))

@@ -27,7 +27,7 @@ Key = Callable[[int, int], float]  # (trial, unit) -> place among the results of
 
 
 @dataclass
-class RankedRung:
+class RungStanding:
     """The results at one rung of one bracket, as far as they decide what runs next.
 
     Attributes:
@@ -40,8 +40,8 @@ class RankedRung:
     waiting: list[tuple[float, int]] = field(default_factory=list)
     n_results: int = 0
 
-    def copy(self) -> RankedRung:
-        return RankedRung(self.rivals.copy(), self.waiting.copy(), self.n_results)
+    def copy(self) -> RungStanding:
+        return RungStanding(self.rivals.copy(), self.waiting.copy(), self.n_results)
 
     def promotable(self, eta: int, noise: float) -> tuple[float, int] | None:
         """Return the best that waits if it is among the best 1/eta, or within noise of them.
@@ -85,16 +85,16 @@ class Standing:
     bracket: Callable[[int], int] = lambda number: 0
     extra_runs: int = 0
 
-    def results(self) -> dict[tuple[int, int], RankedRung]:
+    def results(self) -> dict[tuple[int, int], RungStanding]:
         """Return (unit, bracket) of each rung -> its results so far, highest rungs first."""
-        found: dict[tuple[int, int], RankedRung] = {}
+        found: dict[tuple[int, int], RungStanding] = {}
         if self.scheduler == "none":
             return found
         n_brackets = len(self.levels) if self.scheduler == "promotion-asha" else 1
         for unit in reversed(self.levels[:-1]):
             for bracket in range(n_brackets):
                 if unit in self.levels[bracket:]:
-                    found[unit, bracket] = RankedRung()
+                    found[unit, bracket] = RungStanding()
         for trial in self.trials:
             for unit in trial.decided:
                 if (unit, trial.bracket) in found and isfinite(trial.score_at(unit)):
@@ -116,7 +116,7 @@ class Standing:
                 insort(earlier, -score)
         return max(0, len(earlier) - _WITHOUT_MODEL), total
 
-    def _enter(self, rung: RankedRung, trial: TrialRecord, unit: int) -> None:
+    def _enter(self, rung: RungStanding, trial: TrialRecord, unit: int) -> None:
         rung.n_results += 1
         if not trial.is_default:
             key = (-trial.score_at(unit), trial.number)
@@ -165,7 +165,7 @@ class RestOfSearch:
     def __init__(
         self,
         standing: Standing,
-        results: dict[tuple[int, int], RankedRung],
+        results: dict[tuple[int, int], RungStanding],
         seconds: Seconds,
         start_seconds: float,
         draw: random.Random,
@@ -249,7 +249,7 @@ class RestOfSearch:
         self._brackets[number] = self._standing.bracket(number)
         return number, 0
 
-    def _best_promotable(self) -> tuple[tuple[int, int], RankedRung, tuple[float, int]] | None:
+    def _best_promotable(self) -> tuple[tuple[int, int], RungStanding, tuple[float, int]] | None:
         if self._standing.scheduler != "promotion-asha":
             return None
         for where, rung in self._rungs.items():
@@ -290,13 +290,13 @@ class RestOfSearch:
             return True
         return False
 
-    def _passes(self, rung: RankedRung, key: tuple[float, int]) -> bool:
+    def _passes(self, rung: RungStanding, key: tuple[float, int]) -> bool:
         """Return whether Ray's ASHA lets a trial go on: not below the quantile of those before."""
         better, before = bisect_left(rung.rivals, key), len(rung.rivals)
         insort(rung.rivals, key)
         return better <= (before - 1) / self._standing.eta or not before
 
-    def _new_place(self, rung: RankedRung, number: int, unit: int) -> float:
+    def _new_place(self, rung: RungStanding, number: int, unit: int) -> float:
         """Return the place of a result between two others, or before or behind all of them."""
         if self._place is not None:
             return self._place(number, unit)

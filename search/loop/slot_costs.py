@@ -49,5 +49,5 @@ class SlotCosts:
         """
         now = self._clock()
         running = sum(now - job.started for job in self._jobs.values() if job.started is not None)
-        past = sum(trial.device_seconds for trial in self._journal.history.trials.values())
+        past = sum(trial.device_seconds for trial in self._journal.history.runs)
         return running * devices + past

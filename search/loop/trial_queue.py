@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from search.log.history import History, Journal
 from search.log.trial import TrialRecord
+from search.loop.audit import Audit
+from search.loop.finalists import Finalists
 from search.schedulers.base import Decision, Scheduler
 from search.searchers.base import Searcher, Suggestion
 from spaces.fixed_configs import RowSpace
@@ -21,6 +23,8 @@ class TrialQueue:
         n_trials: Trials that the search will have; no new one begins when there are so many.
         waiting: Trials that need another job, whatever the scheduler says: an earlier driver left
             them open, or they lost their machine. They come first, the default before others.
+        finalists: Get more seeds when nothing else is left to do; None for none.
+        audit: Lets some of the trials that would be stopped run on; these come next.
 
     Args:
         journal: History and log.
@@ -42,9 +46,11 @@ class TrialQueue:
     ) -> None:
         self._journal, self._scheduler, self._searcher = journal, scheduler, searcher
         self._space, self._points, self._stop = space, points, stop
+        self.audit = Audit(journal)
         self._history: History = journal.history
-        still_open = [t for t in self._history.trials.values() if t.is_open]
+        still_open = [t for t in self._history.runs if t.is_open]
         self.waiting = deque(sorted(still_open, key=lambda trial: not trial.is_default))
+        self.finalists: Finalists | None = None
         self.n_trials = self._history.n_trials
         if self._history.limited:
             self.no_more_trials()
@@ -62,14 +68,17 @@ class TrialQueue:
         if self.waiting:
             return self.waiting.popleft()
         for trial in self._scheduler.unpromotable():
-            self._stop(trial, "cannot be promoted any more")
+            if not self.audit.takes(trial):
+                self._stop(trial, "cannot be promoted any more")
+        if (audited := self.audit.next()) is not None:
+            return audited
         promotion = self._scheduler.next_promotion(draining=False)
         if promotion is not None:
             return self._promote(*promotion)
-        number = len(self._history.trials)
-        if number >= self.n_trials:
-            return None
-        suggestion = self._suggest(number)
+        position, number = len(self._history.trials), self._history.next_number
+        if position >= self.n_trials:
+            return None if self.finalists is None else self.finalists.next()
+        suggestion = self._suggest(position, number)
         if suggestion is not None:
             return self._begin(number, suggestion)
         if not others_run:
@@ -80,7 +89,7 @@ class TrialQueue:
         """Return whether no trial will need a job any more; call it while there are no jobs.
 
         The last trial that may still be promoted goes on. Without one, all paused trials are
-        stopped.
+        stopped, but for those that are drawn for an audit; then the finalists get more seeds.
         """
         if self.waiting or len(self._history.trials) < self.n_trials:
             return False
@@ -89,19 +98,24 @@ class TrialQueue:
             self.waiting.append(self._promote(*promotion))
             return False
         for trial in self._history.trials.values():
-            if trial.status == "paused":
+            if trial.status == "paused" and not self.audit.takes(trial):
                 self._stop(trial, "nothing can be promoted any more")
-        return True
+        run = self.audit.next()
+        if run is None and self.finalists is not None:
+            run = self.finalists.begin()
+        if run is not None:
+            self.waiting.append(run)
+        return run is None
 
     def _promote(self, trial: TrialRecord, unit: int, decision: Decision) -> TrialRecord:
         rank, among = decision.rank, decision.among
         self._journal.write("promoted", trial=trial.number, unit=unit, rank=rank, among=among)
         return trial
 
-    def _suggest(self, number: int) -> Suggestion | None:
-        if number >= len(self._points):
+    def _suggest(self, position: int, number: int) -> Suggestion | None:
+        if position >= len(self._points):
             return self._searcher.suggest(number, self._history)
-        params, origin = self._points[number]
+        params, origin = self._points[position]
         return Suggestion(params, origin, self._space.config_of(params))
 
     def _begin(self, number: int, suggestion: Suggestion) -> TrialRecord:

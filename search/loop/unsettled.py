@@ -35,7 +35,7 @@ def _last_job(trial: TrialRecord, decide: Callable[[TrialRecord, int], Decision 
     unit = trial.units
     failed_too_often = trial.last_failure if trial.failures >= MAX_FAILURES else ""
     job = Job(trial, unit, 0.0, 0.0, failure=trial.error or failed_too_often)
-    if unit in trial.decided and unit not in trial.promoted:
+    if unit in trial.decided and unit not in trial.promoted and not trial.is_audited:
         job.verdict = Decision(trial.decided[unit], 0, 0)
     elif unit and unit not in trial.decided and not job.failure:
         job.verdict = decide(trial, unit)

@@ -16,6 +16,7 @@ TRACKERS = ("mlflow", "wandb")  # of --log; each is a package, and an extra of o
 _DEFAULTS = SearchOptions()
 LONGEST_NAME = 200  # characters; file systems allow 255, and a name may get a suffix
 _MOST = 10**9  # of anything that is counted
+_MOST_FINALISTS = 50
 
 
 def check_options(options: SearchOptions) -> None:
@@ -73,6 +74,12 @@ def _check_numbers(options: SearchOptions) -> None:
     for name, amount in more_than_zero.items():
         if amount is not None and not 0 < amount < math.inf:  # NaN too
             raise InputError(f"{name} {amount:g}: give a number of more than 0")
+    if not 0 <= options.finalists <= _MOST_FINALISTS:
+        raise InputError(
+            f"--finalists {options.finalists}: give 0 for none, or at most {_MOST_FINALISTS}"
+        )
+    if options.audit is not None and not 0 <= options.audit <= 1:
+        raise InputError(f"--audit {options.audit:g}: give a share from 0 to 1, such as 0.05")
     if options.min_gain is not None and not 0 <= options.min_gain < math.inf:
         raise InputError(f"--min-gain {options.min_gain:g}: give at least 0, such as 0.002")
     gpus = options.gpus_per_trial
@@ -173,6 +180,11 @@ def _check_rows(options: SearchOptions) -> None:
             f"--trials {options.trials}: --space {options.space} runs each row once for each of "
             f"--repeats; choose rows with --rows"
         )
+    if has_rows and options.finalists:
+        raise InputError(
+            f"--finalists {options.finalists}: --space {options.space} runs every row with as many "
+            f"seeds as --repeats says; drop it, or give --repeats 3"
+        )
     if has_rows and options.min_gain is not None:
         raise InputError(
             f"--min-gain {options.min_gain:g}: --space {options.space} runs all of its rows; drop "
@@ -219,6 +231,10 @@ def _check_effects(options: SearchOptions) -> None:
         "brackets": (
             scheduler == "promotion-asha",
             f"with --scheduler {scheduler}; drop it, or choose --scheduler promotion-asha",
+        ),
+        "audit": (
+            scheduler != "none" and options.units > 1 and space not in ROW_SPACES,
+            "where no rung stops a trial, or where rows are run as they are; drop it",
         ),
         "warm_start": (
             learns,

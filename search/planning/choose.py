@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 
 from search.planning.amounts import clock
+from search.planning.audit_share import audit_units
+from search.planning.finalist_runs import finalist_units
 from search.planning.unit_cost import UnitCost
 from search.schedulers.rungs import units_per_trial
 from trainable.errors import InputError
@@ -33,6 +35,8 @@ class Given:
         pass_tokens: Tokens of the training data.
         step_tokens: Tokens of the largest step that a trial may make.
         spent: Seconds of the limit that are gone already.
+        finalists: How many get more seeds after all trials, beside the default.
+        audit: Share of the trials that a rung stops that run on to their end.
     """
 
     levels: tuple[int, ...]
@@ -41,6 +45,8 @@ class Given:
     pass_tokens: int
     step_tokens: int
     spent: float
+    finalists: int = 0
+    audit: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -91,21 +97,29 @@ def choose(limit: float, slots: int, cost: UnitCost, given: Given) -> TrialsAndB
 
 def _seconds(n: int, budget: float, slots: int, cost: UnitCost, given: Given) -> float:
     """Return the seconds that the limit of a search needs."""
-    n_units, fixed = busiest(n, given.levels, slots, given.eta, cost)
+    n_units, fixed = _with_finalists(n, slots, cost, given)
     needed = n_units * cost.unit_seconds(budget / given.levels[-1]) + fixed
     return given.spent + (needed + _REST_SECONDS) / _PART_OF_LIMIT
 
 
 def _budget(limit: float, n: int, slots: int, cost: UnitCost, given: Given) -> float:
     """Return the tokens of a full run that fit, at most ten passes; below 0 if none do."""
-    n_units, fixed = busiest(n, given.levels, slots, given.eta, cost)
+    n_units, fixed = _with_finalists(n, slots, cost, given)
     unit = ((limit - given.spent) * _PART_OF_LIMIT - _REST_SECONDS - fixed) / n_units
     tokens = (unit - cost.unit_seconds(0.0)) * cost.tokens_per_second * given.levels[-1]
     return min(tokens, _MANY * given.pass_tokens)
 
 
+def _with_finalists(n: int, slots: int, cost: UnitCost, given: Given) -> tuple[float, float]:
+    """Return what `busiest` does, with the runs of finalists after it."""
+    n_units, fixed = busiest(n, given.levels, slots, given.eta, cost, given.audit)
+    more = finalist_units(given.finalists, n, given.levels, given.eta, slots)
+    once = cost.last_seconds + cost.start_seconds  # of a run
+    return n_units + more, fixed + more / given.levels[-1] * once
+
+
 def busiest(
-    n: int, levels: tuple[int, ...], slots: int, eta: int, cost: UnitCost
+    n: int, levels: tuple[int, ...], slots: int, eta: int, cost: UnitCost, audit: float = 0.0
 ) -> tuple[float, float]:
     """Return what the slot that ends last trains.
 
@@ -115,6 +129,7 @@ def busiest(
         slots: Trials at a time.
         eta: One in eta trials passes a rung.
         cost: What a slot takes.
+        audit: Share of the trials that a rung stops that run on to their end.
 
     Returns:
         Units, and the seconds that are the same whatever a unit takes: of starts, and of what a
@@ -124,6 +139,7 @@ def busiest(
     total = n * units_per_trial(levels, eta)
     if not is_one_level:  # more than one in eta are promoted, since the best ones may come late
         total = 1.12 * total + 1.5 * n**0.5 + units * (1 - float(eta) ** (1 - len(levels)))
+        total += n * audit_units(levels, eta, audit)
     # At the end other slots have nothing left to do, and a slow configuration takes its time.
     alone = (units - levels[0]) * (1 - 1 / slots)
     longest = units if slots == 1 else 1.6 * units

@@ -37,7 +37,9 @@ def row_space(options: SearchOptions, base: RunConfig) -> RowSpace:
         return RowSpace(options.space, base, published(options, base), options.repeats)
     text, nli = _corpora(options, base)
     known = dict(ablation(base, text, nli or HubNli()))
-    chosen = {name: known[name] for name in _chosen(options, known)}
+    # Every row is compared with the base, so it runs whatever --rows names.
+    names = {"base", *_chosen(options, known)}
+    chosen = {name: config for name, config in known.items() if name in names}
     return RowSpace(options.space, base, chosen, options.repeats)
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from search.log.history import History
 from search.planning.algorithms import make_searcher
+from search.planning.audit_share import audit_share
 from search.planning.choose import Given, choose, sentence
 from search.planning.make_plan import make_plan
 from search.planning.plan import Plan
@@ -53,6 +54,8 @@ def fit_limit(plan: Plan, spent: float, slots: int, cost: UnitCost) -> tuple[Pla
         pass_tokens=plan.pass_tokens,
         step_tokens=plan.step_tokens,
         spent=spent,
+        finalists=options.finalists,
+        audit=audit_share(vars(options)),
     )
     try:
         choice = choose(limit, slots, cost, given)

@@ -140,6 +140,10 @@ class MethodOptions:
     """Brackets of promotion ASHA; bracket b has its first
     rung at unit eta^b."""
 
+    audit: Annotated[float | None, _arg("SHARE", "0.05")] = None
+    """Share of the trials stopped at a rung that run on to
+    their end, to estimate what rungs cut; 0: none."""
+
     seed: int = 0
     """Seed of the searcher and of every run."""
 
@@ -166,6 +170,13 @@ class BudgetOptions:
     under way. Where neither --trials nor --budget is
     given, a new search measures what trials take, and
     chooses both so that it is over by then."""
+
+    finalists: int = 0
+    """When all trials are over, run the best so many
+    and the default again with other seeds, as long as
+    they may win, and say whether the winner is better
+    than the default; a quarter of the budget, at least
+    four full runs."""
 
     max_device_hours: Annotated[float | None, _arg("HOURS")] = None
     """End when trials have used so many hours of GPUs, or

@@ -8,9 +8,12 @@ from typing import Any
 
 from search.log.folder import SearchFolder
 from search.log.history import History
+from search.planning.audit_share import audit_share, audit_units
+from search.planning.finalist_runs import describe_finalists, finalist_runs
 from search.planning.options import SearchOptions
 from search.planning.own_priors import prior_of
 from search.planning.own_space import ROW_SPACES, read_edits
+from search.schedulers.rungs import units_per_trial
 from spaces.catalogue import make_space
 from spaces.fixed_configs import RowSpace
 from spaces.params import all_params
@@ -99,6 +102,11 @@ class Plan:
         return step_tokens(self.sizes)
 
     @property
+    def finalist_runs(self) -> int:
+        """Full runs for finalists, after all trials; 0 for none."""
+        return finalist_runs(self.options.finalists, self.n_trials, self.rungs, self.options.eta)
+
+    @property
     def checkpoint_bytes(self) -> int:
         """Size of a checkpoint in bytes, without the heads."""
         return size_in_bytes(self.n_parameters, optimizer=self.options.checkpoint == "full")
@@ -137,6 +145,10 @@ def describe(plan: Plan) -> str:
         f"encoder    {options.encoder}, {plan.n_parameters:,} parameters, {options.precision}",
         f"trials     {n_trials}, searcher {options.searcher}, "
         f"scheduler {options.scheduler} (eta {options.eta})",
+        *describe_finalists(
+            options.finalists, 0 if is_left_to_choose(options) else plan.finalist_runs
+        ),
+        *_audit_lines(plan),
         *budget_lines,
         f"checkpoint {plan.checkpoint_bytes / 1e6:,.0f} MB; two of a running trial, one of a "
         f"paused one",
@@ -145,6 +157,19 @@ def describe(plan: Plan) -> str:
     lines += [f"  row {name}" for name in plan.rows]
     lines += _space_lines(options, plan.space) if isinstance(plan.space, Space) else []
     return "\n".join(lines)
+
+
+def _audit_lines(plan: Plan) -> list[str]:
+    """Return a line that says what the audit costs, in full runs; nothing without an audit."""
+    share = audit_share(vars(plan.options))
+    more = audit_units(plan.rungs, plan.options.eta, share) / plan.options.units
+    if not more:
+        return []
+    usual = units_per_trial(plan.rungs, plan.options.eta) / plan.options.units
+    return [
+        f"audit      {share:.0%} of the trials that a rung stops run on to their end: about "
+        f"{more / usual:.0%} more training on average; --audit 0 leaves it out"
+    ]
 
 
 def is_left_to_choose(options: SearchOptions) -> bool:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from search.log.find_folder import find_folder, split
 from search.log.folder import SearchFolder
 from search.log.history import History
+from search.log.race import Verdict
 from search.log.trial import Gain, TrialRecord
 from trainable.cache.files import read_json
 from trainable.errors import InputError
@@ -39,6 +40,7 @@ class Best(BaseModel):
         versions: Versions of Python and packages when the search began.
         gain: What was gained over the default; None where the default leads, or where there was
             nothing to compare with. Files of version 1 have none.
+        verdict: What is claimed after a race of finalists; None without one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,6 +54,7 @@ class Best(BaseModel):
     data_fingerprint: str
     versions: dict[str, str]
     gain: Gain | None = None
+    verdict: Verdict | None = None
 
 
 def best_path(given: str) -> str:
@@ -139,6 +142,7 @@ def best_of(search: str, history: History, winner: TrialRecord) -> Best:
         data_fingerprint=history.header["data_fingerprint"],
         versions=history.header["versions"],
         gain=winner.gain,
+        verdict=winner.verdict,
     )
 
 

@@ -103,14 +103,16 @@ def _paired(contents: tuple[bytes, bytes], split: Split, *trials: TrialRecord) -
     if both is None:
         return None
     first, second = (
-        {task: _numbers(run, tasks, task, own[task][0]) for task in tasks}
+        {task: predicted_numbers(run, tasks, task, own[task][0]) for task in tasks}
         for run, own in zip(trials, both, strict=True)
     )
     labels = {task: own[1].double().numpy() for task, own in both[0].items()}
     return paired_error(first, second, labels, tasks)
 
 
-def _numbers(trial: TrialRecord, tasks: Tasks, task: TaskName, probabilities: Tensor) -> Floats:
+def predicted_numbers(
+    trial: TrialRecord, tasks: Tasks, task: TaskName, probabilities: Tensor
+) -> Floats:
     """Return (n,) what a trial predicted: classes, or numbers."""
     threshold = decision_threshold(pair_of(trial.config.tasks[task]))
     return np.asarray(decide(probabilities, tasks[task], threshold).double().numpy())

@@ -31,6 +31,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
+def visible(text: str) -> str:
+    """Return text whose control characters and reversals of order are written out."""
+    return _UNSAFE.sub(_escaped, text)
+
+
 def _escaped(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape").decode("ascii")
 
@@ -42,7 +47,7 @@ def quoted(text: str, longest: int | None = _LONGEST) -> str:
         text: Any text: a sentence of the data, an error, a path.
         longest: Characters from which it is cut; None for no cut.
     """
-    line = _UNSAFE.sub(_escaped, " ".join(text.split()))
+    line = visible(" ".join(text.split()))
     if longest is not None and len(line) > longest:
         line = line[: longest - 1] + "…"
     return _MARKUP.sub(r"\\\1", line)

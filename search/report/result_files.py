@@ -1,4 +1,4 @@
-"""The results that follow from the event log alone: trials.csv and best.json."""
+"""The results that follow from the event log alone: trials.csv, best.json, ablation.csv."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from typing import Any
 from search.log.history import History
 from search.log.leaderboard import leaderboard
 from search.log.trial import TrialRecord
+from search.report.ablation_table import FILE as ABLATION
+from search.report.ablation_table import ablation_csv, ablation_rows
 from search.report.best import best_of
+from search.report.logged_search import LoggedSearch
 from trainable.learning import learning_keys
 from trainable.metrics import score_keys
 from trainable.tasks import Tasks
@@ -30,9 +33,19 @@ def result_files(search: str, history: History) -> dict[str, str]:
     table = trials_csv(history.trials.values(), history.header["space"], history.tasks)
     files = {"trials.csv": table}
     if history.best is not None:
-        best = best_of(search, history, history.best).model_dump(mode="json")
-        files["best.json"] = json.dumps(best, indent=2, allow_nan=False) + "\n"
+        files["best.json"] = best_json(search, history, history.best)
+    rows = ablation_rows(LoggedSearch(search, history))
+    if rows:
+        files[ABLATION] = ablation_csv(rows)
     return files
+
+
+def best_json(search: str, history: History, trial: TrialRecord) -> str:
+    """Return the content of best.json for a trial."""
+    best = best_of(search, history, trial).model_dump(mode="json")
+    if best["verdict"] is None:  # so that programs without finalists read the file
+        del best["verdict"]
+    return json.dumps(best, indent=2, allow_nan=False) + "\n"
 
 
 def trials_csv(trials: Iterable[TrialRecord], params: Iterable[str], tasks: Tasks) -> str:

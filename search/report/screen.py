@@ -8,7 +8,9 @@ from search.log.leaderboard import gained, lead, leaderboard
 from search.log.trial import TrialRecord
 from search.planning.plan import Plan
 from search.report.best import BEST
+from search.report.logged_search import name_of
 from search.report.sections.not_learned import constant_answers
+from search.report.sections.rung_cuts import audit_line
 
 
 def summary(plan: Plan, trials: list[TrialRecord], winner: TrialRecord | None) -> str:
@@ -29,7 +31,10 @@ def summary(plan: Plan, trials: list[TrialRecord], winner: TrialRecord | None) -
         numbers = " ".join(
             f"{'-' if v is None else f'{v:.4f}':>{n}}" for v, n in zip(cells, widths, strict=True)
         )
-        lines.append(f"{rank:4} {trial.number:5} {trial.units:3}/{units} {numbers}  {trial.status}")
+        row = f"  {name_of(trial)}" if "row" in trial.params else ""
+        audited = ", audited" if trial.is_audited else ""
+        numbered = f"{rank:4} {trial.number:5} {trial.units:3}/{units}"
+        lines.append(f"{numbered} {numbers}  {trial.status}{audited}{row}")
     if winner is None:
         return "\n".join([*lines, "", "no trial finished a unit; see the errors above"])
     if reason := lead(trials).reason:
@@ -46,6 +51,8 @@ def summary(plan: Plan, trials: list[TrialRecord], winner: TrialRecord | None) -
     ]
     if any(trial.status in ("interrupted", "paused") for trial in trials):
         lines.append(f"  the same command with --name {shlex.quote(folder.name)} --resume goes on")
-    if line := gained(trials):
-        lines += ["", line]
+    asked = plan.earlier.header.get("options", vars(plan.options))
+    last = [line for line in (audit_line(asked, trials), gained(trials)) if line]
+    if last:
+        lines += ["", *last]
     return "\n".join(lines)

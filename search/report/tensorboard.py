@@ -9,6 +9,7 @@ the trials. A param that a trial does not have reads "n/a".
 
 from __future__ import annotations
 
+import re
 import struct
 from functools import lru_cache
 from pathlib import Path
@@ -28,6 +29,7 @@ from torch.utils.tensorboard.summary import hparams
 
 from search.log.history import History
 from search.log.trial import TrialRecord
+from search.report.importance import usual_order
 from spaces.params import Param
 from trainable.cache.files import write_bytes
 from trainable.component import Value
@@ -39,9 +41,25 @@ TENSORBOARD = "tensorboard"  # below the folder of the search
 _Cell = str | float | bool  # of the HParams page
 # Status of a trial -> that of the HParams page; where it may go on, TensorBoard says "unknown".
 _STATUSES = {"done": "STATUS_SUCCESS", "stopped": "STATUS_SUCCESS", "failed": "STATUS_FAILURE"}
-# Parts of `learning`, each a group of curves with one for each task.
-_GROUPS = ("dev_loss", "matthews", "top_share")
+_LEARNING = ("dev_loss", "matthews", "top_share")  # parts of `learning` that are shown
 _VERSION = "brain.Event:2"  # of the format, in the first record of a file
+
+PROGRESS = "progress/units"  # units that the trial finished
+DONE = "progress/done"  # 1 for a trial that trained to the end, 0 for one that ended before
+_GROUPS = {  # end or beginning of a key -> its group on the page of scalars; else it is of a task
+    r".*_loss": "losses",
+    r".*_seconds": "times",
+    r"(score|score_2024|learned)": "score",
+    r"(cosine|conflict)_.*": "gradients",
+    r"progress/.*": "",
+}
+
+
+@lru_cache(maxsize=256)
+def tag_of(key: str) -> str:
+    """Return the tag of a number that trials report, such as `losses/sst_loss`."""
+    found = (group for form, group in _GROUPS.items() if re.fullmatch(form, key))
+    return f"{next(found, 'tasks')}/{key}".removeprefix("/")
 
 
 class TensorBoard:
@@ -98,18 +116,21 @@ def tensorboard_file(trial: TrialRecord, params: tuple[Param, ...], tasks: Tasks
         tasks: The tasks of the search.
     """
     scores = score_keys(tasks)
-    scalars = (*scores, "learned", *step_metrics(tasks), "train_seconds", "eval_seconds")
-    tags = {key: key for key in scalars}
-    tags |= {f"{task}_{what}": f"{what}/{task}" for what in _GROUPS for task in tasks}
-    values = tuple((param.name, _shown(param, trial.params)) for param in params)
-    records = [_head(trial.number, trial.started, values, scores)]
+    shares = (f"{task}_{what}" for what in _LEARNING for task in tasks)
+    times = ("train_seconds", "eval_seconds")
+    scalars = tuple(dict.fromkeys((*scores, "learned", *step_metrics(tasks), *shares, *times)))
+    values = tuple((param.name, _shown(param, trial.params)) for param in usual_order(params))
+    columns = (*map(tag_of, scores), PROGRESS, DONE)
+    records = [_head(trial.number, trial.started, values, columns)]
     for unit, metrics in trial.reports.items():
-        known = {tag: metrics[key] for key, tag in tags.items() if metrics.get(key) is not None}
-        points = [Summary.Value(tag=tag, simple_value=value) for tag, value in known.items()]
+        known = {key: metrics[key] for key in scalars if metrics.get(key) is not None}
+        known[PROGRESS] = float(unit)
+        points = [Summary.Value(tag=tag_of(key), simple_value=own) for key, own in known.items()]
         time, step = trial.reported[unit], int(metrics["tokens"] or 0)
         records.append(_record(Event(wall_time=time, step=step, summary=Summary(value=points))))
     if trial.status in _STATUSES:
-        records.append(_record(Event(wall_time=trial.ended, summary=_end(trial))))
+        step = int(trial.last.get("tokens") or 0)
+        records.append(_record(Event(wall_time=trial.ended, step=step, summary=_end(trial))))
     return b"".join(records)
 
 
@@ -161,9 +182,9 @@ def _end(trial: TrialRecord) -> Summary:
     """Return how a trial ended, for its line on the HParams page."""
     end = SessionEndInfo(status=Status.Value(_STATUSES[trial.status]), end_time_secs=trial.ended)
     data = HParamsPluginData(session_end_info=end)
-    return Summary(
-        value=[Summary.Value(tag=SESSION_END_INFO_TAG, metadata=create_summary_metadata(data))]
-    )
+    session = Summary.Value(tag=SESSION_END_INFO_TAG, metadata=create_summary_metadata(data))
+    done = Summary.Value(tag=DONE, simple_value=float(trial.status == "done"))
+    return Summary(value=[session, done])
 
 
 def _bytes(message: Any) -> bytes:

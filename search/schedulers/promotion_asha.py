@@ -72,8 +72,11 @@ class PromotionASHA:
         # An older driver may have let the default pause; it is promoted before all others.
         if trial.decided[unit] == "continue" or unit in trial.promoted or trial.is_default:
             rung.n_promoted += 1
+            return
+        if trial.is_audited:  # it runs on, and waits for nothing
+            return
         # A stopped trial becomes paused again when the search is resumed with more trials.
-        elif trial.status == "paused" or (trial.is_open and trial.decided[unit] == "pause"):
+        if trial.status == "paused" or (trial.is_open and trial.decided[unit] == "pause"):
             insort(rung.waiting, key)
 
     def _enter(self, rung: Rung, trial: TrialRecord, unit: int) -> None:

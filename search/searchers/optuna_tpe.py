@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from itertools import islice
 from typing import Any
 
 import optuna
@@ -72,15 +73,15 @@ class OptunaTpe:
         """Return what OptunaSearch suggests next."""
         self._tell(history)
         params: Any = self._search.suggest(str(number))
-        self._told[number], self._n_seen = 0, number + 1
+        self._told[number], self._n_seen = 0, len(history.trials) + 1
         # OptunaSearch adds what the space returned to the params.
         run_config = RunConfig.from_dict(params.pop("run_config"), "tpe")
         return Suggestion(params, "tpe", run_config)
 
     def _tell(self, history: History) -> None:
         """Tell OptunaSearch what happened since the last call, as Tune's controller would."""
-        for number in range(self._n_seen, len(history.trials)):
-            self._adopt(history.trials[number])
+        for trial in islice(history.trials.values(), self._n_seen, None):
+            self._adopt(trial)
         self._n_seen = len(history.trials)
         for number in list(self._told):
             trial = history.trials[number]

@@ -6,6 +6,7 @@ import logging
 import random
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,6 +24,7 @@ from spaces.params import Param
 from spaces.space import Space
 from tests.benchmarks.curve import UNITS, Curve
 from tests.benchmarks.others_tables import CurveTable, portfolio
+from tests.benchmarks.real_contestants import no_model
 from tests.benchmarks.replay import any_plan, n_trials, run_slots
 from trainable.component import Value
 from trainable.run_config import RunConfig
@@ -43,6 +45,7 @@ class Contestant:
         default: What the first trial is: `good`, `bad`, or nothing in particular.
         has_prior: Whether the searcher looks near the default first.
         has_portfolio: Whether configurations follow that are good on the other tables.
+        has_model: Whether a model compares what the searcher proposes.
     """
 
     searcher: str
@@ -50,6 +53,7 @@ class Contestant:
     default: str = ""
     has_prior: bool = False
     has_portfolio: bool = False
+    has_model: bool = True
 
     def takes_part(self, table: CurveTable, tables: list[CurveTable]) -> bool:
         """Whether the table has what it needs: others with the same configurations."""
@@ -65,6 +69,9 @@ CONTESTANTS = {
     "ours, default": Contestant("rung-gp", "promotion-asha", "good"),
     "ours, default, prior": Contestant("rung-gp", "promotion-asha", "good", True),
     "ours, default, prior, portfolio": Contestant("rung-gp", "promotion-asha", "good", True, True),
+    "ours, default, prior, portfolio, no model": Contestant(
+        "rung-gp", "promotion-asha", "good", True, True, has_model=False
+    ),
     "ours, misleading default and prior": Contestant("rung-gp", "promotion-asha", "bad", True),
 }
 
@@ -167,7 +174,8 @@ class Replayer:
             return Curve(table.scores[row].tolist(), float(table.regrets[row]))
 
         times = random.Random(f"times {seed}")
-        final = run_slots(dispatcher, curve_of, times, units, _SLOTS).final[-1]
+        with nullcontext() if given.has_model else no_model():
+            final = run_slots(dispatcher, curve_of, times, units, _SLOTS).final[-1]
         return float(table.regrets.max() if np.isnan(final) else final)
 
     def _planned(self, table: CurveTable, given: Contestant, seed: int, units: int) -> Plan:

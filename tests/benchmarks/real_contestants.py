@@ -23,6 +23,7 @@ from search.planning.algorithms import make_scheduler, make_searcher
 from search.planning.plan import Plan
 from search.planning.resume import header
 from search.report.comparison import Comparison
+from search.searchers.gp.searcher import RungGp
 from spaces.space import Space
 from tests.benchmarks.curve import UNITS
 from tests.benchmarks.priorband import PriorBand
@@ -68,6 +69,11 @@ def no_default() -> AbstractContextManager[Any]:
     return mock.patch.object(TrialRecord, "is_default", property(lambda self: False))
 
 
+def no_model() -> AbstractContextManager[Any]:
+    """Let the searcher suggest what it proposes, without a model that compares."""
+    return mock.patch.object(RungGp, "_incumbent", return_value=None)
+
+
 def whole_select() -> AbstractContextManager[Any]:
     """Let trials be scored on all of *select* after every unit."""
     return mock.patch.object(Corpus, "select_part", property(lambda self: None))
@@ -76,6 +82,7 @@ def whole_select() -> AbstractContextManager[Any]:
 # What this project can be without -> how that is switched off: fields of a Contestant.
 WITHOUT: dict[str, dict[str, Any]] = {
     "searcher": {"options": {"searcher": "random"}},  # nor its priors, nor the portfolio
+    "model": {"patch": no_model},
     "priors": {"options": {"priors": "off"}},
     "portfolio": {"change": default_only},
     "protected-default": {"patch": no_default},

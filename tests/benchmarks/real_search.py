@@ -225,7 +225,7 @@ def _cache_of(setting: str, variant: str, plan: Plan, options: Options) -> RunCa
     if key not in _caches:
         _caches.clear()  # one setting at a time in memory
         folder = options.out / "runs" / setting
-        _caches[key] = RunCache(folder, plan.space.base, options.kept, variant)
+        _caches[key] = RunCache(folder, plan.space.base, options.kept, variant, plan.rungs)
     return _caches[key]
 
 

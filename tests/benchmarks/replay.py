@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import heapq
 import math
 import random
 from dataclasses import dataclass, replace
-from itertools import count
-from typing import Any
 
 from search.log.history import History, Journal
+from search.log.trial import Metrics, TrialRecord
 from search.loop.dispatcher import Dispatcher
 from search.planning.make_plan import make_plan
 from search.planning.options import SearchOptions
 from search.planning.plan import Plan
 from search.planning.resume import header
+from search.replaying.simulated_slots import play
 from search.schedulers.rungs import units_per_trial
-from tests.benchmarks.curve import UNITS, CurveOf
+from tests.benchmarks.curve import UNITS, Curve, CurveOf
 from tests.benchmarks.families import Family
 from tests.chaos.simulation import make_dispatcher
 
@@ -103,39 +102,21 @@ def run_slots(
         budget: Units of training, of all trials together.
         n_slots: Trials at a time.
     """
-    history, curves, ids = dispatcher.history, {}, count()
-    training: list[tuple[float, str, int]] = []  # time when a unit ends, job, unit
-    final: list[float] = []
-    now = 0.0
+    history, curves = dispatcher.history, dict[int, Curve]()
 
-    def train(id: str, unit: int) -> None:
-        heapq.heappush(training, (now + draw.uniform(0.95, 1.05), id, unit))
-
-    while len(final) < budget:
-        while len(training) < n_slots:
-            id = f"job {next(ids)}"
-            job = dispatcher.next_job(id)
-            if job is not None:
-                dispatcher.started(id)
-                train(id, job.unit + 1)
-            elif training or dispatcher.is_finished:
-                break
-        if not training:  # the searcher has nothing more to suggest
-            final += final[-1:] * (budget - len(final))
-            break
-        now, id, unit = heapq.heappop(training)
-        trial = dispatcher.jobs[id].trial
+    def report_of(trial: TrialRecord, unit: int) -> tuple[Metrics, str]:
         if trial.number not in curves:
             curves[trial.number] = curve_of(trial.params)
-        report: dict[str, Any] = curves[trial.number].report(unit)
-        failure = "" if math.isfinite(report["score"]) else "diverged"
-        goes_on = dispatcher.reported(id, unit, {"score": None} if failure else report, failure)
-        dispatcher.saved(id, f"{trial.number}/{unit}")
-        if goes_on:
-            train(id, unit + 1)
-        else:
-            dispatcher.left(id, 1.0, 0.0)
+        report: Metrics = {**curves[trial.number].report(unit)}
+        is_lost = not math.isfinite(report["score"] or 0.0)
+        return ({"score": None}, "diverged") if is_lost else (report, "")
+
+    final: list[float] = []
+    for _ in play(dispatcher, report_of, n_slots, draw):
         best = history.best
         final.append(math.nan if best is None else curves[best.number].worth)
+        if len(final) == budget:
+            break
+    final += final[-1:] * (budget - len(final))  # the searcher had nothing more to suggest
     n_done = sum(trial.status == "done" for trial in history.trials.values())
     return Replay(final, len(history.trials), n_done)

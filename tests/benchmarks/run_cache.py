@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 from collections import OrderedDict
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import torch
 from trainable.cache.files import write_json
 from trainable.run_config import RunConfig
 from trainable.training.inputs import InputsSpec, open_inputs
+from trainable.training.loop import Run
 from trainable.training.predictions import PREDICTIONS, write_probabilities
 from trainable.worker.ray_trainable import MultitaskTrainable, report_keys
 
@@ -40,19 +42,33 @@ class RunCache:
         config: Any of the runs: all have its data and its encoder.
         kept: How many runs stay in memory.
         variant: Of the code that reports, where a benchmark changes it; part of the key.
+        scored: Units after which a run is scored; those after the others have no scores.
     """
 
-    def __init__(self, folder: Path, config: RunConfig, kept: int, variant: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: RunConfig,
+        kept: int,
+        variant: str = "",
+        scored: Collection[int] = range(1, 10**9),
+    ) -> None:
         torch.set_num_threads(1)
         self._folder, self._kept, self._variant = folder, kept, variant
         inputs = open_inputs(config, torch.device("cpu"))
         self._fingerprint = inputs.corpus.fingerprint
         # A class of its own, whose actors are warm from the beginning.
-        shared = {
+        shared: dict[str, Any] = {
             "_inputs": inputs,
             "_source": InputsSpec.of(config),
             "_setup_logdir": lambda self: None,  # Tune's would make a folder for each
         }
+
+        def unit(own: MultitaskTrainable, run: Run) -> dict[str, Any]:
+            is_scored = run.units + 1 in scored
+            return MultitaskTrainable._unit(own, run) if is_scored else dict(run.train_unit())
+
+        shared["_unit"] = unit
         self._trainable: Any = type("WarmTrainable", (MultitaskTrainable,), shared)
         self._actors: OrderedDict[str, Any] = OrderedDict()
 
@@ -107,7 +123,7 @@ class RunCache:
         write_json(folder / "reports.json", {"run_config": config.to_dict(), "reports": own})
 
     def _compare(self, key: str, now: Report, then: Report) -> None:
-        if now["score"] != then["score"]:
+        if repr(now["score"]) != repr(then["score"]):  # NaN where it is not scored
             raise StaleReports(
                 f"{self._folder / key}: unit {now['unit']} scored {then['score']} and scores "
                 f"{now['score']} now; the code has changed since: give another --out"

@@ -41,6 +41,7 @@ def plan(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         eta=3 if scheduler == "none" else 2,  # without rungs any other than the default is refused
         trials=N_TRIALS,
         brackets=brackets,
+        audit=None if scheduler == "none" else 0.3,
         searcher=searcher,
         scheduler=scheduler,
         storage=str(tmp_path_factory.mktemp("runs")),
@@ -51,6 +52,7 @@ def plan(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def test_a_kill_before_any_event_changes_nothing(plan: Plan) -> None:
     whole = simulate(plan, FAULTS)
+    assert any(e["event"] == "audited" for e in whole) or plan.options.scheduler == "none"
     assert {"done", "failed"} <= {trial.status for trial in History(whole).trials.values()}
     assert any(e["event"] == "reported" and e["metrics"]["score"] is None for e in whole)
     for n_events in range(1, len(whole)):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from typing import Any
 
 from search.log.events import Event
 from search.log.history import History
+from search.log.trial import TrialRecord
 from search.planning.algorithms import make_scheduler, make_searcher
 from search.planning.plan import Plan
 from search.schedulers.base import Decision
@@ -193,6 +196,7 @@ class _Judge:
         self._scheduler = make_scheduler(plan.options, plan.n_trials, self.history, plan.sizes)
         self._searcher = make_searcher(plan.options, plan.space, plan.n_trials, plan.rungs)
         self._points, self._unpromotable = plan.points, set[int]()
+        self._options = plan.options
 
     def look(self, event: Event) -> tuple[dict[str, Any] | None, str]:
         """Return fields that the event must have, None if it must not be; and what is missing."""
@@ -208,6 +212,8 @@ class _Judge:
             return _fields(decision) | {"decision": decision.action} if decision else None, ""
         if kind == "stopped":
             return self._stopped(event), ""
+        if kind == "audited":
+            return self._audited(event), ""
         return {}, ""
 
     def _missed(self, event: Event, *, with_promotion: bool) -> str:
@@ -239,8 +245,23 @@ class _Judge:
         trial, unit, decision = promotion
         return {"trial": trial.number, "unit": unit, **_fields(decision)}
 
+    def _is_drawn(self, trial: TrialRecord) -> bool:
+        share = self._options.audit or 0.0
+        draw = random.Random(f"{self._options.seed} audit {trial.number}").random()
+        return draw < share and math.isfinite(trial.score)
+
+    def _audited(self, event: Event) -> dict[str, Any] | None:
+        trial = self.history.trials[event["trial"]]
+        if not self._is_drawn(trial):
+            return None
+        self._unpromotable |= {own.number for own in self._scheduler.unpromotable()}
+        self._unpromotable.discard(trial.number)
+        return {"unit": max(trial.decided)}
+
     def _stopped(self, event: Event) -> dict[str, Any] | None:
         trial, reason = self.history.trials[event["trial"]], event["reason"]
+        if self._is_drawn(trial):
+            return None
         if reason == "the scheduler gave it up":
             return {} if trial.decided.get(event["unit"]) == "stop" else None
         if reason == "nothing can be promoted any more":

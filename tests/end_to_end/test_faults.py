@@ -202,8 +202,8 @@ def test_a_signal_leaves_whole_results_and_nothing_of_tune(
         assert len(list(csv.DictReader(lines))) == len(trials)
     assert "## Leaderboard" in (folder / "report.md").read_text()
     assert not list(folder.rglob("*.tmp"))
-    allowed = ("best.json", "events.jsonl", "report.md", "tensorboard", "trials.csv")
-    rest = [path for path in folder.iterdir() if path.name not in allowed and path.suffix != ".png"]
+    allowed = ("best.json", "events.jsonl", "report", "tensorboard", "trials.csv")
+    rest = [path for path in folder.iterdir() if path.name not in allowed and path.stem != "report"]
     assert rest
     assert all(path.match("trial_*") and any(path.iterdir()) for path in rest), rest
 

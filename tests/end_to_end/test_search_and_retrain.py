@@ -85,7 +85,7 @@ def kinds(events: list[Event]) -> list[str]:
 
 def test_every_result_is_there_and_whole(finished: Finished) -> None:
     names = {path.name for path in finished.folder.iterdir()}
-    expected = {EVENTS, "best.json", "trials.csv", "report.md", "best_so_far.png", "tensorboard"}
+    expected = {EVENTS, "best.json", "trials.csv", "report.md", "report.html", "tensorboard"}
     assert expected <= names
     assert not list(finished.folder.rglob("*.tmp"))
     assert not list(finished.folder.glob(".probe*"))

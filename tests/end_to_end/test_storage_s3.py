@@ -132,7 +132,7 @@ def events_of(bucket: Bucket, tmp_path: Path) -> list[Event]:
 def test_all_results_are_in_the_bucket(finished: str, bucket: Bucket, tmp_path: Path) -> None:
     assert "2 nodes looked at: storage, versions and code are as here" in finished
     names = {key.removeprefix("runs/first/") for key in bucket.read()}
-    assert {EVENTS, "best.json", "trials.csv", "report.md", "best_so_far.png"} <= names
+    assert {EVENTS, "best.json", "trials.csv", "report.md", "report.html"} <= names
     for number in range(2):
         board = f"tensorboard/trial_{number:04d}/events.out"
         assert any(name.startswith(board) for name in names)

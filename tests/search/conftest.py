@@ -45,6 +45,19 @@ def _quiet() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
+@pytest.fixture
+def real_script() -> None:
+    """Let pages have the script of their charts, which takes seconds to make."""
+
+
+@pytest.fixture(autouse=True)
+def _no_script(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the script of the charts out of pages, but where a test asks for it."""
+    if "real_script" not in request.fixturenames:
+        for module in ("write_page", "live_page"):
+            monkeypatch.setattr(f"search.report.page.{module}.vega_script", lambda: "/* charts */")
+
+
 @pytest.fixture(scope="session")
 def _plans(tmp_path_factory: pytest.TempPathFactory) -> Callable[[SearchOptions], Plan]:
     """Plans are made once for the same options: each reads the data."""
@@ -142,6 +155,7 @@ class Played:
             reports, `unsaved` after that and before the checkpoint is there, or empty. `leaves`: it
             has notice of that, and leaves in the middle of the unit.
         first: Origin of the first trial. The default is never paused or stopped at a rung.
+        audit: Share of the trials that a rung stops that run on to their end.
     """
 
     def __init__(
@@ -157,13 +171,15 @@ class Played:
         searcher: Searcher | None = None,
         lost: Callable[[int, int], str] = lambda number, unit: "",
         first: str = "default",
+        audit: float = 0.0,
     ) -> None:
         self.outcome, self.lost, self.units = outcome, lost, units
         self.log, self.trained = MemoryLog(earlier), Counter[tuple[int, int]]()
         self.journal = Journal(History(self.log.events), self.log)  # type: ignore[arg-type]
         self.history = self.journal.history
         if not self.history.header:
-            options = {"scheduler": "promotion-asha" if scheduler is None else "asha"}
+            kind = "promotion-asha" if scheduler is None else "asha"
+            options = {"scheduler": kind, "audit": audit, "seed": 0}
             begin = {"version": VERSION, "units": units, "options": options, "slots": 1}
             self.journal.write("search", n_trials=n_trials, **begin)
         elif n_trials != self.history.n_trials:

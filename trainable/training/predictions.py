@@ -12,7 +12,7 @@ Source of the submission format: the CS224N default project's starter code: a he
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -86,28 +86,28 @@ def read_probabilities(
 
 
 def read_compared(
-    contents: tuple[bytes, bytes], split: Split, tasks: Tasks
+    contents: Sequence[bytes], split: Split, tasks: Tasks
 ) -> list[dict[TaskName, tuple[Tensor, Tensor]]] | None:
-    """Read two runs' predictions of the same examples, and the labels of these.
+    """Read runs' predictions of the same examples, and the labels of these.
 
     Args:
-        contents: Bytes of two files that `write_probabilities` wrote.
+        contents: Bytes of the files that `write_probabilities` wrote, at least one.
         split: Which split.
         tasks: The tasks.
 
     Returns:
         For each file task -> (n, n_classes) or (n, 1) probabilities, and (n,) labels. None where a
-        file is torn, is of other examples than the other, or has no labels, as older ones.
+        file is torn, is of other examples than the first, or has no labels, as older ones.
     """
     try:
-        both = [load(content) for content in contents]
+        found = [load(content) for content in contents]
         for task in tasks:
-            first, second = (own[f"{split}.{task}.ids"] for own in both)
-            if not torch.equal(first, second):
+            first, *others = (own[f"{split}.{task}.ids"] for own in found)
+            if not all(torch.equal(first, own) for own in others):
                 return None
         return [
             {task: (own[f"{split}.{task}"], own[f"{split}.{task}.labels"]) for task in tasks}
-            for own in both
+            for own in found
         ]
     except (SafetensorError, KeyError):
         return None

@@ -24,7 +24,6 @@ from search.report.errors.winner_predictions import (
 )
 from search.report.figures import save
 from search.report.markdown import number, quoted, table, with_error
-from search.report.sections.base import FinishedSearch
 from trainable.data.examples import Examples
 from trainable.errors import InputError
 from trainable.tasks import TaskName, Tasks
@@ -32,13 +31,8 @@ from trainable.tasks import TaskName, Tasks
 _N_WORST = 10  # errors shown of each task
 
 
-def analysis(search: FinishedSearch) -> list[str]:
-    """Return the section on the winner; none where no trial reported a score."""
-    return [] if search.winner is None else analysis_section(search.plan.folder, search.winner)
-
-
-def analysis_section(folder: SearchFolder, trial: TrialRecord) -> list[str]:
-    """Return the paragraphs of the section; writes its pictures beside the report.
+def analysis_section(folder: SearchFolder, trial: TrialRecord, pictures: Path) -> list[str]:
+    """Return the paragraphs of the section in Markdown; writes its pictures into a folder.
 
     Where the trial left no predictions, or the data are gone, the only paragraph says so.
     """
@@ -51,7 +45,7 @@ def analysis_section(folder: SearchFolder, trial: TrialRecord) -> list[str]:
         found = predictions_on_select(examples, trial.config, content)
     except InputError as error:
         return [heading, f"There is none: {quoted(str(error), None)}."]
-    return [heading, _scores(trial, found), *_tables(examples, found, folder.local)]
+    return [heading, _scores(trial, found), *_tables(examples, found, pictures)]
 
 
 def _none(trial: TrialRecord) -> str:
@@ -169,7 +163,7 @@ def _worst(found: TaskPredictions) -> str:
             cells = [f"{label:.0f}", f"{predicted:.0f}", f"{found.confidence[i]:.2f}"]
         else:
             cells = [f"{label:.1f}", f"{predicted:.1f}", f"{predicted - label:+.1f}"]
-        rows.append(["<br>".join(quoted(text) for text in found.sentences[i]), *cells])
+        rows.append([" ↔ ".join(quoted(text) for text in found.sentences[i]), *cells])
     if not rows:
         return f"{quoted(found.task.title)}: no errors."
     return f"{quoted(found.task.title)}:\n\n{table(header, rows)}"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from search.log.history import History
 from search.log.leaderboard import leaderboard
 from search.log.trial import TrialRecord
 from search.planning.plan import Plan
+from search.report.logged_search import LoggedSearch
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,14 @@ class FinishedSearch:
         """The trials that reported a score and did not fail, best first."""
         return [t for t in leaderboard(self.trials) if t.reports and t.status != "failed"]
 
+    @cached_property
+    def logged(self) -> LoggedSearch:
+        """What follows from the log alone."""
+        return LoggedSearch(self.plan.folder.name, self.history)
+
     @property
     def folder(self) -> Path:
-        """Local folder of the search; a section writes its pictures there."""
+        """Local folder of the search."""
         return self.plan.folder.local
 
 

@@ -13,7 +13,6 @@ from search.log.history import History
 from search.searchers.base import Params, Suggestion, Tried, draw_params, fresh, params_key
 from search.searchers.gp.acquisition import Incumbent, candidates
 from search.searchers.gp.encoding import SpaceEncoding
-from search.searchers.gp.guard import Guard
 from search.searchers.gp.model import Hyperparameters, RungModel
 from search.searchers.gp.observations import RungScores, Score
 from search.searchers.gp.per_task import ScoreModel, learn_each
@@ -30,7 +29,7 @@ _N_LEARN = 30  # trials of each rung that hyperparameters are learned from
 _N_BEST, _N_OTHERS, _N_FAILED, _N_PENDING = 15, 12, 8, 40
 _N_TOP = 5  # trials near which candidates are drawn
 _N_GOOD = 3  # trials of each rung that proposals change while there is no model
-# Share of uniform draws: with a prior, which they have to watch over, and without one.
+# Share of uniform draws: with a prior, which may mislead, and without one.
 UNIFORM_SHARE, RANDOM_SHARE = 1 / 6, 1 / 3
 _N_GUIDED = 50  # attempts after which what is not tried yet is drawn from the whole space
 # The BLAS libraries of numpy and scipy, which are loaded by now. On matrices as small as ours
@@ -48,8 +47,7 @@ class RungGp:
     runs, and it does not prefer trials only because they rise fast. It compares some hundred
     candidates: with a prior, the best trials with few changes, draws from the prior and some from
     the whole space; else those from the whole space and from near the best trials. While there is
-    no model, such a proposal is suggested as it is. How many suggestions may use the prior, a
-    guard decides (`search.searchers.gp.guard`).
+    no model, such a proposal is suggested as it is.
 
     - The score to improve on is the best predicted mean plus one standard deviation of the noise.
     - Pending trials count as if they had scored what the model predicts, so that many slots do not
@@ -99,7 +97,6 @@ class RungGp:
         metrics = metric_keys(self._tasks)
         self._scores = RungScores(self._results, self._rungs, self._encoding, metrics)
         self._learned: _Learned | None = None
-        self._guard = Guard(self._rungs[0])
 
     @_BLAS.wrap(limits=1)  # type: ignore[untyped-decorator]
     def suggest(self, number: int, history: History) -> Suggestion | None:
@@ -109,9 +106,8 @@ class RungGp:
         self._tried.read(history)
         self._results.read(history)
         self._scores.read(history)
-        self._guard.read(history)
-        by_chance = self._chance("share", number) < self._random_share
-        prior = None if self._chance("guard", number) >= self._guard.share else self._prior
+        by_chance = derive(self._seed, "share", number) / 2**63 < self._random_share
+        prior = self._prior
         incumbent = None if by_chance else self._incumbent(number, history)
 
         def draw(attempt: int) -> tuple[Params, str]:
@@ -127,10 +123,6 @@ class RungGp:
             return draw_params(self._params, generator), "random"
 
         return fresh(self._space, draw, self._tried)
-
-    def _chance(self, purpose: str, number: int) -> float:
-        """Return a number in [0, 1) that is drawn for a trial."""
-        return derive(self._seed, purpose, number) / 2**63
 
     def _best(
         self, incumbent: Incumbent, starts: list[Start], prior: Prior | None, seed: int

@@ -80,7 +80,7 @@ def check_curves(folder: Path) -> None:
     """Check that TensorBoard finds what the log says."""
     for trial, score in enumerate((0.4, 0.6)):
         files = EventAccumulator(str(folder / "tensorboard" / f"trial_000{trial}")).Reload()
-        points = [(point.step, point.value) for point in files.Scalars("score")]
+        points = [(point.step, point.value) for point in files.Scalars("score/score")]
         assert points == [(4000, pytest.approx(score))]
         assert "_hparams_/session_start_info" in files.summary_metadata
 
@@ -94,7 +94,7 @@ def test_results_are_written_where_the_search_is(
 ) -> None:
     assert main(["s", "--storage", str(storage)]) == 0
     check(storage / "s")
-    assert names(storage / "s") == {EVENTS, "best.json", "trials.csv", "tensorboard"}
+    assert names(storage / "s") == {EVENTS, "best.json", "trials.csv", "report.html", "tensorboard"}
     assert f"of 2 trials are in {storage / 's'}" in capsys.readouterr().out
 
 
@@ -130,7 +130,7 @@ def test_an_export_leaves_the_log_to_the_driver(
     before = log.read_bytes()
     assert main(["s", "--storage", f"file://{storage}"]) == 0
     assert log.read_bytes() == before + b'{"event": "closed"}\n'
-    assert names(storage / "s") == {EVENTS, "best.json", "trials.csv", "tensorboard"}
+    assert names(storage / "s") == {EVENTS, "best.json", "trials.csv", "report.html", "tensorboard"}
 
 
 @pytest.mark.parametrize("scheme", ["", "file://"])
@@ -159,7 +159,7 @@ def test_a_search_without_a_report_has_a_table_only(storage: Path) -> None:
     path = storage / "s" / EVENTS
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))
     assert main(["s", "--storage", str(storage)]) == 0
-    assert names(storage / "s") == {EVENTS, "trials.csv"}
+    assert names(storage / "s") == {EVENTS, "trials.csv", "report.html"}
 
 
 @pytest.mark.parametrize("share", [0.7, 0.9, 0.999])
@@ -225,3 +225,44 @@ def test_the_command_runs_from_any_folder(storage: Path, tmp_path: Path, reposit
     done = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": ""}, check=False)
     assert done.returncode == 0
     assert (tmp_path / "study.db").is_file()
+
+
+def test_another_trial_is_picked_into_a_file_of_its_own(
+    storage: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = storage / "s"
+    assert main([str(folder), "--pick", "sst<=0.5"]) == 0
+    assert "trial 0 (score 0.4000" in capsys.readouterr().out
+    assert read_best(folder / "picked.json").trial == 0
+    assert not (folder / "best.json").exists()
+    assert main([str(folder), "--pick", "sst<=0.5", "--pick-file", "best.json"]) == 0
+    assert read_best(folder / "best.json").trial == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "fragment"),
+    [
+        (["--pick", "sst>=0.9"], "the nearest is trial 1 with sst 0.6000"),
+        (["--pick", "stss>=0.9"], "did you mean 'sts'?"),
+        (["--pick", "sst"], "is no condition"),
+        (["--pick", "sst>0", "--pick-file", "../x.json"], "without a folder"),
+        (["--pick", "sst>0", "--optuna", "sqlite:///x.db"], "has no meaning with --optuna"),
+    ],
+)
+def test_a_pick_that_cannot_be_is_refused_in_a_line(
+    storage: Path, options: list[str], fragment: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(storage / "s"), *options]) == 2
+    message = capsys.readouterr().err
+    assert fragment in message
+    assert message.count("\n") == 1
+    assert not list((storage / "s").glob("*.json"))
+
+
+def test_the_page_is_written_from_the_log_alone(
+    storage: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(storage / "s")]) == 0
+    assert "report.html" in capsys.readouterr().out
+    text = (storage / "s" / "report.html").read_text(encoding="utf-8")
+    assert "is the best of 2 trials" in text

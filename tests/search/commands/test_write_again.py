@@ -57,13 +57,13 @@ def test_the_report_is_that_of_the_search(
     finished: Plan, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report = finished.folder.local / "report.md"
-    before, curves = report.read_text(), finished.folder.local / "learning_curves.png"
+    before, page = report.read_text(), finished.folder.local / "report.html"
     assert "## " in before
     report.unlink()
-    curves.unlink()
+    page.unlink()
     assert main([str(finished.folder.local)]) == 0
     assert report.read_text() == before
-    assert curves.exists()
+    assert "ended after 1 of 9 units" in page.read_text()
     assert str(finished.folder.local) in capsys.readouterr().out
     assert main([finished.folder.name, "--storage", finished.folder.storage]) == 0
 

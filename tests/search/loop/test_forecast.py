@@ -110,7 +110,7 @@ def test_limits_bound_what_is_left(plan_of: MakePlan) -> None:
 def test_extra_runs_are_part_of_it(plan_of: MakePlan) -> None:
     watched = Watched(plan_of(space="smoke"), OLD)
     low, high = watched.forecaster.interval()
-    watched.forecaster.extra_runs = 5
+    watched.forecaster.extra_runs = lambda: 5
     more_low, more_high = watched.forecaster.interval()
     assert more_low - low > 5 * 9 * 20
     assert more_high > high

@@ -165,3 +165,12 @@ def test_a_budget_below_one_pass_is_warned_of() -> None:
     (warning,) = below_one_pass(320_000, 800_000)
     assert warning.startswith("warning: a full run sees 0.4 of the training data; ")
     assert below_one_pass(800_000, 800_000) == ()
+
+
+def test_finalists_get_their_room_in_the_limit() -> None:
+    without, with_them = (
+        choose(4800.0, 2, COST, GIVEN),
+        choose(4800.0, 2, COST, replace(GIVEN, finalists=2)),
+    )
+    assert with_them.trials <= without.trials
+    assert with_them.trials * with_them.budget < 0.9 * without.trials * without.budget

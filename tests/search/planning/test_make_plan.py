@@ -90,6 +90,7 @@ def test_the_first_trials_are_the_points_each_with_its_name(plan_of: MakePlan) -
     assert all(own not in params[:n] for n, own in enumerate(params)), "each is there once"
     ablation = plan_of(space="ablation", rows="gradients/*")
     assert [origin for _, origin in ablation.points] == list(ablation.rows)
+    assert ablation.points[0][1] == "base"
 
 
 def test_priors_that_do_not_fit_the_space_are_refused_before_the_data_are_read(

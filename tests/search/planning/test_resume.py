@@ -60,7 +60,7 @@ BY_RESULT = {"data", "data_dir", "tasks", "trials"}
 MAY_DIFFER = {
     *("max_concurrent", "time_limit", "max_device_hours", "min_gain", "name", "storage"),
     *("checkpoint", "cpus_per_trial", "gpus_per_trial", "address", "resume", "dry_run", "quiet"),
-    "log",
+    *("log", "finalists", "price"),
 }
 
 

@@ -12,6 +12,7 @@ from search.log.history import History, Journal
 from search.log.trial import Gain, TrialRecord
 from search.planning.plan import TaskSize
 from search.report.comparison import Comparison
+from search.report.seed_covariance import SeedCovariance
 from trainable.metrics import score_error, scores
 from trainable.paired_error import paired_error
 from trainable.run_config import RunConfig
@@ -107,3 +108,33 @@ def test_without_predictions_errors_are_those_of_two_scores(
     assert not gain.is_paired
     assert gain.select_error == pytest.approx(expected)
     assert gain.select == pytest.approx(trials[1].score - trials[0].score)
+
+
+def test_the_covariance_of_runs_is_that_of_their_predictions(
+    run: Run, folder: SearchFolder
+) -> None:
+    runs = []
+    for number in range(3):
+        found = found_of(run.inputs, 0.7, number)
+        runs.append(record(run, number, found, "random"))
+        path = folder.local / runs[-1].checkpoints[runs[-1].units] / PREDICTIONS
+        path.parent.mkdir(parents=True)
+        write_probabilities(run, path, found)
+    covariance = SeedCovariance(folder, SIZES)
+    own = covariance(runs, "confirm")
+    assert own.shape == (3, 3)
+    assert np.linalg.eigvalsh(own).min() > 0
+    alone = covariance(runs[:1], "confirm")
+    assert alone[0, 0] == pytest.approx(own[0, 0], rel=0.2)
+
+    runs[1].checkpoints = {}
+    without = covariance(runs, "confirm")
+    assert (without == np.diag(without.diagonal())).all()
+    n_confirm = {task: size.n_confirm for task, size in SIZES.items()}
+    confirm = {
+        key.removeprefix("confirm_"): value
+        for key, value in runs[0].last.items()
+        if key.startswith("confirm_")
+    }
+    expected = score_error(confirm, COURSE, n_confirm) ** 2
+    assert without[0, 0] == pytest.approx(expected)

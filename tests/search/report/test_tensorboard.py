@@ -40,8 +40,11 @@ from search.log.leaderboard import TrialRecord
 from search.planning.plan import Plan
 from search.planning.resume import header
 from search.report.tensorboard import (
+    DONE,
+    PROGRESS,
     TENSORBOARD,
     TensorBoard,
+    tag_of,
     tensorboard_file,
     tensorboard_path,
 )
@@ -60,7 +63,8 @@ def read(folder: Path, trial: int) -> EventAccumulator:
 
 
 def curve(files: EventAccumulator, key: str) -> list[tuple[int, float]]:
-    return [(point.step, point.value) for point in files.Scalars(key)]
+    tag = key if "/" in key else tag_of(key)
+    return [(point.step, point.value) for point in files.Scalars(tag)]
 
 
 def hparams(files: EventAccumulator) -> dict[str, Any]:
@@ -126,23 +130,21 @@ def test_every_known_number_is_a_point_at_the_time_of_its_report(
         metrics |= {key: n + unit / 8 for n, key in enumerate(keys)}
     TensorBoard(plan.folder.local, plan.space.params(), plan.tasks).write(trial)
     found = read(plan.folder.local, 0)
-    assert set(found.Tags()["scalars"]) == set(keys)
+    assert set(found.Tags()["scalars"]) == {*map(tag_of, keys), PROGRESS, DONE}
     for n, key in enumerate(keys):
-        assert [(point.wall_time, point.step, point.value) for point in found.Scalars(key)] == [
-            (trial.reported[unit], 1000 * unit, n + unit / 8) for unit in (1, 2)
-        ]
+        assert [
+            (point.wall_time, point.step, point.value) for point in found.Scalars(tag_of(key))
+        ] == [(trial.reported[unit], 1000 * unit, n + unit / 8) for unit in (1, 2)]
 
 
-def test_what_was_learned_is_grouped_with_a_curve_for_each_task(
-    plan_of: MakePlan, trial_of: MakeTrial
-) -> None:
+def test_what_was_learned_has_a_curve_for_each_task(plan_of: MakePlan, trial_of: MakeTrial) -> None:
     plan = plan_of(space="smoke")
     trial = trial_of(plan, 0, {1: 0.1})
     trial.reports[1] |= {"sst_dev_loss": 1.5, "para_matthews": 0.25, "para_top_share": 0.75}
     TensorBoard(plan.folder.local, plan.space.params(), plan.tasks).write(trial)
     found = read(plan.folder.local, 0)
-    for tag, value in {"dev_loss/sst": 1.5, "matthews/para": 0.25, "top_share/para": 0.75}.items():
-        assert curve(found, tag) == [(1000, value)]
+    for key, value in {"sst_dev_loss": 1.5, "para_matthews": 0.25, "para_top_share": 0.75}.items():
+        assert curve(found, key) == [(1000, value)]
 
 
 def test_numbers_that_are_not_known_leave_no_point(
@@ -150,8 +152,8 @@ def test_numbers_that_are_not_known_leave_no_point(
 ) -> None:
     plan, _ = written
     tags = read(plan.folder.local, 0).Tags()["scalars"]
-    assert set(SCORE_KEYS) <= set(tags)
-    assert not set(LOSSES) & set(tags)
+    assert set(map(tag_of, SCORE_KEYS)) <= set(tags)
+    assert not set(map(tag_of, LOSSES)) & set(tags)
 
 
 def test_all_trials_have_the_same_keys_on_the_hparams_page(
@@ -200,6 +202,51 @@ def test_tensorboard_says_how_a_trial_ended(
     # A search that gets more trials may take it up again.
     tensorboard.write(replace(trial, status="running"))
     assert sessions(plan.folder.local) == {"trial_0003": ("STATUS_UNKNOWN", trial.started, 0.0)}
+
+
+@pytest.mark.parametrize(
+    ("key", "tag"),
+    [
+        ("score", "score/score"),
+        ("score_2024", "score/score_2024"),
+        ("sst_acc", "tasks/sst_acc"),
+        ("sst_matthews", "tasks/sst_matthews"),
+        ("sst_loss", "losses/sst_loss"),
+        ("sst_dev_loss", "losses/sst_dev_loss"),
+        ("train_seconds", "times/train_seconds"),
+        ("cosine_sst_para", "gradients/cosine_sst_para"),
+        (PROGRESS, PROGRESS),
+    ],
+)
+def test_scalars_stand_in_groups(key: str, tag: str) -> None:
+    assert tag_of(key) == tag
+
+
+@pytest.mark.parametrize(("status", "done"), [("done", 1.0), ("stopped", 0.0), ("failed", 0.0)])
+def test_it_is_shown_how_far_a_trial_went(
+    plan_of: MakePlan, trial_of: MakeTrial, status: str, done: float
+) -> None:
+    plan = plan_of(space="smoke")
+    trial = trial_of(plan, 0, {1: 0.1, 2: 0.2}, status)
+    TensorBoard(plan.folder.local, plan.space.params(), plan.tasks).write(trial)
+    found = read(plan.folder.local, 0)
+    assert curve(found, PROGRESS) == [(1000, 1.0), (2000, 2.0)]
+    assert curve(found, DONE) == [(2000, done)]
+
+
+def test_how_it_is_trained_comes_first_and_what_some_trials_lack_last(
+    written: tuple[Plan, list[TrialRecord]], plan_of: MakePlan, trial_of: MakeTrial
+) -> None:
+    plan = plan_of(space="full")
+    TensorBoard(plan.folder.local, plan.space.params(), plan.tasks).write(trial_of(plan, 0, {}))
+    content = read(plan.folder.local, 0).summary_metadata["_hparams_/experiment"].plugin_data
+    page = plugin_data_pb2.HParamsPluginData.FromString(content.content).experiment
+    names = [info.name for info in page.hparam_infos]
+    assert names[0].startswith("multitask.")
+    parents = {param.name: len(param.parents) for param in plan.space.params()}
+    assert [parents[name] for name in names] == sorted(parents.values())
+    metrics = [info.name.tag for info in page.metric_infos]
+    assert metrics[-2:] == [PROGRESS, DONE]
 
 
 def test_params_are_shown_with_their_values(plan_of: MakePlan, trial_of: MakeTrial) -> None:

@@ -34,7 +34,7 @@ def test_without_a_finished_unit_there_is_no_best_and_the_rest_is_written(
 ) -> None:
     assert write_results(heads, history_of(heads, [six[n] for n in numbers]), 600.0) is None
     names = {path.name for path in heads.folder.local.iterdir()}
-    assert names == {"trials.csv", "report.md"}
+    assert names == {"trials.csv", "report.md", "report.html", "report"}
 
 
 def test_nothing_half_written_stays(heads: Plan, best_json: Path) -> None:
@@ -43,9 +43,12 @@ def test_nothing_half_written_stays(heads: Plan, best_json: Path) -> None:
         "best.json",
         "trials.csv",
         "report.md",
-        "best_so_far.png",
-        "learning_curves.png",
+        "report.html",
+        "report",
     }
+    assert [path.name for path in (heads.folder.local / "report").iterdir()] == [
+        "errors_of_trial_2_after_9.html"
+    ]
 
 
 def test_results_are_written_again_over_the_old(
@@ -107,5 +110,5 @@ def test_a_path_that_is_not_utf_8_does_not_stop_the_results(
     six[3].error = os.fsdecode(b"no such file: a\xff")
     options = replace(heads.options, encoder=os.fsdecode(b"/\xff"))
     write_results(replace(heads, options=options), history_of(heads, six), 600.0)
-    for name in ("trials.csv", "report.md"):
+    for name in ("trials.csv", "report.md", "report.html"):
         assert "no such file: a" in (heads.folder.local / name).read_text()

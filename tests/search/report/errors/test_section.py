@@ -38,7 +38,7 @@ def written(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Wri
     folder = SearchFolder("search", str(path), path / "search")
     folder.make()
     write_probabilities(finished.run, checkpoint(folder.local, 9), finished.found)
-    return Written(folder.local, "\n\n".join(analysis_section(folder, trial())))
+    return Written(folder.local, "\n\n".join(analysis_section(folder, trial(), folder.local)))
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_the_worst_errors_are_shown_with_their_sentences(
         assert len(shown) == 10
         off = (decided[task] - finished.labels[task]).abs().sort(descending=True).values[:10]
         for row, distance in zip(shown, off.tolist(), strict=True):
-            assert tuple(row[0].split("<br>")) in sentences[task]
+            assert tuple(row[0].split(" ↔ ")) in sentences[task]
             assert abs(float(row[1]) - float(row[2])) == pytest.approx(distance, abs=0.11)
 
 
@@ -124,7 +124,7 @@ def test_bins_hold_all_examples(finished: Finished, section: str) -> None:
 
 
 def refused(folder: SearchFolder, record: TrialRecord) -> str:
-    heading, sentence = analysis_section(folder, record)
+    heading, sentence = analysis_section(folder, record, folder.local)
     assert heading == "## Analysis of the best configuration"
     assert sentence.startswith("There is none: ")
     assert not list(folder.local.glob("*.png"))
