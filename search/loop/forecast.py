@@ -183,12 +183,12 @@ class Forecaster:
         return has_reports or any(job.started is not None for job in jobs)
 
     def _make(self) -> None:
+        began = time.perf_counter()
         history, now = self._dispatcher.history, self._clock()
         options, trials = self._plan.options, list(history.trials.values())
         times = unit_times(trials, options.units, self._last_ratio, self._known)
         if times is None:
             return
-        began = time.perf_counter()
         self._latest = forecast(
             self._standing(trials, now), times, f"{options.seed} forecast {len(history.reports)}"
         )

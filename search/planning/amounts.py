@@ -45,11 +45,11 @@ def clock(seconds: float) -> str:
 
 
 def span(low: float, high: float) -> str:
-    """Return an interval of seconds as people read it: `40 - 90 s`, `12 - 19 min`, `3.1 - 4.5 h`.
+    """Return an interval of seconds as people read it: `140 - 290 s`, `12 - 19 min`, `3.1 - 4.5 h`.
 
     The longer end decides the unit.
     """
-    if high < 180:
+    if high < 600:
         return f"{_ends(round(low), round(high))} s"
     if high < 3 * 3600:
         return f"{_ends(round(low / 60), round(high / 60))} min"

@@ -216,7 +216,7 @@ def table(found: dict[tuple[str, int, int, str], list[Held]]) -> str:
         for key, held in own.items():
             lines.append(f"| {' | '.join(map(str, key))} | {_cells(held)} |")
         everything = [one for held in own.values() for one in held]
-        lines.append(f"| all | | | {when} | {_cells(everything)} |")
+        lines += [f"| all | | | {when} | {_cells(everything)} |"] if everything else []
     return "\n".join(lines)
 
 
