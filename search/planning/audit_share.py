@@ -8,6 +8,7 @@ from typing import Any
 from search.planning.own_space import ROW_SPACES
 
 USUAL_SHARE = 0.05
+LEAST_TRIALS = 100  # of fewer an audit would say next to nothing, and cost a seventh more training
 
 
 def audit_share(options: Mapping[str, Any]) -> float:
@@ -20,7 +21,9 @@ def audit_share(options: Mapping[str, Any]) -> float:
     if options.get("space") in ROW_SPACES:  # each row is there to be looked at by itself
         return 0.0
     share = options.get("audit", 0.0)
-    return USUAL_SHARE if share is None else float(share)
+    if share is None:
+        return USUAL_SHARE if (options.get("trials") or 0) >= LEAST_TRIALS else 0.0
+    return float(share)
 
 
 def audit_units(levels: Sequence[int], eta: int, share: float) -> float:
