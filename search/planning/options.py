@@ -140,10 +140,9 @@ class MethodOptions:
     """Brackets of promotion ASHA; bracket b has its first
     rung at unit eta^b."""
 
-    audit: Annotated[float | None, _arg("SHARE")] = None
+    audit: Annotated[float | None, _arg("SHARE", "0.05 from 100 trials on")] = None
     """Share of the trials stopped at a rung that run on to
-    their end, to estimate what rungs cut; 0: none.
-    Default: 0.05 from 100 trials on, else 0."""
+    their end, to estimate what rungs cut; 0: none."""
 
     seed: int = 0
     """Seed of the searcher and of every run."""

@@ -21,7 +21,7 @@ from trainable.metrics import score_keys
 from trainable.run_config import RunConfig
 
 BEST = "best.json"
-BEST_VERSION: Final = 2
+BEST_VERSION: Final = 3
 
 
 class Best(BaseModel):
@@ -44,7 +44,7 @@ class Best(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    schema_version: Literal[1, 2]
+    schema_version: Literal[1, 2, 3]
     search: str
     trial: int
     units: int

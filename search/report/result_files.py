@@ -43,8 +43,6 @@ def result_files(search: str, history: History) -> dict[str, str]:
 def best_json(search: str, history: History, trial: TrialRecord) -> str:
     """Return the content of best.json for a trial."""
     best = best_of(search, history, trial).model_dump(mode="json")
-    if best["verdict"] is None:  # so that programs without finalists read the file
-        del best["verdict"]
     return json.dumps(best, indent=2, allow_nan=False) + "\n"
 
 

@@ -158,21 +158,10 @@ COMPARED = {
 RESOLVED = {"data", "data_dir", "tasks", "encoder", "budget", "resume", "warm_start", "objective"}
 # What may differ, since it changes neither the score of a configuration nor its meaning.
 IRRELEVANT = {
-    *("fix", "range", "choices", "vary", "base", "priors"),
-    *(
-        "space",
-        "rows",
-        "repeats",
-        "searcher",
-        "beam",
-        "scheduler",
-        "eta",
-        "brackets",
-        "audit",
-        "seed",
-    ),
+    *("fix", "range", "choices", "vary", "base", "priors", "space", "rows", "repeats"),
+    *("searcher", "beam", "scheduler", "eta", "brackets", "audit", "seed"),
     *("text_data", "nli_data", "trials", "time_limit", "max_device_hours", "min_gain"),
-    "finalists",
+    *("price", "finalists"),
     *("address", "max_concurrent", "cpus_per_trial", "gpus_per_trial"),
     *("name", "checkpoint", "dry_run", "quiet", "log"),
     "storage",  # where the other search is looked for, if its name is given

@@ -199,7 +199,7 @@ def test_retraining_refuses_to_write_over_an_earlier_one(
 
 def test_the_format_is_closed() -> None:
     """A new field must raise BEST_VERSION: older programs refuse what they do not know."""
-    assert BEST_VERSION == 2
+    assert BEST_VERSION == 3
     assert set(Best.model_fields) == {
         "schema_version",
         "search",
@@ -211,4 +211,5 @@ def test_the_format_is_closed() -> None:
         "data_fingerprint",
         "versions",
         "gain",
+        "verdict",
     }

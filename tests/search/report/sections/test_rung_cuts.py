@@ -16,6 +16,11 @@ MakeSearch = Callable[[Plan, list[TrialRecord]], FinishedSearch]
 
 
 @pytest.fixture
+def plan(plan: Plan) -> Plan:
+    return replace(plan, options=replace(plan.options, audit=0.05))
+
+
+@pytest.fixture
 def trials(plan: Plan, trial_of: MakeTrial) -> list[TrialRecord]:
     """Two full runs, two stopped trials that ran on, and six that did not."""
     found = [trial_of(plan, n, {1: 0.5, 3: 0.6, 9: 0.7 + n / 100}) for n in range(2)]
