@@ -7,8 +7,9 @@ import shlex
 
 _FENCED = re.compile(r"^ {0,3}```[^\n]*\n(.*?)^ {0,3}```", re.MULTILINE | re.DOTALL)
 # Arguments may end with the quote of an outer command that runs this one on another machine.
-_PYTHON = re.compile(r"\bpython (?P<program>(?:-m )?[\w./]+)(?P<arguments>[^&|;<>\n]*)")
-_PYTEST = re.compile(r"(?<![\w/-])pytest\b(?P<arguments>[^&|;<>\n]*)")
+_ARGUMENTS = r"""(?P<arguments>(?:'[^'\n]*'|"[^"\n]*"|[^&|;<>\n])*)"""  # `>` may stand in quotes
+_PYTHON = re.compile(r"\bpython (?P<program>(?:-m )?[\w./]+)" + _ARGUMENTS)
+_PYTEST = re.compile(r"(?<![\w/-])pytest\b" + _ARGUMENTS)
 _FILE = re.compile(r"(?:(?:search|spaces|trainable|tests)/|\.(?:ci|github)/)[\w./-]*")
 
 Call = tuple[str, tuple[str, ...]]  # `search/run.py` or `-m trainable`, and its arguments

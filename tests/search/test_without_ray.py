@@ -39,7 +39,8 @@ def test_history_and_results_need_neither_ray_nor_optuna(tmp_path: Path) -> None
     config = RunConfig(multitask=Multitask(budget_tokens=4000, units=1)).to_dict()
     chosen = {"params": {"lr": 0.1}, "run_config": config, "bracket": 0, "origin": "default"}
     metrics = dict.fromkeys(SCORE_KEYS, 0.5)
-    first = {"version": VERSION, "n_trials": 1, "space": {"lr": {}}, "versions": {"python": "3.11"}}
+    first = {"version": VERSION, "n_trials": 1, "space": {"lr": {}}, "options": {}}
+    first |= {"versions": {"python": "3.11"}}
     events = [
         new_event("search", data_fingerprint="0123", units=1, **first),
         new_event("suggested", trial=0, **chosen),
