@@ -83,11 +83,11 @@ def _replay(options: ReplayOptions) -> str:
     n, budget = len(recording.trials), recording.spent / recording.units
     notes = [
         f"{folder.name}: {n} trials, {budget:.1f} full runs spent, {recording.slots} at a time; "
-        f"{options.draws} draws of an order and of the ends of {ends.n_drawn} curves from "
-        f"{len(ends.full)} full runs. A replay has only the configurations that this search tried: "
-        f"they come in random order, and no searcher learns from them. Scores are those on select "
-        f"of full runs of what is found; `winner`: how often that is trial {winner.number}, after "
-        f"half and after all of the budget.",
+        f"{options.draws} draws of an order, and of the ends that curves lack ({ends.n_drawn} of "
+        f"them) from {len(ends.full)} full runs. A replay has only the configurations that this "
+        f"search tried: they come in random order, and no searcher learns from them. Scores are "
+        f"those on select of full runs of what is found; `winner`: how often that is trial "
+        f"{winner.number}, after half and after all of the budget.",
     ]
     if recording.sizes is None:
         notes.append(

@@ -21,8 +21,8 @@ from trainable.cache.files import write_text
 SECTIONS: tuple[Section, ...] = (
     overview,
     trial_table,
-    finalist_table,
     not_learned,
+    finalist_table,
     best_configuration,
     rows_ablated,
     rung_cuts,
