@@ -6,7 +6,6 @@ also while the search runs.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,8 @@ from typing import Annotated
 import pyarrow
 import tyro
 
-from search.log.events import read_events
-from search.log.find_folder import find_folder, split
+from search.commands.log_command import print_answer, read_history
+from search.log.find_folder import named_folder
 from search.log.folder import SearchFolder
 from search.log.history import History
 from search.report.logged_search import LoggedSearch
@@ -61,12 +60,7 @@ class ExportOptions:
 def main(arguments: list[str] | None = None, prog: str = "search/export.py") -> int:
     """Run `search/export.py`; returns the exit status."""
     options = tyro.cli(ExportOptions, prog=prog, args=arguments)
-    try:
-        print(_export(options))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return print_answer(lambda: _export(options))
 
 
 def _export(options: ExportOptions) -> str:
@@ -77,9 +71,7 @@ def _export(options: ExportOptions) -> str:
         raise InputError(
             "--out: has no meaning with --optuna, which writes into its database; drop one of them"
         )
-    given = options.name
-    storage, name = split(given) if "/" in given else (options.storage, given)
-    folder = find_folder(storage, name, resume=True)
+    folder = named_folder(options.name, options.storage)
     history = read_history(folder)
     if options.pick is not None:
         return _pick(folder, history, options)
@@ -110,20 +102,6 @@ def _pick(folder: SearchFolder, history: History, options: ExportOptions) -> str
         f"{task} {trial.last[own.metric_key]:.4f}" for task, own in history.tasks.items()
     )
     return f"trial {trial.number} (score {trial.score:.4f}: {scores}) is in {where}/{name}"
-
-
-def read_history(folder: SearchFolder) -> History:
-    """Return the history of a search.
-
-    Raises:
-        InputError: The storage cannot be read, the search has not begun, or its log is of another
-            version.
-    """
-    path = folder.fetch_log()
-    history = History(read_events(path))
-    if not history.header:
-        raise InputError(f"{path}: has no whole first line: the search was stopped before it began")
-    return history
 
 
 def _write(folder: SearchFolder, out: Path | None, files: dict[str, str], history: History) -> str:

@@ -5,15 +5,14 @@ It needs the log of a search only: neither data nor encoder nor cluster.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import Annotated
 
 import tyro
 from rich.console import Console
 
-from search.commands.export import read_history
-from search.log.find_folder import find_folder, split
+from search.commands.log_command import print_answer, read_history
+from search.log.find_folder import named_folder
 from search.log.history import History
 from search.planning.own_space import ROW_SPACES
 from search.planning.plan import TaskSize
@@ -50,21 +49,14 @@ class ReplayOptions:
 def main(arguments: list[str] | None = None, prog: str = "search/replay.py") -> int:
     """Run `search/replay.py`; returns the exit status."""
     options = tyro.cli(ReplayOptions, prog=prog, args=arguments)
-    try:
-        print(_replay(options))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return print_answer(lambda: _replay(options))
 
 
 def _replay(options: ReplayOptions) -> str:
     """Replay, and return the table and a sentence."""
     if not 20 <= options.draws <= 10_000:
         raise InputError(f"--draws {options.draws}: give a number from 20 to 10,000")
-    given = options.name
-    storage, name = split(given) if "/" in given else (options.storage, given)
-    folder = find_folder(storage, name, resume=True)
+    folder = named_folder(options.name, options.storage)
     history = read_history(folder)
     recording, own = recording_of(history, folder.uri)
     ends = CurveEnds(recording.trials, recording.units)

@@ -6,13 +6,12 @@ needs the log only.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, replace
 from typing import Annotated
 
 import tyro
 
-from search.commands.export import read_history
+from search.commands.log_command import print_answer, read_history
 from search.log.events import read_events
 from search.log.find_folder import find_folder, split
 from search.log.leaderboard import actor_seconds
@@ -45,12 +44,7 @@ class ReportOptions:
 def main(arguments: list[str] | None = None, prog: str = "mtbert report") -> int:
     """Run `mtbert report`; returns the exit status."""
     options = tyro.cli(ReportOptions, prog=prog, args=arguments)
-    try:
-        print(_write(options))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return print_answer(lambda: _write(options))
 
 
 def _write(options: ReportOptions) -> str:

@@ -29,6 +29,19 @@ def split(given: str) -> tuple[str, str]:
     return f"{storage}{mark}{query}", name
 
 
+def named_folder(given: str, storage: str) -> SearchFolder:
+    """Return the folder of a search that is there.
+
+    Args:
+        given: Its name below `storage`, or its own folder or URI, which has a slash.
+        storage: Folder or URI of searches.
+
+    Raises:
+        InputError: There is no such search; the URI holds a secret.
+    """
+    return find_folder(*(split(given) if "/" in given else (storage, given)), resume=True)
+
+
 def find_folder(storage: str, name: str, *, resume: bool) -> SearchFolder:
     """Return the folder of a new search, or of one to be resumed; nothing is made.
 

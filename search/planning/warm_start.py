@@ -10,7 +10,7 @@ from collections import Counter
 from typing import Any
 
 from search.log.events import read_events
-from search.log.find_folder import find_folder, split
+from search.log.find_folder import named_folder
 from search.log.history import History
 from search.log.leaderboard import leaderboard
 from search.log.trial import TrialRecord
@@ -80,9 +80,8 @@ def carry_over(
 
 def _history(given: str, options: SearchOptions) -> History:
     """Return the history of a search that is named, or whose folder is given."""
-    storage, name = split(given) if "/" in given else (options.storage, given)
     try:
-        folder = find_folder(storage, name, resume=True)
+        folder = named_folder(given, options.storage)
     except InputError as error:
         raise InputError(f"--warm-start {given!r}: {error}") from error
     history = History(read_events(folder.fetch_log()))
