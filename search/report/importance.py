@@ -29,6 +29,13 @@ MIN_TRIALS = 20  # fewer say nothing about importance
 _MOST_TRIALS = 2000  # more are thinned out evenly: they would change the second decimal
 _MIN_PER_VALUE = 3  # trials; rarer values are left out
 _BINS, _JACKKNIFE = 4, 20
+# What changed scores most in recorded runs, before a search has measured it (tests/benchmarks).
+_KNOWN = (
+    "multitask.optimization.lr",
+    "multitask.optimization.head_lr",
+    "multitask.optimization.schedule",
+    "multitask.batch_order",
+)
 
 
 @dataclass(frozen=True)
@@ -72,8 +79,16 @@ def importances(params: Sequence[Param], trials: Sequence[TrialRecord]) -> list[
 
 
 def usual_order(params: Sequence[Param]) -> list[Param]:
-    """Return params as people look for them: how all is trained, then what every trial has."""
-    return sorted(params, key=lambda p: (len(p.parents), not p.name.startswith("multitask.")))
+    """Return params as people look for them: how all is trained, then what every trial has.
+
+    Of how all is trained, those come first that are known to matter.
+    """
+
+    def key(param: Param) -> tuple[int, bool, bool]:
+        name = param.name
+        return len(param.parents), name not in _KNOWN, not name.startswith("multitask.")
+
+    return sorted(params, key=key)
 
 
 def thinned(trials: Sequence[TrialRecord], most: int) -> list[TrialRecord]:

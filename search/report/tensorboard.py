@@ -42,6 +42,7 @@ _Cell = str | float | bool  # of the HParams page
 # Status of a trial -> that of the HParams page; where it may go on, TensorBoard says "unknown".
 _STATUSES = {"done": "STATUS_SUCCESS", "stopped": "STATUS_SUCCESS", "failed": "STATUS_FAILURE"}
 _LEARNING = ("dev_loss", "matthews", "top_share")  # parts of `learning` that are shown
+_N_SHOWN = 5  # params that the HParams page shows before one asks for more
 _VERSION = "brain.Event:2"  # of the format, in the first record of a file
 
 PROGRESS = "progress/units"  # units that the trial finished
@@ -165,9 +166,19 @@ def _checksum(data: bytes) -> bytes:
 
 @lru_cache(maxsize=1)  # slow, and the same for all trials of a search
 def _columns(types: tuple[tuple[str, type], ...], scores: tuple[str, ...]) -> Any:
-    """Return the columns of the HParams page."""
+    """Return the columns of the HParams page.
+
+    TensorBoard sorts params by name, behind those that are said to differ, and shows the first few.
+    """
     empty = {name: of() for name, of in types}
-    return hparams(empty, dict.fromkeys(scores, 0.0))[0]  # type: ignore[no-untyped-call]
+    page = hparams(empty, dict.fromkeys(scores, 0.0))[0]  # type: ignore[no-untyped-call]
+    plugin = page.value[0].metadata.plugin_data
+    data = HParamsPluginData.FromString(plugin.content)
+    first = {name for name, _ in types[:_N_SHOWN]}
+    for param in data.experiment.hparam_infos:
+        param.differs = param.name in first
+    plugin.content = _bytes(data)
+    return page
 
 
 def _line(number: int, started: float, values: dict[str, _Cell]) -> Summary:
