@@ -55,7 +55,7 @@ from trainable.cache.files import write_json
 from trainable.errors import InputError, did_you_mean
 from trainable.run_config import RunConfig
 
-_OTHER_SEED = 1000  # is added to the seed of a search where its winner is trained again
+OTHER_SEED = 1000  # is added to the seed of a search where its winner is trained again
 _ETA = 3
 
 
@@ -186,7 +186,7 @@ def run_search(wanted: WantedSearch, options: Options) -> str:
     started, contestant = time.monotonic(), CONTESTANTS[wanted.contestant]
     plan = plan_of(wanted, options)
     runs = _cache_of(wanted.setting, contestant.variant, plan, options)
-    other_seed = _OTHER_SEED + wanted.seed
+    other_seed = OTHER_SEED + wanted.seed
     default = retrained(plan.space.base, other_seed, runs)
     readings = []
     until = replace(contestant, full_runs=_readings(options, wanted))

@@ -6,7 +6,8 @@ A search is played with the real dispatcher, so that most of its curves end earl
 as `search/replay.py` does: ends of curves are drawn. The same schedulers then run in the same
 orders on the whole curves, which only this script knows. Compared are the scores of what three
 schedulers find for half of what the search spent. The curves are made up (families.py), or with
-`--runs` those of the runs that ended in searches of real_search.py: OUT/runs/NAME.
+`--runs` those of the runs that ended in searches of real_search.py: OUT/runs/NAME. Real runs are
+scored at rungs only; between them their curves are straight lines, which no scheduler looks at.
 """
 
 from __future__ import annotations
@@ -35,9 +36,11 @@ from search.planning.options import SearchOptions
 from search.replaying.candidates import Candidate, Recording, replay
 from search.replaying.curve_ends import CurveEnds
 from search.replaying.simulated_slots import play
+from search.schedulers.rungs import rungs
 from search.searchers.base import Suggestion, draw_params
 from tests.benchmarks.curve import UNITS
 from tests.benchmarks.families import family
+from tests.benchmarks.real_search import OTHER_SEED
 from trainable.run_config import RunConfig
 
 _OWN = Candidate("promotion-asha", 3, UNITS)
@@ -99,14 +102,16 @@ def made(name: str, n_trials: int, seed: int) -> list[Configured]:
 
 
 def recorded(folders: Sequence[Path]) -> list[Configured]:
-    """Return the runs that ended, of searches by real training."""
-    found = []
+    """Return the runs that ended, of searches by real training, but no winner's retraining."""
+    found, levels = [], rungs(UNITS, 3)
     for path in sorted(own for folder in folders for own in folder.glob("*/reports.json")):
         known = json.loads(path.read_text(encoding="utf-8"))
-        scores = [report["score"] for report in known["reports"] if report["score"] is not None]
-        if len(scores) == UNITS and all(map(math.isfinite, scores)):
-            config = RunConfig.from_dict(known["run_config"], str(path))
-            found.append((config, scores))
+        config = RunConfig.from_dict(known["run_config"], str(path))
+        scores = {unit: own["score"] for unit, own in enumerate(known["reports"], 1)}
+        at_rungs = [scores.get(unit) for unit in levels]
+        if config.seed < OTHER_SEED and all(s is not None and math.isfinite(s) for s in at_rungs):
+            curve = np.interp(range(1, UNITS + 1), levels, np.array(at_rungs, float))
+            found.append((config, curve.tolist()))
     return found
 
 
