@@ -12,21 +12,16 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 from search.log.history import Journal
 from search.log.leaderboard import leaderboard
 from search.log.race import Race
 from search.log.trial import TrialRecord
 from search.loop import racing
-from search.loop.racing import Estimate, Floats, SeedNoise
-from trainable.training.corpus import Split
+from search.loop.finalist_scores import Covariance, FinalistScores, has_score
 
-# Runs -> (n, n) covariance of their scores on a split over draws of examples.
-Covariance = Callable[[Sequence[TrialRecord], Split], Floats]
 LEAST_SEEDS = 2  # new ones of each, for a claim
 _OTHER_SEEDS = 1000  # is added to the seed of a trial, so that no retraining has the same ones
 _SEEDS = 2**31
@@ -139,14 +134,16 @@ class Finalists:
     def _end_round(self, race: Race, number: int, runs: dict[int, list[TrialRecord]]) -> None:
         """Write down how the finalists stand, and who gets the next seed."""
         default = race.finalists[-1]
-        able = [own for own in race.live if _has_score(runs[own][number - 1])]
+        able = [own for own in race.live if has_score(runs[own][number - 1])]
         before = {line["trial"]: line for line in self._standings(race)}
         if default not in able or len(able) < 2:
             why = "of the default failed" if default not in able else "of all others failed"
             leader = race.rounds[-1]["winner"] if race.rounds else default
             self._write_round(race, number, leader, [], list(before.values()), f"the runs {why}")
             return
-        scores = _SeedScores(self._history.trials, runs, number, "select", self._covariance, able)
+        scores = FinalistScores(
+            self._history.trials, runs, number, "select", self._covariance, able
+        )
         leader = max(able, key=lambda own: (scores.with_first(own), own == default))
         behind = {own: scores.difference(leader, own) for own in able if own != leader}
         kept = [own for own in behind if own == default or not racing.has_lost(behind[own])]
@@ -181,7 +178,7 @@ class Finalists:
         winner = self._winner(able, default, scores)
         self._write_round(race, number, winner, live, list(lines.values()), reason)
 
-    def _winner(self, able: list[int], default: int, scores: _SeedScores) -> int:
+    def _winner(self, able: list[int], default: int, scores: FinalistScores) -> int:
         """Return who leads: the default, until another beats it by more than the error."""
         best = max((own for own in able if own != default), key=scores.with_first)
         gain = scores.with_first(best) - scores.with_first(default)
@@ -213,12 +210,12 @@ class Finalists:
         winner, default = race.rounds[-1]["winner"], race.finalists[-1]
         runs = self._runs()
         both = [winner] if winner == default else [winner, default]
-        n = min(sum(map(_has_score, runs[own])) for own in both)
+        n = min(sum(map(has_score, runs[own])) for own in both)
         level = racing.corrected(len(race.finalists) - 1)
         score = gain = None
         if n:
-            able = [own for own in race.finalists if sum(map(_has_score, runs[own]))]
-            scores = _SeedScores(
+            able = [own for own in race.finalists if sum(map(has_score, runs[own]))]
+            scores = FinalistScores(
                 self._history.trials, runs, len(race.rounds), "confirm", self._covariance, able
             )
             score = scores.mean(winner)
@@ -236,61 +233,3 @@ class Finalists:
             interval=2 * level - 1,
             is_better=gain is not None and is_known and gain.is_above(level),
         )
-
-
-class _SeedScores:
-    """Scores of finalists' runs on one split, and what they vary with.
-
-    Args:
-        trials: The trials of the search.
-        runs: Finalist -> its runs with new seeds.
-        most: How many seeds count.
-        split: *select* or *confirm*.
-        covariance: Of scores over draws of examples.
-        finalists: With at least one finished run each.
-    """
-
-    def __init__(
-        self,
-        trials: dict[int, TrialRecord],
-        runs: dict[int, list[TrialRecord]],
-        most: int,
-        split: Split,
-        covariance: Covariance,
-        finalists: list[int],
-    ) -> None:
-        self._key = "score" if split == "select" else "confirm_score"
-        self._split, self._covariance, self._trials = split, covariance, trials
-        self._runs = {own: [r for r in runs[own][:most] if _has_score(r)] for own in finalists}
-        self._noise: SeedNoise = racing.seed_noise(
-            [self._score(trials[own]) for own in finalists],
-            [self.of(own) for own in finalists],
-            [covariance(self._runs[own], split) for own in finalists],
-        )
-
-    def _score(self, run: TrialRecord) -> float:
-        value = run.last.get(self._key)
-        return math.nan if value is None else value
-
-    def of(self, finalist: int) -> Floats:
-        """Return (s,) scores with new seeds."""
-        return np.array([self._score(run) for run in self._runs[finalist]])
-
-    def with_first(self, finalist: int) -> float:
-        """Return the mean over all seeds, the first included."""
-        return float(np.mean([self._score(self._trials[finalist]), *self.of(finalist)]))
-
-    def difference(self, first: int, second: int) -> Estimate:
-        """Return how much better the first is, over new seeds and examples."""
-        runs = [*self._runs[first], *self._runs[second]]
-        own = self._covariance(runs, self._split)
-        return racing.difference(self.of(first), self.of(second), own, self._noise)
-
-    def mean(self, finalist: int) -> Estimate:
-        """Return its mean score over new seeds and examples."""
-        own = self._covariance(self._runs[finalist], self._split)
-        return racing.mean_score(self.of(finalist), own, self._noise)
-
-
-def _has_score(run: TrialRecord) -> bool:
-    return run.status == "done" and math.isfinite(run.score)

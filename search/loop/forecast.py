@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from search.log.trial import TrialRecord
 from search.loop.dispatcher import Dispatcher
-from search.loop.rest_of_search import Ending, RestOfSearch, Standing
+from search.loop.rest_of_search import Ending, RestOfSearch
+from search.loop.standing import Standing
 from search.planning.amounts import numbers, size, span
 from search.planning.plan import Plan
 from search.planning.unit_times import DrawnTimes, KnownBefore, UnitTimes, unit_times

@@ -10,125 +10,18 @@ import heapq
 import random
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from math import isfinite, log
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from search.log.trial import TrialRecord
+from search.loop.standing import RungStanding, Standing, is_held_back
 
 _MOST_PLAYED = 300  # new trials; what more of them take follows from these
 # The share of earlier results at a rung that are better than a new one is a uniform draw to the
 # power of 1 / a. That is 1 where results do not get better while a search goes on, and less where
 # they do. These count as so many results, and so large a sum of -log(share), before any is there.
-# The first ten do not count: a searcher has no model of them yet, so they say little of the others.
-_RESULTS, _SUM, _WITHOUT_MODEL = 3.0, 5.0, 10
+_RESULTS, _SUM = 3.0, 5.0
 Seconds = Callable[[int, int], float]  # (trial, unit) -> seconds
 Key = Callable[[int, int], float]  # (trial, unit) -> place among the results of a rung, less first
-
-
-@dataclass
-class RungStanding:
-    """The results at one rung of one bracket, as far as they decide what runs next.
-
-    Attributes:
-        rivals: (place, trial) of all results but that of the default, best first.
-        waiting: The same of trials that pause there.
-        n_results: Number of results, that of the default included.
-    """
-
-    rivals: list[tuple[float, int]] = field(default_factory=list)
-    waiting: list[tuple[float, int]] = field(default_factory=list)
-    n_results: int = 0
-
-    def copy(self) -> RungStanding:
-        return RungStanding(self.rivals.copy(), self.waiting.copy(), self.n_results)
-
-    def promotable(self, eta: int, noise: float) -> tuple[float, int] | None:
-        """Return the best that waits if it is among the best 1/eta, or within noise of them.
-
-        Args:
-            eta: One in eta trials passes the rung.
-            noise: From 0 to 1: how many of those that may pass for noise do.
-        """
-        if not self.waiting:
-            return None
-        n = self.n_results // eta
-        if 1 <= n < len(self.rivals):
-            n += round(noise * (n // 2))
-        first = self.waiting[0]
-        return first if bisect_left(self.rivals, first) < n else None
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Where a search stands.
-
-    Attributes:
-        scheduler: `promotion-asha`, `asha` or `none`.
-        levels: Units after which it decides, ascending; the last one ends a run.
-        eta: About one in eta trials passes a rung.
-        n_trials: Trials that the search will have.
-        slots: Trials at a time, at least 1.
-        trials: What has begun, in the order of their numbers.
-        running: Trial that holds a slot -> seconds since it was last heard of.
-        bracket: Trial -> its bracket, which begins at the level of that number.
-        extra_runs: Full runs that follow when the trials are over.
-    """
-
-    scheduler: str
-    levels: tuple[int, ...]
-    eta: int
-    n_trials: int
-    slots: int
-    trials: Sequence[TrialRecord] = ()
-    running: dict[int, float] = field(default_factory=dict)
-    bracket: Callable[[int], int] = lambda number: 0
-    extra_runs: int = 0
-
-    def results(self) -> dict[tuple[int, int], RungStanding]:
-        """Return (unit, bracket) of each rung -> its results so far, highest rungs first."""
-        found: dict[tuple[int, int], RungStanding] = {}
-        if self.scheduler == "none":
-            return found
-        n_brackets = len(self.levels) if self.scheduler == "promotion-asha" else 1
-        for unit in reversed(self.levels[:-1]):
-            for bracket in range(n_brackets):
-                if unit in self.levels[bracket:]:
-                    found[unit, bracket] = RungStanding()
-        for trial in self.trials:
-            for unit in trial.decided:
-                if (unit, trial.bracket) in found and isfinite(trial.score_at(unit)):
-                    self._enter(found[unit, trial.bracket], trial, unit)
-        return found
-
-    def trend(self) -> tuple[int, float]:
-        """Return how many results the first rung has, and the sum of -log of each one's share.
-
-        That is the share of earlier results that are better. The first ten are left out.
-        """
-        earlier: list[float] = []
-        total = 0.0
-        for trial in self.trials:
-            score = trial.score_at(self.levels[0])
-            if not trial.is_default and isfinite(score):
-                if len(earlier) >= _WITHOUT_MODEL:
-                    total -= log((bisect_left(earlier, -score) + 0.5) / (len(earlier) + 1))
-                insort(earlier, -score)
-        return max(0, len(earlier) - _WITHOUT_MODEL), total
-
-    def _enter(self, rung: RungStanding, trial: TrialRecord, unit: int) -> None:
-        rung.n_results += 1
-        if not trial.is_default:
-            key = (-trial.score_at(unit), trial.number)
-            insort(rung.rivals, key)
-            if unit == trial.units and is_held_back(trial) and not trial.is_over:
-                insort(rung.waiting, key)
-
-
-def is_held_back(trial: TrialRecord) -> bool:
-    """Return whether a scheduler ended a trial's last job; it may still save its checkpoint."""
-    unit = trial.units
-    return trial.decided.get(unit, "continue") != "continue" and unit not in trial.promoted
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from search.loop.dispatcher import Dispatcher
 from search.planning.algorithms import make_scheduler
 from search.planning.options import SearchOptions
 from search.planning.plan import TaskSize
-from search.replaying.simulated_slots import play
+from search.replaying.simulated_slots import SimulatedSlots, about_one_second
 from search.schedulers.rungs import rungs
 from search.searchers.base import Suggestion
 from trainable.tasks import TaskName
@@ -164,7 +164,8 @@ def replay(
         return Leader(number, curves[number][-1])
 
     spent, half = 0, None
-    for _ in play(dispatcher, report_of, recording.slots, random.Random(f"times {seed}")):
+    slots = SimulatedSlots(recording.slots, about_one_second(random.Random(f"times {seed}")))
+    for _ in slots.play(dispatcher, report_of):
         spent += every
         if half is None and 2 * spent >= recording.spent:
             half = leader()

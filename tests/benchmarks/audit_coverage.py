@@ -29,7 +29,7 @@ from search.log.history import History, Journal
 from search.log.trial import Metrics, TrialRecord
 from search.planning.plan import Plan
 from search.planning.resume import header
-from search.replaying.simulated_slots import play
+from search.replaying.simulated_slots import SimulatedSlots, about_one_second
 from search.report.audit_estimate import CutWinners, cut_winners, is_cut
 from tests.benchmarks.curve import Curve, CurveOf
 from tests.benchmarks.families import Family, family
@@ -92,7 +92,8 @@ def search(plan: Plan, made: Family, seed: int) -> tuple[CutWinners, int]:
     def report_of(trial: TrialRecord, unit: int) -> tuple[Metrics, str]:
         return {**curve_of(trial).report(unit)}, ""
 
-    for _ in play(make_dispatcher(plan, journal), report_of, _SLOTS, random.Random(seed)):
+    slots = SimulatedSlots(_SLOTS, about_one_second(random.Random(seed)))
+    for _ in slots.play(make_dispatcher(plan, journal), report_of):
         pass
     trials = list(journal.history.trials.values())
     found = cut_winners(trials)

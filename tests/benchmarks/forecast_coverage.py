@@ -15,7 +15,6 @@ are trained that the rungs provide for.
 
 from __future__ import annotations
 
-import heapq
 import json
 import math
 import random
@@ -23,7 +22,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from itertools import count, product
+from itertools import product
 from pathlib import Path
 from statistics import fmean, median, stdev
 from typing import Any
@@ -35,14 +34,16 @@ import tyro
 from rich.progress import track
 
 from search.log.history import History, Journal
+from search.log.trial import Metrics, TrialRecord
 from search.loop.dispatcher import Dispatcher
 from search.loop.forecast import Forecaster
 from search.planning.algorithms import make_scheduler, make_searcher
 from search.planning.plan import Plan
 from search.planning.resume import header
 from search.planning.unit_times import KnownBefore
+from search.replaying.simulated_slots import ReportOf, SimulatedSlots
 from search.schedulers.rungs import units_per_trial
-from tests.benchmarks.curve import CurveOf
+from tests.benchmarks.curve import Curve, CurveOf
 from tests.benchmarks.families import family
 from tests.benchmarks.replay import any_plan
 from trainable.tasks import COURSE
@@ -121,44 +122,42 @@ def play(
     plan: Plan, curve_of: CurveOf, units: RecordedUnits, slots: int, known: KnownBefore
 ) -> list[Held]:
     """Play a search to its end; returns its forecasts."""
-    now, ids, made = 0.0, count(), list[tuple[str, float, tuple[float, float]]]()
+
+    def seconds_of(trial: TrialRecord, unit: int, begins: bool) -> float:
+        return units.seconds(trial.number, unit) + (_SWITCH + _START if begins else 0.0)
+
+    simulated = SimulatedSlots(slots, seconds_of)
     journal = Journal(History())
     journal.write("search", slots=slots, **header(plan))
     scheduler = make_scheduler(plan.options, plan.n_trials, journal.history, plan.sizes)
     searcher = make_searcher(plan.options, plan.space, plan.n_trials, plan.rungs)
     points, full = list(plan.points), plan.options.units
-    dispatcher = Dispatcher(
-        journal, scheduler, searcher, plan.space, points, full, clock=lambda: now
-    )
+
+    def clock() -> float:
+        return simulated.now
+
+    dispatcher = Dispatcher(journal, scheduler, searcher, plan.space, points, full, clock=clock)
 
     def forecaster(known: KnownBefore | None) -> Forecaster:
         return Forecaster(
-            dispatcher, plan, 1.0, known, scheduler.bracket, lambda: slots, print, 0.0, lambda: now
+            dispatcher, plan, 1.0, known, scheduler.bracket, lambda: slots, print, 0.0, clock
         )
 
-    made.append((BEFORE, 0.0, forecaster(known).interval()))
+    made = [(BEFORE, 0.0, forecaster(known).interval())]
     own = forecaster(None)
     quarter = _QUARTER * plan.n_trials * units_per_trial(plan.rungs, plan.options.eta)
-    ends: list[tuple[float, str, int]] = []  # when a unit ends, job, unit
-    curves, n_units = {}, 0
+    for _ in simulated.play(dispatcher, _reports(curve_of, units)):
+        for when, at in ((FIRST, 1), (QUARTER, math.ceil(quarter))):
+            if simulated.n_units == at:
+                made.append((when, clock(), own.interval()))
+    return [Held(when, *interval, clock() - then) for when, then, interval in made]
 
-    def train(id: str, unit: int, before: float) -> None:
-        took = units.seconds(dispatcher.jobs[id].trial.number, unit)
-        heapq.heappush(ends, (now + before + took, id, unit))
 
-    while True:
-        while len(ends) < slots:
-            id = f"job {next(ids)}"
-            job = dispatcher.next_job(id)
-            if job is not None:
-                dispatcher.started(id)
-                train(id, job.unit + 1, _SWITCH + _START)
-            elif ends or dispatcher.is_finished:
-                break
-        if not ends:
-            return [Held(when, *interval, now - then) for when, then, interval in made]
-        now, id, unit = heapq.heappop(ends)
-        trial, n_units = dispatcher.jobs[id].trial, n_units + 1
+def _reports(curve_of: CurveOf, units: RecordedUnits) -> ReportOf:
+    """Return what trials report: scores of their curves, and seconds as they were recorded."""
+    curves: dict[int, Curve] = {}
+
+    def report_of(trial: TrialRecord, unit: int) -> tuple[Metrics, str]:
         if trial.number not in curves:
             curves[trial.number] = curve_of(trial.params)
         score = curves[trial.number].report(unit)["score"]
@@ -166,15 +165,9 @@ def play(
         # The clock of the search is not that of its log, so seconds are as reported.
         took = units.seconds(trial.number, unit)
         report |= {"train_seconds": took, "eval_seconds": 0.0, "start_seconds": _START}
-        goes_on = dispatcher.reported(id, unit, report)
-        for when, at in ((FIRST, 1), (QUARTER, math.ceil(quarter))):
-            if n_units == at:
-                made.append((when, now, own.interval()))
-        dispatcher.saved(id, f"{trial.number}/{unit}")
-        if goes_on:
-            train(id, unit + 1, 0.0)
-        else:
-            dispatcher.left(id, 1.0, 0.0)
+        return report, ""
+
+    return report_of
 
 
 def known_of(recorded: dict[str, Any], draw: random.Random) -> KnownBefore:

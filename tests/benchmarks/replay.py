@@ -13,7 +13,7 @@ from search.planning.make_plan import make_plan
 from search.planning.options import SearchOptions
 from search.planning.plan import Plan
 from search.planning.resume import header
-from search.replaying.simulated_slots import play
+from search.replaying.simulated_slots import SimulatedSlots, about_one_second
 from search.schedulers.rungs import units_per_trial
 from tests.benchmarks.curve import UNITS, Curve, CurveOf
 from tests.benchmarks.families import Family
@@ -112,7 +112,7 @@ def run_slots(
         return ({"score": None}, "diverged") if is_lost else (report, "")
 
     final: list[float] = []
-    for _ in play(dispatcher, report_of, n_slots, draw):
+    for _ in SimulatedSlots(n_slots, about_one_second(draw)).play(dispatcher, report_of):
         best = history.best
         final.append(math.nan if best is None else curves[best.number].worth)
         if len(final) == budget:

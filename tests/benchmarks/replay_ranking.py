@@ -35,7 +35,7 @@ from search.planning.algorithms import make_scheduler
 from search.planning.options import SearchOptions
 from search.replaying.candidates import Candidate, Recording, replay
 from search.replaying.curve_ends import CurveEnds
-from search.replaying.simulated_slots import play
+from search.replaying.simulated_slots import SimulatedSlots, about_one_second
 from search.schedulers.rungs import rungs
 from search.searchers.base import Suggestion, draw_params
 from tests.benchmarks.curve import UNITS
@@ -142,7 +142,8 @@ def _record(configured: Sequence[Configured], seed: int, audit: float) -> Record
     def report_of(trial: TrialRecord, unit: int) -> tuple[Metrics, str]:
         return {"score": configured[trial.number][1][unit - 1]}, ""
 
-    for _ in play(dispatcher, report_of, 1, random.Random(seed)):
+    slots = SimulatedSlots(1, about_one_second(random.Random(seed)))
+    for _ in slots.play(dispatcher, report_of):
         pass
     trials = list(history.trials.values())
     return Recording(trials, UNITS, 1, None, sum(trial.units for trial in trials))

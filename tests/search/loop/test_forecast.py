@@ -8,7 +8,7 @@ import pytest
 from search.log.history import History, Journal
 from search.loop.dispatcher import Dispatcher
 from search.loop.forecast import Forecaster, forecast, last_ratio
-from search.loop.rest_of_search import Standing
+from search.loop.standing import Standing
 from search.planning.algorithms import make_scheduler
 from search.planning.plan import Plan
 from search.planning.unit_times import KnownBefore, unit_times

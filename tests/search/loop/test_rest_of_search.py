@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import heapq
 import random
 from collections.abc import Callable
-from itertools import count
+from itertools import islice
 from statistics import fmean
 from typing import Any
 
@@ -11,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.log.trial import TrialRecord
-from search.loop.rest_of_search import Ending, RestOfSearch, Standing
+from search.log.trial import Metrics, TrialRecord
+from search.loop.rest_of_search import Ending, RestOfSearch
+from search.loop.standing import Standing
+from search.replaying.simulated_slots import SimulatedSlots
 from search.schedulers.run_all import RunAll
 from search.schedulers.rungs import rungs
 
@@ -27,41 +28,26 @@ def seconds_of(seed: int, number: int, unit: int) -> float:
     return 1.0 + random.Random(f"{seed} seconds {number} {unit}").random()
 
 
-def really(search: Any, seed: int, slots: int, until: int | None = None) -> tuple[float, int, Any]:
-    """Run the real dispatcher by a clock; returns seconds, units, and where it stands.
+def really(search: Any, seed: int, n_slots: int, until: int | None = None) -> SimulatedSlots:
+    """Run the real dispatcher by a clock; returns the slots, at rest or at work.
 
     Args:
         search: From `played`.
         seed: Of scores and seconds.
-        slots: Trials at a time.
+        n_slots: Trials at a time.
         until: Stop after so many units; None to run to the end.
     """
-    dispatcher, ids, ends = search.dispatcher, count(), list[tuple[float, int, str, int]]()
-    now, units = 0.0, 0
+    slots = SimulatedSlots(
+        n_slots, lambda trial, unit, begins: seconds_of(seed, trial.number, unit)
+    )
 
-    def train(id: str, unit: int) -> None:
-        number = dispatcher.jobs[id].trial.number
-        heapq.heappush(ends, (now + seconds_of(seed, number, unit), number, id, unit))
+    def report_of(trial: TrialRecord, unit: int) -> tuple[Metrics, str]:
+        return {"score": score_of(seed, trial.number, unit)}, ""
 
-    while True:
-        while len(ends) < slots:
-            id = f"{next(ids)}"
-            job = dispatcher.next_job(id)
-            if job is not None:
-                dispatcher.started(id)
-                train(id, job.unit + 1)
-            elif ends or dispatcher.is_finished:
-                break
-        if not ends or units == until:
-            return now, units, ends
-        now, number, id, unit = heapq.heappop(ends)
-        units += 1
-        goes_on = dispatcher.reported(id, unit, {"score": score_of(seed, number, unit)})
-        dispatcher.saved(id, f"{id}/{unit}")
-        if goes_on:
-            train(id, unit + 1)
-        else:
-            dispatcher.left(id, 1.0, 0.0)
+    for _ in islice(slots.play(search.dispatcher, report_of), until):
+        pass
+    slots.fill(search.dispatcher)
+    return slots
 
 
 def rest(standing: Standing, seed: int, start: float = 0.0) -> Ending:
@@ -89,11 +75,11 @@ def test_it_decides_as_promotion_asha_does(
     """With equal scores and seconds it trains as many units, and ends at the same moment."""
     units, eta, brackets = shape
     search = played(None, n_trials=n_trials, units=units, eta=eta, brackets=brackets)
-    seconds, n_units, _ = really(search, seed, slots)
+    real = really(search, seed, slots)
     bracket = search.dispatcher.queue._scheduler.bracket
     levels = rungs(units, eta)
     found = rest(Standing("promotion-asha", levels, eta, n_trials, slots, bracket=bracket), seed)
-    assert (found.units, found.seconds) == (n_units, pytest.approx(seconds))
+    assert (found.units, found.seconds) == (real.n_units, pytest.approx(real.now))
 
 
 @settings(deadline=None, max_examples=25)
@@ -102,23 +88,29 @@ def test_it_goes_on_from_the_middle_of_a_search(
     played: Any, seed: int, slots: int, part: float
 ) -> None:
     whole = really(played(None, n_trials=12, units=9, eta=3), seed, slots)
-    until = int(part * whole[1])
+    until = int(part * whole.n_units)
     search = played(None, n_trials=12, units=9, eta=3)
-    now, _, ends = really(search, seed, slots, until)
+    half = really(search, seed, slots, until)
     running = {
-        number: seconds_of(seed, number, unit) - (end - now) for end, number, _, unit in ends
+        number: seconds_of(seed, number, unit) - (end - half.now)
+        for end, number, _, unit in half.training
     }
     trials = list(search.history.trials.values())
     found = rest(Standing("promotion-asha", (1, 3, 9), 3, 12, slots, trials, running), seed)
-    assert found.units == whole[1] - until
-    assert now + found.seconds == pytest.approx(whole[0], abs=0.2)  # what a unit has left, at least
+    assert found.units == whole.n_units - until
+    # A unit has some time left, at least.
+    assert half.now + found.seconds == pytest.approx(whole.now, abs=0.2)
 
 
 def test_without_a_scheduler_all_units_are_trained(played: Any) -> None:
     search = played(None, n_trials=5, units=4, scheduler=lambda history: RunAll())
-    seconds, n_units, _ = really(search, 0, 2)
+    real = really(search, 0, 2)
     found = rest(Standing("none", (4,), 3, 5, 2), 0)
-    assert (found.units, found.seconds) == (n_units, pytest.approx(seconds)) == (20, found.seconds)
+    assert (
+        (found.units, found.seconds)
+        == (real.n_units, pytest.approx(real.now))
+        == (20, found.seconds)
+    )
 
 
 def drawn(standing: Standing, n: int = 40) -> list[Ending]:
