@@ -103,7 +103,7 @@ def made(name: str, n_trials: int, seed: int) -> list[Configured]:
 
 def recorded(folders: Sequence[Path]) -> list[Configured]:
     """Return the runs that ended, of searches by real training, but no winner's retraining."""
-    found, levels = [], rungs(UNITS, 3)
+    found, levels = [], rungs(UNITS, _OWN.eta)
     for path in sorted(own for folder in folders for own in folder.glob("*/reports.json")):
         known = json.loads(path.read_text(encoding="utf-8"))
         config = RunConfig.from_dict(known["run_config"], str(path))
