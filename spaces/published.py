@@ -53,7 +53,6 @@ class _Entry(BaseModel):
     change: Differences = {}
     epochs: dict[Literal["sst", "para", "sts", "text", "nli"], float | None] = {}
     why_not: str | None = None
-    not_comparable: str | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -135,7 +134,6 @@ def _row(paper: _Paper, entries: dict[str, _Entry], entry: _Entry, origin: str) 
         differences=differences,
         epochs={name: passes for name, passes in epochs.items() if passes is not None},
         why_not=entry.why_not,
-        not_comparable=entry.not_comparable,
         notes=(*entry.notes, *paper.notes),
     )
 

@@ -43,8 +43,6 @@ class Row:
             text of further pretraining (`text`) and over the examples of the NLI stage (`nli`), as
             far as the paper says.
         why_not: The reason why it cannot be run, or None.
-        not_comparable: The reason why a score of ours cannot be compared with the published one, or
-            None.
         notes: Where the paper says too little or contradicts itself, and how it is read here.
     """
 
@@ -58,7 +56,6 @@ class Row:
     differences: Differences
     epochs: dict[str, float]
     why_not: str | None
-    not_comparable: str | None
     notes: tuple[str, ...]
 
     def config(

@@ -35,10 +35,7 @@ def differences(
     ranking: Sequence[Importance] = (),
 ) -> list[Difference]:
     """Return what is different: measured importance first, then choices before what they bring."""
-    if "row" in trial.params:
-        before, now = _leaves(default.run_config), _leaves(trial.run_config)
-    else:
-        before, now = dict(default.params), dict(trial.params)
+    before, now = values(default), values(trial)
     places = {own.name: place for place, own in enumerate(ranking) if own.is_clear}
     parents = {param.name: param.parents for param in params}
 
@@ -55,6 +52,11 @@ def differences(
         Difference(name, shown(before.get(name)), shown(now.get(name)))
         for name in sorted(names, key=key)
     ]
+
+
+def values(trial: TrialRecord) -> dict[str, Any]:
+    """Return the params of a trial; of a row, everything in its RunConfig but the seed."""
+    return _leaves(trial.run_config) if "row" in trial.params else dict(trial.params)
 
 
 def shown(value: object) -> str:

@@ -66,10 +66,9 @@ def is_sentence(text: str) -> bool:
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=list(ROWS))
 def test_reasons_and_notes_are_sentences(row: Row) -> None:
-    for text in (row.why_not, row.not_comparable, *row.notes):
+    for text in (row.why_not, *row.notes):
         assert text is None or is_sentence(text), text
     assert row.method
-    assert (row.not_comparable is not None) == (row.split == "test")
 
 
 def test_rows_differ_where_the_papers_trained_another_thing() -> None:

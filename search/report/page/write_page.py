@@ -19,7 +19,7 @@ from markupsafe import Markup, escape
 from search.planning.options import SearchOptions
 from search.report.ablation_table import ablation_rows, note, p_value
 from search.report.ablation_table import shown as shown_or_dash
-from search.report.differences import differences
+from search.report.differences import differences, values
 from search.report.importance import MIN_TRIALS, importances, usual_order
 from search.report.logged_search import LoggedSearch, default_name, name_of
 from search.report.markdown import visible
@@ -102,7 +102,8 @@ def _breakable(name: str) -> Markup:
 def _context(search: LoggedSearch) -> dict[str, Any]:
     """Return what the template reads."""
     header, winner, default = search.history.header, search.winner, search.default
-    found = importances(search.params, search.ranked) if "row" not in header["space"] else []
+    has_params = "row" not in header["space"]  # the leaderboard says all of rows
+    found = importances(search.params, search.ranked) if has_params else []
     changed = (
         differences(default, winner, search.params, found)
         if winner is not None and default is not None and winner is not default
@@ -124,16 +125,17 @@ def _context(search: LoggedSearch) -> dict[str, Any]:
         "changed": changed,
         "most_changed": _MOST_CHANGED,
         "is_clear": any(own.is_clear for own in found),
-        "values": [] if changed or winner is None else sorted(winner.params.items()),
+        "values": [] if changed or winner is None else sorted(values(winner).items()),
         "board": [_line(search, rank, t) for rank, t in enumerate(search.ranked[:MOST_ROWS], 1)],
         "most_rows": MOST_ROWS,
         "over_time": _some(best_over_time(search)),
         "curves": learning_curves(search),
+        "has_params": has_params,
         "importance": _some(importance_chart(found)),
         "min_trials": MIN_TRIALS,
         "parallel": _some(parallel_chart(search, order)),
         "outcomes": [(o, c) for o, c in zip(ORDER, COLOURS, strict=True) if o != "went on"],
-        "param_charts": param_charts(search, order),
+        "param_charts": param_charts(search, order) if has_params else [],
         "finalists": _html(finalists_of(search)),
         "rung_cuts": _html(rung_cuts_of(search)),
         "pareto": pareto_charts(search),

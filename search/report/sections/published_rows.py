@@ -60,6 +60,7 @@ def published_rows(search: FinishedSearch) -> list[str]:
     if not rows:
         return []
     found = [compare_row(plan, row, trials) for row in rows]
+    shared = _shared_reasons(found)
     metrics = list(metric_keys(COURSE))
     lines = []
     for row, own in zip(rows, found, strict=True):
@@ -70,11 +71,13 @@ def published_rows(search: FinishedSearch) -> list[str]:
         else:
             cells += [number(own.ours[key], 3) for key in (*metrics, "score")]
             difference = f"{own.difference:+.3f} ± {own.error:.3f}"
-            reasons = f" ({'; '.join(own.reasons)})" if own.reasons else ""
-            cells += [str(own.n_runs), difference, own.verdict + reasons]
+            reasons = "; ".join(reason for reason in own.reasons if reason not in shared)
+            verdict = f"{own.verdict} ({reasons})" if reasons else own.verdict
+            cells += [str(own.n_runs), difference, verdict]
         lines.append(cells)
     titles = ["SST", "para", "STS", "overall"]
-    header = ["row", "split", *titles, *(f"our {t}" for t in titles), "runs", "difference", ""]
+    ours = [*(f"our {title}" for title in titles), "runs", "difference", "verdict"]
+    header = ["row", "split", *titles, *ours]
     return [
         "## Published rows",
         "Scores of the papers, and ours on *confirm* as means over full runs. Overall is the mean "
@@ -82,8 +85,15 @@ def published_rows(search: FinishedSearch) -> list[str]:
         "examples of both dev sets (binomial, Fisher's z) and, from two runs on, the seeds. "
         f"A difference of more than {_Z} standard errors is *beaten* or *below*, a smaller one "
         "*reproduced*.",
+        *([f"No run is comparable with its paper: {'; '.join(shared)}."] if shared else []),
         table(header, lines),
     ]
+
+
+def _shared_reasons(found: list[RowComparison | None]) -> tuple[str, ...]:
+    """Return the reasons that all comparisons have."""
+    known = [own.reasons for own in found if own is not None]
+    return tuple(own for own in known[0] if all(own in k for k in known)) if known else ()
 
 
 def compare_row(plan: Plan, row: Row, trials: list[TrialRecord]) -> RowComparison | None:
@@ -126,7 +136,7 @@ def _variance(scores: dict[str, float], n_examples: dict[TaskName, int]) -> floa
 
 def _reasons(plan: Plan, row: Row) -> list[str]:
     """Return why our score and the published one do not measure the same thing."""
-    reasons = [] if row.not_comparable is None else [row.not_comparable]
+    reasons = []
     if not plan.options.encoder.rstrip("/").endswith(_ENCODER):
         reasons.append("another encoder")
     if plan.options.data == "sample":

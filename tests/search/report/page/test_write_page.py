@@ -15,6 +15,7 @@ from search.log.trial import TrialRecord
 from search.planning.plan import Plan
 from search.planning.resume import header
 from search.report.logged_search import LoggedSearch
+from search.report.page.param_charts import MIN_TRIALS
 from search.report.page.parts import FOLDER, write_parts
 from search.report.page.vega import vega_script
 from search.report.page.write_page import MOST_ROWS, PAGE, page, write_page
@@ -55,19 +56,19 @@ def charts_of(text: str) -> list[dict[str, object]]:
     return [json.loads(own) for own in found]
 
 
+def play(plan: Plan, folder: Path) -> LoggedSearch:
+    """Return a search without training."""
+    journal = Journal(History())
+    journal.write("search", slots=8, cpus=1.0, gpus=0.0, **header(plan))
+    faults = Faults(str(folder), seconds=0.0, failing=0.05, unknown=0.02)
+    run(plan, journal, faults, 8, random.Random(0))
+    return LoggedSearch("played", journal.history)
+
+
 @pytest.fixture
 def played(plan_of: MakePlan, tmp_path: Path) -> Callable[[int], LoggedSearch]:
     """Return a function from a number of trials to a search without training."""
-
-    def make(n_trials: int) -> LoggedSearch:
-        plan = replace(plan_of(space="full", searcher="random", trials=n_trials))
-        journal = Journal(History())
-        journal.write("search", slots=8, cpus=1.0, gpus=0.0, **header(plan))
-        faults = Faults(str(tmp_path), seconds=0.0, failing=0.05, unknown=0.02)
-        run(plan, journal, faults, 8, random.Random(0))
-        return LoggedSearch("played", journal.history)
-
-    return make
+    return lambda n: play(plan_of(space="full", searcher="random", trials=n), tmp_path)
 
 
 def test_its_parts_come_in_their_order(
@@ -89,6 +90,20 @@ def test_its_parts_come_in_their_order(
     assert "All wrong." in text
     assert len(charts_of(text)) > 10
     assert text.index("<h1>") < text.index('class="gain"') < text.index("<h2>")
+
+
+def test_rows_are_shown_by_the_leaderboard_and_not_as_params(
+    plan_of: MakePlan, tmp_path: Path
+) -> None:
+    search = play(plan_of(space="published", rows="bertpp/*"), tmp_path)
+    text = page(search, tmp_path, "runs/played")
+    assert "What matters" not in Outline(text).headings
+    assert len(search.history.trials) >= MIN_TRIALS  # else there are no such charts of any space
+    assert "score after the first unit" not in text
+    winner = search.winner
+    assert winner is not None
+    assert f"values of trial {winner.number}<" in text  # without a default to compare with
+    assert "<code>encoder.<wbr>dropout</code>" in text
 
 
 def test_a_race_of_finalists_is_shown(
