@@ -152,6 +152,10 @@ class History:
         """All that was trained: trials, and runs of finalists with new seeds."""
         return [*self.trials.values(), *self.seed_runs.values()]
 
+    def seed_runs_of(self, finalist: int) -> list[TrialRecord]:
+        """Return the runs of a finalist's configuration, in the order of their seeds."""
+        return [run for run in self.seed_runs.values() if run.seed_of == finalist]
+
     @property
     def next_number(self) -> int:
         """Number of the next trial, or of the next run with a new seed."""

@@ -11,7 +11,6 @@ choosing the finalists.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -72,7 +71,7 @@ class Finalists:
                 self._conclude(race)
                 return None
             number = len(race.rounds) + 1
-            runs = self._runs()
+            runs = self._runs(race)
             missing = [own for own in race.live if len(runs[own]) < number]
             if missing:
                 return self._begin_run(missing[0], number)
@@ -109,13 +108,9 @@ class Finalists:
         """Return how many more runs may begin."""
         return self.n_runs - len(self._history.seed_runs)
 
-    def _runs(self) -> dict[int, list[TrialRecord]]:
+    def _runs(self, race: Race) -> dict[int, list[TrialRecord]]:
         """Return finalist -> its runs with new seeds, in the order of their seeds."""
-        found: dict[int, list[TrialRecord]] = defaultdict(list)
-        for run in self._history.seed_runs.values():
-            if run.seed_of is not None:
-                found[run.seed_of].append(run)
-        return found
+        return {own: self._history.seed_runs_of(own) for own in race.finalists}
 
     def _begin_run(self, finalist: int, number: int) -> TrialRecord:
         trial, own = self._history.trials[finalist], self._history.next_number
@@ -208,7 +203,7 @@ class Finalists:
     def _conclude(self, race: Race) -> None:
         """Ask *confirm*, once, whether the winner is better than the default."""
         winner, default = race.rounds[-1]["winner"], race.finalists[-1]
-        runs = self._runs()
+        runs = self._runs(race)
         both = [winner] if winner == default else [winner, default]
         n = min(sum(map(has_score, runs[own])) for own in both)
         level = racing.corrected(len(race.finalists) - 1)

@@ -35,7 +35,10 @@ def write_reports(search: FinishedSearch) -> None:
     folder, winner = search.plan.folder, search.winner
     pictures = search.folder / FOLDER
     pictures.mkdir(exist_ok=True)
-    errors = [] if winner is None else analysis_section(folder, winner, pictures)
+    errors = []
+    if winner is not None:
+        again = search.history.seed_runs_of(winner.number)
+        errors = analysis_section(folder, winner, again, pictures)
     write_parts(search.folder, winner, errors, published_rows(search))
     write_report(search)
     write_page(search.logged, search.folder, folder.uri)

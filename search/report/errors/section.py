@@ -6,6 +6,7 @@ All of it is on *select*. A person who has looked at errors may let them steer t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from search.log.folder import SearchFolder
@@ -31,21 +32,40 @@ from trainable.tasks import TaskName, Tasks
 _N_WORST = 10  # errors shown of each task
 
 
-def analysis_section(folder: SearchFolder, trial: TrialRecord, pictures: Path) -> list[str]:
+def analysis_section(
+    folder: SearchFolder, trial: TrialRecord, again: Sequence[TrialRecord], pictures: Path
+) -> list[str]:
     """Return the paragraphs of the section in Markdown; writes its pictures into a folder.
 
-    Where the trial left no predictions, or the data are gone, the only paragraph says so.
+    Where nothing left predictions, or the data are gone, the only paragraph says so.
+
+    Args:
+        folder: Of the search.
+        trial: The winner.
+        again: Runs of its configuration with new seeds. The first of them with predictions stands
+            in for the trial where its own are gone: before a race, only the leader keeps them.
+        pictures: Folder for the pictures.
     """
     heading = "## Analysis of the best configuration"
     try:
-        content = read_predictions(folder, trial)
-        if content is None:
+        run, content = _first_predictions(folder, [trial, *again])
+        if run is None:
             return [heading, _none(trial)]
         examples = trial.config.data.load()
         found = predictions_on_select(examples, trial.config, content)
     except InputError as error:
         return [heading, f"There is none: {quoted(str(error), None)}."]
-    return [heading, _scores(trial, found), *_tables(examples, found, pictures)]
+    return [heading, _scores(run, found), *_tables(examples, found, pictures)]
+
+
+def _first_predictions(
+    folder: SearchFolder, runs: Sequence[TrialRecord]
+) -> tuple[TrialRecord | None, bytes]:
+    for run in runs:
+        content = read_predictions(folder, run)
+        if content is not None:
+            return run, content
+    return None, b""
 
 
 def _none(trial: TrialRecord) -> str:
@@ -58,9 +78,10 @@ def _none(trial: TrialRecord) -> str:
     return f"There is none: the checkpoints of trial {trial.number} are not there any more."
 
 
-def _scores(trial: TrialRecord, found: dict[TaskName, TaskPredictions]) -> str:
+def _scores(run: TrialRecord, found: dict[TaskName, TaskPredictions]) -> str:
+    name = f"trial {run.number}" if run.seed_of is None else run.origin
     intro = (
-        f"What trial {trial.number} says of *select*, which the search saw: its scores are a "
+        f"What {name} says of *select*, which the search saw: its scores are a "
         f"little too good, and *confirm* is kept for the final claim. Behind ± is one standard "
         f"error: binomial for accuracies and F1, by Fisher's z for correlations."
     )

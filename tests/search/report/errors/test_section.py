@@ -38,7 +38,7 @@ def written(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Wri
     folder = SearchFolder("search", str(path), path / "search")
     folder.make()
     write_probabilities(finished.run, checkpoint(folder.local, 9), finished.found)
-    return Written(folder.local, "\n\n".join(analysis_section(folder, trial(), folder.local)))
+    return Written(folder.local, "\n\n".join(analysis_section(folder, trial(), [], folder.local)))
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_bins_hold_all_examples(finished: Finished, section: str) -> None:
 
 
 def refused(folder: SearchFolder, record: TrialRecord) -> str:
-    heading, sentence = analysis_section(folder, record, folder.local)
+    heading, sentence = analysis_section(folder, record, [], folder.local)
     assert heading == "## Analysis of the best configuration"
     assert sentence.startswith("There is none: ")
     assert not list(folder.local.glob("*.png"))
@@ -133,6 +133,16 @@ def refused(folder: SearchFolder, record: TrialRecord) -> str:
 
 def test_a_trial_that_was_stopped_has_no_analysis(folder: SearchFolder) -> None:
     assert "trial 3 ended after 2 of 9 units" in refused(folder, trial(units=2))
+
+
+def test_a_finalist_without_predictions_is_shown_by_a_run_with_a_new_seed(
+    finished: Finished, folder: SearchFolder
+) -> None:
+    write_probabilities(finished.run, checkpoint(folder.local, 9), finished.found)
+    again = replace(trial(), number=7, seed_of=3, origin="seed 2 of trial 3")
+    gone = replace(trial(), checkpoints={})
+    _, scores, *_ = analysis_section(folder, gone, [gone, again], folder.local)
+    assert scores.startswith("What seed 2 of trial 3 says of *select*")
 
 
 def test_a_trial_whose_checkpoints_are_gone_has_no_analysis(folder: SearchFolder) -> None:
