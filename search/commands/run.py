@@ -14,29 +14,19 @@ from rich.console import Console
 from search.cluster.connect import connect
 from search.cluster.local_ray import shut_down
 from search.cluster.measure import measure
-from search.cluster.nodes import Nodes, wait_for_nodes
+from search.cluster.nodes import wait_for_nodes
 from search.cluster.preflight.checks import Preflight
-from search.cluster.run_tune import remove_tune_state, run_tune
-from search.cluster.slots import Resources, any_node_fits, resolve_resources
-from search.cluster.trackers import check_trackers, open_trackers
-from search.cluster.tune import LimitStopper, TuneCallback, TuneScheduler, TuneSearcher
-from search.commands.open_journal import open_journal
-from search.log.checkpoints import Checkpoints
+from search.cluster.run_tune import remove_tune_state
+from search.cluster.slots import Resources, resolve_resources
+from search.cluster.trackers import check_trackers
+from search.commands.run_jobs import run_jobs
 from search.log.events import read_events
 from search.log.folder import EVENTS
 from search.log.history import History
 from search.log.leaderboard import actor_seconds
 from search.log.lock import only_driver
-from search.log.mirror import Mirror
-from search.log.trial import TrialRecord
-from search.loop.dispatcher import Dispatcher
-from search.loop.finalists import Finalists
-from search.loop.forecast import Forecaster
 from search.loop.interruption import Interruption, SearchConsole
 from search.loop.limits import Limits
-from search.loop.progress import Progress
-from search.loop.watchdog import Watchdog
-from search.planning.algorithms import make_scheduler, make_searcher
 from search.planning.amounts import clock
 from search.planning.finalist_runs import more_runs
 from search.planning.fit_limit import fit_limit, usual_configs
@@ -48,16 +38,11 @@ from search.planning.recorded_search import recorded_search
 from search.planning.resume import changed_versions, check_resumable
 from search.planning.unit_times import KnownBefore, measured_before
 from search.report.ablation_table import ablation_rows, ablation_text
-from search.report.comparison import Comparison
 from search.report.logged_search import LoggedSearch
-from search.report.page.live_page import LivePage
 from search.report.screen import summary
-from search.report.seed_covariance import SeedCovariance
-from search.report.tensorboard import TensorBoard
 from search.report.write import write_results
 from search.searchers.optuna_tpe import TPE_NOTE
 from trainable.errors import InputError, is_full_disk
-from trainable.worker.ray_trainable import MultitaskTrainable
 
 
 def main(arguments: list[str] | None = None, prog: str = "search/run.py") -> int:
@@ -175,9 +160,7 @@ def _run_trials(
     interruption.defer()
     spent = time.monotonic() - started
     known = recorded_search(plan, resources.cpus, resources.gpus) if measured is None else measured
-    limits, is_answering = _run_jobs(
-        plan, resources, preflight, interruption, console, spent, known
-    )
+    limits, is_answering = run_jobs(plan, resources, preflight, interruption, console, spent, known)
     return plan, limits, is_answering
 
 
@@ -193,103 +176,3 @@ def _fit_limit(
     say(chosen)
     resources = replace(resources, max_concurrent=min(resources.max_concurrent, plan.n_trials))
     return plan, resources, measured_before(cost, plan.budget / plan.options.units)
-
-
-def _run_jobs(
-    plan: Plan,
-    resources: Resources,
-    preflight: Preflight,
-    interruption: Interruption,
-    console: Console,
-    spent: float,
-    known: KnownBefore | None,
-) -> tuple[Limits, bool]:
-    """Let Ray Tune run jobs until nothing is left to do, a limit is reached, or a signal comes."""
-    journal, log = open_journal(plan, resources)
-    options, points = plan.options, list(plan.points)
-    scheduler = make_scheduler(options, plan.n_trials, journal.history, plan.sizes)
-    searcher = make_searcher(options, plan.space, plan.n_trials, plan.rungs)
-    dispatcher = Dispatcher(journal, scheduler, searcher, plan.space, points, options.units)
-
-    mirror = Mirror(plan.folder)
-    checkpoints = Checkpoints(journal, plan.folder, mirror)
-    dispatcher.on_saved = checkpoints.saved
-    tensorboard = TensorBoard(plan.folder.local, plan.space.params(), plan.tasks)
-    print_line = partial(console.print, markup=False)
-    trackers = open_trackers(options, plan.folder.local, journal.history, print_line)
-
-    def changed(trial: TrialRecord) -> None:
-        if trial.seed_of is not None:
-            return
-        tensorboard.write(trial)
-        trackers.write(trial)
-
-    dispatcher.on_started = dispatcher.on_reported = changed
-
-    comparison = Comparison(journal, plan.folder, plan.sizes)
-    comparison.update()  # what an earlier driver had no time for, or was too old for
-
-    def closed(trial: TrialRecord) -> None:
-        changed(trial)
-        if trial.status == "done":
-            comparison.update()
-        checkpoints.closed(trial)
-
-    dispatcher.on_closed = closed
-    tensorboard.write_all(journal.history)
-    dispatcher.settle()
-
-    if options.finalists:
-        covariance = SeedCovariance(plan.folder, plan.sizes)
-        n_runs = plan.finalist_runs
-        dispatcher.queue.finalists = Finalists(
-            journal, options.finalists, n_runs, covariance, lambda line: progress.say(line)
-        )
-    progress = Progress(dispatcher, options, console)
-    dispatcher.on_left = dispatcher.on_stopped = progress.left
-    say = progress.say
-    limits = Limits(dispatcher, options, resources.gpus or resources.cpus, say, spent)
-    nodes = Nodes(journal, options, resources, preflight, limits, say)
-    forecaster = Forecaster(
-        dispatcher,
-        plan,
-        resources.gpus or resources.cpus,
-        known,
-        scheduler.bracket,
-        lambda: nodes.n_concurrent,
-        say,
-        spent,
-    )
-    progress.forecast = forecaster.text
-    if finalists := dispatcher.queue.finalists:
-        forecaster.extra_runs = finalists.n_left
-    fits = partial(any_node_fits, resources)
-    page = LivePage(plan.folder, journal.history, say)
-    watchdog = Watchdog(dispatcher, options, plan.checkpoint_bytes, limits, mirror, fits, say)
-    try:
-        checkpoints.sweep()
-        forecaster.begin()
-        run_tune(
-            MultitaskTrainable,
-            plan,
-            resources,
-            TuneSearcher(dispatcher, plan, nodes, limits),
-            TuneScheduler(dispatcher, plan.tasks, progress.say),
-            TuneCallback(
-                dispatcher,
-                resources,
-                [limits, nodes, watchdog, forecaster, progress, page, interruption],
-            ),
-            LimitStopper(limits),
-            trackers,
-        )
-        checkpoints.sweep()
-    finally:
-        dispatcher.interrupt(resources.cpus, resources.gpus)
-        journal.write("closed", reason=limits.reason)
-        trackers.close()
-        preflight.close()
-        progress.close()
-        is_answering = mirror.close()
-        log.close()
-    return limits, is_answering

@@ -51,6 +51,7 @@ class Dispatcher:
         journal: History and log.
         history: What happened so far.
         jobs: The jobs that are under way, by Ray's id, in the order in which they were handed out.
+        scheduler: Which trials go on after a rung.
         queue: Chooses the trial of the next job.
         costs: How long slots were held.
         early_failures: Attempts that failed before this driver heard of a checkpoint.
@@ -82,7 +83,7 @@ class Dispatcher:
         units: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.journal, self._scheduler, self._units, self._clock = journal, scheduler, units, clock
+        self.journal, self.scheduler, self._units, self._clock = journal, scheduler, units, clock
         self.history: History = journal.history
         self.jobs: dict[str, Job] = {}
         self.queue = TrialQueue(journal, scheduler, searcher, space, points, self._stop_paused)
@@ -161,7 +162,7 @@ class Dispatcher:
     def _decide(self, trial: TrialRecord, unit: int) -> Decision | None:
         # Nothing is decided of runs of finalists, nor of audited trials any more.
         is_free = unit >= self._units or trial.is_audited or trial.seed_of is not None
-        decision = None if is_free else self._scheduler.decide(trial, unit)
+        decision = None if is_free else self.scheduler.decide(trial, unit)
         if decision is not None:
             self.journal.write(
                 "decided",

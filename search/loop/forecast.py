@@ -82,15 +82,11 @@ def last_ratio(plan: Plan) -> float:
 class Forecaster:
     """Forecasts a search before its first trial if it can, and while it runs.
 
-    Attributes:
-        extra_runs: Returns how many full runs follow when the trials are over.
-
     Args:
         dispatcher: The search.
         plan: Of the search.
         devices: GPUs of a slot, or its CPU cores if it has no GPU.
         known: What was known of its units before; None where nothing was.
-        bracket: Trial -> its bracket.
         slots: Returns how many trials run at a time.
         say: Prints a line.
         spent: Seconds since the driver began.
@@ -103,21 +99,19 @@ class Forecaster:
         plan: Plan,
         devices: float,
         known: KnownBefore | None,
-        bracket: Callable[[int], int],
         slots: Callable[[], int],
         say: Callable[[str], None],
         spent: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._dispatcher, self._plan, self._devices, self._known = dispatcher, plan, devices, known
-        self._bracket, self._slots, self._say, self._clock = bracket, slots, say, clock
+        self._slots, self._say, self._clock = slots, say, clock
         self._began, self._last_ratio = clock() - spent, last_ratio(plan)
         self._latest: Forecast | None = None
         self._created, self._n_before = clock(), len(dispatcher.history.reports)
         self._made, self._took, self._used = -math.inf, 0.0, 0.0
         self._made_at: tuple[int, bool] | None = None  # reports, and whether a job had begun
         self._is_said = False
-        self.extra_runs: Callable[[], int] = lambda: 0
 
     def begin(self) -> None:
         """Say before the first trial what the search will take, or that this is not known yet."""
@@ -199,6 +193,7 @@ class Forecaster:
 
     def _standing(self, trials: list[TrialRecord], now: float) -> Standing:
         options, jobs = self._plan.options, self._dispatcher.jobs.values()
+        finalists = self._dispatcher.queue.finalists
         return Standing(
             options.scheduler,
             self._plan.rungs,
@@ -207,8 +202,8 @@ class Forecaster:
             max(1, self._slots()),
             trials,
             {j.trial.number: now - j.heard for j in jobs if j.started is not None and j.goes_on},
-            self._bracket,
-            self.extra_runs(),
+            self._dispatcher.scheduler.bracket,
+            0 if finalists is None else finalists.n_left(),
         )
 
     def _seconds(self) -> Interval:

@@ -27,6 +27,7 @@ import tyro
 
 from search.log.history import History, Journal
 from search.log.trial import Metrics, TrialRecord
+from search.loop.make_dispatcher import make_dispatcher
 from search.planning.plan import Plan
 from search.planning.resume import header
 from search.replaying.simulated_slots import SimulatedSlots, about_one_second
@@ -34,7 +35,6 @@ from search.report.audit_estimate import CutWinners, cut_winners, is_cut
 from tests.benchmarks.curve import Curve, CurveOf
 from tests.benchmarks.families import Family, family
 from tests.benchmarks.replay import any_plan
-from tests.chaos.simulation import make_dispatcher
 
 _SLOTS = 4
 _SHARES = (0.05, 0.2)

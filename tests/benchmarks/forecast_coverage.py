@@ -35,9 +35,8 @@ from rich.progress import track
 
 from search.log.history import History, Journal
 from search.log.trial import Metrics, TrialRecord
-from search.loop.dispatcher import Dispatcher
 from search.loop.forecast import Forecaster
-from search.planning.algorithms import make_scheduler, make_searcher
+from search.loop.make_dispatcher import make_dispatcher
 from search.planning.plan import Plan
 from search.planning.resume import header
 from search.planning.unit_times import KnownBefore
@@ -129,19 +128,14 @@ def play(
     simulated = SimulatedSlots(slots, seconds_of)
     journal = Journal(History())
     journal.write("search", slots=slots, **header(plan))
-    scheduler = make_scheduler(plan.options, plan.n_trials, journal.history, plan.sizes)
-    searcher = make_searcher(plan.options, plan.space, plan.n_trials, plan.rungs)
-    points, full = list(plan.points), plan.options.units
 
     def clock() -> float:
         return simulated.now
 
-    dispatcher = Dispatcher(journal, scheduler, searcher, plan.space, points, full, clock=clock)
+    dispatcher = make_dispatcher(plan, journal, clock)
 
     def forecaster(known: KnownBefore | None) -> Forecaster:
-        return Forecaster(
-            dispatcher, plan, 1.0, known, scheduler.bracket, lambda: slots, print, 0.0, clock
-        )
+        return Forecaster(dispatcher, plan, 1.0, known, lambda: slots, print, 0.0, clock)
 
     made = [(BEFORE, 0.0, forecaster(known).interval())]
     own = forecaster(None)

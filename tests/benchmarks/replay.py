@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from search.log.history import History, Journal
 from search.log.trial import Metrics, TrialRecord
 from search.loop.dispatcher import Dispatcher
+from search.loop.make_dispatcher import make_dispatcher
 from search.planning.make_plan import make_plan
 from search.planning.options import SearchOptions
 from search.planning.plan import Plan
@@ -17,7 +18,6 @@ from search.replaying.simulated_slots import SimulatedSlots, about_one_second
 from search.schedulers.rungs import units_per_trial
 from tests.benchmarks.curve import UNITS, Curve, CurveOf
 from tests.benchmarks.families import Family
-from tests.chaos.simulation import make_dispatcher
 
 _SLOTS = 4
 

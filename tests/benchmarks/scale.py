@@ -41,6 +41,8 @@ import tyro
 from rich.console import Console
 
 import search.commands.run
+import search.commands.run_jobs
+import search.loop.make_dispatcher
 from search.log.events import EventLog
 from search.log.folder import EVENTS
 from search.log.history import History, Journal
@@ -98,7 +100,7 @@ def without_ray(plan: Plan, options: Options, meter: Meter, faults: stub.Faults)
 
 def with_ray(plan: Plan, meter: Meter, faults: stub.Faults) -> None:
     """Run the search as `search/run.py` does, but without its report."""
-    search.commands.run.MultitaskTrainable = type(  # type: ignore[attr-defined, assignment]
+    search.commands.run_jobs.MultitaskTrainable = type(  # type: ignore[attr-defined, assignment]
         "StubTrainable", (stub.StubTrainable,), {"faults": faults}
     )
 
@@ -107,7 +109,7 @@ def with_ray(plan: Plan, meter: Meter, faults: stub.Faults) -> None:
             super().started(id)
             meter.look(len(self.history.trials))
 
-    search.commands.run.Dispatcher = MeteredDispatcher  # type: ignore[attr-defined]
+    search.loop.make_dispatcher.Dispatcher = MeteredDispatcher  # type: ignore[attr-defined]
     search.commands.run.write_results = _no_results  # type: ignore[attr-defined, assignment]
     started = time.perf_counter()
     search.commands.run.run_search(plan, Console(quiet=True))

@@ -14,8 +14,8 @@ import ray
 from search.log.events import read_events
 from search.log.folder import EVENTS
 from search.log.history import History, Journal
+from search.loop.make_dispatcher import make_dispatcher
 from search.planning.plan import Plan
-from tests.chaos.simulation import make_dispatcher
 
 HEADINGS = "trials   wall,ms driver,ms  fsync,ms   user,ms memory,MB  kB/trial log kB/tr  resume,s"
 _WINDOW = 100  # times are means over so many trials

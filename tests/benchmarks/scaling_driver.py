@@ -17,6 +17,7 @@ import ray
 from rich.console import Console
 
 import search.commands.run
+import search.commands.run_jobs
 from search.log.checkpoints import Checkpoints
 from search.log.events import EventLog
 from search.loop.dispatcher import Dispatcher
@@ -157,7 +158,7 @@ def drive(asked: SearchOptions, workers: int, faults: stub.Faults) -> dict[str, 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     for module in (stub, scaling_driver):  # workers cannot import tests
         ray.cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]
-    search.commands.run.MultitaskTrainable = type(  # type: ignore[attr-defined, assignment]
+    search.commands.run_jobs.MultitaskTrainable = type(  # type: ignore[attr-defined, assignment]
         "Gated", (GatedTrainable,), {"faults": faults, "workers": workers}
     )
     search.commands.run.write_results = lambda *_: None  # type: ignore[attr-defined, assignment]

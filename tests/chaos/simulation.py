@@ -12,8 +12,7 @@ from search.log.checkpoints import Checkpoints
 from search.log.events import Event
 from search.log.history import History, Journal
 from search.log.mirror import Mirror
-from search.loop.dispatcher import Dispatcher
-from search.planning.algorithms import make_scheduler, make_searcher
+from search.loop.make_dispatcher import make_dispatcher
 from search.planning.plan import Plan
 from search.planning.resume import header
 from search.report.tensorboard import TensorBoard
@@ -149,15 +148,3 @@ def run(
         if not slot.goes_on:
             slots.remove(slot)
             dispatcher.left(slot.id, 1.0, 0.0)
-
-
-def make_dispatcher(plan: Plan, journal: Journal) -> Dispatcher:
-    """Return the dispatcher that the driver would make."""
-    return Dispatcher(
-        journal,
-        make_scheduler(plan.options, plan.n_trials, journal.history, plan.sizes),
-        make_searcher(plan.options, plan.space, plan.n_trials, plan.rungs),
-        plan.space,
-        list(plan.points),
-        plan.options.units,
-    )

@@ -8,6 +8,7 @@ from pathlib import Path
 import ray
 
 import search.commands.run
+import search.commands.run_jobs
 from tests.chaos import stub
 
 
@@ -21,7 +22,7 @@ def run(faults: Path, options: list[str]) -> int:
     behaviour = stub.Faults(**json.loads(faults.read_text(encoding="utf-8")))
     # Workers need to know neither of tests nor of torch.
     ray.cloudpickle.register_pickle_by_value(stub)  # type: ignore[no-untyped-call]
-    search.commands.run.MultitaskTrainable = type(  # type: ignore[attr-defined, assignment]
+    search.commands.run_jobs.MultitaskTrainable = type(  # type: ignore[attr-defined, assignment]
         "StubTrainable", (stub.StubTrainable,), {"faults": behaviour}
     )
     return search.commands.run.main(options)

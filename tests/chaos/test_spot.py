@@ -15,6 +15,7 @@ import ray
 import torch
 
 import search.commands.run
+import search.commands.run_jobs
 import search.loop.watchdog
 from search.log.events import Event, read_events
 from search.log.folder import EVENTS
@@ -51,7 +52,7 @@ def metadata(tmp_path: Path) -> Iterator[Metadata]:
 def counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Searches of this process write down every step."""
     own = type("Counting", (counting.CountingTrainable,), {"folder": str(tmp_path)})
-    monkeypatch.setattr(search.commands.run, "MultitaskTrainable", own)
+    monkeypatch.setattr(search.commands.run_jobs, "MultitaskTrainable", own)
     ray.cloudpickle.register_pickle_by_value(counting)  # type: ignore[no-untyped-call]
     yield
     ray.cloudpickle.unregister_pickle_by_value(counting)  # type: ignore[no-untyped-call]

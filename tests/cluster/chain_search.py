@@ -21,6 +21,7 @@ import ray
 import torch
 
 import search.commands.run
+import search.commands.run_jobs
 from tests.chaos import counting
 from tests.chaos.counting import TAKEN_FILE, CountingTrainable, wait_until
 
@@ -61,7 +62,7 @@ def main(folder: str, options: list[str]) -> int:
     """Run the search; returns its exit status."""
     ray.cloudpickle.register_pickle_by_value(counting)  # type: ignore[no-untyped-call]
     own = type("Chain", (ChainTrainable,), {"folder": folder})
-    search.commands.run.MultitaskTrainable = own  # type: ignore[attr-defined, assignment]
+    search.commands.run_jobs.MultitaskTrainable = own  # type: ignore[attr-defined, assignment]
     return search.commands.run.main(options)
 
 

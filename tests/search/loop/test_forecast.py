@@ -3,10 +3,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from search.log.history import History, Journal
 from search.loop.dispatcher import Dispatcher
+from search.loop.finalists import Finalists
 from search.loop.forecast import Forecaster, forecast, last_ratio
 from search.loop.standing import Standing
 from search.planning.algorithms import make_scheduler
@@ -26,10 +28,9 @@ class Watched:
         self.journal = Journal(
             History([{"event": "search", "time": 0.0, "version": 2, "n_trials": 9}])
         )
-        scheduler = make_scheduler(plan.options, 9, self.journal.history)
         self.dispatcher = Dispatcher(
             self.journal,
-            scheduler,
+            make_scheduler(plan.options, 9, self.journal.history),
             RandomSearch(plan.space, 0),
             plan.space,
             [(plan.space.params_of(plan.space.base), "default")],
@@ -37,7 +38,7 @@ class Watched:
             lambda: self.now,
         )
         self.forecaster = Forecaster(
-            *(self.dispatcher, plan, 2.0, known, scheduler.bracket, lambda: 1),
+            *(self.dispatcher, plan, 2.0, known, lambda: 1),
             *(self.said.append, spent, lambda: self.now),
         )
 
@@ -107,10 +108,12 @@ def test_limits_bound_what_is_left(plan_of: MakePlan) -> None:
     assert "0.1 device hours" in watched.forecaster.text()
 
 
-def test_extra_runs_are_part_of_it(plan_of: MakePlan) -> None:
+def test_runs_of_finalists_are_part_of_it(plan_of: MakePlan) -> None:
     watched = Watched(plan_of(space="smoke"), OLD)
     low, high = watched.forecaster.interval()
-    watched.forecaster.extra_runs = lambda: 5
+    watched.dispatcher.queue.finalists = Finalists(
+        watched.journal, 2, 5, lambda runs, split: np.zeros((0, 0)), watched.said.append
+    )
     more_low, more_high = watched.forecaster.interval()
     assert more_low - low > 5 * 9 * 20
     assert more_high > high

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.log.history import History, Journal
+from search.loop.make_dispatcher import make_dispatcher
 from search.planning.choose import (
     LEAST,
     MOST,
@@ -26,7 +27,6 @@ from search.planning.choose import (
 )
 from search.planning.plan import Plan
 from search.planning.unit_cost import UnitCost
-from tests.chaos.simulation import make_dispatcher
 from tests.chaos.stub import Faults, report_of
 from trainable.errors import InputError
 

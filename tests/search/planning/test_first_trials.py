@@ -10,8 +10,7 @@ import pytest
 import search.planning.first_trials
 from search.log.history import History, Journal
 from search.log.trial import TrialRecord
-from search.loop.dispatcher import Dispatcher
-from search.planning.algorithms import make_scheduler, make_searcher
+from search.loop.make_dispatcher import make_dispatcher
 from search.planning.first_trials import (
     check_corpora,
     nli_data,
@@ -57,14 +56,7 @@ def suggestions(plan: Plan, n: int) -> list[tuple[dict[str, Value], RunConfig]]:
     """Return params and configurations of the first trials that a search hands out."""
     journal = Journal(History())
     journal.write("search", slots=n, **header(plan))
-    dispatcher = Dispatcher(
-        journal,
-        make_scheduler(plan.options, plan.n_trials, journal.history, plan.sizes),
-        make_searcher(plan.options, plan.space, plan.n_trials, plan.rungs),
-        plan.space,
-        list(plan.points),
-        plan.options.units,
-    )
+    dispatcher = make_dispatcher(plan, journal)
     jobs = [dispatcher.next_job(f"id{number}") for number in range(n)]
     return [(job.trial.params, job.trial.config) for job in jobs if job is not None]
 
