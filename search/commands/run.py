@@ -23,7 +23,6 @@ from search.commands.run_jobs import run_jobs
 from search.log.events import read_events
 from search.log.folder import EVENTS
 from search.log.history import History
-from search.log.leaderboard import actor_seconds
 from search.log.lock import only_driver
 from search.loop.interruption import Interruption, SearchConsole
 from search.loop.limits import Limits
@@ -103,9 +102,8 @@ def run_search(plan: Plan, console: Console) -> int:
             )
             plan = replace(plan, folder=plan.folder.on_this_machine())
         remove_tune_state(plan.folder)
-        events = read_events(plan.folder.local / EVENTS)
-        history = History(events)
-        winner = write_results(plan, history, actor_seconds(events))
+        history = History(read_events(plan.folder.local / EVENTS))
+        winner = write_results(plan, history)
         say(f"\nsearch took {clock(time.monotonic() - started)}; results in {plan.folder.uri}")
         if limits.reason:
             say(f"it ended early: {limits.reason}")

@@ -12,9 +12,7 @@ from typing import Annotated
 import tyro
 
 from search.commands.log_command import print_answer, read_history
-from search.log.events import read_events
 from search.log.find_folder import find_folder, split
-from search.log.leaderboard import actor_seconds
 from search.planning.make_plan import make_plan
 from search.planning.options import SearchOptions
 from search.planning.resume import header
@@ -76,7 +74,6 @@ def _write(options: ReportOptions) -> str:
             f"{folder.uri}: the tasks have changed since the search; give back the task file that "
             f"it read"
         )
-    events = read_events(folder.local / "events.jsonl")
-    write_reports(FinishedSearch(plan, history, actor_seconds(events)))
+    write_reports(FinishedSearch(plan, history))
     folder.publish("report.md", PAGE, FOLDER)
     return f"report.md and {PAGE} are in {folder.uri}"

@@ -15,24 +15,23 @@ from search.report.sections.published_rows import published_rows
 from trainable.cache.files import write_text
 
 
-def write_results(plan: Plan, history: History, actor_seconds: float) -> TrialRecord | None:
+def write_results(plan: Plan, history: History) -> TrialRecord | None:
     """Write all results of a search; returns the best trial, or None where there is none.
 
     Args:
         plan: The search.
         history: What happened in it.
-        actor_seconds: Seconds for which slots for trials existed, busy or not.
     """
     for name, text in result_files(plan.folder.name, history).items():
         write_text(plan.folder.local / name, text)
-    write_reports(FinishedSearch(plan, history, actor_seconds))
+    write_reports(FinishedSearch(plan, history))
     plan.folder.publish()
     return history.best
 
 
 def write_reports(search: FinishedSearch) -> None:
     """Write report.md, and report.html with the parts of it that need data and plan."""
-    folder, winner = search.plan.folder, search.winner
+    folder, winner = search.plan.folder, search.logged.winner
     pictures = search.folder / FOLDER
     pictures.mkdir(exist_ok=True)
     errors = []

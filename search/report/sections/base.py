@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 
 from search.log.history import History
-from search.log.leaderboard import leaderboard
 from search.log.trial import TrialRecord
 from search.planning.plan import Plan
 from search.report.logged_search import LoggedSearch
@@ -21,27 +20,15 @@ class FinishedSearch:
     Attributes:
         plan: The search.
         history: What happened in it.
-        actor_seconds: Seconds for which slots for trials existed, busy or not.
     """
 
     plan: Plan
     history: History
-    actor_seconds: float
 
     @property
     def trials(self) -> list[TrialRecord]:
         """All trials, in the order in which they were suggested."""
         return list(self.history.trials.values())
-
-    @property
-    def winner(self) -> TrialRecord | None:
-        """The best trial; None where no trial reported a score."""
-        return self.history.best
-
-    @property
-    def with_scores(self) -> list[TrialRecord]:
-        """The trials that reported a score and did not fail, best first."""
-        return [t for t in leaderboard(self.trials) if t.reports and t.status != "failed"]
 
     @cached_property
     def logged(self) -> LoggedSearch:

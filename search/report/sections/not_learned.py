@@ -16,7 +16,7 @@ _NO_AGREEMENT = 0.1  # Matthews correlation; above it, rare answers are right, a
 def not_learned(search: FinishedSearch) -> list[str]:
     """Return a line that names the best trials' tasks with a constant answer; often nothing."""
     tasks = search.plan.tasks
-    ended = [trial for trial in search.with_scores if trial.status in ("done", "stopped")]
+    ended = [trial for trial in search.logged.with_scores if trial.status in ("done", "stopped")]
     found = [
         f"trial {trial.number} {answer}"
         for trial in ended[:_N_TRIALS]

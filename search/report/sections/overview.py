@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from search.log.leaderboard import leaderboard
 from search.planning.past_forecast import how_good
 from search.report.differences import differences, shown
 from search.report.importance import importances
@@ -53,7 +52,7 @@ def trial_table(search: FinishedSearch) -> list[str]:
     """Return the leaderboard, with failed trials and their errors."""
     keys = ("score", *metric_keys(search.plan.tasks))
     rows = []
-    for rank, trial in enumerate(leaderboard(search.trials)[:_ROWS], start=1):
+    for rank, trial in enumerate(search.logged.ranked[:_ROWS], start=1):
         status = f"{trial.status}: {quoted(trial.error)}" if trial.error else trial.status
         status += ", audited" if trial.is_audited else ""
         units = f"{trial.units}/{search.plan.options.units}"
@@ -70,7 +69,7 @@ def trial_table(search: FinishedSearch) -> list[str]:
 
 def best_configuration(search: FinishedSearch) -> list[str]:
     """Return in what the winner differs from the default, or its params where that is not known."""
-    winner, logged = search.winner, search.logged
+    winner, logged = search.logged.winner, search.logged
     if winner is None:
         return []
     if logged.default is winner:

@@ -19,17 +19,17 @@ _PARTS = {  # seconds that a unit reports -> what they were spent on
 
 def times(search: FinishedSearch) -> list[str]:
     """Return a table of the actors' seconds by what they did; the rest is waiting."""
-    rows = time_rows(search.history.runs, search.actor_seconds)
+    rows = time_rows(search.history.runs, search.logged.slot_seconds)
     header = ["what", "time, all actors together", "share"]
     return ["## Where the time went", table(header, rows)]
 
 
-def time_rows(trials: Sequence[TrialRecord], actor_seconds: float) -> list[tuple[str, str, str]]:
+def time_rows(trials: Sequence[TrialRecord], slot_seconds: float) -> list[tuple[str, str, str]]:
     """Return what the actors did, for how long, and the share; none before there were any.
 
     Args:
         trials: All trials, and runs of finalists.
-        actor_seconds: Seconds for which slots for trials existed, busy or not.
+        slot_seconds: Seconds for which slots for trials existed, busy or not.
     """
     parts = dict.fromkeys(_PARTS, 0.0)
     for trial in trials:
@@ -40,8 +40,8 @@ def time_rows(trials: Sequence[TrialRecord], actor_seconds: float) -> list[tuple
                 if key != "start_seconds" or unit == first:
                     parts[key] += metrics.get(key) or 0.0
     seconds = {_PARTS[key]: own for key, own in parts.items()}
-    waiting = actor_seconds - sum(parts.values())
+    waiting = slot_seconds - sum(parts.values())
     seconds["waiting (Ray, driver, start of processes)"] = waiting
-    if actor_seconds <= 0:
+    if slot_seconds <= 0:
         return []
-    return [(name, clock(own), f"{own / actor_seconds:.1%}") for name, own in seconds.items()]
+    return [(name, clock(own), f"{own / slot_seconds:.1%}") for name, own in seconds.items()]

@@ -10,7 +10,6 @@ from search.commands.write_again import main
 from search.log.events import EventLog, read_events
 from search.log.folder import EVENTS
 from search.log.history import History, Journal
-from search.log.leaderboard import actor_seconds
 from search.log.trial import TrialRecord
 from search.planning.plan import Plan
 from search.planning.resume import header
@@ -47,8 +46,7 @@ def finished(plan_of: MakePlan, write_log: Callable[..., None]) -> Plan:
     """A search of two trials, whose results are there."""
     plan = plan_of(space="smoke", trials=2)
     write_log(plan)
-    events = read_events(plan.folder.local / EVENTS)
-    write_results(plan, History(events), actor_seconds(events))
+    write_results(plan, History(read_events(plan.folder.local / EVENTS)))
     return plan
 
 

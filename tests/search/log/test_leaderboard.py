@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from search.log.events import VERSION, Event
 from search.log.history import History
-from search.log.leaderboard import actor_seconds, gained, lead, leaderboard
+from search.log.leaderboard import gained, lead, leaderboard
 from search.log.trial import Gain, Status, TrialRecord
 
 DRAWN = st.lists(
@@ -101,23 +101,6 @@ def test_the_best_is_the_highest_score_among_those_that_came_furthest(
     highest = max(t.score for t in able if t.units == furthest)
     equal = [t.number for t in able if (t.units, t.score) == (furthest, highest)]
     assert winner.number == min(equal)
-
-
-def test_seconds_of_actors_are_slots_times_the_life_of_each_driver() -> None:
-    assert actor_seconds(LOG) == 2 * 40
-    again = [event("resumed", 1000.0, slots=3), event("paused", 1005.0, trial=0)]
-    assert actor_seconds([*LOG, *again]) == 2 * 40 + 3 * 5
-    # A driver that was killed leaves no last line.
-    assert actor_seconds([*LOG[:-1], *again]) == 2 * 11 + 3 * 5
-
-
-def test_places_count_from_when_they_are_there() -> None:
-    more = event("places", 120.0, slots=5)
-    assert actor_seconds([*LOG[:3], more, LOG[3]]) == 2 * 20 + 5 * 20
-
-
-def test_seconds_of_actors_of_an_empty_log_are_none() -> None:
-    assert actor_seconds([]) == 0
 
 
 def compared(gain: float, error: float, is_paired: bool = True) -> list[TrialRecord]:

@@ -41,7 +41,13 @@ def history_of() -> MakeHistory:
 @pytest.fixture
 def search_of(history_of: MakeHistory) -> MakeSearch:
     """Return a function from a plan and its trials to a search whose actors lived 600 s."""
-    return lambda plan, trials: FinishedSearch(plan, history_of(plan, trials), 600.0)
+
+    def make(plan: Plan, trials: list[TrialRecord]) -> FinishedSearch:
+        history = history_of(plan, trials)
+        history.slots, history.last = [(0.0, 1), (600.0, 0)], 600.0
+        return FinishedSearch(plan, history)
+
+    return make
 
 
 @pytest.fixture
@@ -76,5 +82,5 @@ def six(heads: Plan, trial_of: MakeTrial) -> list[TrialRecord]:
 @pytest.fixture
 def best_json(heads: Plan, six: list[TrialRecord], history_of: MakeHistory) -> Path:
     """The best.json of the six trials."""
-    write_results(heads, history_of(heads, six), 600.0)
+    write_results(heads, history_of(heads, six))
     return heads.folder.local / "best.json"

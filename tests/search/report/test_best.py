@@ -35,7 +35,7 @@ def test_best_json_is_read_back_as_it_was_written(
 def test_confirm_scores_are_null_before_the_full_run(
     heads: Plan, six: list[TrialRecord], history_of: MakeHistory
 ) -> None:
-    write_results(heads, history_of(heads, [six[1], six[4]]), 600.0)
+    write_results(heads, history_of(heads, [six[1], six[4]]))
     best = read_best(heads.folder.local / "best.json")
     assert (best.trial, best.units, best.confirm) == (4, 1, None)
 
@@ -45,11 +45,11 @@ def test_what_was_gained_over_the_default_is_in_it(
 ) -> None:
     six[0].origin = "default"
     six[2].gain = Gain(0, 0.1, 0.02, 0.09, 0.03, True)
-    write_results(heads, history_of(heads, six), 600.0)
+    write_results(heads, history_of(heads, six))
     best = read_best(heads.folder.local / "best.json")
     assert (best.trial, best.gain) == (2, six[2].gain)
     six[2].gain = Gain(0, 0.1, 0.2, 0.09, 0.03, True)
-    write_results(heads, history_of(heads, six), 600.0)
+    write_results(heads, history_of(heads, six))
     best = read_best(heads.folder.local / "best.json")
     assert (best.trial, best.gain) == (0, None), "within its error the default leads"
 

@@ -51,6 +51,17 @@ def test_the_log_says_when_there_were_slots_and_who_held_them() -> None:
     assert LoggedSearch("s", history).slot_seconds == 2 * 30 + 3 * 10 + 9
 
 
+def test_slots_of_a_killed_driver_last_until_its_last_event() -> None:
+    events = [
+        {"event": "search", "time": 100.0, "version": 2, "n_trials": 2, "slots": 2},
+        {"event": "suggested", "time": 111.0, "trial": 0, "params": {}, "run_config": {}},
+        {"event": "resumed", "time": 1000.0, "n_trials": 2, "options": {}, "slots": 3},
+        {"event": "paused", "time": 1005.0, "trial": 0},
+    ]
+    events[1] |= {"bracket": 0, "origin": "default"}
+    assert LoggedSearch("s", History(events)).slot_seconds == 2 * 11 + 3 * 5
+
+
 @pytest.mark.parametrize(
     ("params", "origin", "name"),
     [

@@ -76,8 +76,8 @@ def test_of_equal_scores_the_trial_that_was_suggested_first_wins_everywhere(
     trials[0].reports[9]["score"] = 0.4
     search = search_of(plan, trials)
     text, page = report_of(search), page_of(search)
-    assert search.winner is trials[1]
-    assert search.with_scores == [trials[1], trials[2], trials[0]]
+    assert search.logged.winner is trials[1]
+    assert search.logged.with_scores == [trials[1], trials[2], trials[0]]
     assert "| 1 | 1 | - | 9/9 |" in text
     assert "Trial 1, as in best.json" in text
     assert "the checkpoints of trial 1 are not there" in page

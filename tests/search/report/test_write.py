@@ -25,14 +25,14 @@ MakeHistory = Callable[..., History]
 def test_the_best_trial_is_returned(
     heads: Plan, six: list[TrialRecord], history_of: MakeHistory
 ) -> None:
-    assert write_results(heads, history_of(heads, six), 600.0) is six[2]
+    assert write_results(heads, history_of(heads, six)) is six[2]
 
 
 @pytest.mark.parametrize("numbers", [[], [5], [3], [3, 5]])
 def test_without_a_finished_unit_there_is_no_best_and_the_rest_is_written(
     heads: Plan, six: list[TrialRecord], numbers: list[int], history_of: MakeHistory
 ) -> None:
-    assert write_results(heads, history_of(heads, [six[n] for n in numbers]), 600.0) is None
+    assert write_results(heads, history_of(heads, [six[n] for n in numbers])) is None
     names = {path.name for path in heads.folder.local.iterdir()}
     assert names == {"trials.csv", "report.md", "report.html", "report"}
 
@@ -54,7 +54,7 @@ def test_nothing_half_written_stays(heads: Plan, best_json: Path) -> None:
 def test_results_are_written_again_over_the_old(
     heads: Plan, six: list[TrialRecord], best_json: Path, history_of: MakeHistory
 ) -> None:
-    write_results(heads, history_of(heads, six[:2]), 600.0)
+    write_results(heads, history_of(heads, six[:2]))
     assert read_best(best_json).trial == 0
 
 
@@ -109,6 +109,6 @@ def test_a_path_that_is_not_utf_8_does_not_stop_the_results(
 ) -> None:
     six[3].error = os.fsdecode(b"no such file: a\xff")
     options = replace(heads.options, encoder=os.fsdecode(b"/\xff"))
-    write_results(replace(heads, options=options), history_of(heads, six), 600.0)
+    write_results(replace(heads, options=options), history_of(heads, six))
     for name in ("trials.csv", "report.md", "report.html"):
         assert "no such file: a" in (heads.folder.local / name).read_text()

@@ -41,14 +41,14 @@ def searched(plan_of: MakePlan, trial_of: MakeTrial, *, is_over: bool = True) ->
     journal.write("raced", winner=1, live=[1, 0], is_over=is_over, reason=reason, standings=LINES)
     if is_over:
         journal.write("verdict", trial=1, **VERDICT)
-    return FinishedSearch(plan, history, 1.0)
+    return FinishedSearch(plan, history)
 
 
 def test_the_winner_of_the_race_leads_and_the_claim_is_made_once(
     plan_of: MakePlan, trial_of: MakeTrial
 ) -> None:
     search = searched(plan_of, trial_of)
-    assert search.winner is search.history.trials[1]
+    assert search.logged.winner is search.history.trials[1]
     text = "\n".join(finalist_table(search))
     assert "| 1 |  | 3 | 0.7200 | 0.0000 |  |" in text
     assert "| 0 | the default | 3 | 0.7000 | 0.0200 ± 0.0080 |  |" in text
