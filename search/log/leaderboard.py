@@ -94,6 +94,9 @@ def gained(trials: Sequence[TrialRecord]) -> str:
         return "nothing was gained over the default"
     if gain is None or gain.confirm is None:
         return "what was gained over the default on confirm is not known"
-    error = "" if gain.confirm_error is None else f" ± {gain.confirm_error:.3f}"
-    kind = "" if gain.is_paired else ", error of two scores without their predictions"
-    return f"gained over the default on confirm: {gain.confirm:+.3f}{error} (score{kind})"
+    text = f"gained over the default on confirm: {gain.confirm:+.3f}"
+    if gain.confirm_error is None:
+        return f"{text} (one seed each)"
+    kind = "" if gain.is_paired else ", and is of two scores without their predictions"
+    counts = f"the error counts examples, not seeds{kind}"
+    return f"{text} ± {gain.confirm_error:.3f} (one seed each; {counts})"

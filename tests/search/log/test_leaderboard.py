@@ -134,7 +134,10 @@ def test_beyond_the_error_the_better_one_leads() -> None:
     trials = compared(0.028, 0.006)
     assert (lead(trials).winner, lead(trials).reason) == (trials[2], "")
     assert [trial.number for trial in leaderboard(trials)] == [2, 0, 1]
-    assert gained(trials) == "gained over the default on confirm: +0.018 ± 0.006 (score)"
+    assert gained(trials) == (
+        "gained over the default on confirm: +0.018 ± 0.006 "
+        "(one seed each; the error counts examples, not seeds)"
+    )
 
 
 def test_errors_without_predictions_are_named() -> None:

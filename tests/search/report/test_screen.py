@@ -80,4 +80,7 @@ def test_the_last_line_says_what_was_gained_and_another_why_the_default_leads(
     assert text.splitlines()[-1] == "nothing was gained over the default"
     other.gain = Gain(0, 0.02, 0.006, 0.018, 0.006, True)
     text = summary(plan, [default, other], other)
-    assert text.splitlines()[-1] == "gained over the default on confirm: +0.018 ± 0.006 (score)"
+    assert text.splitlines()[-1] == (
+        "gained over the default on confirm: +0.018 ± 0.006 "
+        "(one seed each; the error counts examples, not seeds)"
+    )

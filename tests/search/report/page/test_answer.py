@@ -43,7 +43,10 @@ def test_the_gain_is_what_the_log_compared(
     assert "The default is none of the trials" in said(own)
     default.origin = "default"
     own.gain = Gain(0, 0.1, 0.02, 0.09, 0.03, True)
-    assert said(default, own) == "Gained over the default on confirm: +0.090 ± 0.030 (score)."
+    assert said(default, own) == (
+        "Gained over the default on confirm: +0.090 ± 0.030 "
+        "(one seed each; the error counts examples, not seeds)."
+    )
     own.gain = Gain(0, 0.1, 0.2, 0.09, 0.03, True)
     assert said(default, own).startswith("Nothing was gained over the default. The default (trial")
     default.status = "paused"
