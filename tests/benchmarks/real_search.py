@@ -22,14 +22,16 @@ is the default, with the same seed: a winner that is not better falls below it b
 
 OUT keeps the reports of each run and a file for each search, so an interrupted command goes on
 where it stopped. All contestants of seed 0 come first, then those of seed 1: what is there is
-balanced at any time, and `--table-only` prints it.
+balanced at any time, and `--table-only` prints it. OUT/results.jsonl has a line for each search;
+real_search.jsonl beside this file is that of the searches in README.md. With `--known` it goes on
+from these, for as long as searcher and training are those of their commit.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -49,7 +51,7 @@ from search.schedulers.rungs import units_per_trial
 from tests.benchmarks.curve import UNITS
 from tests.benchmarks.real_contestants import CONTESTANTS, Found, search
 from tests.benchmarks.real_settings import SETTINGS, Sources, prepare, real_plan
-from tests.benchmarks.real_table import read_results, tables
+from tests.benchmarks.real_table import Result, read_lines, read_results, tables, write_results
 from tests.benchmarks.run_cache import RunCache
 from trainable.cache.files import write_json
 from trainable.errors import InputError, did_you_mean
@@ -90,6 +92,9 @@ class Options:
     kept: int = 20
     """Paused runs that each process keeps in memory, some 200 MB each."""
 
+    known: Path | None = None
+    """A `results.jsonl`: its searches are not run again, and the table has them."""
+
     table_only: bool = False
     """Print the table of what is there, and stop."""
 
@@ -112,15 +117,39 @@ class WantedSearch(NamedTuple):
         """The name of its folder and of its result."""
         return f"{self.setting}.{self.contestant}.{self.seed}"
 
+    @classmethod
+    def of(cls, result: Result) -> WantedSearch:
+        """Return the search of a result."""
+        return cls(result["seed"], result["contestant"], result["setting"])
+
 
 def main(options: Options) -> None:
     """Run the searches that have no result yet, and print the table."""
     _check(options)
+    options.out.mkdir(parents=True, exist_ok=True)
     if not options.table_only:
-        wanted = [own for own in wanted_searches(options) if not _is_there(options, own)]
+        known = _n_readings(results_of(options))
+        wanted = [
+            own
+            for own in wanted_searches(options)
+            if known.get(own, 0) < len(_readings(options, own))
+        ]
         _run(wanted, options)
-    results = read_results(options.out / "results")
+    results = results_of(options)
+    write_results(options.out / "results.jsonl", results)
     print(tables([r for r in results if r["setting"] in options.settings]))
+
+
+def results_of(options: Options) -> list[Result]:
+    """Return the results in OUT, and those that are known from elsewhere."""
+    own = read_results(options.out / "results")
+    names = {WantedSearch.of(result) for result in own}
+    known = [] if options.known is None else read_lines(options.known)
+    return [*(result for result in known if WantedSearch.of(result) not in names), *own]
+
+
+def _n_readings(results: list[Result]) -> dict[WantedSearch, int]:
+    return {WantedSearch.of(result): len(result["readings"]) for result in results}
 
 
 def _check(options: Options) -> None:
@@ -144,12 +173,6 @@ def wanted_searches(options: Options) -> Iterator[WantedSearch]:
 def result_of(options: Options, wanted: WantedSearch) -> Path:
     """Return the file of a search's result."""
     return options.out / "results" / f"{wanted.name}.json"
-
-
-def _is_there(options: Options, wanted: WantedSearch) -> bool:
-    path = result_of(options, wanted)
-    known = json.loads(path.read_text("utf-8"))["readings"] if path.exists() else []
-    return len(known) >= len(_readings(options, wanted))
 
 
 def _readings(options: Options, wanted: WantedSearch) -> tuple[int, ...]:
@@ -194,10 +217,19 @@ def run_search(wanted: WantedSearch, options: Options) -> str:
         readings.append(_reading(found, plan, retrained(found.config, other_seed, runs), default))
         print(f"  {wanted.name}: {_line(readings[-1])}", flush=True)
     seconds = round(time.monotonic() - started, 1)
-    head = {**wanted._asdict(), "seconds": seconds}
+    head = {**wanted._asdict(), "commit": _commit(), "seconds": seconds}
     result_of(options, wanted).parent.mkdir(parents=True, exist_ok=True)
     write_json(result_of(options, wanted), {**head, "readings": readings})
     return f"{_line(readings[-1])}, {seconds / 60:.1f} min"
+
+
+def _commit() -> str:
+    """Return the commit of this code, with `-dirty` behind it where files are changed."""
+    command = ["git", "-C", sys.path[0], "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"  # no git, or a copy of the files alone
 
 
 def _line(reading: dict[str, Any]) -> str:

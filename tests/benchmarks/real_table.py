@@ -13,6 +13,7 @@ from scipy import stats
 
 from tests.benchmarks.real_contestants import OURS
 from tests.benchmarks.search_quality import holm
+from trainable.cache.files import write_text
 
 Result = dict[str, Any]  # a file of real_search.py
 _Row = dict[int, dict[str, Any]]  # seed -> reading
@@ -21,6 +22,26 @@ _Row = dict[int, dict[str, Any]]  # seed -> reading
 def read_results(folder: Path) -> list[Result]:
     """Return what is there, in the order of the names."""
     return [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
+
+
+def read_lines(path: Path) -> list[Result]:
+    """Return what `write_results` wrote."""
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def write_results(path: Path, results: Iterable[Result]) -> None:
+    """Write a line for each result, in the order of settings, contestants and seeds.
+
+    It has no configurations of winners: those in the results are 100 lines long.
+    """
+    lines = []
+    for own in sorted(results, key=lambda r: (r["setting"], r["contestant"], r["seed"])):
+        readings = [
+            {key: value for key, value in reading.items() if key != "run_config"}
+            for reading in own["readings"]
+        ]
+        lines.append(json.dumps({**own, "readings": readings}, allow_nan=False))
+    write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def tables(results: Iterable[Result]) -> str:

@@ -133,6 +133,16 @@ def test_a_finished_search_leaves_a_result_and_is_not_run_again(
     real_search.main(Options(out=options.out, settings=("toy",), seeds=1, contestants=("ours-4",)))
     assert "0 searches" in capsys.readouterr().out
 
+    lines = options.out / "results.jsonl"
+    elsewhere = Options(
+        out=options.out / "new", settings=("toy",), seeds=1, contestants=("ours-4",), known=lines
+    )
+    real_search.main(elsewhere)
+    out = capsys.readouterr().out
+    assert "0 searches" in out
+    assert "| ours-4 | 1 |" in out
+    assert (elsewhere.out / "results.jsonl").read_bytes() == lines.read_bytes()
+
 
 def result(contestant: str, seed: int, confirm: float, default: float) -> dict[str, Any]:
     reading = {"full_runs": 8, "confirm": confirm, "default": default, "is_default": False}
