@@ -10,6 +10,11 @@ Settings (all on two halves of dev: *select*, and *confirm* in the table):
     six-layers    all of it, the course's files, 150,000 tokens
     sick          its first three layers, SICK's three classes and its number, 60,000 tokens
 
+and, asked for by themselves, two from scratch:
+
+    scratch-sample  the tiny encoder, the sample data, 1,300,000 tokens (five passes)
+    scratch-course  the tiny encoder, the course's files, 300,000 tokens
+
 The changes are the members of the portfolio and those in candidates.yaml, which are written alike.
 OUT keeps a file for each run, and a run whose file is there is not run again.
 
@@ -42,9 +47,9 @@ import yaml
 from spaces.portfolio import PortfolioMember, load_portfolio
 from trainable.cache.files import write_json, write_text
 from trainable.data.read_tasks import read_tasks
-from trainable.data.sources import Cs224nData, DataSource
+from trainable.data.sources import Cs224nData, DataSource, SampleData
 from trainable.defaults import default_run
-from trainable.model.encoder import EncoderConfig
+from trainable.model.encoder import TINY, EncoderConfig
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
 from trainable.training.inputs import RunInputs, open_inputs
@@ -57,6 +62,11 @@ SETTINGS = {
     "six-layers": (6, "course", 150_000),
     "sick": (3, "sick", 60_000),
 }
+FROM_SCRATCH = {
+    "scratch-sample": (0, "sample", 1_300_000),
+    "scratch-course": (0, "course", 300_000),
+}
+_ALL = SETTINGS | FROM_SCRATCH
 DEFAULT = "default"
 _CANDIDATES = Path(__file__).with_name("candidates.yaml")
 _SICK = """
@@ -90,7 +100,7 @@ class Options:
     """Where runs are kept, one file for each."""
 
     settings: tuple[str, ...] = tuple(SETTINGS)
-    """Settings to train in."""
+    """Settings to train in, all with a pretrained encoder or all from scratch."""
 
     candidates: tuple[str, ...] = ()
     """Candidates to train; all without it."""
@@ -102,23 +112,32 @@ class Options:
     """Runs at the same time, each on one core."""
 
 
-def load_candidates() -> dict[str, PortfolioMember]:
+def load_candidates(from_scratch: bool) -> dict[str, PortfolioMember]:
     """Return name -> changes of the default: none, those of the portfolio, and the others."""
-    entries: dict[str, Any] = yaml.safe_load(_CANDIDATES.read_text(encoding="utf-8"))
+    kinds: dict[str, Any] = yaml.safe_load(_CANDIDATES.read_text(encoding="utf-8"))
     others = {
-        name: PortfolioMember(name=name, source="", changes=own) for name, own in entries.items()
+        name: PortfolioMember(name=name, source="", changes=own)
+        for name, own in kinds["from_scratch" if from_scratch else "pretrained"].items()
     }
-    return {DEFAULT: others.pop(DEFAULT), **{own.name: own for own in members()}, **others}
+    default = PortfolioMember(name=DEFAULT, source="", changes={})
+    portfolio = {own.name: own for own in load_portfolio(from_scratch=from_scratch)}
+    return {DEFAULT: default, **portfolio, **others}
 
 
-def members() -> tuple[PortfolioMember, ...]:
-    """Return the portfolio of pretrained encoders."""
-    return load_portfolio(from_scratch=False)
+def is_from_scratch(options: Options) -> bool:
+    """Return whether the settings have no pretrained encoder; refuses a mixture."""
+    for own in options.settings:
+        if own not in _ALL:
+            sys.exit(f"error: --settings {own}: choose from {', '.join(_ALL)}")
+    kinds = {own in FROM_SCRATCH for own in options.settings}
+    if len(kinds) > 1:
+        sys.exit("error: --settings: candidates differ for encoders from scratch; ask separately")
+    return kinds.pop()
 
 
 def prepare(options: Options) -> None:
     """Write the cut encoders, the quarter of the training examples and SICK's task file."""
-    for layers in sorted({SETTINGS[name][0] for name in options.settings}):
+    for layers in sorted({_ALL[name][0] for name in options.settings} - {0}):
         folder = options.out / f"encoder{layers}"
         if not folder.exists():
             model = transformers.BertModel.from_pretrained(
@@ -138,14 +157,15 @@ def prepare(options: Options) -> None:
 
 def config_of(options: Options, setting: str, candidate: PortfolioMember, seed: int) -> RunConfig:
     """Return the configuration of a run."""
-    layers, data, tokens = SETTINGS[setting]
-    folder = {"course": options.data_dir, "quarter": options.out / "quarter"}
-    source: DataSource = (
-        read_tasks(str(options.out / "sick.yaml"))
-        if data == "sick"
-        else Cs224nData(dir=str(folder[data].absolute()))
-    )
-    encoder = EncoderConfig(source=str((options.out / f"encoder{layers}").absolute()))
+    layers, data, tokens = _ALL[setting]
+    folder = options.out / "quarter" if data == "quarter" else options.data_dir
+    source: DataSource = Cs224nData(dir=str(folder.absolute()))
+    if data == "sick":
+        source = read_tasks(str(options.out / "sick.yaml"))
+    elif data == "sample":
+        source = SampleData()
+    cut = str((options.out / f"encoder{layers}").absolute())
+    encoder = EncoderConfig(source=cut if layers else TINY)
     return candidate.config(default_run(encoder, source, seed, Multitask(budget_tokens=tokens)))
 
 
@@ -222,7 +242,7 @@ def path_of(options: Options, setting: str, candidate: str, seed: int) -> Path:
 
 def main(options: Options) -> None:
     """Train what has no file yet, and print the table."""
-    known = load_candidates()
+    known = load_candidates(is_from_scratch(options))
     names = list(options.candidates or known)
     prepare(options)
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
@@ -235,7 +255,8 @@ def main(options: Options) -> None:
             future.result()
             print(f"[{n}/{len(waiting)}]", flush=True)
     print(table(options, read_scores(options, names, "confirm")))
-    scores = read_scores(options, [DEFAULT, *(own.name for own in members())], "select")
+    portfolio = [own.name for own in load_portfolio(from_scratch=is_from_scratch(options))]
+    scores = read_scores(options, [DEFAULT, *portfolio], "select")
     if DEFAULT in scores:
         order = (f"{name} ({gain:+.4f})" for name, gain in greedy_order(scores))
         print(f"greedy order of the portfolio, by select: {', '.join(order)}")

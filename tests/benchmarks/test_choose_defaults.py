@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.benchmarks.choose_defaults import DEFAULT, greedy_order, load_candidates, members
+from spaces.portfolio import load_portfolio
+from tests.benchmarks.choose_defaults import DEFAULT, greedy_order, load_candidates
 
 
 def test_next_comes_what_raises_the_best_score_most() -> None:
@@ -24,7 +25,8 @@ def test_what_gains_nothing_keeps_its_order() -> None:
     assert [name for name, _ in greedy_order(scores)] == ["x", "y", "z"]
 
 
-def test_candidates_are_the_default_the_portfolio_and_others() -> None:
-    names = list(load_candidates())
-    assert names[: 1 + len(members())] == [DEFAULT, *(own.name for own in members())]
-    assert len(names) == len(set(names)) > 1 + len(members())
+@pytest.mark.parametrize("from_scratch", [False, True])
+def test_candidates_are_the_default_the_portfolio_and_others(from_scratch: bool) -> None:
+    names, members = list(load_candidates(from_scratch)), load_portfolio(from_scratch=from_scratch)
+    assert names[: 1 + len(members)] == [DEFAULT, *(own.name for own in members)]
+    assert len(names) == len(set(names)) > 1 + len(members)
