@@ -29,10 +29,9 @@ import json
 import os
 import random
 import sys
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from itertools import product
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +44,7 @@ import tyro
 import yaml
 
 from spaces.portfolio import PortfolioMember, load_portfolio
+from tests.benchmarks.process_pool import process_pool
 from trainable.cache.files import write_json, write_text
 from trainable.data.read_tasks import read_tasks
 from trainable.data.sources import Cs224nData, DataSource, SampleData
@@ -245,7 +245,7 @@ def main(options: Options) -> None:
     known = load_candidates(is_from_scratch(options))
     names = list(options.candidates or known)
     prepare(options)
-    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+    with process_pool(options.jobs) as pool:
         waiting = [
             pool.submit(run_one, setting, config_of(options, setting, known[name], seed), path)
             for setting, seed, name in product(options.settings, options.seeds, names)

@@ -15,10 +15,9 @@ import json
 import math
 import os
 import sys
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from spaces.ablation import ablation
 from spaces.fixed_configs import matching
 from spaces.published import load_published
 from tests.benchmarks.papers_table import REFERENCE, table
+from tests.benchmarks.process_pool import process_pool
 from tests.course import TASK_NAMES
 from trainable.batch_orders.in_turn import RoundRobin
 from trainable.batch_orders.visits import SetRoundRobin
@@ -167,7 +167,7 @@ def run_all(options: Options, rows: dict[str, RunConfig]) -> None:
         for name, config in rows.items()
         if not file_of(options, name, seed).exists() and rows[_first_equal(name, rows)] is config
     ]
-    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+    with process_pool(options.jobs) as pool:
         started = {
             pool.submit(run_one, config, file_of(options, name, seed)): (name, seed)
             for name, seed, config in waiting

@@ -35,9 +35,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,6 +48,7 @@ import tyro
 from search.planning.plan import Plan
 from search.schedulers.rungs import units_per_trial
 from tests.benchmarks.curve import UNITS
+from tests.benchmarks.process_pool import process_pool
 from tests.benchmarks.real_contestants import CONTESTANTS, Found, search
 from tests.benchmarks.real_settings import SETTINGS, Sources, prepare, real_plan
 from tests.benchmarks.real_table import Result, read_lines, read_results, tables, write_results
@@ -186,7 +186,7 @@ def _run(wanted: list[WantedSearch], options: Options) -> None:
     print(f"{len(wanted)} searches, {total} full runs of tokens at most", flush=True)
     for setting in {own.setting for own in wanted}:
         prepare(setting, _sources(options))
-    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+    with process_pool(options.jobs) as pool:
         started_searches = {pool.submit(run_search, own, options): own for own in wanted}
         for n, future in enumerate(as_completed(started_searches), 1):
             own = started_searches[future]
