@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,14 @@ from hypothesis import strategies as st
 from trainable.cache.yaml_file import read_yaml
 from trainable.errors import InputError
 
+# PyYAML itself writes the control character NEL as it is, and reads it as a space; and it writes
+# 0E0 without quotes, since to it that is a word.
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x85")).filter(
+    lambda text: re.fullmatch(r"[-+.\d]+[eE][-+]?\d+", text) is None
+)
 PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT,
+    lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),
     max_leaves=8,
 )
 
