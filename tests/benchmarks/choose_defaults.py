@@ -242,7 +242,8 @@ def path_of(options: Options, setting: str, candidate: str, seed: int) -> Path:
 
 def main(options: Options) -> None:
     """Train what has no file yet, and print the table."""
-    known = load_candidates(is_from_scratch(options))
+    from_scratch = is_from_scratch(options)
+    known = load_candidates(from_scratch)
     names = list(options.candidates or known)
     prepare(options)
     with process_pool(options.jobs) as pool:
@@ -255,7 +256,7 @@ def main(options: Options) -> None:
             future.result()
             print(f"[{n}/{len(waiting)}]", flush=True)
     print(table(options, read_scores(options, names, "confirm")))
-    portfolio = [own.name for own in load_portfolio(from_scratch=is_from_scratch(options))]
+    portfolio = [own.name for own in load_portfolio(from_scratch=from_scratch)]
     scores = read_scores(options, [DEFAULT, *portfolio], "select")
     if DEFAULT in scores:
         order = (f"{name} ({gain:+.4f})" for name, gain in greedy_order(scores))

@@ -19,7 +19,7 @@ from search.log.folder import EVENTS
 from search.log.history import History, Journal
 from search.log.trial import TrialRecord
 from search.loop.dispatcher import Dispatcher
-from search.planning.algorithms import make_scheduler, make_searcher
+from search.loop.make_dispatcher import make_dispatcher
 from search.planning.plan import Plan
 from search.planning.resume import header
 from search.report.comparison import Comparison
@@ -194,12 +194,9 @@ def _dispatched(plan: Plan, runs: RunCache, contestant: Contestant) -> Generator
 
 
 def _dispatcher(plan: Plan, journal: Journal, contestant: Contestant) -> Dispatcher:
-    """Return the dispatcher of a search, as the command line makes it."""
-    options, points = plan.options, list(plan.points)
-    sizes = plan.sizes if contestant.is_noise_known else None
-    scheduler = make_scheduler(options, plan.n_trials, journal.history, sizes)
-    searcher = make_searcher(options, plan.space, plan.n_trials, plan.rungs)
-    dispatcher = Dispatcher(journal, scheduler, searcher, plan.space, points, options.units)
+    """Return the dispatcher of a search, which compares with the default as the driver does."""
+    own = plan if contestant.is_noise_known else replace(plan, sizes={})
+    dispatcher = make_dispatcher(own, journal)
     comparison = Comparison(journal, plan.folder, plan.sizes)
 
     def closed(trial: TrialRecord) -> None:

@@ -13,7 +13,7 @@ from scipy import stats
 
 from tests.benchmarks.real_contestants import OURS
 from tests.benchmarks.search_quality import holm
-from trainable.cache.files import write_text
+from trainable.cache.files import reading, write_text
 
 Result = dict[str, Any]  # a file of real_search.py
 _Row = dict[int, dict[str, Any]]  # seed -> reading
@@ -25,8 +25,13 @@ def read_results(folder: Path) -> list[Result]:
 
 
 def read_lines(path: Path) -> list[Result]:
-    """Return what `write_results` wrote."""
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    """Return what `write_results` wrote.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    with reading(path):
+        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
 def write_results(path: Path, results: Iterable[Result]) -> None:
@@ -48,10 +53,10 @@ def tables(results: Iterable[Result]) -> str:
     """Return a table for each setting."""
     by_setting: dict[str, dict[str, _Row]] = defaultdict(lambda: defaultdict(dict))
     for result in results:
-        for reading in result["readings"]:
+        for own in result["readings"]:
             name = result["contestant"]
-            name = name if name.startswith("ours") else f"{name}, {reading['full_runs']} runs"
-            by_setting[result["setting"]][name][result["seed"]] = reading
+            name = name if name.startswith("ours") else f"{name}, {own['full_runs']} runs"
+            by_setting[result["setting"]][name][result["seed"]] = own
     return "\n\n".join(table(name, rows) for name, rows in by_setting.items())
 
 

@@ -48,9 +48,10 @@ def analysis_section(
     """
     heading = "## Analysis of the best configuration"
     try:
-        run, content = _first_predictions(folder, [trial, *again])
-        if run is None:
+        known = _first_predictions(folder, [trial, *again])
+        if known is None:
             return [heading, _none(trial)]
+        run, content = known
         examples = trial.config.data.load()
         found = predictions_on_select(examples, trial.config, content)
     except InputError as error:
@@ -60,12 +61,13 @@ def analysis_section(
 
 def _first_predictions(
     folder: SearchFolder, runs: Sequence[TrialRecord]
-) -> tuple[TrialRecord | None, bytes]:
+) -> tuple[TrialRecord, bytes] | None:
+    """Return the first run whose file of predictions is there, with its content."""
     for run in runs:
         content = read_predictions(folder, run)
         if content is not None:
             return run, content
-    return None, b""
+    return None
 
 
 def _none(trial: TrialRecord) -> str:

@@ -135,7 +135,7 @@ def _context(search: LoggedSearch) -> dict[str, Any]:
         "min_trials": MIN_TRIALS,
         "parallel": _some(parallel_chart(search, order)),
         "outcomes": [(o, c) for o, c in zip(ORDER, COLOURS, strict=True) if o != "went on"],
-        "param_charts": param_charts(search, order) if has_params else [],
+        "param_charts": param_charts(search, order),
         "finalists": _html(finalists_of(search)),
         "rung_cuts": _html(rung_cuts_of(search)),
         "pareto": pareto_charts(search),

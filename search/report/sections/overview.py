@@ -69,7 +69,8 @@ def trial_table(search: FinishedSearch) -> list[str]:
 
 def best_configuration(search: FinishedSearch) -> list[str]:
     """Return in what the winner differs from the default, or its params where that is not known."""
-    winner, logged = search.logged.winner, search.logged
+    logged = search.logged
+    winner = logged.winner
     if winner is None:
         return []
     if logged.default is winner:

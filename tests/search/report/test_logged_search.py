@@ -51,6 +51,10 @@ def test_the_log_says_when_there_were_slots_and_who_held_them() -> None:
     assert LoggedSearch("s", history).slot_seconds == 2 * 30 + 3 * 10 + 9
 
 
+def test_an_empty_log_has_no_slots() -> None:
+    assert LoggedSearch("s", History([])).slot_seconds == 0
+
+
 def test_slots_of_a_killed_driver_last_until_its_last_event() -> None:
     events = [
         {"event": "search", "time": 100.0, "version": 2, "n_trials": 2, "slots": 2},
