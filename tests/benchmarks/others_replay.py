@@ -72,6 +72,7 @@ CONTESTANTS = {
     "ours, default, prior, portfolio, no model": Contestant(
         "rung-gp", "promotion-asha", "good", True, True, has_model=False
     ),
+    "ours, misleading default": Contestant("rung-gp", "promotion-asha", "bad"),
     "ours, misleading default and prior": Contestant("rung-gp", "promotion-asha", "bad", True),
 }
 

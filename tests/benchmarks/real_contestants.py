@@ -23,6 +23,7 @@ from search.loop.make_dispatcher import make_dispatcher
 from search.planning.plan import Plan
 from search.planning.resume import header
 from search.report.comparison import Comparison
+from search.searchers.gp.guard import Guard
 from search.searchers.gp.searcher import RungGp
 from spaces.space import Space
 from tests.benchmarks.curve import UNITS
@@ -74,6 +75,11 @@ def no_model() -> AbstractContextManager[Any]:
     return mock.patch.object(RungGp, "_incumbent", return_value=None)
 
 
+def no_guard() -> AbstractContextManager[Any]:
+    """Let every suggestion use the priors that is not drawn uniformly anyway."""
+    return mock.patch.object(Guard, "trusts", return_value=True)
+
+
 def whole_select() -> AbstractContextManager[Any]:
     """Let trials be scored on all of *select* after every unit."""
     return mock.patch.object(Corpus, "select_part", property(lambda self: None))
@@ -83,6 +89,7 @@ def whole_select() -> AbstractContextManager[Any]:
 WITHOUT: dict[str, dict[str, Any]] = {
     "searcher": {"options": {"searcher": "random"}},  # nor its priors, nor the portfolio
     "model": {"patch": no_model},
+    "guard": {"patch": no_guard},
     "priors": {"options": {"priors": "off"}},
     "portfolio": {"change": default_only},
     "protected-default": {"patch": no_default},

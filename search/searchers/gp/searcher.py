@@ -13,6 +13,7 @@ from search.log.history import History
 from search.searchers.base import Params, Suggestion, Tried, draw_params, fresh, params_key
 from search.searchers.gp.acquisition import Incumbent, candidates
 from search.searchers.gp.encoding import SpaceEncoding
+from search.searchers.gp.guard import Guard
 from search.searchers.gp.model import Hyperparameters, RungModel
 from search.searchers.gp.observations import RungScores, Score
 from search.searchers.gp.per_task import ScoreModel, learn_each
@@ -47,7 +48,8 @@ class RungGp:
     runs, and it does not prefer trials only because they rise fast. It compares some hundred
     candidates: with a prior, the best trials with few changes, draws from the prior and some from
     the whole space; else those from the whole space and from near the best trials. While there is
-    no model, such a proposal is suggested as it is.
+    no model, such a proposal is suggested as it is. How many suggestions may use the prior, a
+    guard decides (`search.searchers.gp.guard`).
 
     - The score to improve on is the best predicted mean plus one standard deviation of the noise.
     - Pending trials count as if they had scored what the model predicts, so that many slots do not
@@ -67,8 +69,8 @@ class RungGp:
         seed: Seed of all draws.
         rungs: Units at which trials are compared; the last one ends a run.
         min_results: Number of trials with a score at a rung before there is a model.
-        random_share: Share of random suggestions, in [0, 1]. Default: a sixth with a prior, else a
-            third.
+        random_share: Share of random suggestions, in [0, 1], beside those that the guard asks for.
+            Default: a sixth with a prior, else a third.
         prior: Where an expert would look first. Without one, suggestions are random while there is
             no model, and a model compares candidates from the whole space.
     """
@@ -97,6 +99,7 @@ class RungGp:
         metrics = metric_keys(self._tasks)
         self._scores = RungScores(self._results, self._rungs, self._encoding, metrics)
         self._learned: _Learned | None = None
+        self._guard = Guard(self._seed, self._rungs[0])
 
     @_BLAS.wrap(limits=1)  # type: ignore[untyped-decorator]
     def suggest(self, number: int, history: History) -> Suggestion | None:
@@ -106,8 +109,9 @@ class RungGp:
         self._tried.read(history)
         self._results.read(history)
         self._scores.read(history)
+        self._guard.read(history)
         by_chance = derive(self._seed, "share", number) / 2**63 < self._random_share
-        prior = self._prior
+        prior = self._prior if self._guard.trusts(number) else None
         incumbent = None if by_chance else self._incumbent(number, history)
 
         def draw(attempt: int) -> tuple[Params, str]:

@@ -143,4 +143,5 @@ def test_before_any_result_the_default_and_given_points_are_changed() -> None:
         journal.write("suggested", **fields, origin=origin)
     searcher = RungGp(HEADS, 0, RUNGS, random_share=0.0, prior=prior)
     found = {searcher.suggest(number, journal.history).origin for number in range(2, 40)}  # type: ignore[union-attr]
-    assert found == {"prior", "change of trial 0", "change of trial 1"}
+    # The guard asks for the uniform draws.
+    assert found == {"prior", "random", "change of trial 0", "change of trial 1"}
