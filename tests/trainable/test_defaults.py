@@ -23,7 +23,7 @@ STAGE = Multitask(budget_tokens=1234, units=4, precision="bf16")
 def test_the_base_has_what_the_search_asks_for(encoder: EncoderConfig) -> None:
     data = Cs224nData(dir="/data")
     base = default_run(encoder, data, 7, STAGE)
-    assert (base.seed, base.data, base.encoder) == (7, data, encoder)
+    assert (base.seed, base.data, base.encoder.source) == (7, data, encoder.source)
     assert base.multitask is not None
     for field in ("budget_tokens", "units", "precision"):
         assert getattr(base.multitask, field) == getattr(STAGE, field)
@@ -37,15 +37,29 @@ def test_a_pretrained_encoder_keeps_the_defaults_and_tiny_does_not() -> None:
     assert tiny.multitask is not None
     assert isinstance(tiny.multitask.batch_order, LockStep)
     assert tiny.multitask.optimization.lr > STAGE.optimization.lr
+    assert tiny.encoder.dropout == 0
+    assert {own.dropout for own in tiny.tasks.values()} == {0}
 
 
-@pytest.mark.parametrize("encoder", [EncoderConfig(), BERT], ids=["tiny", "pretrained"])
-def test_tasks_of_every_kind_have_defaults(encoder: EncoderConfig, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("encoder", "single", "decision"),
+    [(EncoderConfig(), "attention", "siamese"), (BERT, "mean", "cosine")],
+    ids=["tiny", "pretrained"],
+)
+def test_tasks_of_every_kind_have_defaults(
+    encoder: EncoderConfig, single: str, decision: str, tmp_path: Path
+) -> None:
     config = default_run(encoder, read_tasks(str(write_tasks(tmp_path))))
-    assert {own.pooling.kind for own in config.tasks.values()} == {"mean"}
+    assert {own.kind: own.pooling.kind for own in config.tasks.values()} == {
+        "single_classes": single,
+        "single_number": single,
+        "pair_decision": "mean",
+        "pair_classes": "mean",
+        "pair_number": "mean",
+    }
     pairs = {own.kind: pair_of(own) for own in config.tasks.values()}
     assert {kind: pair.kind for kind, pair in pairs.items() if pair} == {
-        "pair_decision": "cosine",
+        "pair_decision": decision,
         "pair_classes": "siamese",
         "pair_number": "cosine",
     }
