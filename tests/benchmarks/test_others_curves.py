@@ -80,8 +80,10 @@ def test_a_suggestion_becomes_the_nearest_configuration_that_no_trial_has(
 def test_a_replay_is_a_function_of_its_seed_and_learns(
     replayer: Replayer, tables: list[CurveTable], contestant: str
 ) -> None:
-    regret = replayer.regret(tables[0], contestant, 1, 3)
-    assert regret == replayer.regret(tables[0], contestant, 1, 3)
+    # What is misled needs more: its default is protected, and one of three full runs.
+    n = 8 if CONTESTANTS[contestant].default == "bad" else 3
+    regret = replayer.regret(tables[0], contestant, 1, n)
+    assert regret == replayer.regret(tables[0], contestant, 1, n)
     assert 0 <= regret < float(np.quantile(tables[0].regrets, 0.75))
 
 
