@@ -82,7 +82,7 @@ def _with_split(corpus: Corpus, split: dict[TaskName, Rows]) -> Corpus:
     return replace(corpus, splits={**corpus.splits, "part": dict(split)})
 
 
-def _cut(inputs: RunInputs, n: int) -> RunInputs:
+def first_examples(inputs: RunInputs, n: int) -> RunInputs:
     """Return inputs with the first n training examples of each task."""
     corpus = inputs.corpus
     rows = {
@@ -97,7 +97,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     data = SampleData() if options.data_dir is None else Cs224nData(dir=options.data_dir)
     config = RunConfig(data=data, encoder=EncoderConfig(source=options.encoder), multitask=None)
-    inputs = _cut(open_inputs(config, torch.device("cpu")), options.examples)
+    inputs = first_examples(open_inputs(config, torch.device("cpu")), options.examples)
     stage = CachedHeadTuning(epochs=1)
     scores = {}
     print(f"{'task':6}{'encode once':>14}{'cached epoch':>14}{'uncached epoch':>16}{'ratio':>8}")
