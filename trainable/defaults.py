@@ -55,12 +55,11 @@ def default_run(
 def _from_scratch(task: Task) -> TaskConfig:
     """Return the defaults for a task whose encoder has learned nothing before."""
     changes: dict[str, Any] = {"dropout": 0.0}
-    siamese = SiamesePair(features="uv_diff_sq", head=MlpHead())
     match task.kind:
         case "single_classes" | "single_number":
             changes |= {"pooling": AttentionPooling(), "head": MlpHead()}
         case "pair_decision" | "pair_classes":
-            changes |= {"pair": siamese}
+            changes |= {"pair": SiamesePair(features="uv_diff_sq", head=MlpHead())}
         case "pair_number":
             changes |= {"pair": NumberCosine(scaling=LearnedScaling())}
     return default_config(task).model_copy(update=changes)

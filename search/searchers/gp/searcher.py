@@ -111,7 +111,7 @@ class RungGp:
         self._scores.read(history)
         self._guard.read(history)
         by_chance = derive(self._seed, "share", number) / 2**63 < self._random_share
-        prior = self._prior if self._guard.trusts(number) else None
+        prior = self._prior if self._prior and self._guard.trusts(number) else None
         incumbent = None if by_chance else self._incumbent(number, history)
 
         def draw(attempt: int) -> tuple[Params, str]:
