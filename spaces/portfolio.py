@@ -18,6 +18,7 @@ from spaces.space import Space
 from trainable.component import Value
 from trainable.errors import InputError
 from trainable.model.encoder import TINY
+from trainable.optim.adamw import Optimization
 from trainable.partial_config import merged
 from trainable.run_config import RunConfig, explain
 from trainable.tasks import Kind
@@ -86,11 +87,17 @@ def portfolio_points(space: Space, n_trials: int) -> list[tuple[dict[str, Value]
 
 
 def _applied(member: PortfolioMember, space: Space) -> RunConfig:
-    """Return a member over the base of a space; a single task has no order among tasks."""
-    changes = member.changes
-    if len(space.base.data.table) == 1 and "multitask" in changes:
-        stage = {k: v for k, v in changes["multitask"].items() if k != "batch_order"}
-        changes = {**changes, "multitask": stage}
-    return PortfolioMember(name=member.name, source=member.source, changes=changes).config(
-        space.base
-    )
+    """Return a member over the base of a space.
+
+    A single task has no order among tasks. An encoder whose default learning rate is lower has
+    lower rates in the portfolio, too, by the same factor.
+    """
+    base, changes = space.base, dict(member.changes)
+    stage = dict(changes.pop("multitask", {}))
+    if len(base.data.table) == 1:
+        stage.pop("batch_order", None)
+    rates = stage.get("optimization", {})
+    if "lr" in rates and base.multitask is not None and base.encoder.source != TINY:
+        factor = base.multitask.optimization.lr / Optimization().lr
+        stage["optimization"] = rates | {"lr": float(f"{factor * rates['lr']:.1e}")}
+    return member.model_copy(update={"changes": changes | {"multitask": stage}}).config(base)

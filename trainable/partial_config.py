@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from trainable.defaults import default_run
+from trainable.defaults import default_run, shape_of
 from trainable.errors import InputError
 from trainable.run_config import RunConfig
 
@@ -27,7 +27,8 @@ def complete(given: Any, origin: str) -> tuple[RunConfig, dict[str, Any]]:
         is left out whole stands there once, by its kind if it has one.
 
     Raises:
-        InputError: A field is unknown or out of range, or the format is another.
+        InputError: A field is unknown or out of range, or the format is another; the encoder cannot
+            be had, from which a learning rate follows that is left out.
     """
     if not isinstance(given, dict):
         raise InputError(f"{origin}: a configuration is a mapping, not {given!r:.60}")
@@ -35,9 +36,20 @@ def complete(given: Any, origin: str) -> tuple[RunConfig, dict[str, Any]]:
     plain = RunConfig().to_dict()
     part = {key: merged(plain[key], given[key]) for key in ("data", "encoder") if key in given}
     start = RunConfig.from_part(part, origin)
-    defaults = default_run(start.encoder, start.data).to_dict()
+    shape = shape_of(start.encoder) if _leaves_out_lr(given) else None
+    defaults = default_run(start.encoder, start.data, shape=shape).to_dict()
     config = RunConfig.from_part(merged(defaults, given), origin)
     return config, dict(_left_out(config.to_dict(), given, ""))
+
+
+def _leaves_out_lr(given: Any) -> bool:
+    for key in ("multitask", "optimization", "lr"):
+        if not isinstance(given, dict):
+            return False  # there is no such stage, or an error that is found later
+        if key not in given:
+            return True
+        given = given[key]
+    return False
 
 
 def filled_note(origin: object, filled: dict[str, Any]) -> str:

@@ -37,6 +37,7 @@ from trainable.data.read_tasks import read_tasks
 from trainable.data.sources import Cs224nData, DataSource, HubData, SampleData
 from trainable.defaults import default_run
 from trainable.errors import InputError
+from trainable.model.bert import BertShape
 from trainable.model.encoder import EncoderConfig, Pretrained, load_pretrained, pinned
 from trainable.run_config import RunConfig, explain
 from trainable.stages.multitask import Multitask
@@ -79,7 +80,7 @@ def make_plan(options: SearchOptions) -> Plan:
     }
     budget = _budget(options, sizes)
     stage = Multitask(budget_tokens=budget, units=options.units, precision=options.precision)
-    base, weights = _base(options, given, encoder, source, stage)
+    base, weights = _base(options, given, encoder, source, stage, pretrained.shape)
     space, rows, points, own_notes = _start(options, base)
     n_trials = _n_trials(options, space, points, earlier)
     check_corpora(options, space, rows, pretrained.tokenizer)
@@ -148,11 +149,12 @@ def _base(
     encoder: EncoderConfig,
     source: DataSource,
     stage: Multitask = Multitask(),  # noqa: B008, it is frozen
+    shape: BertShape | None = None,
 ) -> tuple[RunConfig, tuple[str, ...]]:
     """Return what a search varies, and a note if the tasks have other weights."""
     if given is None:
         try:
-            base = default_run(encoder, source, options.seed, stage)
+            base = default_run(encoder, source, options.seed, stage, shape)
         except ValidationError as error:  # a task has a name that torch uses itself
             raise InputError(f"--tasks {options.tasks}: {explain(error)}") from error
     else:

@@ -12,8 +12,11 @@ from trainable.data.read_tasks import read_tasks
 from trainable.data.sources import DataSource, SampleData
 from trainable.defaults import default_run
 from trainable.errors import InputError
+from trainable.model.bert import BertShape
 from trainable.model.encoder import EncoderConfig
+from trainable.stages.multitask import Multitask
 
+LR = "multitask.optimization.lr"
 ENCODERS = [EncoderConfig(), EncoderConfig(source="bert")]
 
 
@@ -66,6 +69,16 @@ def test_what_the_whole_portfolio_says_reaches_the_configurations() -> None:
     for params, origin in portfolio_points(own, 100):
         wanted = members[origin.removeprefix("portfolio/")].config(own.base)
         assert own.config_of(params) == wanted, "nothing is cut off by a range"
+
+
+def test_rates_are_lower_where_the_default_of_the_encoder_is() -> None:
+    base = default_run(ENCODERS[1], SampleData(), 0, Multitask(), BertShape(9, 768, 12, 12, 9, 9))
+    wide, own = make_space("full", base), space("full", ENCODERS[1])
+    points, usual = portfolio_points(wide, 100), portfolio_points(own, 100)
+    assert [name for _, name in points] == [name for _, name in usual]
+    for (params, _), (known, _) in zip(points, usual, strict=True):
+        assert params[LR] == pytest.approx(0.35 * float(known[LR]), rel=0.03)
+        assert params | {LR: 0.0} == known | {LR: 0.0}
 
 
 def test_a_member_with_an_unknown_field_is_refused_by_name() -> None:

@@ -3,13 +3,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.trainable.other_tasks import write_tasks
 from trainable.batch_orders.all_tasks import LockStep
 from trainable.batch_orders.in_turn import RoundRobin
 from trainable.data.read_tasks import read_tasks
 from trainable.data.sources import Cs224nData, SampleData
-from trainable.defaults import default_run
+from trainable.defaults import default_lr, default_run, shape_of
+from trainable.errors import InputError
+from trainable.model.bert import BertShape
 from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
@@ -71,3 +75,34 @@ def test_a_single_task_is_in_turn_at_every_step(tmp_path: Path) -> None:
         stage = default_run(encoder, one).multitask
         assert stage is not None
         assert isinstance(stage.batch_order, RoundRobin)
+
+
+def shape(width: int, depth: int) -> BertShape:
+    return BertShape(30_000, width, depth, 4, 4 * width, 512)
+
+
+@pytest.mark.parametrize(
+    ("width", "depth", "lr"),
+    [
+        *[(384, 6, 1e-4), (384, 1, 1e-4), (128, 2, 1e-4), (384, 12, 7.1e-5)],
+        *[(768, 6, 5e-5), (768, 12, 3.5e-5), (1024, 24, 1.9e-5)],
+    ],
+)
+def test_wider_and_deeper_encoders_have_lower_rates(width: int, depth: int, lr: float) -> None:
+    stage = default_run(BERT, SampleData(), 0, STAGE, shape(width, depth)).multitask
+    assert stage is not None
+    assert stage.optimization.lr == lr
+    assert stage.optimization.head_lr == STAGE.optimization.head_lr
+
+
+@given(st.integers(1, 64), st.integers(1, 64), st.integers(1, 48))
+def test_no_encoder_has_a_higher_rate_than_a_smaller_one(a: int, b: int, depth: int) -> None:
+    narrow, wide = sorted((64 * a, 64 * b))
+    assert default_lr(shape(wide, depth)) <= default_lr(shape(narrow, depth))
+    assert default_lr(shape(wide, depth + 1)) <= default_lr(shape(wide, depth))
+
+
+def test_tiny_has_no_shape_and_an_unknown_encoder_is_refused() -> None:
+    assert shape_of(EncoderConfig()) is None
+    with pytest.raises(InputError, match="unknown encoder 'nowhere'"):
+        shape_of(EncoderConfig(source="nowhere"))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import BertConfig
 
 from tests.trainable.other_tasks import other_tasks
 from trainable.data.sources import SampleData
@@ -87,6 +88,23 @@ def test_a_component_whose_kind_is_left_out_keeps_the_one_of_the_defaults() -> N
         == default_run(EncoderConfig(), SampleData()).multitask.batch_order.kind
     )  # type: ignore[union-attr]
     assert filled["multitask.batch_order.kind"] == config.multitask.batch_order.kind
+
+
+def test_a_rate_that_is_left_out_is_that_of_the_encoder(tmp_path: Path) -> None:
+    BertConfig().save_pretrained(tmp_path)
+    encoder = {"source": str(tmp_path)}
+    config, filled = complete({"encoder": encoder}, "f")
+    assert config.multitask is not None
+    assert config.multitask.optimization.lr == 3.5e-5
+    assert filled["multitask.optimization.lr"] == 3.5e-5
+
+
+@pytest.mark.parametrize("stage", [None, {"optimization": {"lr": 2e-5}}])
+def test_an_encoder_is_not_asked_for_a_rate_that_is_given(stage: dict[str, Any] | None) -> None:
+    config, _ = complete({"encoder": {"source": "nowhere"}, "multitask": stage}, "f")
+    assert config.encoder.source == "nowhere"
+    with pytest.raises(InputError, match="unknown encoder 'nowhere'"):
+        complete({"encoder": {"source": "nowhere"}}, "f")
 
 
 def test_a_stage_that_is_none_stays_out() -> None:

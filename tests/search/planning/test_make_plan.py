@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import BertConfig, BertModel
 
 import search.planning.make_plan
 from search.log.events import VERSION, EventLog, new_event, read_events
@@ -16,6 +17,7 @@ from search.planning.check_options import check_options
 from search.planning.make_plan import _default_name, _earlier, make_plan
 from search.planning.options import SearchOptions
 from search.planning.plan import Plan, describe
+from tests.trainable.data.checkpoints import LAYOUTS, SETTINGS, VOCABULARY, write_tokenizer
 from trainable.data.sources import SampleData
 from trainable.errors import InputError
 from trainable.model.encoder import EncoderConfig
@@ -80,6 +82,18 @@ def test_a_relative_encoder_folder_is_made_absolute(
     monkeypatch.chdir(minilm.parent)
     plan = make_plan(SearchOptions(encoder=minilm.name, storage=str(tmp_path), dry_run=True))
     assert plan.space.base.encoder.source == str(minilm)
+
+
+def test_a_wide_encoder_is_searched_at_lower_rates(tmp_path: Path) -> None:
+    write_tokenizer(tmp_path, LAYOUTS[0], SETTINGS[0])
+    sizes = {"vocab_size": len(VOCABULARY), "hidden_size": 1024, "num_hidden_layers": 2}
+    config = BertConfig(**sizes, num_attention_heads=2, intermediate_size=8)
+    BertModel(config).save_pretrained(tmp_path)
+    storage = str(tmp_path / "searches")
+    plan = make_plan(SearchOptions(encoder=str(tmp_path), storage=storage, dry_run=True))
+    lr = [params["multitask.optimization.lr"] for params, _ in plan.points]
+    assert lr[0] == plan.space.base.multitask.optimization.lr == 6.5e-5
+    assert max(lr) == 2 * lr[0], "the portfolio has lower rates, too"
 
 
 def test_the_first_trials_are_the_points_each_with_its_name(plan_of: MakePlan) -> None:
