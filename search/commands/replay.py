@@ -15,7 +15,6 @@ from search.commands.log_command import print_answer, read_history
 from search.log.find_folder import named_folder
 from search.log.history import History
 from search.planning.own_space import ROW_SPACES
-from search.planning.plan import TaskSize
 from search.replaying.candidates import Candidate, Recording
 from search.replaying.curve_ends import CurveEnds
 from search.replaying.verdict import compare, conclusion, table, tells
@@ -81,11 +80,6 @@ def _replay(options: ReplayOptions) -> str:
         f"those on select of full runs of what is found; `winner`: how often that is trial "
         f"{winner.number}, after half and after all of the budget.",
     ]
-    if recording.sizes is None:
-        notes.append(
-            "The log does not say how many examples scores were on, so promotion-asha takes "
-            "them for exact."
-        )
     found = table(rows, recording.units, winner.number)
     return "\n\n".join([*notes, found, conclusion(rows, budget)])
 
@@ -113,12 +107,10 @@ def recording_of(history: History, uri: str) -> tuple[Recording, Candidate]:
             f"it once one has"
         )
     units = header["units"]
-    sizes = header.get("n_select")
     recording = Recording(
         trials,
         units,
         slots=max(1, int(header["slots"])),
-        sizes=None if sizes is None else {t: TaskSize(0, 0.0, n, 0) for t, n in sizes.items()},
         spent=sum(own.units for own in trials),
     )
     return recording, Candidate(options["scheduler"], options["eta"], units)

@@ -7,10 +7,9 @@ since logs have checksums, `crc` at the end of the line. What a killed driver wr
 line stays, and ends in ` #torn` as soon as a later driver goes on behind it. Version 2:
 
     search     version, options, n_trials, rungs, units, slots (trials at a time), cpus and gpus (of
-               a slot), n_select (examples of each task), space, versions, data_fingerprint, tasks:
-               first line; edited (base: the RunConfig that the space varies, fixed: params with a
-               value) where the user changed the space; chosen: options that were chosen for
-               --time-limit, if any were
+               a slot), space, versions, data_fingerprint, tasks: first line; edited (base: the
+               RunConfig that the space varies, fixed: params with a value) where the user changed
+               the space; chosen: options that were chosen for --time-limit, if any were
     resumed    options, n_trials, slots, cpus, gpus, versions: a later driver goes on with the
                search; slots that a killed driver held count as held until its last event
     places     slots: trials at a time from now on, since nodes came or went

@@ -24,7 +24,7 @@ def make_dispatcher(
     options = plan.options
     return Dispatcher(
         journal,
-        make_scheduler(options, plan.n_trials, journal.history, plan.sizes),
+        make_scheduler(options, plan.n_trials, journal.history),
         make_searcher(options, plan.space, plan.n_trials, plan.rungs),
         plan.space,
         list(plan.points),

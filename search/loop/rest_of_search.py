@@ -51,7 +51,7 @@ class RestOfSearch:
         seconds: What units take.
         start_seconds: To begin a job.
         draw: Of the ranks to come. Whether results get better while a search goes on is not known
-            beforehand, nor how many pass a rung since they are within noise: both are drawn.
+            beforehand, and drawn.
         place: Says the place of results instead of the draw, for tests.
     """
 
@@ -67,7 +67,6 @@ class RestOfSearch:
         self._standing, self._draw, self._place = standing, draw, place
         self._seconds, self._start_seconds = seconds, start_seconds
         self._rungs = {key: own.copy() for key, own in results.items()}
-        self._noise = 0.0 if place else draw.random()
         n, total = standing.trend()
         self._power = (_SUM + total) / draw.gammavariate(_RESULTS + n, 1.0)
         self._default = {t.number for t in standing.trials if t.is_default} or {0}
@@ -146,7 +145,7 @@ class RestOfSearch:
         if self._standing.scheduler != "promotion-asha":
             return None
         for where, rung in self._rungs.items():
-            key = rung.promotable(self._standing.eta, self._noise)
+            key = rung.promotable(self._standing.eta)
             if key is not None:
                 return where, rung, key
         return None

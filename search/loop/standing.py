@@ -31,20 +31,12 @@ class RungStanding:
     def copy(self) -> RungStanding:
         return RungStanding(self.rivals.copy(), self.waiting.copy(), self.n_results)
 
-    def promotable(self, eta: int, noise: float) -> tuple[float, int] | None:
-        """Return the best that waits if it is among the best 1/eta, or within noise of them.
-
-        Args:
-            eta: One in eta trials passes the rung.
-            noise: From 0 to 1: how many of those that may pass for noise do.
-        """
+    def promotable(self, eta: int) -> tuple[float, int] | None:
+        """Return the best that waits if it is among the best 1/eta."""
         if not self.waiting:
             return None
-        n = self.n_results // eta
-        if 1 <= n < len(self.rivals):
-            n += round(noise * (n // 2))
         first = self.waiting[0]
-        return first if bisect_left(self.rivals, first) < n else None
+        return first if bisect_left(self.rivals, first) < self.n_results // eta else None
 
 
 @dataclass(frozen=True)

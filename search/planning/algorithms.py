@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from search.log.history import History
 from search.planning.options import SearchOptions
 from search.planning.own_priors import prior_of
-from search.planning.plan import TaskSize
 from search.schedulers.base import Scheduler
 from search.schedulers.promotion_asha import PromotionASHA
 from search.schedulers.run_all import RunAll
@@ -19,7 +16,6 @@ from search.searchers.random_search import RandomSearch
 from search.searchers.stepwise import Stepwise
 from spaces.fixed_configs import RowSpace
 from spaces.space import Space
-from trainable.tasks import TaskName
 
 
 class NoSearch:
@@ -33,7 +29,6 @@ def make_scheduler(
     options: SearchOptions,
     n_trials: int,
     history: History,
-    sizes: Mapping[TaskName, TaskSize] | None = None,
 ) -> Scheduler:
     """Return the scheduler of a search; it decides from the history.
 
@@ -41,8 +36,6 @@ def make_scheduler(
         options: Which scheduler, its units, eta, brackets and seed.
         n_trials: Number of trials of the search.
         history: What has happened so far; it grows while the search runs.
-        sizes: Task -> size of its data, from which the noise of scores follows; None for scores
-            without noise.
     """
     if options.scheduler == "none":
         return RunAll()
@@ -55,7 +48,6 @@ def make_scheduler(
         n_trials,
         options.brackets,
         options.seed,
-        {} if sizes is None else {task: size.n_select for task, size in sizes.items()},
     )
 
 

@@ -61,7 +61,6 @@ def header(plan: Plan) -> dict[str, Any]:
         "n_trials": plan.n_trials,
         "points": [[params, origin] for params, origin in plan.points],
         "rungs": list(plan.rungs),
-        "n_select": {task: size.n_select for task, size in plan.sizes.items()},
         "units": plan.options.units,
         "space": {param.name: param.to_json() for param in plan.space.params()},
         "versions": versions(),

@@ -14,11 +14,9 @@ from search.log.trial import Metrics, TrialRecord
 from search.loop.dispatcher import Dispatcher
 from search.planning.algorithms import make_scheduler
 from search.planning.options import SearchOptions
-from search.planning.plan import TaskSize
 from search.replaying.simulated_slots import SimulatedSlots, about_one_second
 from search.schedulers.rungs import rungs
 from search.searchers.base import Suggestion
-from trainable.tasks import TaskName
 
 _ETAS = (2, 3, 4)
 _SCHEDULERS: tuple[Literal["promotion-asha", "asha"], ...] = ("promotion-asha", "asha")
@@ -69,14 +67,12 @@ class Recording:
         trials: Those that reported something, in the order in which they were suggested.
         units: Reports of a full run.
         slots: Trials at a time.
-        sizes: Task -> size of its *select*, None where an older log does not say it.
         spent: Units that the search trained.
     """
 
     trials: list[TrialRecord]
     units: int
     slots: int
-    sizes: Mapping[TaskName, TaskSize] | None
     spent: int
 
 
@@ -148,7 +144,7 @@ def replay(
         "search", version=VERSION, options=known, n_trials=n, units=candidate.units, slots=1
     )
     history = journal.history
-    scheduler = make_scheduler(options, n, history, recording.sizes)
+    scheduler = make_scheduler(options, n, history)
     space: Any = None  # every configuration is recorded
     dispatcher = Dispatcher(journal, scheduler, _InOrder(order), space, [], candidate.units)
 

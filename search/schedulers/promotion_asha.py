@@ -5,17 +5,12 @@ from __future__ import annotations
 import math
 import random
 from bisect import bisect_right, insort
-from collections.abc import Mapping
-from types import MappingProxyType
 
 from search.log.history import History
 from search.log.trial import TrialRecord
 from search.schedulers.asha_rung import Key, Rung
 from search.schedulers.base import Decision
 from search.schedulers.rungs import rungs
-from trainable.data.split import PART_EXAMPLES
-from trainable.metrics import score_error
-from trainable.tasks import TaskName
 
 
 class PromotionASHA:
@@ -26,10 +21,9 @@ class PromotionASHA:
 
     Source: Li et al. 2020 (arXiv:1810.05934), Algorithm 2, `get_job`. Deviations: the
     bracket of each trial is drawn, with Hyperband's shares (Li et al. 2018, Algorithm 1). The
-    default goes on at every rung: its results count, and its place does not. A trial whose score is
-    within one standard error of the last that is promoted may follow it, see `Rung.n_places`. If
-    no trial beside the default has run to its full budget at the end, the best paused trial is
-    promoted until one has. Once one has, a trial is stopped if it cannot be promoted even when all
+    default goes on at every rung: its results count, and its place does not. If no trial
+    beside the default has run to its full budget at the end, the best paused trial is promoted
+    until one has. Once one has, a trial is stopped if it cannot be promoted even when all
     results still to come are worse, so that its checkpoint need not be kept.
 
     Args:
@@ -39,7 +33,6 @@ class PromotionASHA:
         n_trials: Number of trials that the search will have.
         brackets: Number of brackets; the first rung of bracket b is at unit eta^b.
         seed: Seed of the draw of brackets.
-        n_select: Task -> examples of *select*; empty for scores without noise.
     """
 
     def __init__(
@@ -50,9 +43,7 @@ class PromotionASHA:
         n_trials: int,
         brackets: int,
         seed: int,
-        n_select: Mapping[TaskName, int] = MappingProxyType({}),
     ) -> None:
-        self._n_scored = {task: min(n, PART_EXAMPLES) for task, n in n_select.items()}
         self._history, self._eta, self.n_trials = history, eta, n_trials
         self._seed = seed
         levels = rungs(units, eta)[:-1]  # nothing is decided after a full run
@@ -68,7 +59,7 @@ class PromotionASHA:
         key = _key(trial, unit)
         if not math.isfinite(key[0]):
             return
-        self._enter(rung, trial, unit)
+        _enter(rung, trial, key)
         # An older driver may have let the default pause; it is promoted before all others.
         if trial.decided[unit] == "continue" or unit in trial.promoted or trial.is_default:
             rung.n_promoted += 1
@@ -78,20 +69,6 @@ class PromotionASHA:
         # A stopped trial becomes paused again when the search is resumed with more trials.
         if trial.status == "paused" or (trial.is_open and trial.decided[unit] == "pause"):
             insort(rung.waiting, key)
-
-    def _enter(self, rung: Rung, trial: TrialRecord, unit: int) -> None:
-        key = _key(trial, unit)
-        insort(rung.results, key)
-        if not trial.is_default:
-            insort(rung.rivals, key)
-            rung.errors[trial.number] = self._error(trial.reports[unit])
-
-    def _error(self, metrics: Mapping[str, float | None]) -> float:
-        """Return the standard error of a score at a rung, 0 where it is not known."""
-        if not self._n_scored:
-            return 0.0
-        error = score_error(metrics, self._history.tasks, self._n_scored)
-        return error if math.isfinite(error) else 0.0
 
     def bracket(self, number: int) -> int:
         """Return the bracket of a trial, drawn from the seed and its number alone."""
@@ -110,7 +87,7 @@ class PromotionASHA:
         if not math.isfinite(key[0]):
             last = len(rung.results) + 1
             return Decision("continue" if trial.is_default else "stop", last, last)
-        self._enter(rung, trial, unit)
+        _enter(rung, trial, key)
         rank, among = rung.rank(key), len(rung.results)
         if trial.is_default:
             rung.n_promoted += 1
@@ -121,7 +98,7 @@ class PromotionASHA:
             self._promote(rung, key)
             return Decision("continue", rank, among)
         most = self._most_results(trial.bracket)[unit] if self._one_is_done() else 0
-        if most and rung.place(key) > rung.most_places(self._eta, most, self._most_error()):
+        if most and rung.place(key) > most // self._eta:
             rung.waiting.remove(key)
             return Decision("stop", rank, among)
         return Decision("pause", rank, among)
@@ -152,8 +129,7 @@ class PromotionASHA:
         for bracket, levels in enumerate(self._rungs):
             most = self._most_results(bracket)
             for unit, rung in levels.items():
-                places = rung.most_places(self._eta, most[unit], self._most_error())
-                while rung.waiting and rung.place(rung.waiting[-1]) > places:
+                while rung.waiting and rung.place(rung.waiting[-1]) > most[unit] // self._eta:
                     if not self._is_paused(rung.waiting[-1]):
                         break
                     found.append(self._history.trials[rung.waiting.pop()[1]])
@@ -167,9 +143,8 @@ class PromotionASHA:
                 They hold a slot, so they must not be promoted into another.
         """
         for unit, rung in self._highest_first():
-            places = rung.n_places(self._eta)
             for key in rung.waiting:
-                if rung.place(key) > places:
+                if rung.place(key) > len(rung.results) // self._eta:
                     break  # the keys after this one rank lower still
                 if with_running or self._is_paused(key):
                     return unit, rung, key
@@ -205,26 +180,21 @@ class PromotionASHA:
         most, found = len(first.results) + max(0, self.n_trials - arrived), {}
         for unit, rung in self._rungs[bracket].items():
             found[unit] = most
-            able = rung.rivals[: rung.most_places(self._eta, most, self._most_error())]
+            able = rung.rivals[: most // self._eta]
             to_come = most - len(rung.results) if most >= self._eta else 0
             most = rung.n_promoted + to_come
             most += bisect_right(rung.waiting, able[-1]) if able else 0
         return found
 
-    def _most_error(self) -> float:
-        """Return a bound of the errors of results: that of the metrics with the largest errors."""
-        if not self._n_scored:
-            return 0.0
-        tasks = self._history.tasks
-        worst = {
-            task.metric_key: 0.5 if task.metric in ("accuracy", "macro_f1") else 0.0
-            for task in tasks.values()
-        }
-        return self._error(worst)
-
     def _promote(self, rung: Rung, key: Key) -> None:
         rung.waiting.remove(key)
         rung.n_promoted += 1
+
+
+def _enter(rung: Rung, trial: TrialRecord, key: Key) -> None:
+    insort(rung.results, key)
+    if not trial.is_default:
+        insort(rung.rivals, key)
 
 
 def _key(trial: TrialRecord, unit: int) -> Key:

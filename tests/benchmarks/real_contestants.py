@@ -45,7 +45,6 @@ class Contestant:
         change: Changes the plan.
         patch: Changes the code while it searches.
         variant: Names a patch of what a trial reports: such runs are shared with nobody else.
-        is_noise_known: Whether its scheduler knows how large the dev sets are.
         is_ours: Whether its winner is chosen by the project's own rule.
         is_priorband: Whether NePS searches.
     """
@@ -55,7 +54,6 @@ class Contestant:
     change: Callable[[Plan], Plan] = lambda plan: plan
     patch: Callable[[], AbstractContextManager[Any]] = nullcontext
     variant: str = ""
-    is_noise_known: bool = True
     is_ours: bool = False
     is_priorband: bool = False
 
@@ -93,7 +91,6 @@ WITHOUT: dict[str, dict[str, Any]] = {
     "priors": {"options": {"priors": "off"}},
     "portfolio": {"change": default_only},
     "protected-default": {"patch": no_default},
-    "noise": {"is_noise_known": False},
     "partial-select": {"variant": "whole select", "patch": whole_select},
 }
 
@@ -168,7 +165,7 @@ def _dispatched(plan: Plan, runs: RunCache, contestant: Contestant) -> Generator
     history, log = History(), EventLog(plan.folder.local / EVENTS)
     journal = Journal(history, log)
     journal.write("search", slots=1, cpus=1.0, gpus=0.0, **header(plan))
-    dispatcher = _dispatcher(plan, journal, contestant)
+    dispatcher = _dispatcher(plan, journal)
     tokens: dict[int, float] = {}
 
     def find() -> Found:
@@ -200,10 +197,9 @@ def _dispatched(plan: Plan, runs: RunCache, contestant: Contestant) -> Generator
         log.close()
 
 
-def _dispatcher(plan: Plan, journal: Journal, contestant: Contestant) -> Dispatcher:
+def _dispatcher(plan: Plan, journal: Journal) -> Dispatcher:
     """Return the dispatcher of a search, which compares with the default as the driver does."""
-    own = plan if contestant.is_noise_known else replace(plan, sizes={})
-    dispatcher = make_dispatcher(own, journal)
+    dispatcher = make_dispatcher(plan, journal)
     comparison = Comparison(journal, plan.folder, plan.sizes)
 
     def closed(trial: TrialRecord) -> None:

@@ -65,7 +65,7 @@ def searched(options: Options, contestant: str) -> tuple[list[Found], FakeRuns, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "contestant", ["ours-4", "ours-8-without-noise", "random-asha", "tpe-asha", "priorband"]
+    "contestant", ["ours-4", "ours-8-without-guard", "random-asha", "tpe-asha", "priorband"]
 )
 def test_a_contestant_is_read_off_when_its_tokens_are_spent(
     options: Options, contestant: str

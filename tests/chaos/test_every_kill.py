@@ -103,7 +103,7 @@ def test_the_replay_notices_a_decision_that_is_not_the_schedulers(plan: Plan) ->
 
 
 def test_the_replay_notices_a_stop_that_is_missing_or_comes_too_early(plan: Plan) -> None:
-    plan = replace(plan, n_trials=4 * N_TRIALS)  # of few, most may still be promoted within noise
+    plan = replace(plan, n_trials=4 * N_TRIALS)  # of few, most may still be promoted
     options = (replace(plan.options, seed=seed) for seed in range(20))
     plans = (replace(plan, options=own) for own in options)
     found = ((own, simulate(own, FAULTS, n_slots=3, seed=own.options.seed)) for own in plans)

@@ -193,7 +193,7 @@ class _Judge:
 
     def __init__(self, plan: Plan) -> None:
         self.history = History()
-        self._scheduler = make_scheduler(plan.options, plan.n_trials, self.history, plan.sizes)
+        self._scheduler = make_scheduler(plan.options, plan.n_trials, self.history)
         self._searcher = make_searcher(plan.options, plan.space, plan.n_trials, plan.rungs)
         self._points, self._unpromotable = plan.points, set[int]()
         self._options = plan.options

@@ -45,7 +45,7 @@ def test_it_prints_a_line_for_each_scheduler_and_ends_with_a_sentence(
     assert main(["own", "--storage", str(folder.parent), "--draws", "20"]) == 0
     first = capsys.readouterr().out
     assert "they come in random order, and no searcher learns from them" in first
-    table = first.split("\n\n")[2].splitlines()
+    table = first.split("\n\n")[1].splitlines()
     assert table[0].startswith("scheduler")
     assert len(table) == 1 + 3  # the search as it was, in random order, and the other one
     assert table[1].startswith("promotion-asha --eta 3 --units 9, as it was")

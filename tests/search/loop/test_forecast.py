@@ -74,7 +74,7 @@ def test_the_first_unit_makes_the_forecast(plan_of: MakePlan) -> None:
     assert kept["cost"] == [2 * own for own in kept["device_hours"]]
     # Both cores are held while the one slot is, from the start on.
     assert kept["device_hours"][0] == pytest.approx(2 * (60 + low) / 3600, rel=0.05)
-    assert " min left, " in watched.forecaster.text()
+    assert " h left, " in watched.forecaster.text()
     assert watched.forecaster.text().endswith(" in all")
 
 

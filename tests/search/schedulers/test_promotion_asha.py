@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import math
 import random
-from bisect import insort
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 
 from search.log.history import History
 from search.log.trial import Status
-from search.schedulers.asha_rung import Rung
 from search.schedulers.base import Decision
 from search.schedulers.promotion_asha import PromotionASHA
 from search.schedulers.rungs import rungs
@@ -25,7 +23,6 @@ from tests.search.schedulers.scheduler_contract import (
     Shape,
     advance,
 )
-from trainable.tasks import Task, table
 
 
 def promotion_asha(history: History, shape: Shape) -> PromotionASHA:
@@ -226,73 +223,3 @@ def test_one_beside_the_default_runs_to_its_end() -> None:
     assert search.close() == []
     assert search.promote() is None
     assert search.promote(draining=True) is other
-
-
-ONE_TASK = table(Task(name="own", classes=("a", "b")))
-
-
-class NoisyHistory(History):
-    """Scores are accuracies of one task."""
-
-    tasks = ONE_TASK  # type: ignore[assignment]
-
-
-def noisy(history: History, shape: Shape) -> PromotionASHA:
-    own = shape
-    args = (own.units, own.eta, own.n_trials, own.brackets, own.seed)
-    return PromotionASHA(history, *args, n_select={"own": 100})
-
-
-def noisy_rung(scores: list[float], n_trials: int) -> Search:
-    search = Search(noisy, Shape(9, 2, n_trials))
-    search.history = NoisyHistory()
-    search.restart()
-    for score in scores:
-        trial = search.add()
-        trial.reports[1] = {"score": score, "own_acc": score}
-        trial.decided[1], trial.status = "pause", "paused"
-    search.restart()
-    return search
-
-
-@pytest.mark.parametrize(
-    ("scores", "expected"),
-    [
-        # Four of eight, and an error of 0.04 at 0.8: two more are within it.
-        ([0.9, 0.88, 0.85, 0.8, 0.79, 0.77, 0.76, 0.1], [0, 1, 2, 3, 4, 5]),
-        ([0.9, 0.88, 0.85, 0.8, 0.79, 0.75, 0.74, 0.1], [0, 1, 2, 3, 4]),
-        ([0.9, 0.88, 0.85, 0.8, 0.75, 0.7, 0.7, 0.1], [0, 1, 2, 3]),
-    ],
-)
-def test_what_is_within_noise_of_the_cut_is_promoted_too(
-    scores: list[float], expected: list[int]
-) -> None:
-    search, promoted = noisy_rung(scores, 8), list[int]()
-    while (trial := search.promote()) is not None:
-        promoted.append(trial.number)
-    assert promoted == expected
-
-
-@settings(max_examples=100)
-@given(
-    drawn=st.lists(st.integers(0, 40), min_size=1, max_size=30),
-    eta=st.integers(2, 4),
-    e=st.floats(0, 3),
-)
-def test_places_are_bounded_and_no_later_result_brings_one_that_was_ruled_out(
-    drawn: list[int], eta: int, e: float
-) -> None:
-    """Results come in any order; `most_places` is asked before each and holds ever after."""
-    rung, ruled_out = Rung(), set[tuple[float, int]]()
-    for number, score in enumerate(drawn):
-        key = (-float(score), number)
-        insort(rung.results, key)
-        insort(rung.rivals, key)
-        rung.errors[number] = e * (number % 3) / 2
-        n = len(rung.results) // eta
-        places = rung.n_places(eta)
-        assert n <= places <= 3 * n // 2
-        if e == 0:
-            assert places == n
-        assert not ruled_out & set(rung.rivals[:places])
-        ruled_out |= set(rung.rivals[rung.most_places(eta, len(drawn), e) :])
