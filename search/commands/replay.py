@@ -72,16 +72,16 @@ def _replay(options: ReplayOptions) -> str:
             lambda done: status.update(f"replaying: {done} of {options.draws} draws"),
         )
     n, budget = len(recording.trials), recording.spent / recording.units
-    notes = [
+    note = (
         f"{folder.name}: {n} trials, {budget:.1f} full runs spent, {recording.slots} at a time; "
         f"{options.draws} draws of an order, and of the ends that curves lack ({ends.n_drawn} of "
         f"them) from {len(ends.full)} full runs. A replay has only the configurations that this "
         f"search tried: they come in random order, and no searcher learns from them. Scores are "
         f"those on select of full runs of what is found; `winner`: how often that is trial "
-        f"{winner.number}, after half and after all of the budget.",
-    ]
+        f"{winner.number}, after half and after all of the budget."
+    )
     found = table(rows, recording.units, winner.number)
-    return "\n\n".join([*notes, found, conclusion(rows, budget)])
+    return "\n\n".join([note, found, conclusion(rows, budget)])
 
 
 def recording_of(history: History, uri: str) -> tuple[Recording, Candidate]:

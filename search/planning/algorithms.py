@@ -25,11 +25,7 @@ class NoSearch:
         """Return None."""
 
 
-def make_scheduler(
-    options: SearchOptions,
-    n_trials: int,
-    history: History,
-) -> Scheduler:
+def make_scheduler(options: SearchOptions, n_trials: int, history: History) -> Scheduler:
     """Return the scheduler of a search; it decides from the history.
 
     Args:
@@ -42,12 +38,7 @@ def make_scheduler(
     if options.scheduler == "asha":
         return StoppingASHA(history, options.units, options.eta)
     return PromotionASHA(
-        history,
-        options.units,
-        options.eta,
-        n_trials,
-        options.brackets,
-        options.seed,
+        history, options.units, options.eta, n_trials, options.brackets, options.seed
     )
 
 
