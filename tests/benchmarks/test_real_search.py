@@ -16,9 +16,10 @@ from tests.benchmarks import real_search
 from tests.benchmarks.curve import UNITS
 from tests.benchmarks.real_contestants import CONTESTANTS, OURS, Found, search
 from tests.benchmarks.real_search import Options, WantedSearch, plan_of, wanted_searches
-from tests.benchmarks.real_settings import sick_tasks
+from tests.benchmarks.real_settings import sick_tasks, vader_tasks
 from tests.benchmarks.real_table import default_noise, tables
 from trainable.data.read_tasks import read_tasks
+from trainable.errors import InputError
 from trainable.run_config import RunConfig
 from trainable.training.inputs import RunInputs
 
@@ -181,3 +182,34 @@ def test_half_of_sick_is_its_dev_set(shared: Path, tmp_path: Path) -> None:
     dev = (tmp_path / "dev.tsv").read_text("utf-8").splitlines()
     assert len(train) == len(dev) == 2501
     assert not set(train[1:]) & set(dev[1:])
+
+
+def test_sentences_that_people_rated_become_numbers_and_moods(tmp_path: Path) -> None:
+    ratings = ("0.5", "0.55", "-0.5", "-3.9")
+    for name in ("tweets", "amazonReviewSnippets", "nytEditorialSnippets"):
+        lines = [f'{n}_1\t{ratings[n % 4]}\tsays "{n}\n' for n in range(40)]
+        (tmp_path / f"{name}_GroundTruth.txt").write_text("".join(lines), "utf-8")
+    examples = read_tasks(str(vader_tasks(tmp_path, tmp_path / "out")), None).load()
+    assert {name: own.kind for name, own in examples.tasks.items()} == {
+        "tweets": "single_number",
+        "reviews": "single_classes",
+        "editorials": "single_number",
+    }
+    texts = {}
+    for split in ("train", "dev"):
+        rows = (tmp_path / "out" / f"reviews-{split}.tsv").read_text("utf-8").splitlines()[1:]
+        texts[split] = {row.split("\t")[1] for row in rows}
+        moods = {tuple(row.split("\t")[2:]) for row in rows}
+        assert moods <= {
+            ("0.5", "neutral"),
+            ("0.55", "positive"),
+            ("-0.5", "neutral"),
+            ("-3.9", "negative"),
+        }
+    assert texts["train"] | texts["dev"] == {f'says "{n}' for n in range(40)}
+    assert len(texts["train"]) == len(texts["dev"]) == 20
+
+
+def test_a_setting_without_its_files_says_which_are_missing(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"tweets_GroundTruth\.txt: no such file; give the folder"):
+        vader_tasks(tmp_path, tmp_path / "out")
