@@ -21,7 +21,6 @@ _MOST_TRIALS = 10_000
 # The rest is a margin: with it, four of five searches that are played end before their limit.
 _PART_OF_LIMIT = 0.85
 _REST_SECONDS = 15.0  # workers start, and the results are written
-_LEAST_STEPS = 4  # of a unit, if all batches had the largest size
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def choose(limit: float, slots: int, cost: UnitCost, given: Given) -> TrialsAndB
     """
     one, units = given.pass_tokens, given.levels[-1]
     least = max(LEAST, slots, given.least_trials)
-    least_budget = _LEAST_STEPS * units * given.step_tokens
+    least_budget = units * given.step_tokens  # below it --budget is refused, too
     if _budget(limit, least, slots, cost, given) < least_budget:
         enough = _seconds(least, least_budget, slots, cost, given)
         raise InputError(
@@ -92,7 +91,7 @@ def choose(limit: float, slots: int, cost: UnitCost, given: Given) -> TrialsAndB
         n -= 1
     while n < _MOST_TRIALS and passes(n + 1) >= (_ENOUGH if n < MOST else _MANY):
         n += 1
-    return TrialsAndBudget(n, _rounded(passes(n) * one))
+    return TrialsAndBudget(n, max(least_budget, _rounded(passes(n) * one)))
 
 
 def _seconds(n: int, budget: float, slots: int, cost: UnitCost, given: Given) -> float:
