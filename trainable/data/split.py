@@ -15,9 +15,9 @@ from trainable.data.sentences import TaskSplit
 from trainable.errors import InputError
 from trainable.tasks import Task, TaskName
 
-# Examples of a task by which trials are compared before their last unit. The standard error of an
-# accuracy is then at most 1.6 points, below what another seed changes after so little training.
-PART_EXAMPLES = 1_000
+# Examples of a task by which trials are compared before their last unit. What that adds to their
+# differences is below what another seed changes (tests/benchmarks/part_of_select.py).
+PART_EXAMPLES = 500
 
 
 def is_confirm(task: TaskName, example_id: str) -> bool:
