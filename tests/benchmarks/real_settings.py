@@ -33,31 +33,20 @@ tasks:
     range: [1, 5]
 """
 
+_RATING, _MOODS = "range: [-4, 4]", "labels: [negative, neutral, positive]"
+# Task -> its file, the column of its label, and what its labels are.
 _VADER = {
-    "tweets": "tweets_GroundTruth.txt",
-    "reviews": "amazonReviewSnippets_GroundTruth.txt",
-    "editorials": "nytEditorialSnippets_GroundTruth.txt",
+    "tweets": ("tweets_GroundTruth.txt", "rating", _RATING),
+    "reviews": ("amazonReviewSnippets_GroundTruth.txt", "mood", _MOODS),
+    "editorials": ("nytEditorialSnippets_GroundTruth.txt", "rating", _RATING),
 }
-_VADER_TASKS = """\
-tasks:
-  tweets:
-    train: tweets-train.tsv
-    dev: tweets-dev.tsv
+_VADER_TASK = """\
+  {task}:
+    train: {task}-train.tsv
+    dev: {task}-dev.tsv
     quotes: false
-    columns: {id: id, sentence1: text, label: rating}
-    range: [-4, 4]
-  reviews:
-    train: reviews-train.tsv
-    dev: reviews-dev.tsv
-    quotes: false
-    columns: {id: id, sentence1: text, label: mood}
-    labels: [negative, neutral, positive]
-  editorials:
-    train: editorials-train.tsv
-    dev: editorials-dev.tsv
-    quotes: false
-    columns: {id: id, sentence1: text, label: rating}
-    range: [-4, 4]
+    columns: {{id: id, sentence1: text, label: {label}}}
+    {values}
 """
 
 
@@ -134,11 +123,8 @@ def prepare(setting: str, sources: Sources) -> dict[str, str]:
     encoder = "tiny" if own.layers == 0 else str(first_layers(own.layers, sources))
     if own.data == "course":
         return {"encoder": encoder, "data": "cs224n", "data_dir": str(sources.data_dir / "cs224n")}
-    if own.data == "sick":
-        tasks = sick_tasks(sources.data_dir / "sick", sources.out / "sick")
-        return {"encoder": encoder, "tasks": str(tasks)}
-    if own.data == "vader":
-        tasks = vader_tasks(sources.data_dir / "vader", sources.out / "vader")
+    if write_tasks := {"sick": sick_tasks, "vader": vader_tasks}.get(own.data):
+        tasks = write_tasks(sources.data_dir / own.data, sources.out / own.data)
         return {"encoder": encoder, "tasks": str(tasks)}
     return {"encoder": encoder, "data": own.data}
 
@@ -176,13 +162,15 @@ def vader_tasks(source: Path, folder: Path) -> Path:
     if path.exists():
         return path
     folder.mkdir(parents=True, exist_ok=True)
-    for task, name in _VADER.items():
+    tasks = "tasks:\n"
+    for task, (name, label, values) in _VADER.items():
+        tasks += _VADER_TASK.format(task=task, label=label, values=values)
         for split, own in zip(("train", "dev"), _halves(_lines(source / name)), strict=True):
             rows = ["id\ttext\trating\tmood"]
             for id, rating, text in (line.split("\t") for line in own):
                 rows.append(f"{id}\t{text}\t{rating}\t{_mood(float(rating))}")
             write_text(folder / f"{task}-{split}.tsv", "\n".join(rows) + "\n")
-    write_text(path, _VADER_TASKS)
+    write_text(path, tasks)
     return path
 
 
