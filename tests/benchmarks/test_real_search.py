@@ -172,7 +172,7 @@ def test_the_noise_of_the_default_is_that_between_seeds() -> None:
 
 
 def test_half_of_sick_is_its_dev_set(shared: Path, tmp_path: Path) -> None:
-    table = read_tasks(str(sick_tasks(shared / "data" / "sick", tmp_path)), None)
+    table = read_tasks(str(sick_tasks(shared / "data" / "sick", tmp_path, 1.0)), None)
     examples = table.load()
     assert {n: t.kind for n, t in examples.tasks.items()} == {
         "entailment": "pair_classes",
@@ -184,12 +184,27 @@ def test_half_of_sick_is_its_dev_set(shared: Path, tmp_path: Path) -> None:
     assert not set(train[1:]) & set(dev[1:])
 
 
+def test_a_setting_of_several_passes_has_a_part_of_the_training_examples(
+    shared: Path, tmp_path: Path
+) -> None:
+    splits = {}
+    for share in (1.0, 0.1):
+        folder = sick_tasks(shared / "data" / "sick", tmp_path / str(share), share).parent
+        splits[share] = {
+            split: (folder / f"{split}.tsv").read_text("utf-8").splitlines()
+            for split in ("train", "dev")
+        }
+    assert len(splits[0.1]["train"]) == 251
+    assert set(splits[0.1]["train"]) < set(splits[1.0]["train"])
+    assert splits[0.1]["dev"] == splits[1.0]["dev"]
+
+
 def test_sentences_that_people_rated_become_numbers_and_moods(tmp_path: Path) -> None:
     ratings = ("0.5", "0.55", "-0.5", "-3.9")
     for name in ("tweets", "amazonReviewSnippets", "nytEditorialSnippets"):
         lines = [f'{n}_1\t{ratings[n % 4]}\tsays "{n}\n' for n in range(40)]
         (tmp_path / f"{name}_GroundTruth.txt").write_text("".join(lines), "utf-8")
-    examples = read_tasks(str(vader_tasks(tmp_path, tmp_path / "out")), None).load()
+    examples = read_tasks(str(vader_tasks(tmp_path, tmp_path / "out", 1.0)), None).load()
     assert {name: own.kind for name, own in examples.tasks.items()} == {
         "tweets": "single_number",
         "reviews": "single_classes",
@@ -212,4 +227,4 @@ def test_sentences_that_people_rated_become_numbers_and_moods(tmp_path: Path) ->
 
 def test_a_setting_without_its_files_says_which_are_missing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"tweets_GroundTruth\.txt: no such file; give the folder"):
-        vader_tasks(tmp_path, tmp_path / "out")
+        vader_tasks(tmp_path, tmp_path / "out", 1.0)
