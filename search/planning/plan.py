@@ -124,39 +124,48 @@ def step_tokens(sizes: Mapping[TaskName, TaskSize]) -> int:
 
 
 def describe(plan: Plan) -> str:
-    """Return the plan as text for people."""
-    options, budget = plan.options, plan.budget
-    budget_lines = [
-        f"budget     {budget:,} tokens a run",
-        *(
-            f"  rung {k}: unit {unit} of {options.units}, "
-            f"{round(budget * unit / options.units):,} tokens"
-            for k, unit in enumerate(plan.rungs)
-        ),
-    ]
-    n_trials = str(plan.n_trials)
-    if is_left_to_choose(options):
-        n_trials = "chosen"
-        budget_lines = [f"budget     chosen for --time-limit {options.time_limit} at the start"]
-    lines = [
+    """Return the plan as text for people: what varies, and then, last on the screen, the rest."""
+    options, is_open = plan.options, is_left_to_choose(plan.options)
+    n_trials = "chosen" if is_open else str(plan.n_trials)
+    lines = [f"space      {options.space}, {len(plan.space.params())} params"]
+    lines += [f"  row {name}" for name in plan.rows]
+    lines += _space_lines(options, plan.space) if isinstance(plan.space, Space) else []
+    lines += [
         f"search     {plan.folder.uri}",
         f"data       {options.tasks or options.data}, fingerprint {plan.data_fingerprint}",
         *(f"           {note}" for note in plan.notes),
         f"encoder    {options.encoder}, {plan.n_parameters:,} parameters, {options.precision}",
         f"trials     {n_trials}, searcher {options.searcher}, "
         f"scheduler {options.scheduler} (eta {options.eta})",
-        *describe_finalists(
-            options.finalists, 0 if is_left_to_choose(options) else plan.finalist_runs
-        ),
+        *([] if is_open else _first_lines(plan)),
+        *describe_finalists(options.finalists, 0 if is_open else plan.finalist_runs),
         *_audit_lines(plan),
-        *budget_lines,
+        *_budget_lines(plan),
         f"checkpoint {plan.checkpoint_bytes / 1e6:,.0f} MB; two of a running trial, one of a "
         f"paused one",
-        f"space      {options.space}, {len(plan.space.params())} params",
     ]
-    lines += [f"  row {name}" for name in plan.rows]
-    lines += _space_lines(options, plan.space) if isinstance(plan.space, Space) else []
     return "\n".join(lines)
+
+
+def _first_lines(plan: Plan) -> list[str]:
+    """Return a line that names the trials that a search begins with; nothing if all are rows."""
+    names = [origin for _, origin in plan.points if origin not in plan.rows]
+    rows = [f"the {len(plan.rows)} rows above"] if plan.rows else []
+    return [f"  first: {', '.join(names + rows)}"] if names else []
+
+
+def _budget_lines(plan: Plan) -> list[str]:
+    options = plan.options
+    if is_left_to_choose(options):
+        return [f"budget     chosen for --time-limit {options.time_limit} at the start"]
+    return [
+        f"budget     {plan.budget:,} tokens a run",
+        *(
+            f"  rung {k}: unit {unit} of {options.units}, "
+            f"{round(plan.budget * unit / options.units):,} tokens"
+            for k, unit in enumerate(plan.rungs)
+        ),
+    ]
 
 
 def _audit_lines(plan: Plan) -> list[str]:

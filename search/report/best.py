@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from search.log.find_folder import find_folder, split
-from search.log.folder import SearchFolder
+from search.log.folder import EVENTS, SearchFolder
 from search.log.history import History
 from search.log.race import Verdict
 from search.log.trial import Gain, TrialRecord
@@ -108,8 +108,9 @@ def read_best(path: str | Path) -> Best:
 def _values(path: str) -> Any:
     """Return the decoded JSON of a best.json on this machine or in a remote storage."""
     if "://" not in path:
-        search = shlex.quote(str(Path(path).parent))
-        missing = f"give the best.json of a search; python search/export.py {search} writes it"
+        search, missing = Path(path).parent, "give the best.json of a search"
+        if (search / EVENTS).exists():
+            missing += f"; python search/export.py {shlex.quote(str(search))} writes it"
         return read_json(Path(path), missing)
     folder = find_folder(*split(split(path)[0]), resume=True)
     try:

@@ -558,6 +558,14 @@ def test_a_search_without_a_best_json_is_told_how_to_write_it(
     assert f"python search/export.py '{given}' writes it" in refusal(given)
 
 
+def test_a_folder_that_is_no_search_is_not_told_to_export(
+    tmp_path: Path, refusal: Callable[..., str]
+) -> None:
+    (tmp_path / "other").mkdir()
+    error = refusal(tmp_path / "other")
+    assert error.endswith("best.json: no such file; give the best.json of a search\n")
+
+
 def test_a_search_that_is_not_there_is_named(tmp_path: Path, refusal: Callable[..., str]) -> None:
     assert "there is no search 'b'" in refusal(f"file://{tmp_path}/a/b")
     assert "no such file" in refusal(tmp_path / "a" / "best.json")

@@ -55,6 +55,25 @@ def test_the_description_names_every_param_with_its_range_and_condition(
             assert line.endswith(f"if {parent} = {kind}")
 
 
+def test_the_description_ends_with_what_fits_a_screen(plan_of: MakePlan) -> None:
+    lines = describe(plan_of(space="full")).splitlines()
+    assert lines[0] == "space      full, 159 params"
+    (start,) = (n for n, line in enumerate(lines) if line.startswith("search "))
+    assert all(line.startswith("  ") for line in lines[1:start])
+    assert len(lines) - start < 20
+
+
+def test_the_description_names_the_trials_that_come_first(plan_of: MakePlan) -> None:
+    plan = plan_of(trials=12)
+    assert len(plan.points) == 5
+    names = ", ".join(origin for _, origin in plan.points)
+    assert f"  first: {names}" in describe(plan).splitlines()
+    warm = plan_of(warm_start="published", rows="one-size/*", trials=40)
+    assert len(warm.rows) > 1
+    assert f"  first: default, the {len(warm.rows)} rows above" in describe(warm).splitlines()
+    assert "first: " not in describe(plan_of(space="ablation", rows="gradients/*"))
+
+
 def first_of(plan: Plan, name: str) -> str:
     """Return where a search looks first for a param, as its line says."""
     (line,) = (ln for ln in describe(plan).splitlines() if ln.startswith(f"  {name}: "))
