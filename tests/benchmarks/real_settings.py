@@ -75,6 +75,7 @@ SETTINGS = {
     # Nor on these, in which a full run passes over the few training examples some three times.
     "sick-passes": Setting("sick", 1, 60_000, 1 / 6),
     "vader-passes": Setting("vader", 2, 60_000, 1 / 8),
+    "vader-passes-six": Setting("vader", 6, 60_000, 1 / 8),
     "toy": Setting("sample", 0, 45_000),  # for a try: a full run takes seconds
 }
 
