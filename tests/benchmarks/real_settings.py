@@ -72,7 +72,7 @@ SETTINGS = {
     "sick": Setting("sick", 1, 60_000),
     # Nothing was chosen on this one: neither default nor priors nor portfolio.
     "vader": Setting("vader", 2, 60_000),
-    # Nor on these, in which a full run passes over the few training examples some three times.
+    # Nor on full runs that pass over few training examples some three times, as these do.
     "sick-passes": Setting("sick", 1, 60_000, 1 / 6),
     "vader-passes": Setting("vader", 2, 60_000, 1 / 8),
     "vader-passes-six": Setting("vader", 6, 60_000, 1 / 8),
