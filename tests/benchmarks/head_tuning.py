@@ -21,7 +21,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from tests.course import SCORE_KEYS, TASK_NAMES
+from tests.course import LINEAR_TASKS, SCORE_KEYS, TASK_NAMES
 from trainable.data.sources import Cs224nData, SampleData
 from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
@@ -96,7 +96,8 @@ def main() -> None:
     options = tyro.cli(Options)
     torch.set_num_threads(options.threads)
     data = SampleData() if options.data_dir is None else Cs224nData(dir=options.data_dir)
-    config = RunConfig(data=data, encoder=EncoderConfig(source=options.encoder), multitask=None)
+    encoder = EncoderConfig(source=options.encoder)
+    config = RunConfig(data=data, encoder=encoder, tasks=LINEAR_TASKS, multitask=None)
     inputs = first_examples(open_inputs(config, torch.device("cpu")), options.examples)
     stage = CachedHeadTuning(epochs=1)
     scores = {}

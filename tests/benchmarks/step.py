@@ -44,7 +44,7 @@ from torch import nn
 sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from tests.benchmarks.contestants import Contestant, Drawn, Ours, Padded, Work, load_texts
-from tests.course import TASK_NAMES
+from tests.course import LINEAR_TASKS, TASK_NAMES
 from trainable.batch_orders.all_tasks import LockStep
 from trainable.data.sources import Cs224nData
 from trainable.model.encoder import EncoderConfig
@@ -195,7 +195,9 @@ def main(options: Options) -> None:
         def config(precision: Precision, batch: int = batch) -> RunConfig:
             order = LockStep(batch_size=batch)
             stage = Multitask(batch_order=order, precision=precision, budget_tokens=10**8)
-            return RunConfig(seed=options.seed, data=data, encoder=encoder, multitask=stage)
+            return RunConfig(
+                seed=options.seed, data=data, encoder=encoder, tasks=LINEAR_TASKS, multitask=stage
+            )
 
         plan = draw(config("fp32"), inputs, batch, options.warmup + options.steps)
 
