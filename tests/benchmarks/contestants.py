@@ -73,7 +73,7 @@ class Ours:
         """Return the loss of each task, a scalar, on the drawn examples."""
         numbers = {task: torch.tensor(own) for task, own in drawn.items()}
         batch = self.run.inputs.corpus.batch("train", numbers, pair_encodings(self.run.config))
-        return self.training._losses(batch)  # type: ignore[return-value]
+        return self.training._losses(batch)
 
 
 class Padded(nn.Module):
@@ -89,6 +89,7 @@ class Padded(nn.Module):
     def __init__(self, config: RunConfig, texts: Texts, device: str, siamese: bool) -> None:
         super().__init__()
         self.texts, self.device, self.siamese = texts, device, siamese
+        assert config.multitask is not None
         self.optimization = config.multitask.optimization
         self.autocast = config.multitask.precision == "bf16"
         source, revision = config.encoder.source, config.encoder.revision or "main"

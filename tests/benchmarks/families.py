@@ -7,9 +7,10 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from search.searchers.base import Params
 from spaces.catalogue import make_space
 from spaces.space import Space
-from tests.benchmarks.curve import UNITS, Curve, CurveOf, Params, generator_for, scaled
+from tests.benchmarks.curve import UNITS, Curve, CurveOf, generator_for, scaled
 from trainable.component import Choice
 from trainable.data.sources import SampleData
 from trainable.defaults import default_run

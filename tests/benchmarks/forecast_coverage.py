@@ -155,7 +155,8 @@ def _reports(curve_of: CurveOf, units: RecordedUnits) -> ReportOf:
         if trial.number not in curves:
             curves[trial.number] = curve_of(trial.params)
         score = curves[trial.number].report(unit)["score"]
-        report = {task.metric_key: score for task in COURSE.values()} | {"score": score}
+        report: Metrics = {task.metric_key: score for task in COURSE.values()}
+        report["score"] = score
         # The clock of the search is not that of its log, so seconds are as reported.
         took = units.seconds(trial.number, unit)
         report |= {"train_seconds": took, "eval_seconds": 0.0, "start_seconds": _START}

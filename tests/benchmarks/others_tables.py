@@ -137,7 +137,7 @@ def _deberta(runs: list[dict[str, Any]]) -> CurveTable:
         curves.append(_at_units([step / steps for step, _ in points], [own for _, own in points]))
         ends.append(run["learning_curves"]["mismatched"][-1][1])
     # Microsoft's script for MNLI, with the batch size of BERT's.
-    default = {
+    default: Params = {
         "num_train_epochs": 3,
         "train_batch_size": 32,
         "learning_rate": 2e-5,
@@ -166,7 +166,7 @@ def _taskset(name: str, runs: list[dict[str, Any]]) -> CurveTable:
         own |= {f"1-{key}": 1 - own.pop(key) for key in ("beta1", "beta2")}
         configs.append(own)
     # Adam's own defaults, with as little regularisation and decay as the ranges allow.
-    default = {name: domain.low for name, domain in domains.items()}
+    default: Params = {name: domain.low for name, domain in domains.items()}
     default |= {"learning_rate": 1e-3, "1-beta1": 0.1, "1-beta2": 1e-3, "epsilon": 1e-8}
     curves = [
         _at_units(
@@ -190,8 +190,8 @@ def _nmtlc(name: str, runs: list[dict[str, Any]]) -> CurveTable:
     domains: dict[str, Any] = {
         name: FloatRange(*ends, log=True) for name, ends in numbers.items()
     } | {"model": Choice(tuple(sorted({model(run) for run in runs})))}
-    configs = [
-        {key: float(run["hyperparams"][key]) for key in numbers} | {"model": model(run)}
+    configs: list[Params] = [
+        {**{key: float(run["hyperparams"][key]) for key in numbers}, "model": model(run)}
         for run in runs
     ]
     curves = [
@@ -203,7 +203,7 @@ def _nmtlc(name: str, runs: list[dict[str, Any]]) -> CurveTable:
     ]
     ends = np.array([run["bleu_curve"][-1] for run in runs])
     # Of each param the middle of the three recorded numbers, and a model that both tables have.
-    default = {"initial_lr": 1e-4, "batch_size": 32.0, "r": 16.0, "model": "24x2048"}
+    default: Params = {"initial_lr": 1e-4, "batch_size": 32.0, "r": 16.0, "model": "24x2048"}
     return _table(name, domains, configs, curves, ends.max() - ends, default)
 
 
@@ -224,7 +224,8 @@ def _table(
 def _inside(domain: Any, value: Value) -> Value:
     if isinstance(domain, Choice):
         return value
-    return min(max(value, domain.low), domain.high)
+    inside: Value = min(max(value, domain.low), domain.high)
+    return inside
 
 
 def _at_units(times: list[float], scores: list[float]) -> list[float]:

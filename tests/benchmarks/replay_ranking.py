@@ -146,7 +146,7 @@ def _record(configured: Sequence[Configured], seed: int, audit: float) -> Record
     for _ in slots.play(dispatcher, report_of):
         pass
     trials = list(history.trials.values())
-    return Recording(trials, UNITS, 1, None, sum(trial.units for trial in trials))
+    return Recording(trials, UNITS, 1, sum(trial.units for trial in trials))
 
 
 def _compare(

@@ -125,7 +125,7 @@ def main(options: Options) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with tempfile.TemporaryDirectory() as folder:
         asked = SearchOptions(
-            space=options.space,  # type: ignore[arg-type]
+            space=options.space,
             trials=options.trials[-1],
             searcher=options.searcher,  # type: ignore[arg-type]
             storage=folder,

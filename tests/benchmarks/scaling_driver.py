@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -23,6 +23,7 @@ from search.log.events import EventLog
 from search.loop.dispatcher import Dispatcher
 from search.loop.limits import Limits
 from search.loop.progress import Progress
+from search.loop.trial_queue import TrialQueue
 from search.loop.watchdog import Watchdog
 from search.planning.make_plan import make_plan
 from search.planning.options import SearchOptions
@@ -32,12 +33,12 @@ from tests.chaos import stub
 
 # Part -> its functions; the rest of the main thread's time is charged to `tune`.
 _PARTS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
-    "suggestions": [(Dispatcher, ("_suggestion",))],
+    "suggestions": [(TrialQueue, ("_suggest",))],
     "dispatcher": [(Dispatcher, ("next_job", "started", "reported", "saved", "left"))],
     "log": [(EventLog, ("append",))],
     "checkpoints": [(Checkpoints, ("_delete",))],
     "tensorboard": [(TensorBoard, ("write",))],
-    "watching": [(Limits, ("look",)), (Watchdog, ("look",)), (Progress, ("tick", "left"))],
+    "watching": [(Limits, ("look",)), (Watchdog, ("look",)), (Progress, ("look", "left"))],
     "waiting": [(ray, ("wait",))],
 }
 PARTS = ("tune", *_PARTS)
@@ -67,8 +68,8 @@ class Meter:
 
     def __init__(self) -> None:
         self._stack = ["tune"]
-        self._cpu: Counter[str] = Counter()
-        self._wall: Counter[str] = Counter()
+        self._cpu: dict[str, float] = defaultdict(float)
+        self._wall: dict[str, float] = defaultdict(float)
         self._calls: Counter[str] = Counter()
         self._began: tuple[float, float] | None = None
         self._last = (0.0, 0.0)
@@ -78,8 +79,9 @@ class Meter:
         """Start measuring at the first call; later calls do nothing."""
         if self._began is None:
             self._charge()
-            for counter in (self._cpu, self._wall, self._calls):
-                counter.clear()
+            self._cpu.clear()
+            self._wall.clear()
+            self._calls.clear()
             self._began = (time.perf_counter(), time.process_time())
 
     def end(self) -> None:
@@ -161,7 +163,7 @@ def drive(asked: SearchOptions, workers: int, faults: stub.Faults) -> dict[str, 
     search.commands.run_jobs.MultitaskTrainable = type(  # type: ignore[attr-defined, assignment]
         "Gated", (GatedTrainable,), {"faults": faults, "workers": workers}
     )
-    search.commands.run.write_results = lambda *_: None  # type: ignore[attr-defined, assignment]
+    search.commands.run.write_results = lambda *_: None  # type: ignore[attr-defined]
     meter = Meter()
     for part, owners in _PARTS.items():
         for owner, names in owners:

@@ -190,7 +190,7 @@ def budget_share(own: np.ndarray, other: np.ndarray) -> tuple[float, float, floa
         reached = own[rows].mean(axis=0) >= other[rows, -1].mean()
         return (int(reached.argmax()) + 1) / budget if reached.any() else float("inf")
 
-    drawn = [share(draw.integers(n, size=n)) for _ in range(1000)]
+    drawn = [share(np.asarray(draw.integers(n, size=n))) for _ in range(1000)]
     low, high = np.quantile(drawn, [0.025, 0.975], method="nearest")
     return share(np.arange(n)), float(low), float(high)
 

@@ -128,7 +128,7 @@ class MultitaskModel(nn.Module):
 
     def embed(self, inputs: dict[str, Tensor]) -> Tensor:
         """Return (batch, width) vectors of sentences."""
-        states = self.bert(**inputs).last_hidden_state
+        states: Tensor = self.bert(**inputs).last_hidden_state
         mask = inputs["attention_mask"].unsqueeze(-1)
         if self.pooling == "cls":
             return states[:, 0]
@@ -140,11 +140,13 @@ class MultitaskModel(nn.Module):
         """Return (batch, 5) logits of sentiment, else (batch,) logits or similarities in 0 to 5."""
         vectors = [self.dropout(self.embed(own)) for own in inputs]
         if task == "sst":
-            return self.heads[task](vectors[0])
+            logits: Tensor = self.heads[task](vectors[0])
+            return logits
         u, v = vectors
         if task == "sts" and self.similarity == "cosine":
             return 5 * F.cosine_similarity(u, v).relu()
-        return self.heads[task](torch.cat([u, v, (u - v).abs()], 1)).squeeze(1)
+        output: Tensor = self.heads[task](torch.cat([u, v, (u - v).abs()], 1))
+        return output.squeeze(1)
 
 
 def loss_of(task: str, output: Tensor, labels: Tensor) -> Tensor:
@@ -231,7 +233,7 @@ def train(config: dict[str, Any], options: Options) -> None:
     streams = {task: batches(own, config["batch_size"], generator) for task, own in data.items()}
     # Some 30 tokens an example of one sentence or two.
     n_steps = round(options.budget / (30 * config["batch_size"]))
-    schedule = get_linear_schedule_with_warmup(
+    schedule = get_linear_schedule_with_warmup(  # type: ignore[no-untyped-call]
         optimizer, round(config["warmup"] * n_steps), n_steps
     )
     tokens = 0
@@ -242,7 +244,7 @@ def train(config: dict[str, Any], options: Options) -> None:
                 inputs, labels = encode(tokenizer, next(stream))
                 loss = loss_of(task, model(task, inputs), labels)
                 optimizer.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()
                 schedule.step()
@@ -297,6 +299,7 @@ def main(options: Options) -> None:
         ),
     )
     best = tuner.fit().get_best_result()
+    assert best.metrics is not None
     print(f"best score {best.metrics['score']:.4f} with {best.config}")
 
 

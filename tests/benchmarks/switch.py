@@ -174,7 +174,8 @@ def memory_slope(reports: list[dict[str, Any]]) -> float:
 def main() -> None:
     """Measure all kinds, and print."""
     options = tyro.cli(Options)
-    # A search switches Tune's own loggers and tables off, too.
+    # A search lets idle threads sleep, and switches Tune's own loggers and tables off, too.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     device = torch.cuda.get_device_name() if _GPUS else "CPU"
@@ -188,8 +189,13 @@ def main() -> None:
             {"run_config": configs[i % 2].to_dict(), "storage": folder, "checkpoints": [half]}
             for i, (_, half) in enumerate(halves)
         ]
-        kinds = {"warm": plain, "promoted": promoted, "cold": plain[: options.cold_trials]}
-        found, figures = {}, {}
+        kinds: dict[str, list[dict[str, Any]]] = {
+            "warm": plain,
+            "promoted": promoted,
+            "cold": plain[: options.cold_trials],
+        }
+        found: dict[str, list[dict[str, Any]]] = {}
+        figures: dict[str, dict[str, float]] = {}
         for kind, trials in kinds.items():
             found[kind] = search(trials, folder, name=kind)
             own = figures[kind] = figures_of(found[kind])

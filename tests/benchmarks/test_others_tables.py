@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from search.searchers.base import Params
 from tests.benchmarks.others_tables import (
     DEBERTA,
     NMTLC,
@@ -39,7 +41,7 @@ def deberta_run(lr: float, steps: int, points: list[list[float]]) -> dict[str, A
     }
 
 
-def taskset_run(losses: list[float | None]) -> dict[str, Any]:
+def taskset_run(losses: Sequence[float | None]) -> dict[str, Any]:
     hp = dict.fromkeys(("learning_rate", "epsilon", "l1", "l2"), 1e-3)
     hp |= {"beta1": 0.9, "beta2": 0.99, "linear_decay": 1e-5, "exponential_decay": 1e-4}
     return {"hp": hp, "valid_loss": losses, "test_loss": losses}
@@ -75,7 +77,7 @@ def test_a_diverged_run_has_no_score_and_is_as_bad_as_the_median(tmp_path: Path)
 
 
 def made_up(regrets: list[float]) -> CurveTable:
-    configs = tuple({"x": 0.1 * k} for k in range(len(regrets)))
+    configs: tuple[Params, ...] = tuple({"x": 0.1 * k} for k in range(len(regrets)))
     return CurveTable("made up", (), configs, np.zeros((len(regrets), 9)), np.array(regrets), {})
 
 
@@ -93,7 +95,8 @@ def test_the_second_of_a_portfolio_is_best_of_all_pairs_with_the_first() -> None
         for pair in combinations(range(12), 2)
         if first in pair
     }
-    assert set(min(together, key=lambda pair: together[pair])) == {first, second}
+    best: tuple[int, int] = min(together, key=together.__getitem__)
+    assert set(best) == {first, second}
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from search.searchers.base import Params
 from tests.benchmarks.curve import UNITS
 from tests.benchmarks.others_tables import CurveTable
 from tests.benchmarks.rates_of_others import table_of
@@ -10,7 +11,7 @@ from tests.benchmarks.rates_of_others import table_of
 def test_runs_count_at_their_rate_and_with_their_epochs() -> None:
     rates, epochs = (2e-6, 3e-6, 2e-4, 2e-4, 2e-4, 2e-4), (1, 1, 1, 1, 1, 3)
     regrets = np.array([1.0, 2.0, 50.0, 50.0, 4.0, 9.0])
-    configs = tuple(
+    configs: tuple[Params, ...] = tuple(
         {"learning_rate": rate, "num_train_epochs": n}
         for rate, n in zip(rates, epochs, strict=True)
     )

@@ -35,7 +35,7 @@ def test_padding_changes_nothing_and_every_task_learns(tmp_path: Path, pooling: 
         for _ in range(20):
             loss = loss_of(task, model(task, inputs), labels)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             losses.append(float(loss))
         assert losses[-1] < losses[0]

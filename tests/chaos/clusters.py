@@ -62,7 +62,8 @@ class Nodes:
 
     def kill_head(self) -> None:
         """Kill all processes of the head node, which ends the cluster."""
-        self._cluster.remove_node(self._cluster.head_node, allow_graceful=False)
+        head: Any = self._cluster.head_node
+        self._cluster.remove_node(head, allow_graceful=False)
 
     def freeze(self, node: Any) -> None:
         """Stop all processes of a node where they are: it still is there, and does not answer."""

@@ -30,6 +30,7 @@ class Metadata(ThreadingHTTPServer):
 
     def __init__(self, ip: str = "127.0.0.1", port: int = 0) -> None:
         super().__init__((ip, port), Handler)
+        self._ip = ip
         self.answers: list[Answer | None] = [(404, "")]
         self.asked: list[str] = []
         self.tokens = 1000
@@ -55,7 +56,7 @@ class Metadata(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        return f"http://{self.server_address[0]}:{self.server_port}"
+        return f"http://{self._ip}:{self.server_port}"
 
     def wait_for(self, n: int) -> None:
         """Wait until the notice was asked for so often."""

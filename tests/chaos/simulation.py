@@ -12,6 +12,7 @@ from search.log.checkpoints import Checkpoints
 from search.log.events import Event
 from search.log.history import History, Journal
 from search.log.mirror import Mirror
+from search.log.trial import TrialRecord
 from search.loop.make_dispatcher import make_dispatcher
 from search.planning.plan import Plan
 from search.planning.resume import header
@@ -118,7 +119,12 @@ def run(
     if tensorboard:
         tensorboard.write_all(journal.history)
         dispatcher.on_started = dispatcher.on_reported = tensorboard.write
-        dispatcher.on_closed = lambda trial: (tensorboard.write(trial), checkpoints.closed(trial))
+
+        def closed(trial: TrialRecord) -> None:
+            tensorboard.write(trial)
+            checkpoints.closed(trial)
+
+        dispatcher.on_closed = closed
     dispatcher.settle()
     slots: list[_Slot] = []
     while True:

@@ -54,7 +54,7 @@ def report_of(faults: Faults, run_config: dict[str, Any], unit: int) -> dict[str
     """Return what a trial reports after a unit: all of `NUMBERS`, and `failure`."""
     config = json.dumps(run_config, sort_keys=True)
     quality, luck = _chance(config, "quality"), _chance(config, "luck")
-    score = quality * (1 - 0.6**unit) + 0.1 * _chance(config, f"noise {unit}")
+    score = min(1.0, quality * (1 - 0.6**unit) + 0.1 * _chance(config, f"noise {unit}"))
     failure = ""
     if luck < faults.failing and unit == 2:
         score, failure = WORST_SCORE, f"RunFailed: the loss is nan in unit {unit}"
@@ -108,7 +108,8 @@ class StubTrainable(tune.Trainable):
         if not n_failing:  # what all trials did is long, in a long search
             return False
         starts = [line for line in units(Path(self.faults.folder)) if line["what"] == "start"]
-        return sum(line["trial"] == self._trial for line in starts) < n_failing
+        n_starts = sum(bool(line["trial"] == self._trial) for line in starts)
+        return n_starts < n_failing
 
     def _note(self, what: str) -> None:
         line = {"what": what, "trial": self._trial, "unit": self._unit, "pid": os.getpid()}
