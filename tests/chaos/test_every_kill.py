@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from pathlib import Path
 
 import optuna
 import pytest
 
 from search.log.events import Event
 from search.log.history import History
+from search.planning.audit_share import LEAST_TRIALS
 from search.planning.make_plan import make_plan
 from search.planning.options import SearchOptions
 from search.planning.plan import Plan
@@ -119,6 +121,21 @@ def test_the_replay_notices_a_stop_that_is_missing_or_comes_too_early(plan: Plan
     paused = first_pauses(events)[0]
     early = {**stop, "trial": events[paused]["trial"], "unit": events[paused]["unit"]}
     assert any("stopped" in line for line in replay([*events[: paused + 1], early], plan))
+
+
+def test_the_replay_knows_the_usual_audit_of_a_long_search(tmp_path: Path) -> None:
+    options = SearchOptions(
+        space="smoke",
+        budget="60000",
+        trials=LEAST_TRIALS,
+        searcher="random",
+        storage=str(tmp_path),
+        name="long",
+    )
+    plan = make_plan(options)
+    events = simulate(plan, FAULTS, n_slots=3)
+    assert any(event["event"] == "audited" for event in events)
+    assert replay(events, plan) == []
 
 
 def first_pauses(events: list[Event]) -> list[int]:

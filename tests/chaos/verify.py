@@ -15,6 +15,7 @@ from search.log.events import Event
 from search.log.history import History
 from search.log.trial import TrialRecord
 from search.planning.algorithms import make_scheduler, make_searcher
+from search.planning.audit_share import audit_share
 from search.planning.plan import Plan
 from search.schedulers.base import Decision
 from search.searchers.base import Suggestion
@@ -246,7 +247,7 @@ class _Judge:
         return {"trial": trial.number, "unit": unit, **_fields(decision)}
 
     def _is_drawn(self, trial: TrialRecord) -> bool:
-        share = self._options.audit or 0.0
+        share = audit_share(vars(self._options))
         draw = random.Random(f"{self._options.seed} audit {trial.number}").random()
         return draw < share and math.isfinite(trial.score)
 
