@@ -182,11 +182,9 @@ class Forecaster:
         history, now = self._dispatcher.history, self._clock()
         options, trials = self._plan.options, list(history.trials.values())
         times = unit_times(trials, options.units, self._last_ratio, self._known)
-        if times is None:
-            return
-        self._latest = forecast(
-            self._standing(trials, now), times, f"{options.seed} forecast {len(history.reports)}"
-        )
+        if times is not None:
+            seed = f"{options.seed} forecast {len(history.reports)}"
+            self._latest = forecast(self._standing(trials, now), times, seed)
         self._made, self._made_at = now, (len(history.reports), self._has_begun)
         self._used = self._used_seconds()
         self._took = time.perf_counter() - began

@@ -13,7 +13,7 @@ from search.loop.forecast import Forecaster, forecast, last_ratio
 from search.loop.standing import Standing
 from search.planning.algorithms import make_scheduler
 from search.planning.plan import Plan
-from search.planning.unit_times import KnownBefore, unit_times
+from search.planning.unit_times import KnownBefore, UnitTimes, unit_times
 from search.searchers.random_search import RandomSearch
 
 MakePlan = Callable[..., Plan]
@@ -55,6 +55,30 @@ def test_nothing_is_known_before_the_first_unit(plan_of: MakePlan) -> None:
     assert watched.said == ["forecast: not known before the first unit"]
     assert watched.forecaster.text() == "time left not known before the first unit"
     assert watched.journal.history.forecast is None
+
+
+def test_units_that_took_no_time_are_not_gone_through_at_every_look(
+    plan_of: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_made = 0
+
+    def counted(*given: Any) -> UnitTimes | None:
+        nonlocal n_made
+        n_made += 1
+        return unit_times(*given)
+
+    monkeypatch.setattr("search.loop.forecast.unit_times", counted)
+    watched = Watched(plan_of(space="smoke"), None)
+    watched.dispatcher.next_job("a")
+    watched.dispatcher.started("a")
+    watched.train("a", 1, seconds=0.0)
+    for _ in range(20):
+        watched.forecaster.look()
+    assert n_made == 1
+    watched.train("a", 2)
+    watched.forecaster.look()
+    assert n_made == 2
+    assert len(watched.said) == 1
 
 
 def test_the_first_unit_makes_the_forecast(plan_of: MakePlan) -> None:
