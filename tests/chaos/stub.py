@@ -108,7 +108,7 @@ class StubTrainable(tune.Trainable):
         if not n_failing:  # what all trials did is long, in a long search
             return False
         starts = [line for line in units(Path(self.faults.folder)) if line["what"] == "start"]
-        n_starts = sum(bool(line["trial"] == self._trial) for line in starts)
+        n_starts: int = sum(line["trial"] == self._trial for line in starts)
         return n_starts < n_failing
 
     def _note(self, what: str) -> None:
