@@ -35,8 +35,11 @@ def summary(plan: Plan, trials: list[TrialRecord], winner: TrialRecord | None) -
         audited = ", audited" if trial.is_audited else ""
         numbered = f"{rank:4} {trial.number:5} {trial.units:3}/{units}"
         lines.append(f"{numbered} {numbers}  {trial.status}{audited}{row}")
+    goes_on = f"the same command with --name {shlex.quote(folder.name)} --resume goes on"
+    can_go_on = any(trial.status in ("interrupted", "paused") for trial in trials)
     if winner is None:
-        return "\n".join([*lines, "", "no trial finished a unit; see the errors above"])
+        advice = goes_on if can_go_on else "see the errors above"
+        return "\n".join([*lines, "", f"no trial finished a unit; {advice}"])
     if reason := lead(trials).reason:
         lines += ["", reason]
     lines += [
@@ -49,8 +52,8 @@ def summary(plan: Plan, trials: list[TrialRecord], winner: TrialRecord | None) -
         f"  tensorboard --logdir {shlex.quote(str(local))}",
         f"  python search/retrain.py {shlex.quote(str(local / BEST))} --seeds 3",
     ]
-    if any(trial.status in ("interrupted", "paused") for trial in trials):
-        lines.append(f"  the same command with --name {shlex.quote(folder.name)} --resume goes on")
+    if can_go_on:
+        lines.append(f"  {goes_on}")
     asked = plan.earlier.header.get("options", vars(plan.options))
     last = [line for line in (audit_line(asked, trials), gained(trials)) if line]
     if last:

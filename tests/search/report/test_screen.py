@@ -51,9 +51,14 @@ def test_a_search_that_could_go_on_says_how(plan: Plan, trial_of: MakeTrial) -> 
 def test_without_a_finished_unit_there_is_nothing_to_retrain(
     plan: Plan, trial_of: MakeTrial
 ) -> None:
-    text = summary(plan, [trial_of(plan, 0, {}, "failed", "no memory")], None)
+    failed = trial_of(plan, 0, {}, "failed", "no memory")
+    text = summary(plan, [failed], None)
     assert text.splitlines()[1].split() == ["1", "0", "0/9", *"----", "failed"]
     assert text.endswith("no trial finished a unit; see the errors above")
+    text = summary(plan, [failed, trial_of(plan, 1, {}, "interrupted")], None)
+    assert text.endswith(
+        "no trial finished a unit; the same command with --name search --resume goes on"
+    )
 
 
 def test_a_command_can_be_pasted_whatever_the_folder_is_called(
