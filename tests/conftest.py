@@ -33,6 +33,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # another mode would break all later tests of the process.
 os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="0123456789abcdef" * 4)
 
+# Ray's processes for trials have a niceness of 15. Beside tests that compute, which have 0, they
+# get a few percent of a core: the start of an actor took a minute and more.
+os.environ.update(RAY_worker_niceness="0")
+
 # A deadline would fail correct tests on a busy machine. In CI the examples are always the same, so
 # that a failure is due to the change; elsewhere they are random and explore.
 settings.register_profile("project", deadline=None, max_examples=50, derandomize="CI" in os.environ)

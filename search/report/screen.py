@@ -38,7 +38,8 @@ def summary(plan: Plan, trials: list[TrialRecord], winner: TrialRecord | None) -
     goes_on = f"the same command with --name {shlex.quote(folder.name)} --resume goes on"
     can_go_on = any(trial.status in ("interrupted", "paused") for trial in trials)
     if winner is None:
-        advice = goes_on if can_go_on else "see the errors above"
+        has_errors = any(trial.error or trial.last_failure for trial in trials)
+        advice = goes_on if can_go_on and not has_errors else "see the errors above"
         return "\n".join([*lines, "", f"no trial finished a unit; {advice}"])
     if reason := lead(trials).reason:
         lines += ["", reason]

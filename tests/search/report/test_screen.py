@@ -55,10 +55,16 @@ def test_without_a_finished_unit_there_is_nothing_to_retrain(
     text = summary(plan, [failed], None)
     assert text.splitlines()[1].split() == ["1", "0", "0/9", *"----", "failed"]
     assert text.endswith("no trial finished a unit; see the errors above")
-    text = summary(plan, [failed, trial_of(plan, 1, {}, "interrupted")], None)
+    interrupted = trial_of(plan, 1, {}, "interrupted")
+    text = summary(plan, [failed, interrupted], None)
+    assert text.endswith("no trial finished a unit; see the errors above")
+    text = summary(plan, [interrupted], None)
     assert text.endswith(
         "no trial finished a unit; the same command with --name search --resume goes on"
     )
+    interrupted.last_failure = "no memory"
+    text = summary(plan, [interrupted], None)
+    assert text.endswith("no trial finished a unit; see the errors above")
 
 
 def test_a_command_can_be_pasted_whatever_the_folder_is_called(
