@@ -25,9 +25,8 @@ OUT keeps the reports of each run and a file for each search, so an interrupted 
 where it stopped. All contestants of seed 0 come first, then those of seed 1: what is there is
 balanced at any time, and `--table-only` prints it. OUT/results.jsonl has a line for each search;
 real_search.jsonl beside this file is that of the searches in README.md, and real_picture.py draws
-it; real_search_parts.jsonl is that of searches without a part, with this project's own of their
-commit. With `--known` it goes on from these, for as long as searcher and training are those of
-their commit.
+it. With `--known` it goes on from these, for as long as searcher and training are those of their
+commit.
 """
 
 from __future__ import annotations
