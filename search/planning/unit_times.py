@@ -157,7 +157,8 @@ def recorded_before(history: History, unit_tokens: float, source: str) -> KnownB
     over = {
         number: times.log_mean - times.own[number][0] for number in defaults if number in times.own
     }
-    first = min((t for t in trials if t.reported), key=lambda t: min(t.reported.values()))
+    # One that failed in its first unit does not say what that took.
+    first = min((t for t in trials if unit_logs(t)), key=lambda t: min(t.reported.values()))
     unit = min(first.reported)
     startup = first.reported[unit] - history.header["time"] - math.exp(unit_logs(first)[0])
     return KnownBefore(

@@ -18,7 +18,7 @@ from search.planning.unit_times import (
     unit_logs,
     unit_times,
 )
-from tests.search.log_lines import event, suggested
+from tests.search.log_lines import event, reported, suggested
 
 OLD = KnownBefore(math.log(60.0), 0.2, 5.0, 1.0, 20.0, "search old")
 
@@ -104,6 +104,17 @@ def test_training_goes_with_tokens_and_evaluation_does_not() -> None:
     known = recorded_before(history_of(50, 1000), 3000.0, "search old")
     assert known is not None
     assert math.exp(known.log_mean) == pytest.approx(3 * 16 + 4, rel=0.02)
+
+
+def test_a_trial_that_failed_before_all_others_reported_says_nothing_of_the_start() -> None:
+    history = History([event("search", 100.0, version=2, n_trials=51, units=9)])
+    history.apply(suggested(50, 110.0))
+    history.apply(reported(50, 120.0, 1, -1 / 3, "OutOfMemoryError: 2 GiB"))
+    for own in history_of(50, 1000).trials.values():
+        history.trials[own.number] = own
+    known = recorded_before(history, 1000.0, "search old")
+    assert known is not None
+    assert known.startup_seconds == pytest.approx(40.0)
 
 
 @pytest.mark.parametrize("trials", [0, 1])
