@@ -255,11 +255,14 @@ class Dispatcher:
         self.early_failures.add(error, job.asked, self._clock())
 
     def interrupt(self, cpus: float, gpus: float) -> None:
-        """Close every job that is under way; a later driver goes on with these trials."""
+        """Close every job that is under way; a later driver goes on with what did not fail."""
         for id in list(self.jobs):
             job = self.jobs.pop(id)
             self.costs.charge(job, cpus, gpus)
-            self._endings.end(job.trial, "interrupted")
+            if job.failure:
+                self._endings.close(job)
+            else:
+                self._endings.end(job.trial, "interrupted")
         for trial in self.queue.waiting:
             if trial.status == "running":
                 self._endings.end(trial, "interrupted")

@@ -285,6 +285,20 @@ def test_an_interrupted_search_names_what_was_under_way(played: Any) -> None:
     assert search.dispatcher.jobs == {}
 
 
+def test_a_trial_that_has_failed_stays_failed_if_the_search_is_interrupted(played: Any) -> None:
+    """Its job saves a checkpoint, or has not left its slot yet."""
+    search = played(lambda n, u: 0.5, n_trials=2, units=3)
+    search.dispatcher.next_job("a")
+    search.dispatcher.started("a")
+    search.dispatcher.reported("a", 1, {"score": -1 / 3}, "RunFailed: the loss is nan")
+    search.dispatcher.interrupt(1.0, 0.0)
+    trial = search.history.trials[0]
+    assert (trial.status, trial.error) == ("failed", "RunFailed: the loss is nan")
+    again = played(lambda n, u: 0.5, search.log.events, n_trials=2, units=3)
+    again.dispatcher.settle()
+    assert not again.dispatcher.queue.waiting
+
+
 @pytest.mark.slow
 @settings(max_examples=20)
 @given(seed=SEEDS, shape=SHAPES, n_trials=st.integers(1, 8))
