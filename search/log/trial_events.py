@@ -45,9 +45,12 @@ def _started(trial: TrialRecord, event: Event) -> None:
 
 
 def _reported(trial: TrialRecord, event: Event) -> None:
-    trial.failures = 0
-    trial.reported[event["unit"]] = event["time"]
-    trial.reports[event["unit"]], trial.error = event["metrics"], event["failure"] or None
+    unit, trial.failures, trial.error = event["unit"], 0, event["failure"] or None
+    trial.reported[unit] = event["time"]
+    # A unit whose checkpoint came too late is repeated. If it fails then, its first report stays:
+    # the rung has been decided by it.
+    if not event["failure"] or unit not in trial.reports:
+        trial.reports[unit] = event["metrics"]
 
 
 def _decided(trial: TrialRecord, event: Event) -> None:

@@ -47,6 +47,13 @@ def test_what_a_run_failed_with_is_its_error_until_it_starts_again() -> None:
     assert folded(failed, reported(0, 2.0, 1, 0.5)).error is None
 
 
+def test_a_unit_that_fails_when_it_is_repeated_keeps_its_first_report() -> None:
+    """Its worker was lost before the checkpoint came, and the rung was decided by then."""
+    trial = folded(reported(0, 1.0, 1, 0.9), reported(0, 2.0, 1, -1 / 3, "out of memory"))
+    assert (trial.score_at(1), trial.error) == (0.9, "out of memory")
+    assert folded(reported(0, 1.0, 1, -1 / 3, "out of memory")).score_at(1) == -1 / 3
+
+
 @pytest.mark.parametrize("kind", ["deleted", "lost"])
 def test_a_checkpoint_that_was_saved_anew_is_not_forgotten_with_the_old_one(kind: str) -> None:
     saved = [event("saved", trial=0, unit=1, path=path) for path in ("a/1", "b/1")]
