@@ -91,12 +91,14 @@ class History:
         elif kind == "resumed":
             self.forecast = self.closed = None
             self._charge_lost_slots()
-            self._lift_limit(event)
-            self._resume(event["n_trials"])
+            is_lifted = self._lift_limit(event)
+            self._resume(event["n_trials"], is_lifted)
         elif kind == "imported":
             self.imported.append(imported_record(event))
         elif kind == "suggested":
             number, seed_of = event["trial"], event.get("seed_of")
+            if seed_of is None and self.race and self.race.n_trials == len(self.trials):
+                self._forget_race()
             runs = self.trials if seed_of is None else self.seed_runs
             runs[number] = TrialRecord(
                 number,
@@ -195,18 +197,28 @@ class History:
             if trial.slot_since is not None:
                 trial.charge(max(0.0, self.last - trial.slot_since), self._devices)
 
-    def _lift_limit(self, resumed: Event) -> None:
-        """Forget the limit if the user now asks for another number of trials or another gain."""
-        if self.limited is not None and (
+    def _lift_limit(self, resumed: Event) -> bool:
+        """Forget the limit if the user now asks for another number of trials or another gain.
+
+        Returns:
+            Whether there was a limit and is none any more.
+        """
+        is_lifted = self.limited is not None and (
             resumed["n_trials"] != self.n_trials
             or resumed["options"].get("min_gain") != self.limited["min_gain"]
-        ):
+        )
+        if is_lifted:
             self.limited = None
+        return is_lifted
 
-    def _resume(self, n_trials: int) -> None:
-        """Take the new number of trials; with more, stopped ones may have a chance again."""
-        if n_trials > self.n_trials:
-            self._forget_race()
+    def _resume(self, n_trials: int, is_lifted: bool) -> None:
+        """Take the new number of trials; with more to come, stopped ones may have a chance again.
+
+        Args:
+            n_trials: Trials that the search is to have now.
+            is_lifted: Whether a limit had kept trials from beginning, and does so no more.
+        """
+        if n_trials > self.n_trials or is_lifted:
             for trial in self.trials.values():
                 if trial.status == "stopped" and self._may_go_on(trial):
                     trial.status, trial.is_closed = "paused", False

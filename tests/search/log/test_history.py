@@ -176,6 +176,25 @@ def test_a_limit_holds_until_a_driver_asks_for_something_else(
     assert (history.limited, history.n_trials) == (LIMITED if stays else None, n_trials)
 
 
+@pytest.mark.parametrize(("min_gain", "status"), [(0.01, "stopped"), (None, "paused")])
+def test_trials_that_a_limit_stopped_may_go_on_without_it(
+    min_gain: float | None, status: Status
+) -> None:
+    later = [
+        suggested(0),
+        reported(0, 1.0, 1, 0.5),
+        event("decided", trial=0, unit=1, decision="pause", rank=1, among=1),
+        LIMITED,
+        event("stopped", 5.0, trial=0, unit=1, reason=""),
+        ended(0, 5.0, "stopped"),
+    ]
+    header = event("search", version=VERSION, n_trials=3, options={"scheduler": "promotion-asha"})
+    resumed = event("resumed", 6.0, n_trials=3, options={"min_gain": min_gain})
+    history = History([header, *later, resumed])
+    assert history.trials[0].status == status
+    assert history.n_over == history.trials[0].is_over
+
+
 def test_seconds_of_a_unit_are_the_median_of_what_is_known() -> None:
     history = History()
     assert math.isnan(history.unit_seconds())

@@ -155,6 +155,17 @@ def test_a_search_that_is_extended_races_anew_with_the_runs_that_are_there(playe
     assert kept == list(first.history.seed_runs)
 
 
+def test_a_search_that_is_extended_without_a_new_trial_keeps_its_verdict(played: Any) -> None:
+    first = race(played, GAP)
+    resumed = [{"event": "resumed", "time": 0.0, "n_trials": n, "options": {}} for n in (8, 4)]
+    history = History([*first.log.events, *resumed])
+    assert history.trials[1].verdict == first.history.trials[1].verdict is not None
+    assert lead(list(history.trials.values())).winner is history.trials[1]
+    again = race(played, GAP, [*first.log.events, *resumed])
+    assert len(again.history.seed_runs) == len(first.history.seed_runs)
+    assert again.history.trials[1].verdict is not None
+
+
 def test_finalists_can_be_added_to_a_search_that_is_over(played: Any) -> None:
     without = played(lambda number, unit: GAP.get(number, 0.5), **OPTIONS).play()
     assert without.history.race is None
