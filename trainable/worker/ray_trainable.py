@@ -6,6 +6,7 @@ the weights. `step()` is one unit. What may happen, and what follows:
     a loss that is not a number, out of memory   the trial ends, marked failed, with the worst score
     a run that cannot be started                 the search tries again, then marks it failed
     a lost worker or node                        the search hands the trial out again
+    a storage that does not answer               is asked again, for half a minute
     a checkpoint that cannot be read             is reported; the one before it is taken, else none
     notice that a spot machine is taken away     between two steps the trial reports that it leaves;
                                                  its checkpoint is saved, the actor ends, and the
@@ -47,6 +48,7 @@ log = logging.getLogger(__name__)
 
 # These belong to the trial itself. Any other failure is the machine's, and the trial is repeated.
 _TRIAL_FAILURES = (RunFailed, StageFailed, torch.OutOfMemoryError, MemoryError)
+_PAUSES = (5.0, 30.0)  # seconds until a checkpoint that is there is read again
 
 
 def report_keys(tasks: Tasks) -> tuple[str, ...]:
@@ -119,7 +121,7 @@ class MultitaskTrainable(tune.Trainable):
         self._run: Run | None = None
         self._found: Found = {}
         self._lost: list[tuple[str, str]] = []
-        self._has_left = False
+        self._has_left = self._has_failed = False
         self._save_optimizer = config.get("save", "full") == "full"
         self.start_error: Exception | None = None
         try:
@@ -146,8 +148,7 @@ class MultitaskTrainable(tune.Trainable):
         for path in config.get("checkpoints", ()):
             run = self._new_run(run_config)
             try:
-                with stored_checkpoint(config["storage"], path).as_directory() as folder:
-                    checkpoint.load(run, Path(folder))
+                _load_stored(run, config["storage"], path)
             except (OSError, InputError) as error:
                 log.warning("checkpoint %s could not be read: %s", path, error)
                 self._lost.append((path, str(error)))
@@ -182,6 +183,7 @@ class MultitaskTrainable(tune.Trainable):
             table = self._run.config.table
             worst = dict.fromkeys(score_keys(table), worst_score(table))
             self._run.model.zero_grad(set_to_none=True)
+            self._has_failed = True
             release_memory()
             return self._report({**worst, "failure": message})
 
@@ -248,9 +250,10 @@ class MultitaskTrainable(tune.Trainable):
         """Write safetensors and JSON; returns None, so that Ray pickles nothing.
 
         The moments of the optimizer are left out of a run that is over: nothing goes on from it.
+        Of a run that failed nothing is written.
         """
         started = time.perf_counter()
-        if self._run is not None:
+        if self._run is not None and not self._has_failed:
             optimizer = self._save_optimizer and not self._run.done
             checkpoint.save(self._run, Path(checkpoint_dir), optimizer=optimizer)
             if self._run.done and self._found:
@@ -261,3 +264,27 @@ class MultitaskTrainable(tune.Trainable):
         """Load the state of a checkpoint; Tune calls this where a node was drained."""
         if self._run is not None:  # else the next step raises what went wrong
             checkpoint.load(self._run, Path(checkpoint_dir))
+
+
+def _load_stored(run: Run, storage: str, path: str) -> None:
+    """Load a checkpoint, also from a storage that does not answer for a moment.
+
+    Args:
+        run: A run of the same RunConfig that has not begun.
+        storage: Folder or URI of searches.
+        path: Of the checkpoint, below `storage`.
+
+    Raises:
+        InputError: The checkpoint is damaged, or of another run.
+        OSError: It is not there, or the storage does not answer.
+    """
+    for pause in (*_PAUSES, None):
+        try:
+            with stored_checkpoint(storage, path).as_directory() as folder:
+                checkpoint.load(run, Path(folder))
+            return
+        except OSError as error:
+            if pause is None or isinstance(error, FileNotFoundError):
+                raise
+            log.warning("checkpoint %s is read again in %.0f s: %s", path, pause, error)
+            time.sleep(pause)

@@ -39,6 +39,7 @@ from trainable.training.loop import Run
 from trainable.training.predictions import LABELLED, PREDICTIONS, read_probabilities
 from trainable.worker.ray_trainable import MultitaskTrainable, NodeLeaving, report_keys
 from trainable.worker.spot_notice import ADDRESS_VARIABLE, SpotNotice
+from trainable.worker.tune_storage import stored_checkpoint
 
 SECONDS = (
     "prefix_seconds",
@@ -232,6 +233,16 @@ def test_scores_that_are_no_numbers_end_the_trial_as_failed(
     assert "sts_corr is nan in unit 1" in result["failure"]
 
 
+def test_nothing_is_saved_of_a_run_that_failed(start: Start, tmp_path: Path) -> None:
+    actor = poison(start(run_config()))
+    results(actor)
+    actor.save_checkpoint(str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+    actor.reset(tune_config(run_config()))
+    actor.save_checkpoint(str(tmp_path))
+    assert list(tmp_path.iterdir()) != []
+
+
 @pytest.mark.slow
 def test_an_actor_goes_on_after_a_trial_that_failed(start: Start) -> None:
     expected = results(start(run_config()))
@@ -359,6 +370,37 @@ def test_a_checkpoint_that_is_gone_and_one_in_a_uri(
     actor.reset(tune_config(run_config(units=3, budget_tokens=1800)) | checkpoints)
     result = actor.train()
     assert (result["unit"], [path for path, _ in result["lost"]]) == (3, ["search/gone"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n_errors", "unit", "is_lost"), [(2, 3, False), (3, 2, True)])
+def test_a_storage_that_does_not_answer_is_asked_three_times(
+    start: Start,
+    tmp_path: Path,
+    kept: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    n_errors: int,
+    unit: int,
+    is_lost: bool,
+) -> None:
+    errors = [OSError("AWS Error NETWORK_CONNECTION")] * n_errors
+    pauses: list[float] = []
+
+    def stored(storage: str, path: str) -> Any:
+        if errors:
+            raise errors.pop()
+        return stored_checkpoint(storage, path)
+
+    module = "trainable.worker.ray_trainable"
+    monkeypatch.setattr(f"{module}.stored_checkpoint", stored)
+    monkeypatch.setattr(f"{module}.time.sleep", pauses.append)
+    actor = start(run_config(seed=7))
+    storage = {"storage": str(tmp_path), "checkpoints": kept}
+    actor.reset(tune_config(run_config(units=3, budget_tokens=1800)) | storage)
+    assert pauses == [5.0, 30.0]
+    result = actor.train()
+    lost = [(kept[0], "AWS Error NETWORK_CONNECTION")] if is_lost else []
+    assert (result["unit"], result["lost"]) == (unit, lost)
 
 
 @pytest.mark.slow
