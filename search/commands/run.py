@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+import pyarrow
 from ray.tune import TuneError
 from rich.console import Console
 
@@ -91,19 +92,22 @@ def run_search(plan: Plan, console: Console) -> int:
     started, say = time.monotonic(), partial(console.print, markup=False)
     with Interruption("stopping: writing results") as interruption:
         try:
-            plan, limits, is_answering = _run_trials(plan, console, interruption, started)
+            plan, limits, not_stored = _run_trials(plan, console, interruption, started)
         finally:
             shut_down()
             interruption.install()
-        if not is_answering:
-            say(
-                f"warning: {plan.folder.uri} does not answer; log and results are in "
-                f"{plan.folder.local}, where --resume finds them from this machine"
-            )
-            plan = replace(plan, folder=plan.folder.on_this_machine())
+        if not_stored:
+            plan = _on_this_machine(plan, not_stored, say)
         remove_tune_state(plan.folder)
         history = History(read_events(plan.folder.local / EVENTS))
         winner = write_results(plan, history)
+        try:
+            plan.folder.publish()
+        except (OSError, pyarrow.ArrowException) as error:
+            if is_full_disk(error):
+                raise
+            not_stored = f"did not take the results ({error})"
+            plan = _on_this_machine(plan, not_stored, say)
         say(f"\nsearch took {clock(time.monotonic() - started)}; results in {plan.folder.uri}")
         if limits.reason:
             say(f"it ended early: {limits.reason}")
@@ -115,12 +119,21 @@ def run_search(plan: Plan, console: Console) -> int:
         say(summary(plan, trials, winner))
         if rows := ablation_rows(LoggedSearch(plan.folder.name, history)):
             say(f"\n{ablation_text(rows)}")
-    return 1 if winner is None or limits.is_failure else 0
+    return 1 if winner is None or limits.is_failure or not_stored else 0
+
+
+def _on_this_machine(plan: Plan, why: str, say: Callable[[str], None]) -> Plan:
+    """Say why the storage has not all of a search; returns the plan as one of this machine."""
+    say(
+        f"warning: {plan.folder.uri} {why}; log and results are in {plan.folder.local}, where "
+        f"--resume finds them from this machine"
+    )
+    return replace(plan, folder=plan.folder.on_this_machine())
 
 
 def _run_trials(
     plan: Plan, console: Console, interruption: Interruption, started: float
-) -> tuple[Plan, Limits, bool]:
+) -> tuple[Plan, Limits, str]:
     """Connect to Ray, look at its nodes, and run all trials.
 
     Args:
@@ -130,8 +143,8 @@ def _run_trials(
         started: When the search began, in seconds of the monotonic clock.
 
     Returns:
-        The plan, with what was chosen for the time limit; the limits; and whether the storage still
-        answers.
+        The plan, with what was chosen for the time limit; the limits; and why nothing more may be
+        written to the storage, or nothing.
     """
     options, say = plan.options, partial(console.print, markup=False)
     if options.resume:
@@ -158,8 +171,8 @@ def _run_trials(
     interruption.defer()
     spent = time.monotonic() - started
     known = recorded_search(plan, resources.cpus, resources.gpus) if measured is None else measured
-    limits, is_answering = run_jobs(plan, resources, preflight, interruption, console, spent, known)
-    return plan, limits, is_answering
+    limits, not_stored = run_jobs(plan, resources, preflight, interruption, console, spent, known)
+    return plan, limits, not_stored
 
 
 def _fit_limit(

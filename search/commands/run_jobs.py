@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
+import pyarrow
 from rich.console import Console
 
 from search.cluster.nodes import Nodes
@@ -41,7 +43,7 @@ def run_jobs(
     console: Console,
     spent: float,
     known: KnownBefore | None,
-) -> tuple[Limits, bool]:
+) -> tuple[Limits, str]:
     """Run jobs until nothing is left to do, a limit is reached, or a signal comes.
 
     Args:
@@ -54,7 +56,8 @@ def run_jobs(
         known: Times of units that were measured before; None for none.
 
     Returns:
-        The limits, which say why the search ended early; and whether the storage still answers.
+        The limits, which say why the search ended early; and why nothing more may be written to
+        the storage, or nothing.
     """
     options = plan.options
     journal, log = open_journal(plan, resources)
@@ -85,7 +88,7 @@ def run_jobs(
     watchdog = Watchdog(dispatcher, options, plan.checkpoint_bytes, limits, mirror, fits, say)
     watchers: list[Watcher] = [limits, nodes, watchdog, forecaster, progress, page, interruption]
     try:
-        checkpoints.sweep()
+        _sweep(checkpoints, say)
         forecaster.begin()
         run_tune(
             MultitaskTrainable,
@@ -97,16 +100,24 @@ def run_jobs(
             LimitStopper(limits),
             trackers,
         )
-        checkpoints.sweep()
+        if not limits.is_failure:  # else the storage may not answer; --resume sweeps, too
+            _sweep(checkpoints, say)
     finally:
         dispatcher.interrupt(resources.cpus, resources.gpus)
         journal.write("closed", reason=limits.reason)
         trackers.close()
         preflight.close()
         progress.close()
-        is_answering = mirror.close()
+        not_stored = mirror.close()
         log.close()
-    return limits, is_answering
+    return limits, not_stored
+
+
+def _sweep(checkpoints: Checkpoints, say: Callable[[str], None]) -> None:
+    try:
+        checkpoints.sweep()
+    except (OSError, pyarrow.ArrowException) as error:
+        say(f"warning: checkpoints that nobody needs could not be deleted: {error}")
 
 
 def _follow_trials(

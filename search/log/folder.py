@@ -166,14 +166,19 @@ class SearchFolder:
             f"begin alike and then differ; choose one, and move the other away"
         )
 
-    def publish_log(self) -> None:
-        """Copy the log to a remote storage; it appears there whole."""
+    def stored_log_bytes(self) -> int | None:
+        """Return the size of the log in the storage; None where there is none."""
+        size: int | None = self.files().get_file_info(EVENTS).size
+        return size
+
+    def publish_log(self, n_bytes: int) -> None:
+        """Copy the beginning of the log to a remote storage; it appears there whole."""
         filesystem, path = self.location()
         # An object appears whole; a file would be torn where the driver is killed.
         is_file = isinstance(filesystem, pyarrow.fs.LocalFileSystem)
         written = f"{path}/.{EVENTS}" if is_file else f"{path}/{EVENTS}"
         with filesystem.open_output_stream(written) as stream:
-            stream.write((self.local / EVENTS).read_bytes())
+            stream.write((self.local / EVENTS).read_bytes()[:n_bytes])
         if is_file:
             filesystem.move(written, f"{path}/{EVENTS}")
 

@@ -2,6 +2,9 @@
 
 The head of a cluster may be lost together with its disk. Then the copy is all that a later driver
 knows, so nothing is deleted from the storage before the copy says so.
+
+Nor does a lock keep a driver on another machine away. If one goes on with the search, the log in
+the storage is no longer what this driver wrote: then this one copies and deletes nothing more.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ class Mirror:
         folder: Of the search.
         error: Why the last attempt failed; None if it did not.
         failing_since: When attempts began to fail, in seconds of the monotonic clock; else None.
+        is_overtaken: Whether another driver writes the log in the storage.
         busy_since: When the present action in the storage began, by that clock; None between
             actions. With a storage that does not answer, it may stay so for ever.
 
@@ -39,10 +43,12 @@ class Mirror:
         self.folder = folder
         self._stop = threading.Event()
         self._copied = 0
+        self._sizes: set[int] = set()  # that the log in the storage may have if we alone write it
         self._waiting: deque[Callable[[], None]] = deque()
         self.error: str | None = None
         self.failing_since: float | None = None
         self.busy_since: float | None = None
+        self.is_overtaken = False
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
         if folder.is_copied:
             self._thread.start()
@@ -74,7 +80,12 @@ class Mirror:
             size = (self.folder.local / EVENTS).stat().st_size
             if size == self._copied and self.error is None and not n_waiting:
                 return 0.0
-            self.folder.publish_log()
+            if self._is_overtaken():
+                self.is_overtaken = True
+                return 0.0
+            self._sizes.add(size)  # also if the storage takes it and its answer is lost
+            self.folder.publish_log(size)
+            self._sizes = {size}
             for _ in range(n_waiting):
                 self.busy_since = time.monotonic()
                 self._waiting[0]()
@@ -89,13 +100,24 @@ class Mirror:
             self.busy_since = None
         return time.monotonic() - started
 
-    def close(self) -> bool:
+    def _is_overtaken(self) -> bool:
+        if self.is_overtaken or not self._sizes:
+            return self.is_overtaken
+        there = self.folder.stored_log_bytes()
+        return there is not None and there not in self._sizes
+
+    def close(self) -> str:
         """Copy what is new, and end the thread; the rest is left to `SearchFolder.publish`.
 
         Returns:
-            False if the storage did not answer for a minute: the next request may never return.
+            Why nothing more may be written to the storage: it did not answer for a minute, so that
+            the next request may never return, or another driver writes there. Else empty.
         """
         self._stop.set()
-        if self._thread.is_alive():
+        before = -1.0
+        while self._thread.is_alive() and self.busy_since != before:  # many actions take their time
+            before = self.busy_since or 0.0
             self._thread.join(_CLOSE_SECONDS)
-        return not self._thread.is_alive()
+        if self.is_overtaken:
+            return "is written by another driver of this search"
+        return "does not answer" if self._thread.is_alive() else ""

@@ -126,6 +126,10 @@ class Watchdog:
         )
 
     def _look_at_storage(self, now: float) -> None:
+        if self._mirror.is_overtaken:
+            self._limits.fail(
+                f"another driver goes on with this search in {self._mirror.folder.uri}"
+            )
         since, why = self._mirror.failing_since, self._mirror.error
         if since is None:
             since, why = self._mirror.busy_since, "what it was asked then has not come to an end"

@@ -16,7 +16,7 @@ from trainable.cache.files import write_text
 
 
 def write_results(plan: Plan, history: History) -> TrialRecord | None:
-    """Write all results of a search; returns the best trial, or None where there is none.
+    """Write all results of a search on this machine; returns the best trial, None where none is.
 
     Args:
         plan: The search.
@@ -25,7 +25,6 @@ def write_results(plan: Plan, history: History) -> TrialRecord | None:
     for name, text in result_files(plan.folder.name, history).items():
         write_text(plan.folder.local / name, text)
     write_reports(FinishedSearch(plan, history))
-    plan.folder.publish()
     return history.best
 
 

@@ -194,7 +194,7 @@ def test_a_log_that_is_published_again_is_never_torn(
     """The driver is killed while it copies: the storage still has the log of before."""
     folder, there = kept(tmp_path, "file://")
     (folder.local / EVENTS).write_bytes(FIRST)
-    folder.publish_log()
+    folder.publish_log(folder.log_bytes)
 
     def fail(self: Path) -> bytes:
         raise OSError("killed")
@@ -203,7 +203,7 @@ def test_a_log_that_is_published_again_is_never_torn(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", fail)
         with pytest.raises(OSError, match="killed"):
-            folder.publish_log()
+            folder.publish_log(folder.log_bytes)
     assert (there / EVENTS).read_bytes() == FIRST
-    folder.publish_log()
+    folder.publish_log(folder.log_bytes)
     assert (there / EVENTS).read_bytes() == FIRST + MORE

@@ -78,7 +78,9 @@ def test_the_log_is_copied_whenever_it_has_grown(
     assert copied(folder) != (folder.local / EVENTS).read_bytes()
     mirror._copy()
     assert copied(folder) == (folder.local / EVENTS).read_bytes()
-    monkeypatch.setattr(SearchFolder, "publish_log", lambda self: pytest.fail("nothing is new"))
+    monkeypatch.setattr(
+        SearchFolder, "publish_log", lambda self, n_bytes: pytest.fail("nothing is new")
+    )
     assert mirror._copy() == 0.0
 
 
@@ -87,7 +89,7 @@ def test_it_copies_every_ten_seconds_and_less_often_where_that_takes_long(
 ) -> None:
     took = [0.1, 3.0, 0.1]
 
-    def publish_log(self: SearchFolder) -> None:
+    def publish_log(self: SearchFolder, n_bytes: int) -> None:
         clock.now += took.pop(0)
         grow(folder)
 
@@ -99,7 +101,7 @@ def test_it_copies_every_ten_seconds_and_less_often_where_that_takes_long(
 def test_it_remembers_since_when_the_storage_refuses(
     folder: SearchFolder, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(self: SearchFolder) -> None:
+    def refuse(self: SearchFolder, n_bytes: int) -> None:
         clock.now += 1
         raise OSError(f"refused at {clock.now:.0f}")
 
@@ -136,7 +138,9 @@ def test_what_waits_for_a_copy_is_done_after_it_and_again_where_it_failed(
         mirror.after_copy(action)
     assert done == []
     with monkeypatch.context() as patch:
-        patch.setattr(SearchFolder, "publish_log", lambda self: (folder.local / "no").read_bytes())
+        patch.setattr(
+            SearchFolder, "publish_log", lambda self, n_bytes: (folder.local / "no").read_bytes()
+        )
         mirror._copy()
     assert done == []
     mirror.error = None
@@ -157,8 +161,8 @@ def test_what_comes_while_the_log_is_copied_waits_for_the_next_copy(
     """The copy may know nothing of it."""
     mirror, publish_log, done = idle(folder), SearchFolder.publish_log, list[bytes]()
 
-    def publish_and_grow(self: SearchFolder) -> None:
-        publish_log(self)
+    def publish_and_grow(self: SearchFolder, n_bytes: int) -> None:
+        publish_log(self, n_bytes)
         grow(self)
         mirror.after_copy(lambda: done.append(copied(folder)))
 
@@ -188,7 +192,7 @@ def test_a_storage_that_is_gone_is_an_error_and_no_end_of_the_thread(
 def test_what_arrow_and_the_own_disk_raise_ends_no_thread_either(
     folder: SearchFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(self: SearchFolder) -> None:
+    def refuse(self: SearchFolder, n_bytes: int) -> None:
         raise pyarrow.ArrowInvalid("not a path")
 
     mirror = idle(folder)
@@ -201,6 +205,68 @@ def test_what_arrow_and_the_own_disk_raise_ends_no_thread_either(
     assert mirror.busy_since is None
 
 
+def test_a_driver_that_another_one_has_overtaken_writes_and_deletes_nothing_more(
+    folder: SearchFolder, tmp_path: Path
+) -> None:
+    mirror = idle(folder)
+    mirror._copy()
+    other = SearchFolder(folder.name, folder.storage, tmp_path / "other")
+    other.fetch_log()
+    grow(other)
+    later = idle(other)
+    later._copy()
+    theirs = copied(folder)
+    grow(folder)
+    grow(folder)
+    mirror.after_copy(lambda: pytest.fail("the other driver may need it"))
+    mirror._copy()
+    mirror._copy()
+    assert (mirror.is_overtaken, mirror.error) == (True, None)
+    assert mirror.close() == "is written by another driver of this search"
+    grow(other)
+    later._copy()
+    assert (later.is_overtaken, later.close()) == (False, "")
+    assert copied(folder) == (other.local / EVENTS).read_bytes() != theirs
+
+
+def test_a_copy_whose_answer_was_lost_is_no_other_driver(
+    folder: SearchFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror, publish_log = idle(folder), SearchFolder.publish_log
+
+    def publish(self: SearchFolder, n_bytes: int) -> None:
+        publish_log(self, n_bytes)
+        raise OSError("timeout")
+
+    mirror._copy()
+    grow(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(SearchFolder, "publish_log", publish)
+        mirror._copy()
+    assert mirror.error == "timeout"
+    grow(folder)
+    mirror._copy()
+    assert (mirror.error, mirror.is_overtaken) == (None, False)
+    assert copied(folder) == (folder.local / EVENTS).read_bytes()
+
+
+def test_it_waits_as_long_as_one_action_follows_another(
+    folder: SearchFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.log.mirror._CLOSE_SECONDS", 0.05)
+    mirror, done = Mirror(folder), list[int]()
+
+    def act() -> None:
+        mirror._stop.wait()
+        threading.Event().wait(0.03)
+        done.append(1)
+
+    for _ in range(6):
+        mirror.after_copy(act)
+    assert mirror.close() == ""
+    assert len(done) == 6
+
+
 def test_it_says_what_hangs_and_waits_no_longer_than_a_minute_for_it(
     folder: SearchFolder, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,7 +276,7 @@ def test_it_says_what_hangs_and_waits_no_longer_than_a_minute_for_it(
         begun.set()
         end.wait()
 
-    def publish_log(self: SearchFolder) -> None:
+    def publish_log(self: SearchFolder, n_bytes: int) -> None:
         clock.now += 7
 
     monkeypatch.setattr(SearchFolder, "publish_log", publish_log)
@@ -222,10 +288,10 @@ def test_it_says_what_hangs_and_waits_no_longer_than_a_minute_for_it(
     mirror.after_copy(hang)
     begun.wait()
     assert mirror.busy_since in (1007.0, 1014.0)  # counted anew for each thing that is done
-    assert not mirror.close()
+    assert mirror.close() == "does not answer"
     end.set()
     mirror._thread.join()
-    assert mirror.close()
+    assert mirror.close() == ""
     assert mirror.busy_since is None
 
 
@@ -237,7 +303,7 @@ def test_a_local_search_has_nothing_to_copy(
     done: list[str] = []
     mirror.after_copy(lambda: done.append("at once"))
     assert done == ["at once"]
-    assert mirror.close()
+    assert mirror.close() == ""
 
 
 def test_the_thread_copies_and_ends(folder: SearchFolder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,7 +313,7 @@ def test_the_thread_copies_and_ends(folder: SearchFolder, monkeypatch: pytest.Mo
     while mirror._copied < size():
         mirror._thread.join(0.01)
     grow(folder)
-    assert mirror.close()
+    assert mirror.close() == ""
     assert not mirror._thread.is_alive()
     assert copied(folder) == (folder.local / EVENTS).read_bytes()
 
@@ -260,7 +326,7 @@ def test_what_a_local_storage_does_not_do_is_left(tmp_path: Path) -> None:
 
     mirror = Mirror(SearchFolder("search", str(tmp_path), tmp_path / "search"))
     mirror.after_copy(refuse)
-    assert mirror.close()
+    assert mirror.close() == ""
 
 
 def test_a_storage_that_never_answers_does_not_keep_the_process_alive(folder: SearchFolder) -> None:

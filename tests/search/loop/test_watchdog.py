@@ -43,7 +43,7 @@ class Watched:
         )
         self.limits = Limits(self.dispatcher, plan.options, 1.0, self.said.append, 0.0)
         self.mirror: Any = SimpleNamespace(
-            folder=plan.folder, failing_since=None, busy_since=None, error=None
+            folder=plan.folder, failing_since=None, busy_since=None, error=None, is_overtaken=False
         )
         self.watchdog = Watchdog(
             self.dispatcher,
@@ -251,6 +251,16 @@ def test_it_says_when_the_storage_takes_nothing_and_ends_the_search(watched: Wat
     assert watched.limits.reached is None
     watched.after(5.0)
     assert watched.limits.reached == f"{watched.plan.folder.uri} does not answer: AWS is down"
+    assert watched.limits.is_failure
+
+
+def test_it_ends_a_search_that_another_driver_goes_on_with(watched: Watched) -> None:
+    watched.after(10.0)
+    assert watched.limits.reached is None
+    watched.mirror.is_overtaken = True
+    watched.after(10.0)
+    uri = watched.plan.folder.uri
+    assert watched.limits.reached == f"another driver goes on with this search in {uri}"
     assert watched.limits.is_failure
 
 
