@@ -26,7 +26,7 @@ from trainable.run_config import RunConfig
 
 Carried = tuple[dict[str, Any], ...]
 
-_N_FIRST = 4  # of the best configurations of a search whose scores cannot be compared
+N_FIRST = 4  # of the best configurations of a search whose scores cannot be compared
 
 
 def other_search(options: SearchOptions) -> History | None:
@@ -61,7 +61,7 @@ def carry_over(
     if reason is not None:
         return (), (
             f"--warm-start {given}: {reason}, so its scores cannot be compared; its best "
-            f"{_N_FIRST} configurations are tried first",
+            f"{N_FIRST} configurations are tried first",
         )
     carried, refused = [], Counter[str]()
     for trial in history.trials.values():
@@ -100,7 +100,7 @@ def best_points(
     given = options.warm_start
     trials = leaderboard(history.trials.values())
     done = [trial for trial in trials if trial.status == "done"]
-    n = min(_N_FIRST, n_trials // 3)
+    n = min(N_FIRST, n_trials // 3)
     return [
         (params_like(space, trial.config), f"trial {trial.number} of {given}") for trial in done[:n]
     ]

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from search.log.history import History, Journal
+from search.log.leaderboard import leaderboard
 from search.loop.dispatcher import Dispatcher
 from search.planning.algorithms import make_scheduler, make_searcher
 from search.planning.own_space import NO_PRIORS
 from search.planning.plan import Plan, Point
 from search.planning.resume import header
+from search.planning.warm_start import N_FIRST
 from search.searchers.base import Params, Searcher, Suggestion, params_key
 from spaces.distributions import suggest_value
 from spaces.params import Param
@@ -32,7 +34,9 @@ from trainable.run_config import RunConfig
 _SLOTS = 2
 _N_DEFAULTS = 5  # configurations near the textbook's, one of which is the default of a repeat
 _N_PORTFOLIO = 4
-_SHARE = 3  # at most one in three trials is of the portfolio
+_SHARE = 3  # at most one in three trials is of the portfolio, or the best of another search
+_SOURCE = "ours, default, prior"  # the contestant that searches on another table
+_N_SOURCE = 8  # full runs that it has
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,8 @@ class Contestant:
         scheduler: As on the command line.
         default: What the first trial is: `good`, `bad`, or nothing in particular.
         has_prior: Whether the searcher looks near the default first.
-        has_portfolio: Whether configurations follow that are good on the other tables.
+        known: What follows the default: a `portfolio` that is good on the other tables, the best of
+            a `search` on one of these, as many draws (`chance`), or nothing.
         has_model: Whether a model compares what the searcher proposes.
     """
 
@@ -52,13 +57,13 @@ class Contestant:
     scheduler: str
     default: str = ""
     has_prior: bool = False
-    has_portfolio: bool = False
+    known: str = ""
     has_model: bool = True
 
     def takes_part(self, table: CurveTable, tables: list[CurveTable]) -> bool:
         """Whether the table has what it needs: others with the same configurations."""
         others = [own for own in tables if own is not table and own.configs == table.configs]
-        return bool(others) or not self.has_portfolio
+        return bool(others) or self.known in ("", "chance")
 
 
 CONTESTANTS = {
@@ -68,9 +73,17 @@ CONTESTANTS = {
     "ours, flat": Contestant("rung-gp", "promotion-asha"),
     "ours, default": Contestant("rung-gp", "promotion-asha", "good"),
     "ours, default, prior": Contestant("rung-gp", "promotion-asha", "good", True),
-    "ours, default, prior, portfolio": Contestant("rung-gp", "promotion-asha", "good", True, True),
+    "ours, default, prior, portfolio": Contestant(
+        "rung-gp", "promotion-asha", "good", True, "portfolio"
+    ),
     "ours, default, prior, portfolio, no model": Contestant(
-        "rung-gp", "promotion-asha", "good", True, True, has_model=False
+        "rung-gp", "promotion-asha", "good", True, "portfolio", has_model=False
+    ),
+    "ours, default, prior, best of a search": Contestant(
+        "rung-gp", "promotion-asha", "good", True, "search"
+    ),
+    "ours, default, prior, best of a useless search": Contestant(
+        "rung-gp", "promotion-asha", "good", True, "chance"
     ),
     "ours, misleading default": Contestant("rung-gp", "promotion-asha", "bad"),
     "ours, misleading default and prior": Contestant("rung-gp", "promotion-asha", "bad", True),
@@ -156,7 +169,13 @@ class Replayer:
 
     def regret(self, table: CurveTable, contestant: str, seed: int, budget: int) -> float:
         """Return the regret of a search's leader after a budget in full runs."""
-        given, units = CONTESTANTS[contestant], budget * UNITS
+        final, _ = self._search(table, CONTESTANTS[contestant], seed, budget * UNITS)
+        return float(table.regrets.max() if np.isnan(final) else final)
+
+    def _search(
+        self, table: CurveTable, given: Contestant, seed: int, units: int
+    ) -> tuple[float, History]:
+        """Return the regret of a search's leader, or NaN if all trials failed, and its history."""
         plan = self._planned(table, given, seed, units)
         journal = Journal(History())
         journal.write("search", slots=_SLOTS, **header(plan))
@@ -177,7 +196,7 @@ class Replayer:
         times = random.Random(f"times {seed}")
         with nullcontext() if given.has_model else no_model():
             final = run_slots(dispatcher, curve_of, times, units, _SLOTS).final[-1]
-        return float(table.regrets.max() if np.isnan(final) else final)
+        return final, journal.history
 
     def _planned(self, table: CurveTable, given: Contestant, seed: int, units: int) -> Plan:
         options = replace(
@@ -206,11 +225,25 @@ class Replayer:
             rows = [int(draw.choice(worse.tolist()))]
         else:
             rows = []
-        if given.has_portfolio:
-            others = [own for own in self._tables if own is not table]
+        others = [own for own in self._tables if own is not table]
+        if given.known == "portfolio":
             rows += [row for row in portfolio(others, _N_PORTFOLIO) if row not in rows]
-        names = ("default", *(f"portfolio {k}" for k in range(1, len(rows))))
+        elif given.known == "search":
+            source = others[seed % len(others)]
+            rows += [row for row in self._best_of_search(source, seed) if row not in rows]
+        elif given.known == "chance":
+            drawn = draw.sample(range(len(table.configs)), N_FIRST)
+            rows += [row for row in drawn if row not in rows]
+        names = ("default", *(f"{given.known} {k}" for k in range(1, len(rows))))
         return tuple((table.configs[row], name) for row, name in zip(rows, names, strict=False))
+
+    def _best_of_search(self, source: CurveTable, seed: int) -> list[int]:
+        """Return what `--warm-start` tries first, best first: rows of the best finished trials."""
+        other = 1_000 + seed  # another default and other draws than in the search that follows
+        _, history = self._search(source, CONTESTANTS[_SOURCE], other, _N_SOURCE * UNITS)
+        rows = {params_key(own): row for row, own in enumerate(source.configs)}
+        done = [own for own in leaderboard(history.trials.values()) if own.status == "done"]
+        return [rows[params_key(own.params)] for own in done[:N_FIRST]]
 
 
 def _searcher(plan: Plan, table: CurveTable) -> Snapped:

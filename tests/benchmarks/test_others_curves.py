@@ -103,6 +103,21 @@ def test_a_portfolio_is_chosen_on_the_other_tables(
     assert own[params_key(params[0])] == min(own.values())
 
 
+@pytest.mark.slow  # three searches
+def test_what_another_search_found_is_good_on_its_table(
+    replayer: Replayer, tables: list[CurveTable]
+) -> None:
+    given = CONTESTANTS["ours, default, prior, best of a search"]
+    for seed in range(3):
+        source = tables[1 + seed]
+        rows = {params_key(own): row for row, own in enumerate(source.configs)}
+        points = replayer._points(tables[0], given, seed)
+        found = [own for own, origin in points if "search" in origin]
+        regrets = [float(source.regrets[rows[params_key(own)]]) for own in found]
+        assert 1 <= len(found) <= 4
+        assert np.mean(regrets) < np.median(source.regrets)
+
+
 def test_a_bad_default_is_of_the_worse_half(replayer: Replayer, tables: list[CurveTable]) -> None:
     given = CONTESTANTS["ours, misleading default and prior"]
     regret = {
