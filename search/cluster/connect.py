@@ -35,9 +35,11 @@ def connect(address: str | None) -> str:
             is_open = knock(named or "auto")
             ray.init(address=named or "auto", log_to_driver=False, logging_level=logging.ERROR)
             shared = ray.cluster_resources()  # type: ignore[no-untyped-call]
-            if named or PRIVATE not in shared:
+            if PRIVATE not in shared or named not in (None, "auto"):
                 return f"the cluster at {ray.get_runtime_context().gcs_address}"
             shut_down()
+            if named:
+                raise ConnectionError("what runs on this machine is the local Ray of a search")
         except ConnectionError as error:
             if named:
                 raise InputError(

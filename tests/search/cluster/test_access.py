@@ -13,6 +13,7 @@ import pytest
 
 from search.cluster import connect as cluster
 from search.cluster.access import NoToken, knock
+from search.cluster.local_ray import PRIVATE
 from tests.chaos.clusters import children
 from tests.ports import answers, listening
 from trainable.errors import InputError
@@ -163,6 +164,21 @@ def test_where_nobody_answers_it_is_said_at_once() -> None:
             knock(address)
     with pytest.raises(InputError, match="no Ray cluster answers at 'nonsense'"):
         cluster.connect("nonsense")
+
+
+def test_no_search_joins_the_local_ray_of_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[str] = []
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(cluster, "knock", lambda address: False)
+    monkeypatch.setattr(cluster.ray, "init", lambda **options: None)
+    monkeypatch.setattr(cluster.ray, "cluster_resources", lambda: {PRIVATE: 1.0})
+    monkeypatch.setattr(cluster, "shut_down", lambda: left.append("shut down"))
+    monkeypatch.setattr(cluster, "start_local", lambda: left.append("start"))
+    assert cluster.connect(None) == "a local Ray on this machine"
+    assert left == ["shut down", "start"]
+    with pytest.raises(InputError, match=r"no Ray cluster answers at 'auto' \(what runs on this"):
+        cluster.connect("auto")
+    assert left == ["shut down", "start", "shut down"]
 
 
 def test_a_strangers_cluster_on_this_machine_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
