@@ -26,6 +26,11 @@ class Audit:
         self._journal = journal
         self._due: dict[int, TrialRecord] = {}
 
+    @property
+    def share(self) -> float:
+        """Share of the trials that would be stopped that run on, in [0, 1]."""
+        return audit_share(self._journal.history.header.get("options", {}))
+
     def spares(self, trial: TrialRecord, decision: Decision) -> bool:
         """Return whether a trial that is to be stopped at a rung runs on; the log says so then."""
         spared = decision.action == "stop" and self._is_drawn(trial)
@@ -56,4 +61,4 @@ class Audit:
             return False
         options = self._journal.history.header.get("options", {})
         draw = random.Random(f"{options.get('seed', 0)} audit {trial.number}").random()
-        return draw < audit_share(options)
+        return draw < self.share

@@ -104,9 +104,19 @@ class Finalists:
         named = ", ".join(f"trial {number}" for number in others)
         self._say(f"finalists: {named} and the default, up to {self.n_runs} runs with new seeds")
 
-    def n_left(self) -> int:
-        """Return how many more runs may begin."""
-        return self.n_runs - len(self._history.seed_runs)
+    def left(self) -> list[int]:
+        """Return how many units each run has that is under way, or may still begin."""
+        race = self._history.race
+        if race is not None and race.is_over:
+            return []
+        runs = self._history.seed_runs.values()
+        return [run.units for run in runs if not run.is_over] + [0] * (self.n_runs - len(runs))
+
+    @property
+    def at_a_time(self) -> int:
+        """How many of them may run at a time: one of each finalist."""
+        race = self._history.race
+        return self._most + 1 if race is None else len(race.live)
 
     def _runs(self, race: Race) -> dict[int, list[TrialRecord]]:
         """Return finalist -> its runs with new seeds, in the order of their seeds."""

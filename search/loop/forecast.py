@@ -201,7 +201,9 @@ class Forecaster:
             trials,
             {j.trial.number: now - j.heard for j in jobs if j.started is not None and j.goes_on},
             self._dispatcher.scheduler.bracket,
-            0 if finalists is None else finalists.n_left(),
+            () if finalists is None else finalists.left(),
+            0 if finalists is None else finalists.at_a_time,
+            self._dispatcher.queue.audit.share,
         )
 
     def _seconds(self) -> Interval:

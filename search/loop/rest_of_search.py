@@ -70,6 +70,7 @@ class RestOfSearch:
         n, total = standing.trend()
         self._power = (_SUM + total) / draw.gammavariate(_RESULTS + n, 1.0)
         self._default = {t.number for t in standing.trials if t.is_default} or {0}
+        self._audited = {trial.number for trial in standing.trials if trial.is_audited}
         self._brackets = {trial.number: trial.bracket for trial in standing.trials}
         self._n_begun = len(standing.trials)
         self._n_end = min(standing.n_trials, self._n_begun + _MOST_PLAYED)
@@ -90,16 +91,18 @@ class RestOfSearch:
         for trial in standing.trials:
             if trial.number in standing.running and trial.units < standing.levels[-1]:
                 self._train(trial.number, trial.units + 1, -standing.running[trial.number])
-        extra = standing.extra_runs
+        slots, extra = standing.slots, standing.extra_runs
         while True:
-            while len(self._ends) < standing.slots and (job := self._next()):
+            while len(self._ends) < slots and (job := self._next()):
                 self._train(job[0], job[1] + 1, self._start_seconds)
             if not self._ends:
                 if last := self._last_resort():
                     self._open.append(last)
+                elif audited := self._to_audit():
+                    self._open.extend(audited)
                 elif extra:
-                    self._open.extend((-1 - run, 0) for run in range(extra))
-                    extra = 0
+                    self._open.extend((-1 - run, units) for run, units in enumerate(extra))
+                    slots, extra = min(slots, standing.extra_slots), ()
                 else:
                     return self._ending(standing.n_trials - max(began, self._n_end))
                 continue
@@ -159,6 +162,19 @@ class RestOfSearch:
                 return rung.waiting.pop(0)[1], unit
         return None
 
+    def _to_audit(self) -> list[tuple[int, int]]:
+        """Return trial and units of those that wait and are drawn to run on; others are over."""
+        found = []
+        for (unit, _), rung in self._rungs.items():
+            found += [(number, unit) for _, number in rung.waiting if self._is_drawn()]
+            rung.waiting.clear()
+        self._audited.update(number for number, _ in found)
+        return found
+
+    def _is_drawn(self) -> bool:
+        """Return whether a trial that would be stopped runs on."""
+        return bool(self._standing.audit) and self._draw.random() < self._standing.audit
+
     def _goes_on(self, number: int, unit: int) -> bool:
         """Add a result to its rung; returns whether the trial keeps its slot."""
         if unit >= self._standing.levels[-1]:
@@ -166,14 +182,18 @@ class RestOfSearch:
             self._one_is_done = self._one_is_done or number not in self._default
             return False
         rung = self._rungs.get((unit, self._brackets.get(number, 0)))
-        if rung is None or number < 0:
+        if rung is None or number < 0 or number in self._audited:
             return True
         rung.n_results += 1
         if number in self._default:
             return True
         key = (self._new_place(rung, number, unit), number)
         if self._standing.scheduler == "asha":
-            return self._passes(rung, key)
+            if self._passes(rung, key):
+                return True
+            if self._is_drawn():
+                self._audited.add(number)
+            return number in self._audited
         insort(rung.rivals, key)
         insort(rung.waiting, key)
         best = self._best_promotable()

@@ -52,7 +52,9 @@ class Standing:
         trials: What has begun, in the order of their numbers.
         running: Trial that holds a slot -> seconds since it was last heard of.
         bracket: Trial -> its bracket, which begins at the level of that number.
-        extra_runs: Full runs that follow when the trials are over.
+        extra_runs: Units of each run of finalists that may follow when the trials are over.
+        extra_slots: Such runs at a time, at most.
+        audit: Share of the trials that would be stopped that run on to their ends, in [0, 1].
     """
 
     scheduler: str
@@ -63,7 +65,9 @@ class Standing:
     trials: Sequence[TrialRecord] = ()
     running: dict[int, float] = field(default_factory=dict)
     bracket: Callable[[int], int] = lambda number: 0
-    extra_runs: int = 0
+    extra_runs: Sequence[int] = ()
+    extra_slots: int = 0
+    audit: float = 0.0
 
     def results(self) -> dict[tuple[int, int], RungStanding]:
         """Return (unit, bracket) of each rung -> its results so far, highest rungs first."""
@@ -108,4 +112,6 @@ class Standing:
 def is_held_back(trial: TrialRecord) -> bool:
     """Return whether a scheduler ended a trial's last job; it may still save its checkpoint."""
     unit = trial.units
+    if trial.is_audited:
+        return False
     return trial.decided.get(unit, "continue") != "continue" and unit not in trial.promoted

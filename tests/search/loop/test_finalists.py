@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search.log.history import History
+from search.log.history import History, Journal
 from search.log.leaderboard import gained, lead
 from search.log.trial import TrialRecord
 from search.loop.finalists import Finalists
@@ -164,6 +164,18 @@ def test_a_search_that_is_extended_without_a_new_trial_keeps_its_verdict(played:
     again = race(played, GAP, [*first.log.events, *resumed])
     assert len(again.history.seed_runs) == len(first.history.seed_runs)
     assert again.history.trials[1].verdict is not None
+
+
+def test_the_forecast_has_each_run_of_finalists_until_it_is_over(played: Any) -> None:
+    events = race(played, GAP).log.events
+    begun = [i for i, event in enumerate(events) if event.get("seed_of") is not None]
+    for i, n_units in ((begun[0], []), (begun[0] + 1, [0]), (begun[1], [])):
+        journal = Journal(History(events[:i]))
+        left = Finalists(journal, 2, 8, independent, print).left()
+        over = sum(run.is_over for run in journal.history.seed_runs.values())
+        assert left == n_units + [0] * (8 - over - len(n_units))
+    done = Finalists(Journal(History(events)), 2, 8, independent, print)
+    assert (done.left(), done.at_a_time) == ([], len(done._history.race.live))
 
 
 def test_finalists_can_be_added_to_a_search_that_is_over(played: Any) -> None:

@@ -128,9 +128,43 @@ def test_rays_asha_trains_at_least_to_the_first_rung() -> None:
 
 def test_extra_runs_follow_at_the_end() -> None:
     without = fmean(e.units for e in drawn(Standing("promotion-asha", (1, 3, 9), 3, 12, 4)))
-    extra = Standing("promotion-asha", (1, 3, 9), 3, 12, 4, extra_runs=6)
-    assert fmean(e.units for e in drawn(extra)) == without + 6 * 9
+    extra = Standing("promotion-asha", (1, 3, 9), 3, 12, 4, extra_runs=[0] * 5 + [7], extra_slots=2)
+    assert fmean(e.units for e in drawn(extra)) == without + 5 * 9 + 2
     assert all(ending.slot_seconds == ending.units for ending in drawn(extra))
+
+
+def test_so_many_extra_runs_as_there_are_finalists_go_side_by_side() -> None:
+    none, *several = (
+        fmean(
+            ending.seconds
+            for ending in drawn(
+                Standing("promotion-asha", (1, 3, 9), 3, 3, 4, extra_runs=runs, extra_slots=slots)
+            )
+        )
+        for runs, slots in (((), 0), ([0] * 4, 1), ([0] * 4, 2), ([0] * 4, 8))
+    )
+    assert several == [none + 36, none + 18, none + 9]
+
+
+@pytest.mark.parametrize("scheduler", ["asha", "promotion-asha"])
+def test_audited_trials_run_on_to_their_ends(scheduler: str) -> None:
+    none, some, whole = (
+        fmean(e.units for e in drawn(Standing(scheduler, (1, 3, 9), 3, 60, 4, audit=share)))
+        for share in (0.0, 0.2, 1.0)
+    )
+    assert whole == 60 * 9
+    assert none + 0.1 * (whole - none) < some < none + 0.3 * (whole - none)
+
+
+def test_a_trial_that_is_audited_already_is_not_ranked_again() -> None:
+    trials = [TrialRecord(n, {}, {}, 0.0, 0.0, status="done") for n in (0, 1)]
+    for trial in trials:
+        trial.reports = {unit: {"score": 0.9} for unit in (1, 3, 9)}
+        trial.decided = {1: "continue", 3: "continue"}
+    audited = TrialRecord(2, {}, {}, 0.0, 0.0, reports={1: {"score": 0.1}}, audited_at=1)
+    audited.decided = {1: "stop"}
+    (ending,) = drawn(Standing("promotion-asha", (1, 3, 9), 3, 3, 1, [*trials, audited]), 1)
+    assert ending.units == 8
 
 
 def test_a_large_search_takes_in_proportion() -> None:
