@@ -239,6 +239,7 @@ def _n_trials(
 def _default_name(options: SearchOptions) -> str:
     encoder = re.sub(r"[^A-Za-z0-9.-]+", "-", Path(options.encoder).name)[: LONGEST_NAME // 2]
     data = re.sub(r"[^A-Za-z0-9.-]+", "-", Path(options.tasks or options.data).stem)
+    data = data.lstrip("-.") or "tasks"  # a name begins with a letter or a digit
     return f"{data[: LONGEST_NAME // 4]}-{encoder}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 

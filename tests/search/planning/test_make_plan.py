@@ -200,6 +200,24 @@ def test_a_name_that_is_made_for_a_search_is_allowed_whatever_the_encoder_is_cal
         check_options(SearchOptions(name=name))
 
 
+@pytest.mark.parametrize(
+    ("tasks", "expected"),
+    [
+        ("датасет.yaml", "tasks-tiny-"),
+        ("_my.yaml", "my-tiny-"),
+        (".x.yaml", "x-tiny-"),
+        ("отзывы_2024.yaml", "2024-tiny-"),
+        ("a/b_c.yaml", "b-c-tiny-"),
+    ],
+)
+def test_a_name_that_is_made_for_a_search_is_allowed_whatever_the_tasks_are_called(
+    tasks: str, expected: str
+) -> None:
+    name = _default_name(SearchOptions(data="tasks", tasks=tasks))
+    assert name.startswith(expected)
+    check_options(SearchOptions(name=name, resume=True))
+
+
 def test_the_size_of_a_log_is_the_one_before_it_was_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
