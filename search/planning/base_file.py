@@ -7,6 +7,7 @@ from typing import Any
 
 from search.log.history import History
 from search.planning.options import SearchOptions
+from search.planning.plan import is_left_to_choose
 from trainable.cache.files import user_path
 from trainable.data.sources import DataSource
 from trainable.errors import InputError
@@ -62,10 +63,11 @@ def like_base(options: SearchOptions, config: RunConfig | None) -> tuple[SearchO
     stage = config.multitask
     own: dict[str, Any] = {
         "encoder": config.encoder.source,
-        "budget": str(stage.budget_tokens),
         "units": stage.units,
         "precision": stage.precision,
     }
+    if not is_left_to_choose(options):
+        own["budget"] = str(stage.budget_tokens)
     if (options.data, options.data_dir, options.tasks) == (_DEFAULTS.data, None, None):
         own |= {"data": config.data.kind, "data_dir": getattr(config.data, "dir", None)}
     taken = {

@@ -79,6 +79,18 @@ def test_options_that_keep_their_defaults_are_as_in_the_base() -> None:
         assert f"--{name.replace('_', '-')} {value}" in note
 
 
+def test_the_budget_of_the_base_is_left_out_where_a_time_limit_has_it_chosen(
+    plan_of: MakePlan, best: Path
+) -> None:
+    asked = SearchOptions(base="b", time_limit="30m")
+    assert like_base(asked, FOUND)[0].budget is None
+    for others in ({"trials": 9}, {"resume": True}, {"time_limit": None}):
+        options, _ = like_base(replace(asked, **others), FOUND)  # type: ignore[arg-type]
+        assert options.budget == "90000"
+    plan = plan_of(base=str(best), time_limit="30m", budget=None)
+    assert "budget     chosen for --time-limit 30m at the start" in describe(plan)
+
+
 def test_options_that_are_given_stay() -> None:
     asked = SearchOptions(base="b", data="hub", encoder="c/d", budget="3ep", units=5)
     options, notes = like_base(asked, FOUND)
