@@ -36,6 +36,7 @@ def ablation(
         (name, configuration), names as `base`, `batch_order/sequential`, `gradients/cagrad`,
         `qqp.pair/joint`, `stage/nli.contrastive`.
     """
+    base = with_stage_budgets(with_corpora(base, text, nli), base.multitask)
     lock_step = _exchanged(base, _ORDER, _LOCK_STEP)
     found = {"base": base}
     for start, gradients in ((base, False), (lock_step, True)):

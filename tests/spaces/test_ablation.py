@@ -129,6 +129,20 @@ def test_stages_before_the_tasks_have_the_budget_of_the_base() -> None:
         assert (stage.budget_tokens, stage.precision) == (123, "bf16")
 
 
+def test_a_stage_of_the_base_has_the_same_text_and_budget_in_every_row() -> None:
+    own = MaskedLanguageModelling(budget_tokens=9, precision="fp32")
+    stage = Multitask(budget_tokens=123, precision="bf16")
+    base = RunConfig(further_pretraining=own, multitask=stage)
+    text = (TextFiles(paths=("a.txt",)),)
+    found = ablation(base, text)
+    assert found[0][0] == "base"
+    for _, config in found:
+        mlm = config.further_pretraining
+        if isinstance(mlm, MaskedLanguageModelling):
+            assert (mlm.budget_tokens, mlm.precision, mlm.sources) == (123, "bf16", text)
+    assert "stage/further_pretraining.mlm" not in dict(found), "it is the base"
+
+
 def test_nothing_of_a_stage_that_the_base_leaves_out_is_exchanged() -> None:
     names = {name for name, _ in ablation(BASES["heads_only"])}
     assert {"sst.head/mlp", "stage/nli.linear"} <= names
