@@ -142,30 +142,41 @@ def check_corpora(
     texts: list[TextSource] = []
     examples: list[NliSource] = []
     # Stages of the base may be fixed ones.
-    for config in (*rows.values(), *([space.base] if isinstance(space, Space) else [])):
+    configs = [*rows.values(), *([space.base] if isinstance(space, Space) else [])]
+    for config in configs:
         texts += getattr(config.further_pretraining, "sources", ())
         auxiliary = config.multitask.auxiliary if config.multitask else None
         for stage in (config.nli, auxiliary):
             source: NliSource | None = getattr(stage, "source", None)
             examples += [] if source is None else [source]
-        if config.features.pos_tags:
-            load_tagger()
-        if config.features.synonym_copies:
-            load_wordnet()
     if isinstance(space, Space):
         texts += space.text if space.varies("further_pretraining") else ()
-        examples += [space.nli] if space.varies("nli") else []
+        reads_nli = space.varies("nli") or space.varies("multitask.auxiliary")
+        examples += [space.nli] if reads_nli else []
     for option, given, read in (
         ("--text-data", options.text_data, texts),
         ("--nli-data", options.nli_data, examples),
     ):
         if given is not None and not read:
             raise InputError(f"{option} {given!r}: none of the rows reads it; drop it")
+    _look_for_features(space, configs)
     nothing = encode([], tokenizer)  # the tasks' own text has been loaded before
     for text in dict.fromkeys(texts):
         text.load(tokenizer, nothing)
     for found in dict.fromkeys(examples):
         found.load()
+
+
+def _look_for_features(space: Space | RowSpace, configs: Collection[RunConfig]) -> None:
+    """Load what the features of a trial need: a tagger, and WordNet."""
+
+    def may_have(name: str) -> bool:
+        return isinstance(space, Space) and space.varies(f"features.{name}")
+
+    if may_have("pos_tags") or any(config.features.pos_tags for config in configs):
+        load_tagger()
+    if may_have("synonym_copies") or any(config.features.synonym_copies for config in configs):
+        load_wordnet()
 
 
 def _corpora(

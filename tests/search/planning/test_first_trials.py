@@ -345,6 +345,17 @@ def test_text_and_examples_are_read_before_the_start(
             check_corpora(options(), space, {}, tokenizer)
 
 
+def test_examples_that_only_an_auxiliary_task_may_read_are_read_before_the_start(
+    inputs: RunInputs, missing: tuple[TextFiles, SickNli]
+) -> None:
+    space = replace(make_space("full", BASE), vary=("multitask.auxiliary*",))
+    tokenizer = inputs.pretrained.tokenizer
+    with pytest.raises(InputError, match="/nowhere"):
+        check_corpora(options(), replace(space, nli=missing[1]), {}, tokenizer)
+    given = options(nli_data="sample")
+    check_corpora(given, replace(space, nli=SampleNli()), {}, tokenizer)
+
+
 def test_what_no_trial_needs_is_not_read(
     inputs: RunInputs, missing: tuple[TextFiles, SickNli]
 ) -> None:
@@ -395,6 +406,11 @@ def test_what_a_feature_needs_is_looked_for_before_the_start(
         check_corpora(
             options(), RowSpace("published", BASE, rows, 1), rows, inputs.pretrained.tokenizer
         )
+    space = make_space("full", BASE)
+    check_corpora(options(), space, {}, inputs.pretrained.tokenizer)
+    varied = replace(space, vary=(f"features.{feature[:3]}*",))
+    with pytest.raises(InputError, match=feature):
+        check_corpora(options(), varied, {}, inputs.pretrained.tokenizer)
 
 
 def test_rows_that_a_space_cannot_express_are_left_out_and_counted(plan_of: MakePlan) -> None:
