@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from search.planning.amounts import clock
@@ -35,7 +36,7 @@ class Given:
         step_tokens: Tokens of the largest step that a trial may make.
         spent: Seconds of the limit that are gone already.
         finalists: How many get more seeds after all trials, beside the default.
-        audit: Share of the trials that a rung stops that run on to their end.
+        audit: Number of trials -> share of those that a rung stops that run on to their end.
     """
 
     levels: tuple[int, ...]
@@ -45,7 +46,7 @@ class Given:
     step_tokens: int
     spent: float
     finalists: int = 0
-    audit: float = 0.0
+    audit: Callable[[int], float] = lambda n: 0.0
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def _budget(limit: float, n: int, slots: int, cost: UnitCost, given: Given) -> f
 
 def _with_finalists(n: int, slots: int, cost: UnitCost, given: Given) -> tuple[float, float]:
     """Return what `busiest` does, with the runs of finalists after it."""
-    n_units, fixed = busiest(n, given.levels, slots, given.eta, cost, given.audit)
+    n_units, fixed = busiest(n, given.levels, slots, given.eta, cost, given.audit(n))
     more = finalist_units(given.finalists, n, given.levels, given.eta, slots)
     once = cost.last_seconds + cost.start_seconds  # of a run
     return n_units + more, fixed + more / given.levels[-1] * once

@@ -55,7 +55,7 @@ def fit_limit(plan: Plan, spent: float, slots: int, cost: UnitCost) -> tuple[Pla
         step_tokens=plan.step_tokens,
         spent=spent,
         finalists=options.finalists,
-        audit=audit_share(vars(options)),
+        audit=lambda n: audit_share({**vars(options), "trials": n}),
     )
     try:
         choice = choose(limit, slots, cost, given)

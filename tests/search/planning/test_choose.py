@@ -176,3 +176,15 @@ def test_finalists_get_their_room_in_the_limit() -> None:
     )
     assert with_them.trials <= without.trials
     assert with_them.trials * with_them.budget < 0.9 * without.trials * without.budget
+
+
+def test_an_audit_gets_its_room_where_there_are_enough_trials_for_one() -> None:
+    """With more than 100 trials a search has an audit that it has not with fewer."""
+    given = replace(GIVEN, audit=lambda n: 0.05 if n >= 100 else 0.0)
+    limit = 100_000.0
+    choice, without = (choose(limit, 4, COST, own) for own in (given, GIVEN))
+    assert 100 <= choice.trials < without.trials
+    always = replace(GIVEN, audit=lambda n: 0.05)
+    assert _seconds(choice.trials, choice.budget, 4, COST, always) <= limit
+    assert _seconds(without.trials, without.budget, 4, COST, always) > limit
+    assert choose(4800.0, 4, COST, given) == choose(4800.0, 4, COST, GIVEN)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from search.planning.choose import Given
 from search.planning.fit_limit import fit_limit, usual_configs
 from search.planning.make_plan import make_plan
 from search.planning.options import SearchOptions
@@ -83,3 +84,20 @@ def test_a_budget_below_one_pass_is_warned_of(plan_for: Callable[..., Plan]) -> 
     notes = plan_for(budget="100k", dry_run=True).notes
     assert notes[-1].startswith("warning: a full run sees 0.39 of the training data; ")
     assert not any("warning" in note for note in plan_for(budget="1ep", dry_run=True).notes)
+
+
+def test_the_audit_of_a_hundred_trials_is_planned_for(
+    plan_for: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Given] = []
+
+    def stop(limit: float, slots: int, cost: UnitCost, given: Given) -> None:
+        asked.append(given)
+        raise InputError("far enough")
+
+    monkeypatch.setattr("search.planning.fit_limit.choose", stop)
+    for audit in (None, 0.2, 0.0):
+        with pytest.raises(InputError, match="far enough"):
+            fit_limit(plan_for(time_limit="40m", dry_run=True, audit=audit), 10.0, 2, COST)
+    shares = [(given.audit(99), given.audit(100)) for given in asked]
+    assert shares == [(0.0, 0.05), (0.2, 0.2), (0.0, 0.0)]
