@@ -63,10 +63,11 @@ def commands(search: LoggedSearch, folder: str) -> list[tuple[str, str]]:
         search: The search.
         folder: Its folder, or its URI where it is kept in a bucket.
     """
-    again = repeat_command(search.history.header["options"])
-    found = [("Run the search again", again)]
+    options = search.history.header["options"]
+    found = [("Run the search again", repeat_command(options))]
     if not search.is_over:
-        found.append(("Go on with it", f"{again} --name {shlex.quote(search.name)} --resume"))
+        same = repeat_command({**options, "trials": None})  # it may have more by now: it keeps them
+        found.append(("Go on with it", f"{same} --name {shlex.quote(search.name)} --resume"))
     if search.winner is not None:
         best = shlex.quote(f"{folder}/{BEST}")
         found.append(("Train the best again", f"python search/retrain.py {best} --seeds 3"))

@@ -9,7 +9,7 @@ from search.log.trial import Gain, TrialRecord
 from search.planning.options import SearchOptions, parse
 from search.planning.plan import Plan
 from search.report.logged_search import LoggedSearch
-from search.report.page.answer import answer, gain, pick_command, repeat_command
+from search.report.page.answer import answer, commands, gain, pick_command, repeat_command
 from search.report.pareto import pick
 
 MakePlan = Callable[..., Plan]
@@ -60,6 +60,21 @@ def test_the_command_gives_the_same_options() -> None:
     assert command.startswith("python search/run.py --data cs224n --data-dir 'a b' ")
     assert parse(shlex.split(command)[2:], "run") == options
     assert repeat_command(asdict(SearchOptions())) == "python search/run.py"
+
+
+def test_the_command_that_goes_on_keeps_the_trials_that_the_search_has_by_now(
+    plan_of: MakePlan, history_of: MakeHistory
+) -> None:
+    """The first line of the log names those that it began with."""
+    search = LoggedSearch("s", history_of(plan_of(space="smoke", trials=12), []))
+    found = dict(commands(search, "runs/s"))
+    again, goes_on = (
+        parse(shlex.split(found[name])[2:], "run")
+        for name in ("Run the search again", "Go on with it")
+    )
+    assert again.trials == 12
+    assert (goes_on.trials, goes_on.name, goes_on.resume) == (None, "s", True)
+    assert goes_on.space == again.space == "smoke"
 
 
 def test_the_example_of_a_pick_is_fulfilled(
