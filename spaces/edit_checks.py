@@ -27,23 +27,47 @@ def check_once(edits: Iterable[Edit], matched: Mapping[Edit, list[str]]) -> None
             first[name] = edit
 
 
-def check_bounds(
+def wrong_values(
     space: Space,
     edits: Iterable[Edit],
     matched: Mapping[Edit, list[str]],
     known: Mapping[str, Param],
-) -> None:
-    """Refuse a value that the field of its component does not take."""
+) -> dict[str, str]:
+    """Return name -> message, for each value that the field of its component does not take."""
+    found: dict[str, str] = {}
     for edit in edits:
         for name in matched[edit]:
             for value in _extremes(space, known[name]):
                 why = _why_not(space, {**dict(known[name].parents), name: value})
-                if why:
-                    raise InputError(
+                if why and name not in found:
+                    found[name] = (
                         f"{edit.origin}: {name} cannot be {shown(value)}: {why}; searched is "
                         f"{known[name].domain} by default"
                         f"{did_you_mean(str(value), _words(known[name].domain))}"
                     )
+    return found
+
+
+def check_bounds(
+    space: Space,
+    edits: Iterable[Edit],
+    matched: Mapping[Edit, list[str]],
+    wrong: Mapping[str, str],
+) -> None:
+    """Refuse wrong values, but those of what no suggestion has beside others of a pattern.
+
+    Args:
+        space: The space without the wrong values.
+        edits: Those that give values.
+        matched: Edit -> all names that its pattern matches.
+        wrong: See `wrong_values`.
+    """
+    reached = {param.name for param in space.reachable()}
+    for edit in edits:
+        has_others = not reached.intersection(matched[edit]) <= wrong.keys()
+        for name in matched[edit]:
+            if name in wrong and (name in reached or not has_others):
+                raise InputError(wrong[name])
 
 
 def _extremes(space: Space, param: Param) -> tuple[Value, ...]:

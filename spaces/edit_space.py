@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from pydantic import ValidationError
 
-from spaces.edit_checks import check_bounds, check_once, check_reached, check_together
+from spaces.edit_checks import (
+    check_bounds,
+    check_once,
+    check_reached,
+    check_together,
+    wrong_values,
+)
 from spaces.edit_values import choices_of, range_of, shown, value_of
-from spaces.edits import Edits
-from spaces.params import all_params
+from spaces.edits import Edit, Edits
+from spaces.params import Param, all_params
 from spaces.space import Space
 from trainable.component import Domain, Value
 from trainable.errors import InputError, did_you_mean
@@ -41,6 +47,25 @@ def edit_space(space: Space, edits: Edits) -> Space:
         edit: matching_names(edit.pattern, edit.origin, known) for edit in (*given, *edits.vary)
     }
     check_once(given, matched)
+    wrong = wrong_values(_with_changes(space, edits, matched, known), given, matched, known)
+    right = {edit: [name for name in matched[edit] if name not in wrong] for edit in given}
+    changed = _with_changes(space, edits, {**matched, **right}, known)
+    try:
+        changed = replace(changed, base=changed.complete(changed.nearest(changed.base)))
+    except ValidationError as error:
+        raise InputError(
+            f"these changes do not go together: {explain(error)}; change one of them"
+        ) from error
+    check_bounds(changed, given, matched, wrong)
+    check_reached(changed, edits, matched, known)
+    check_together(changed, {name for names in right.values() for name in names})
+    return changed
+
+
+def _with_changes(
+    space: Space, edits: Edits, matched: Mapping[Edit, list[str]], known: Mapping[str, Param]
+) -> Space:
+    """Return a space with changes of the names that match, whose base does not fit it yet."""
     fixed: dict[str, Value] = {}
     narrowed: dict[str, Domain] = {}
     for edit in edits.fix:
@@ -51,22 +76,12 @@ def edit_space(space: Space, edits: Edits) -> Space:
         narrowed |= {name: choices_of(edit, known[name]) for name in matched[edit]}
     varied = {name for edit in edits.vary for name in matched[edit]} | narrowed.keys()
     kept = {name: value for name, value in space.fixed.items() if name not in varied}
-    changed = replace(
+    return replace(
         space,
         vary=(*([edit.pattern for edit in edits.vary] or space.vary), *narrowed),
         narrowed={**space.narrowed, **narrowed},
         fixed={**kept, **fixed},
     )
-    check_bounds(changed, given, matched, known)
-    try:
-        changed = replace(changed, base=changed.complete(changed.nearest(changed.base)))
-    except ValidationError as error:
-        raise InputError(
-            f"these changes do not go together: {explain(error)}; change one of them"
-        ) from error
-    check_reached(changed, edits, matched, known)
-    check_together(changed, {*fixed, *narrowed})
-    return changed
 
 
 def moved(before: Space, after: Space) -> list[str]:

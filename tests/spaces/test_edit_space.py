@@ -276,6 +276,22 @@ def test_what_cannot_be_is_refused_by_name(case: str) -> None:
         assert fragment in message
 
 
+def test_a_value_for_many_is_not_refused_for_what_no_suggestion_has() -> None:
+    """`nli.contrastive.pooling` cannot be the maximum."""
+    poolings = {name for name in REACHED["full"] if name.endswith(".pooling")}
+    assert edited(fix=["*.pooling=max"]).fixed == dict.fromkeys(poolings, "max")
+    several = edited(choices=["*.pooling=mean,max"]).narrowed
+    found = {name: domain for name, domain in several.items() if name.endswith(".pooling")}
+    assert found == dict.fromkeys(poolings, Choice(("mean", "max")))
+
+
+def test_a_value_for_many_is_refused_for_what_a_suggestion_has() -> None:
+    alone = refusal(fix=["nli.contrastive.pooling=max"])
+    reached = refusal(fix=["nli=contrastive", "*.pooling=max"])
+    for message in (alone, reached, refusal("stages", fix=["*.pooling=max"])):
+        assert "nli.contrastive.pooling cannot be max" in message
+
+
 def test_a_space_in_which_nothing_varies_is_refused() -> None:
     message = refusal("smoke", fix=[f"{LR}=1e-3", "*.pair=joint"])
     assert "nothing is left to vary" in message
