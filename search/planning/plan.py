@@ -170,7 +170,8 @@ def _budget_lines(plan: Plan) -> list[str]:
 
 def _audit_lines(plan: Plan) -> list[str]:
     """Return a line that says what the audit costs, in full runs; nothing without an audit."""
-    share = audit_share(vars(plan.options))
+    # A search that goes on keeps the audit that it began with.
+    share = audit_share(plan.earlier.header.get("options", vars(plan.options)))
     more = audit_units(plan.rungs, plan.options.eta, share) / plan.options.units
     if not more:
         return []

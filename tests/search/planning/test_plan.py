@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from search.commands.run import main
+from search.log.history import History
 from search.planning.plan import Plan, describe
+from search.planning.resume import header
 from spaces.catalogue import SPACE_NAMES
 
 MakePlan = Callable[..., Plan]
@@ -98,3 +101,21 @@ def test_a_search_that_uses_no_priors_does_not_say_where_it_looks_first(
     plan_of: MakePlan, given: dict[str, str]
 ) -> None:
     assert "; first " not in describe(plan_of(space="smoke", **given))
+
+
+def test_the_description_of_a_search_that_goes_on_has_the_audit_that_it_began_with(
+    plan_of: MakePlan,
+) -> None:
+    few = plan_of(space="smoke", trials=12)
+    many = replace(few, options=replace(few.options, trials=200), n_trials=200)
+
+    def audit(plan: Plan, began: Plan) -> list[str]:
+        earlier = History()
+        earlier.header = header(began)
+        lines = describe(replace(plan, earlier=earlier)).splitlines()
+        return [line.split(" of the trials")[0] for line in lines if line.startswith("audit ")]
+
+    assert audit(many, few) == []
+    assert audit(few, many) == audit(many, many) == ["audit      5%"]
+    assert "audit " in describe(many)
+    assert "audit " not in describe(few)
