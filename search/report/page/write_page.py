@@ -186,6 +186,7 @@ def _line(search: LoggedSearch, rank: int, trial: Any) -> dict[str, Any]:
         "scores": [trial.last.get(key) for key in keys],
         "status": trial.status,
         "error": error if len(error) <= _LONGEST_ERROR else f"{error[: _LONGEST_ERROR - 1]}…",
+        "is_audited": trial.is_audited,
         "minutes": trial.slot_seconds / 60,
         "is_winner": trial is search.winner,
         "is_default": trial is search.default,

@@ -120,6 +120,15 @@ def test_a_race_of_finalists_is_shown(
     assert "<td>0.5000</td>" in text
 
 
+def test_the_leaderboard_marks_audited_trials(
+    plan: Plan, ten: list[TrialRecord], history_of: MakeHistory, tmp_path: Path
+) -> None:
+    ten[3].audited_at = 1
+    text = page(LoggedSearch("s", history_of(plan, ten)), tmp_path, "runs/s")
+    assert text.count('<td class="text">done, audited</td>') == 1
+    assert text.count('<td class="text">done</td>') == 9
+
+
 def test_long_names_may_break_at_their_dots(
     plan: Plan, ten: list[TrialRecord], history_of: MakeHistory, tmp_path: Path
 ) -> None:
