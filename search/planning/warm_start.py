@@ -60,8 +60,9 @@ def carry_over(
     reason = _difference(history, options, data_fingerprint, budget, encoder, space.base)
     if reason is not None:
         return (), (
-            f"--warm-start {given}: {reason}, so its scores cannot be compared; its best "
-            f"{N_FIRST} configurations are tried first",
+            f"--warm-start {given}: {reason}, so its scores cannot be compared; the best "
+            f"of its finished configurations are tried first, at most {N_FIRST} and a third of "
+            f"the trials",
         )
     carried, refused = [], Counter[str]()
     for trial in history.trials.values():

@@ -177,7 +177,10 @@ def test_scores_that_cannot_be_compared_are_not_carried_over(
     assert trials == ()
     assert len(notes) == 1
     assert named in notes[0]
-    assert "its best 4 configurations are tried first" in notes[0]
+    assert notes[0].endswith(
+        "; the best of its finished configurations are tried first, at most 4 and a third of the "
+        "trials"
+    )
 
 
 def test_the_best_configurations_of_such_a_search_come_behind_the_default(
