@@ -195,13 +195,21 @@ def lines_of(rows: Iterable[dict[str, Any]], suffix: str, *, header: bool = True
     """
     if suffix == ".jsonl":
         return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    file = io.StringIO()
-    writer = csv.writer(file, delimiter="\t" if suffix == ".tsv" else ",", lineterminator="\n")
+    delimiter, lines = "\t" if suffix == ".tsv" else ",", []
     for row in rows:
         shares: dict[str, float] = row.get("probabilities", {})
         fixed = {name: value for name, value in row.items() if name != "probabilities"}
         if header:
-            writer.writerow([*fixed, *(f"probability {name}" for name in shares)])
+            names = [*fixed, *(f"probability {name}" for name in shares)]
+            lines.append(_separated_line(names, delimiter))
             header = False
-        writer.writerow([*fixed.values(), *shares.values()])
-    return file.getvalue()
+        lines.append(_separated_line([*fixed.values(), *shares.values()], delimiter))
+    return "".join(lines)
+
+
+def _separated_line(cells: list[Any], delimiter: str) -> str:
+    """Return a line that ends in a newline; a cell with any line break in it is quoted."""
+    file = io.StringIO(newline="")
+    # Else a lone "\r" is not quoted.
+    csv.writer(file, delimiter=delimiter, lineterminator="\r\n").writerow(cells)
+    return file.getvalue().removesuffix("\r\n") + "\n"

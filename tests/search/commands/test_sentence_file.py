@@ -124,3 +124,11 @@ def test_predictions_are_written_by_suffix() -> None:
     assert [json.loads(line) for line in lines_of(rows, ".jsonl").splitlines()] == rows
     assert lines_of(rows, ".tsv", header=False).count("\n") == 2
     assert lines_of([{"id": 1, "prediction": 2.5}], ".csv") == "id,prediction\n1,2.5\n"
+
+
+@pytest.mark.parametrize(("suffix", "delimiter"), [(".tsv", "\t"), (".csv", ",")])
+@pytest.mark.parametrize("id", ["a\rb", "a\nb", "a\r\nb", "\r"])
+def test_an_id_with_a_line_break_stays_one_field(suffix: str, delimiter: str, id: str) -> None:
+    text = lines_of([{"id": id, "prediction": 1}, {"id": "c", "prediction": 2}], suffix)
+    found = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    assert found == [["id", "prediction"], [id, "1"], ["c", "2"]]
