@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -61,7 +62,12 @@ def loss_of_probabilities(loss: Loss, found: Tensor, labels: Tensor, task: Task)
         found: (n, n_classes) or (n, 1), see `probabilities`.
         labels: (n,) in [low, high] of the task.
         task: Which task.
+
+    Returns:
+        The loss; NaN where a probability is NaN.
     """
+    if not found.isfinite().all():
+        return math.nan  # binary_cross_entropy would raise an error
     found, labels = found.double(), labels.to(found.device).double()
     if loss == "cross_entropy":
         own = found.gather(1, labels.long()[:, None])

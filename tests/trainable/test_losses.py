@@ -249,6 +249,13 @@ def test_the_loss_of_probabilities_is_the_loss_of_their_outputs(loss: Loss, name
     )
 
 
+@pytest.mark.parametrize(("loss", "task"), CASES)
+def test_the_loss_of_probabilities_that_are_no_numbers_is_no_number(loss: Loss, task: Task) -> None:
+    found = probabilities(loss, random_outputs(task, seed=0))
+    found[2] = math.nan
+    assert math.isnan(loss_of_probabilities(loss, found, random_labels(task, seed=1), task))
+
+
 @pytest.mark.parametrize(("loss", "name"), [("cross_entropy", "sst"), ("bce", "para")])
 def test_a_certain_and_wrong_answer_costs_a_finite_loss(loss: Loss, name: str) -> None:
     found = torch.eye(5)[:1] if loss == "cross_entropy" else torch.zeros(1, 1)

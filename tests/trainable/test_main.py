@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from trainable.errors import InputError
 from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
 from trainable.stages.multitask import Multitask
+from trainable.training.loop import Run
 from trainable.training.train_file import read_config
 
 SHORT = RunConfig(seed=2, multitask=Multitask(budget_tokens=1500, units=2))
@@ -149,6 +151,23 @@ def test_an_encoder_that_is_not_there_ends_with_status_2(
     values["encoder"]["source"] = "/nowhere"
     assert main([str(write(tmp_path, values))]) == 2
     assert "unknown encoder '/nowhere'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_run_whose_scores_are_no_numbers_ends_with_status_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverge(run: Run, on_progress: Any) -> dict[str, float]:
+        for parameter in run.model.parameters():
+            parameter.data.fill_(math.nan)
+        run.units += 1
+        return {}
+
+    monkeypatch.setattr(Run, "train_unit", diverge)
+    out = tmp_path / "model"
+    assert main([str(write(tmp_path, SHORT.to_dict())), "--out", str(out)]) == 2
+    assert capsys.readouterr().err == "error: score is nan in unit 1\n"
+    assert list(out.iterdir()) == []
 
 
 def test_bytes_that_are_no_text_end_with_status_2(tmp_path: Path) -> None:

@@ -224,11 +224,16 @@ class Run:
         return self.decide(self.probabilities(split))
 
     def evaluate(self, split: str) -> dict[str, float]:
-        """Return scores and `learning` on all of a labelled split, and `eval_seconds`."""
+        """Return scores and `learning` on all of a labelled split, and `eval_seconds`.
+
+        Raises:
+            RunFailed: One of them is NaN or infinite.
+        """
         started = time.perf_counter()
         found = self.probabilities(split)
         metrics = self.score(split, found)
         metrics |= self.learning(split, found, metrics)
+        self.refuse_broken(metrics)
         return metrics | {"eval_seconds": time.perf_counter() - started}
 
     def score(
@@ -250,6 +255,12 @@ class Run:
         losses = {name: self.config.tasks[name].loss for name in found}
         predicted, table = self.decide(found), self.config.table
         return learning(found, predicted, labels, losses, table, scored)
+
+    def refuse_broken(self, metrics: Mapping[str, float]) -> None:
+        """Raise `RunFailed` if a metric of the result of `score` or `learning` is not finite."""
+        for key, value in metrics.items():
+            if not math.isfinite(value):
+                raise RunFailed(f"{key} is {value} in unit {self.units}")
 
     def _labels(
         self, split: str, found: dict[TaskName, Tensor], part: Part | None

@@ -211,9 +211,7 @@ class MultitaskTrainable(tune.Trainable):
         found = run.probabilities("select", part)
         scored = run.score("select", found, part)
         scored |= run.learning("select", found, scored, part)
-        broken = [key for key, value in scored.items() if not math.isfinite(value)]
-        if broken:
-            raise RunFailed(f"{broken[0]} is {scored[broken[0]]} in unit {run.units}")
+        run.refuse_broken(scored)
         metrics |= scored
         if run.done:
             # What a finished run says of each example is kept: the report looks at it.

@@ -233,6 +233,21 @@ def test_scores_that_are_no_numbers_end_the_trial_as_failed(
     assert "sts_corr is nan in unit 1" in result["failure"]
 
 
+def test_weights_that_are_no_numbers_at_evaluation_end_the_trial_as_failed(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_unit = Run.train_unit
+    actor = start(run_config())
+
+    def diverge(run: Run, on_progress: Any) -> dict[str, float]:
+        metrics = train_unit(run, on_progress)
+        poison(actor)
+        return metrics
+
+    monkeypatch.setattr(Run, "train_unit", diverge)
+    assert actor.train()["failure"] == "RunFailed: score is nan in unit 1"
+
+
 def test_nothing_is_saved_of_a_run_that_failed(start: Start, tmp_path: Path) -> None:
     actor = poison(start(run_config()))
     results(actor)
