@@ -19,9 +19,10 @@ class LossImprovement(Component):
     """Losses weighted by the softmax of their improvements since the last step.
 
     Source: equations 4 to 6 of the paper: w_t = softmax(L_{t-1} - L_t), which sums to 1; equal
-    weights at the first step. Improvements as published are mostly the noise of the largest loss.
-    With `standardised` each task's improvements are in units of their usual size, which the paper
-    leaves to future work.
+    weights at the first step. A step without a batch of some task has the softmax over the others,
+    and L_{t-1} is the task's loss at its last step. Improvements as published are mostly the noise
+    of the largest loss. With `standardised` each task's improvements are in units of their usual
+    size, which the paper leaves to future work.
 
     Attributes:
         standardised: Whether improvements are divided by their usual size.
@@ -40,7 +41,7 @@ class ImprovementSoftmax(Weighting):
     """Losses weighted by the softmax of their improvements since the last step; factors sum to 1.
 
     Args:
-        tasks: The tasks of every step.
+        tasks: The tasks of the run; a step may have any of them.
         standardised: Whether a task's improvements are divided by the root of the moving mean of
             their squares, as in `batch_orders.by_improvement`.
     """
@@ -51,41 +52,44 @@ class ImprovementSoftmax(Weighting):
         self.module = nn.Module()
         self.tasks = tasks
         self.standardised = standardised
-        self.last: Tensor | None = None  # (n_tasks,) float32, on the device of the losses
-        self.mean_squares = torch.zeros(len(tasks))  # of the improvements; biased towards zero
-        self.n_improvements = 0
+        self.last: dict[TaskName, Tensor] = {}  # float32, on the device of the losses
+        # Of the improvements; biased towards zero.
+        self.mean_squares: dict[TaskName, Tensor] = {task: torch.zeros(()) for task in tasks}
+        self.n_improvements: dict[TaskName, int] = dict.fromkeys(tasks, 0)
 
     def total(self, losses: Losses) -> Tensor:
         """See `Weighting`."""
-        stacked = torch.stack([losses[task] for task in self.tasks])
-        return (self._factors(stacked.detach().float()) * stacked).sum()
+        there = [task for task in self.tasks if task in losses]
+        improvements = [self._improvement(task, losses[task].detach().float()) for task in there]
+        stacked = torch.stack([losses[task] for task in there])
+        return (torch.stack(improvements).softmax(0) * stacked).sum()
 
-    def _factors(self, losses: Tensor) -> Tensor:
-        last, self.last = self.last, losses
+    def _improvement(self, task: TaskName, loss: Tensor) -> Tensor:
+        last = self.last.get(task)
+        self.last[task] = loss
         if last is None:
-            return torch.full_like(losses, 1 / len(losses))
-        improvements = last.to(losses.device) - losses
-        if self.standardised:
-            improvements = self._standardise(improvements)
-        return improvements.softmax(0)
+            return torch.zeros_like(loss)
+        improvement = last.to(loss.device) - loss
+        return self._standardise(task, improvement) if self.standardised else improvement
 
-    def _standardise(self, improvements: Tensor) -> Tensor:
-        before = self.mean_squares.to(improvements.device)
-        self.mean_squares = before + (1 - self._MEMORY) * (improvements**2 - before)
-        self.n_improvements += 1
-        scale = (self.mean_squares / (1 - self._MEMORY**self.n_improvements)).sqrt()
-        return torch.where(scale > 0, improvements / scale, 0.0)
+    def _standardise(self, task: TaskName, improvement: Tensor) -> Tensor:
+        before = self.mean_squares[task].to(improvement.device)
+        mean_square = before + (1 - self._MEMORY) * (improvement**2 - before)
+        self.mean_squares[task] = mean_square
+        self.n_improvements[task] += 1
+        scale = (mean_square / (1 - self._MEMORY ** self.n_improvements[task])).sqrt()
+        return torch.where(scale > 0, improvement / scale, 0.0)
 
     def state(self) -> State:
         """See `Weighting`."""
         return {
-            "last": None if self.last is None else self.last.tolist(),
-            "mean_squares": self.mean_squares.tolist(),
-            "n_improvements": self.n_improvements,
+            "last": {task: float(loss) for task, loss in self.last.items()},
+            "mean_squares": {task: float(own) for task, own in self.mean_squares.items()},
+            "n_improvements": dict(self.n_improvements),
         }
 
     def load(self, state: State) -> None:
         """See `Weighting`."""
-        self.last = None if state["last"] is None else torch.tensor(state["last"])
-        self.mean_squares = torch.tensor(state["mean_squares"])
-        self.n_improvements = int(state["n_improvements"])
+        self.last = {task: torch.tensor(loss) for task, loss in state["last"].items()}
+        self.mean_squares = {t: torch.tensor(own) for t, own in state["mean_squares"].items()}
+        self.n_improvements = dict(state["n_improvements"])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.course import TASK_NAMES
-from tests.trainable.gradients.drawn import HISTORY, factors_over
+from tests.trainable.gradients.drawn import HISTORY, as_losses, factors_of, factors_over
 from trainable.gradients.loss_improvement import ImprovementSoftmax
 
 
@@ -42,6 +42,27 @@ def test_standardised_improvements_are_in_units_of_their_moving_root_mean_square
     squares = (0.9 * 0.1 * first**2 + 0.1 * second**2) / (1 - 0.9**2)
     improvements = torch.where(squares > 0, second / squares.sqrt(), 0.0)
     torch.testing.assert_close(factors[2], improvements.softmax(0))
+
+
+@given(HISTORY, st.lists(st.booleans(), min_size=12, max_size=12))
+def test_a_task_without_a_batch_changes_nothing_for_the_others_but_the_sum(
+    history: list[tuple[float, ...]], has_sts: list[bool]
+) -> None:
+    """The two tasks that stay have the ratio of a run without the third, which keeps its loss."""
+    whole = ImprovementSoftmax(TASK_NAMES, standardised=True)
+    others = ImprovementSoftmax(TASK_NAMES[:2], standardised=True)
+    alone = ImprovementSoftmax(TASK_NAMES[2:], standardised=True)
+    for values, there in zip(history, has_sts, strict=False):
+        losses, pair = as_losses(values if there else values[:2]), as_losses(values[:2])
+        factors = factors_of(losses, whole.total(losses))
+        expected = factors_of(pair, others.total(pair))
+        torch.testing.assert_close(factors[:2] / factors[:2].sum(), expected)
+        assert float(factors.sum()) == pytest.approx(1, abs=1e-5)
+        if there:
+            alone.total({TASK_NAMES[2]: torch.tensor(values[2])})
+    sts = TASK_NAMES[2]
+    assert whole.state()["mean_squares"][sts] == alone.state()["mean_squares"][sts]
+    assert whole.state()["n_improvements"][sts] == alone.state()["n_improvements"][sts]
 
 
 @pytest.mark.parametrize("standardised", [False, True])

@@ -40,6 +40,7 @@ MORE_ORDERS: tuple[BatchOrderConfig, ...] = (
     LockStep(batch_size=4, replacement=True),
     LockStep(batch_size=4, wrap=False, replacement=True, gradients=GradVac(beta=0.5)),
     LockStep(batch_size=4, gradients=LossImprovement(standardised=True)),
+    LockStep(batch_size=4, wrap=False, gradients=LossImprovement(standardised=True)),
 )
 
 
