@@ -74,9 +74,13 @@ class WeightAverage:
         return {"count": self.count}
 
     def load(self, tensors: dict[str, Tensor], state: dict[str, int]) -> None:
-        """Go on from a saved state; the tensors are taken over, on the parameters' device."""
+        """Go on from a saved state; the tensors are copied, on the parameters' device.
+
+        Those of a mapped file lie anywhere in it. The averages become parameters, and a matrix
+        product of one that is not aligned may round differently.
+        """
         self.count = int(state["count"])
-        self.averages = [tensors[str(i)] for i in range(len(tensors))]
+        self.averages = [tensors[str(i)].clone() for i in range(len(tensors))]
 
 
 def _no_share(count: int, progress: float) -> float:

@@ -98,6 +98,11 @@ VARIANTS = {
         sst=SingleClasses(pooling=AttentionPooling()), sts=PairNumber(pooling=WeightedPooling())
     ),
     "exponential average": config_with(LockStep(batch_size=4), averaging=EmaAveraging(decay=0.9)),
+    "exponential average and head tuning": config_with(
+        LockStep(batch_size=4), averaging=EmaAveraging(decay=0.9)
+    ).model_copy(
+        update={"head_tuning": CachedHeadTuning(tasks="sst+sts", epochs=1, batch_size=16)}
+    ),
     "average of the last part": config_with(
         LockStep(batch_size=4), averaging=SwaAveraging(start=0.2)
     ),
