@@ -162,7 +162,7 @@ class Watchdog:
             self._once(
                 "disk",
                 f"{folder.local} has {size(free)} left, a checkpoint takes "
-                f"{size(one)}; --checkpoint weights takes a third",
+                f"{size(one)}; --checkpoint weights takes less",
             )
 
     def _once(self, topic: str, message: str) -> None:

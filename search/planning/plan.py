@@ -16,14 +16,20 @@ from search.planning.own_space import ROW_SPACES, read_edits
 from search.schedulers.rungs import units_per_trial
 from spaces.catalogue import make_space
 from spaces.fixed_configs import RowSpace
-from spaces.params import all_params
+from spaces.params import all_params, rebuild
 from spaces.space import Space
 from trainable.batch_orders.base import BATCH_SIZES
-from trainable.component import Value
+from trainable.component import Domain, Value
 from trainable.run_config import RunConfig
 from trainable.tasks import TaskName, Tasks
 from trainable.training.checkpoint import size_in_bytes
 
+# Name -> values that make a checkpoint larger than the others do.
+_LARGE_CHECKPOINTS: dict[str, tuple[Value, ...]] = {
+    "encoder.sharing": ("per_task",),
+    "multitask.averaging": ("ema", "swa"),
+    "multitask.optimization.amsgrad": (True,),
+}
 Point = tuple[dict[str, Value], str]
 
 
@@ -108,8 +114,27 @@ class Plan:
 
     @property
     def checkpoint_bytes(self) -> int:
-        """Size of a checkpoint in bytes, without the heads."""
-        return size_in_bytes(self.n_parameters, optimizer=self.options.checkpoint == "full")
+        """Size in bytes of the largest checkpoint of a trial, without the heads."""
+        with_moments = self.options.checkpoint == "full"
+        return max(
+            size_in_bytes(config, self.n_parameters, optimizer=with_moments)
+            for config in _largest_runs(self.space)
+        )
+
+
+def _largest_runs(space: Space | RowSpace) -> list[RunConfig]:
+    """Return runs of the space, with the one that has the largest checkpoint among them."""
+    if isinstance(space, RowSpace):
+        return list(space.rows.values())
+
+    def choose(name: str, domain: Domain, current: Value) -> Value:
+        if not space.varies(name):
+            return space.fixed.get(name, current)
+        searched = space.narrowed.get(name, domain)
+        large = _LARGE_CHECKPOINTS.get(name, ())
+        return next((value for value in large if searched.contains(value)), current)
+
+    return [rebuild(space.base, choose)]
 
 
 def pass_tokens(sizes: Mapping[TaskName, TaskSize]) -> int:
@@ -141,7 +166,7 @@ def describe(plan: Plan) -> str:
         *describe_finalists(options.finalists, 0 if is_open else plan.finalist_runs),
         *_audit_lines(plan),
         *_budget_lines(plan),
-        f"checkpoint {plan.checkpoint_bytes / 1e6:,.0f} MB; two of a running trial, one of a "
+        f"checkpoint up to {plan.checkpoint_bytes / 1e6:,.0f} MB; two of a running trial, one of a "
         f"paused one",
     ]
     return "\n".join(lines)

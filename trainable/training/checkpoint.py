@@ -149,6 +149,20 @@ def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
-def size_in_bytes(n_parameters: int, *, optimizer: bool) -> int:
-    """Return the size of a checkpoint: float32 weights and, if kept, two AdamW moments."""
-    return (3 if optimizer else 1) * 4 * n_parameters
+def size_in_bytes(config: RunConfig, n_parameters: int, *, optimizer: bool) -> int:
+    """Return the size of a run's checkpoint, without the heads.
+
+    It has the float32 weights, their average if there is one and, if they are kept, AdamW's two
+    moments, or three with AMSGrad.
+
+    Args:
+        config: The run.
+        n_parameters: Of one encoder; with `per_task` each task has one.
+        optimizer: Whether the moments are kept.
+    """
+    stage, copies = config.multitask, 1
+    if stage is not None:
+        copies += stage.averaging.kind != "none"
+        copies += (3 if stage.optimization.amsgrad else 2) if optimizer else 0
+    n_encoders = len(config.tasks) if config.encoder.sharing == "per_task" else 1
+    return 4 * n_encoders * copies * n_parameters

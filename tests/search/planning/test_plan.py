@@ -14,6 +14,8 @@ from search.log.history import History
 from search.planning.plan import Plan, describe
 from search.planning.resume import header
 from spaces.catalogue import SPACE_NAMES
+from spaces.space import Space
+from trainable.component import Value
 
 MakePlan = Callable[..., Plan]
 
@@ -31,7 +33,8 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(
         ("1", "3", "30,000"),
         ("2", "9", "90,000"),
     ]
-    assert re.search(r"checkpoint \d+ MB; two of a running trial, one of a paused one", output.out)
+    line = r"checkpoint up to \d+ MB; two of a running trial, one of a paused one"
+    assert re.search(line, output.out)
     assert "multitask.optimization.lr: 0.001 .. 0.01 (log)" in output.out
     assert list(tmp_path.iterdir()) == []
 
@@ -56,6 +59,19 @@ def test_the_description_names_every_param_with_its_range_and_condition(
         if param.parents:
             parent, kind = param.parents[-1]
             assert line.endswith(f"if {parent} = {kind}")
+
+
+@pytest.mark.parametrize(("kind", "copies"), [("full", 5), ("weights", 2)])
+def test_the_checkpoint_is_that_of_the_largest_run_of_the_space(
+    plan_of: MakePlan, kind: str, copies: int
+) -> None:
+    """An encoder for each of three tasks: weights, average, and AMSGrad's three moments."""
+    plan = plan_of(space="full", checkpoint=kind)
+    assert plan.checkpoint_bytes == 3 * copies * 4 * plan.n_parameters
+    fixed: dict[str, Value] = {"encoder.sharing": "shared", "multitask.averaging": "none"}
+    assert isinstance(plan.space, Space)
+    narrower = replace(plan, space=replace(plan.space, fixed=fixed))
+    assert narrower.checkpoint_bytes == (copies - 1) * 4 * plan.n_parameters
 
 
 def test_the_description_ends_with_what_fits_a_screen(plan_of: MakePlan) -> None:

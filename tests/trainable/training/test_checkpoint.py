@@ -384,11 +384,21 @@ def test_checkpoint_over_other_data_is_refused(inputs: RunInputs, saved: Path) -
     assert "the data have changed" in refusal(run, saved)
 
 
-def test_size_is_that_of_weights_and_two_moments(inputs: RunInputs, saved: Path) -> None:
-    n_parameters = sum(p.numel() for p in Run(CONFIG, inputs).model.parameters())
-    size = (saved / "state.safetensors").stat().st_size
-    assert size == pytest.approx(checkpoint.size_in_bytes(n_parameters, optimizer=True), rel=0.1)
-    assert checkpoint.size_in_bytes(n_parameters, optimizer=False) == 4 * n_parameters  # float32
+@pytest.mark.parametrize(
+    "name",
+    ["plain", "an encoder for each task", "exponential average", "amsgrad and rates of tasks"],
+)
+@pytest.mark.parametrize("optimizer", [True, False])
+def test_the_size_is_that_of_weights_average_and_moments(
+    small: RunInputs, tmp_path: Path, name: str, optimizer: bool
+) -> None:
+    run = Run(VARIANTS[name], small)
+    run.train_unit()
+    checkpoint.save(run, tmp_path, optimizer=optimizer)
+    size = (tmp_path / "state.safetensors").stat().st_size
+    n_parameters = sum(p.numel() for p in run.model.parameters()) // len(run.model.encoders)
+    stated = checkpoint.size_in_bytes(run.config, n_parameters, optimizer=optimizer)
+    assert size == pytest.approx(stated, rel=0.1)
 
 
 @pytest.mark.slow
