@@ -145,7 +145,11 @@ def train_wordpiece(sentences: Iterable[str], vocab_size: int) -> Tokenizer:
     characters = sorted({character for word in words for character in word})
     pieces = [*SPECIAL_TOKENS, *characters, *(f"##{character}" for character in characters)]
     if len(pieces) > vocab_size:
-        raise InputError(f"vocab_size {vocab_size} is too small; the text needs {len(pieces)}")
+        raise InputError(
+            f"the texts have {len(characters)} different characters; the tiny encoder, which is "
+            f"trained from scratch, has room for {(vocab_size - len(SPECIAL_TOKENS)) // 2}; give a "
+            f"pretrained encoder with --encoder (encoder.source in a configuration)"
+        )
     pieces += [word for word in sorted(words, key=lambda w: (-words[w], w)) if len(word) > 1]
     vocab = {piece: number for number, piece in enumerate(pieces[:vocab_size])}
     trained = _bert_tokenizer(WordPiece(vocab, unk_token="[UNK]"))

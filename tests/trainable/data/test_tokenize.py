@@ -91,8 +91,14 @@ def test_vocabulary_keeps_to_its_size_and_to_the_most_frequent_words() -> None:
     rare = {"barks", "cat", "dog", "down", "unlike"}  # once each; "the", "sat", "cats" twice
     cut = train_wordpiece(TEXT, len(full) - len(rare)).get_vocab()
     assert set(full) - set(cut) == rare
-    with pytest.raises(InputError, match="vocab_size 8 is too small"):
-        train_wordpiece(TEXT, 8)
+
+
+def test_a_text_with_too_many_characters_is_refused_with_the_option_that_helps() -> None:
+    letters = [chr(0x4E00 + n) for n in range(398)]
+    train_wordpiece(letters[:-1], 800)
+    what = "have 398 different characters; the tiny encoder.* has room for 397; give .*--encoder"
+    with pytest.raises(InputError, match=what):
+        train_wordpiece(letters, 800)
 
 
 @pytest.mark.slow
