@@ -65,7 +65,7 @@ def read_delimited(
     except csv.Error as error:
         raise InputError(
             f"cannot read {path} as {word}-separated text, in the row from line {end + 1}: "
-            f'{error}; is a quote (") not closed? {_QUOTES}'
+            f"{error}; {_advice(file)}"
         ) from error
     if not rows:
         raise InputError(f"{path} has a header but no rows; give a file with examples")
@@ -80,6 +80,16 @@ def read_delimited(
         if found
     ]
     return columns, notes
+
+
+def _advice(file: DataFile) -> str:
+    """Return what to do where `csv` cannot read a row."""
+    if file.quotes:
+        return f'is a quote (") not closed? {_QUOTES}'
+    return (
+        f"is the file {_WORDS[file.format]}-separated? Cut fields of more than "
+        f"{csv.field_size_limit():,} characters"
+    )
 
 
 def _reader(file: DataFile, lines: Iterable[str]) -> Any:
@@ -156,7 +166,7 @@ def _check_lines(
     """Refuse a row of several lines in which an open quote has swallowed other rows.
 
     In CSV, quoted sentences with commas and line breaks are usual; there the strict reader finds
-    what stands behind the next quote.
+    what stands behind the next quote. One column has no tabs to count: a note names such rows.
     """
     if file.format == "csv":
         return
@@ -165,7 +175,8 @@ def _check_lines(
         n_breaks += max(1, len([line for line in field.splitlines() if line.strip()])) - 1
         n_tabs += field.count("\t")
     # From one column to the same one of the next row, there are as many tabs as in a row.
-    if n_tabs >= max(1, n_breaks) * (n_columns - 1) or len(row) > n_columns:
+    has_rows = n_columns > 1 and n_tabs >= max(1, n_breaks) * (n_columns - 1)
+    if has_rows or len(row) > n_columns:
         raise InputError(
             f'cannot read {path}: lines {start} to {end} are one row, because a quote (") that '
             f"begins a field in line {start} is not closed there; {_QUOTES}"

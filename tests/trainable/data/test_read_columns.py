@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from trainable.data.data_file import Columns, DataFile, Format
 from trainable.data.read_columns import read_columns
+from trainable.errors import InputError
 
 COLUMNS = Columns(id="key", sentence1="one", sentence2="two", label="y")
 Row = dict[str, str]
@@ -143,6 +144,27 @@ def test_a_csv_sentence_may_have_commas_quotes_and_lines(tmp_path: Path) -> None
     assert note.startswith("x.csv: 1 row with line breaks inside a sentence, first in line 2;")
     with warnings.catch_warnings(action="error"):
         assert pd.read_csv(file.path)["one"].to_list() == [text]
+
+
+def test_a_sentence_of_a_single_column_may_have_several_lines(tmp_path: Path) -> None:
+    path = tmp_path / "x.tsv"
+    path.write_text('text\n"first line\nsecond line"\nplain\n')
+    file = DataFile(path=str(path), format="tsv", columns=Columns(sentence1="text"))
+    found, (note,) = read_columns(file, labelled=False, origin="x.tsv")
+    assert found["sentence1"].to_pylist() == ["first line\nsecond line", "plain"]
+    assert note.startswith("x.tsv: 1 row with line breaks inside a sentence, first in line 2;")
+
+
+def test_a_field_that_is_too_long_is_no_matter_of_quotes_where_these_are_letters(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "x.tsv"
+    path.write_text("text\n" + "word " * 30_000 + "\n")
+    columns = Columns(sentence1="text")
+    file = DataFile(path=str(path), format="tsv", quotes=False, columns=columns)
+    with pytest.raises(InputError, match=r"line 2: .*more than 131,072 characters") as caught:
+        read_columns(file, labelled=False, origin="x")
+    assert "quote" not in str(caught.value)
 
 
 def test_blank_lines_of_json_do_not_count(tmp_path: Path) -> None:
