@@ -142,8 +142,8 @@ def table(*tasks: Task) -> dict[TaskName, Task]:
     """Return tasks by their names.
 
     Raises:
-        ValueError: There is no task, there are more than ten, two have the same name, or one has
-            the name of another and `_dev`.
+        ValueError: There is no task, there are more than ten, two have the same name, one has the
+            name of another and `_dev`, or two pairs of names give the same word.
     """
     found = {task.name: task for task in tasks}
     if not 1 <= len(tasks) <= MOST_TASKS:
@@ -158,7 +158,21 @@ def table(*tasks: Task) -> dict[TaskName, Task]:
                 f"tasks are named {name!r} and '{name}_dev': `{name}_dev_loss` in reports would be "
                 f"of both; give one of them another name"
             )
+    _refuse_equal_pairs(tuple(found))
     return found
+
+
+def _refuse_equal_pairs(names: tuple[TaskName, ...]) -> None:
+    """Refuse names of which two pairs give the same word, such as a, b_c and a_b, c."""
+    seen: dict[str, tuple[TaskName, TaskName]] = {}
+    for pair in combinations(names, 2):
+        word = "_".join(pair)
+        if word in seen:
+            raise ValueError(
+                f"`cosine_{word}` in reports would be of the tasks {' and '.join(seen[word])}, and "
+                f"also of {' and '.join(pair)}; give one of them another name"
+            )
+        seen[word] = pair
 
 
 def nli_task(tasks: Tasks) -> TaskName | None:

@@ -67,6 +67,14 @@ def test_a_table_has_one_to_ten_tasks_with_names_of_their_own() -> None:
             table(*wrong)
 
 
+def test_two_pairs_of_tasks_whose_cosines_have_one_name_are_refused() -> None:
+    tasks = [Task(name=name) for name in ("en", "en_de", "de_fr", "fr")]
+    assert len(table(*tasks[:3])) == 3
+    what = "cosine_en_de_fr.*of the tasks en and de_fr, and also of en_de and fr; give one of them"
+    with pytest.raises(ValueError, match=what):
+        table(*tasks)
+
+
 def test_inference_helps_a_similarity_before_other_pairs() -> None:
     assert nli_task(COURSE) == "sts"
     assert nli_task(table(KINDS["pair_number"], KINDS["pair_classes"])) == "e"
