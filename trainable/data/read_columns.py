@@ -77,7 +77,9 @@ def _read_json_lines(path: Path, names: tuple[str, ...]) -> list[list[str]]:
 def _parse(path: Path, number: int, line: str) -> dict[str, Any]:
     """Return the object of a line."""
     try:
-        row = json.loads(line.strip(), parse_constant=_no_constant)
+        row = json.loads(
+            line.strip(), parse_constant=_no_constant, object_pairs_hook=_without_double_keys
+        )
     except ValueError as error:
         at = f"{error.msg}, column {error.colno}" if isinstance(error, JSONDecodeError) else error
         raise InputError(
@@ -93,6 +95,16 @@ def _parse(path: Path, number: int, line: str) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
+
+
+def _without_double_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object with each key once; `json` would keep the last value of a key."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"{twice!r} is given twice, remove one")
+    return found
 
 
 def _json_text(path: Path, number: int, name: str, value: Any) -> str:

@@ -152,6 +152,9 @@ def _task(
 def _labels(given: Any, where: str) -> tuple[tuple[str, ...], dict[str, int] | None]:
     """Return the names of the classes, and label -> class; None for labels 0, 1, 2, ..."""
     if isinstance(given, list):
+        for label in given:
+            if given.count(label) > 1:
+                raise InputError(f"{where}: {shown(label)} is given twice; remove one of them")
         given = dict(zip(given, given, strict=True)) if _are_texts(given) else None
     if not isinstance(given, dict) or not _are_texts([*given, *given.values()]):
         raise InputError(

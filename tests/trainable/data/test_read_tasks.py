@@ -255,6 +255,11 @@ WRONG: dict[str, tuple[str, dict[str, str | bytes], tuple[str, ...]]] = {
         ("tasks.mood has neither labels nor range", "range: [LOW, HIGH]"),
     ),
     "one class": (change("[bad, good]", "[bad]"), {}, ("labels", "only one class, 'bad'")),
+    "label twice, as text": (
+        change("[bad, good]", "[bad, good, bad]"),
+        {},
+        ("tasks.mood.labels: 'bad' is given twice; remove one",),
+    ),
     "label twice": (change("[bad, good]", "[1, 1.0]"), {}, ("'1.0' is given twice",)),
     "range": (NUMBERS.replace("[0, 5]", "[5, 0]"), {}, ("labels from 5 to 0 are no range",)),
     "half a range": (NUMBERS.replace("[0, 5]", "[0]"), {}, ("range is ['0']", "[LOW, HIGH]")),
@@ -387,6 +392,11 @@ WRONG: dict[str, tuple[str, dict[str, str | bytes], tuple[str, ...]]] = {
         with_lines("train.jsonl"),
         {"train__jsonl": '["a", "Hm", "bad"]\n'},
         ("train.jsonl, line 1:", "is no object"),
+    ),
+    "JSON key twice": (
+        with_lines("train.jsonl"),
+        {"train__jsonl": '\n{"id": 1, "text": "Hm", "text": "Oh", "mood": "bad"}\n'},
+        ("train.jsonl, line 2: not valid JSON ('text' is given twice, remove one",),
     ),
     "nested JSON": (
         with_lines("train.jsonl"),
