@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from pathlib import Path
+
+from trainable.errors import InputError
 
 
 def use_scratch() -> Path:
@@ -17,16 +20,39 @@ def use_scratch() -> Path:
 
     Returns:
         The folder, `mtbert-UID/PID` below the usual place for temporary files.
+
+    Raises:
+        InputError: `mtbert-UID` there is a link or a file, or belongs to another user.
     """
     tempfile.tempdir = None  # forget what an earlier call chose
     parent = Path(tempfile.gettempdir()) / f"mtbert-{os.getuid()}"
+    _make_private(parent)
     own = parent / str(os.getpid())
-    own.mkdir(mode=0o700, parents=True, exist_ok=True)
+    own.mkdir(mode=0o700, exist_ok=True)
     for other in parent.iterdir():
         if other.name.isdigit() and not _is_alive(int(other.name)):
             shutil.rmtree(other, ignore_errors=True)  # another process may be removing it, too
     tempfile.tempdir = str(own)
     return own
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder that nobody else can read or write, where anybody may have made another."""
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        there = folder.lstat()
+        if not stat.S_ISDIR(there.st_mode):
+            what = "is a link or a file"
+        elif there.st_uid != os.getuid():
+            what = f"belongs to another user (uid {there.st_uid})"
+        else:
+            folder.chmod(0o700)
+            return
+        raise InputError(
+            f"the folder for temporary files, {folder}, {what}; remove it, or set TMPDIR to a "
+            f"folder of your own"
+        ) from None
 
 
 def _is_alive(pid: int) -> bool:
