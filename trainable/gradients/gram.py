@@ -1,10 +1,10 @@
 """What methods share that compute their weights from the Gram matrix of the gradients.
 
-With gradients g_1 .. g_m of m <= 8 tasks as the rows of J, such a method needs only the Gram
-matrix G = J J^T, (m, m) float64 on the CPU, and gives the (m,) float64 weights w of the update
-d = J^T w, along which the optimizer descends. The scale of w is that of each method's paper:
-PCGrad and GradVac sum the gradients; CAGrad, Aligned-MTL and PCGrad as Tseng has it take a mean;
-the weights of MGDA and IMTL-G sum to 1; the update of Nash-MTL has length sqrt(m).
+With gradients g_1 .. g_m of m tasks (at most ten and NLI) as the rows of J, such a method needs
+only the Gram matrix G = J J^T, (m, m) float64 on the CPU, and gives the (m,) float64 weights w of
+the update d = J^T w, along which the optimizer descends. The scale of w is that of each method's
+paper: PCGrad and GradVac sum the gradients; CAGrad, Aligned-MTL and PCGrad as Tseng has it take a
+mean; the weights of MGDA and IMTL-G sum to 1; the update of Nash-MTL has length sqrt(m).
 
 Weights are finite for every finite Gram matrix. A task whose gradient is zero (a ReLU may do that
 to a batch) gets the weight 0: the papers' formulas would divide by its length, or stop the others.
