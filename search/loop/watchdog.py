@@ -31,7 +31,7 @@ class Watchdog:
     Args:
         dispatcher: The search.
         options: CPUs and GPUs of a trial.
-        checkpoint_bytes: Size of a checkpoint.
+        checkpoint_bytes: Usual size of a checkpoint.
         limits: Ends the search.
         mirror: Copies the log from the folder of the search to its storage.
         any_node_fits: Returns whether a node that is alive, or can be launched, can run a trial.

@@ -114,12 +114,17 @@ class Plan:
 
     @property
     def checkpoint_bytes(self) -> int:
-        """Size in bytes of the largest checkpoint of a trial, without the heads."""
-        with_moments = self.options.checkpoint == "full"
-        return max(
-            size_in_bytes(config, self.n_parameters, optimizer=with_moments)
-            for config in _largest_runs(self.space)
-        )
+        """Size in bytes of a checkpoint of the default, which is usual, without the heads."""
+        return self._size_of_checkpoint(self.space.base)
+
+    @property
+    def largest_checkpoint_bytes(self) -> int:
+        """Size in bytes of the largest checkpoint that a trial may have, without the heads."""
+        return max(map(self._size_of_checkpoint, [self.space.base, *_largest_runs(self.space)]))
+
+    def _size_of_checkpoint(self, config: RunConfig) -> int:
+        has_moments = self.options.checkpoint == "full"
+        return size_in_bytes(config, self.n_parameters, optimizer=has_moments)
 
 
 def _largest_runs(space: Space | RowSpace) -> list[RunConfig]:
@@ -166,8 +171,9 @@ def describe(plan: Plan) -> str:
         *describe_finalists(options.finalists, 0 if is_open else plan.finalist_runs),
         *_audit_lines(plan),
         *_budget_lines(plan),
-        f"checkpoint up to {plan.checkpoint_bytes / 1e6:,.0f} MB; two of a running trial, one of a "
-        f"paused one",
+        f"checkpoint {plan.checkpoint_bytes / 1e6:,.0f} MB, of some trials up to "
+        f"{plan.largest_checkpoint_bytes / 1e6:,.0f} MB; two of a running trial, one of a paused "
+        f"one",
     ]
     return "\n".join(lines)
 
