@@ -86,12 +86,17 @@ def by_class(predictions: TaskPredictions) -> list[ClassRow]:
 
 
 def _accuracy_over(predictions: TaskPredictions, chosen: NDArray[np.bool_]) -> Measured:
-    """Return the accuracy over the chosen examples, (n,) bool, with its binomial error."""
+    """Return the accuracy over the chosen examples, (n,) bool, with its binomial error.
+
+    Where all are right, or none is, the error is that of half an example less, or more: one of 0
+    would say that this is so of all examples.
+    """
     n = int(chosen.sum())
     if n == 0:
         return Measured(float("nan"), float("nan"), n)
     share = float((predictions.predicted == predictions.labels)[chosen].mean())
-    return Measured(share, float(np.sqrt(share * (1 - share) / n)), n)
+    inner = min(max(share, 0.5 / n), 1 - 0.5 / n)
+    return Measured(share, float(np.sqrt(inner * (1 - inner) / n)), n)
 
 
 @dataclass(frozen=True)
