@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from tokenizers import Tokenizer
 
 from search.planning.options import SearchOptions
-from search.planning.own_space import read_edits
+from search.planning.own_space import ROW_SPACES, read_edits
 from spaces.ablation import ablation
 from spaces.catalogue import make_space
 from spaces.edit_space import edit_space, moved
@@ -41,6 +41,22 @@ def row_space(options: SearchOptions, base: RunConfig) -> RowSpace:
     names = {"base", *_chosen(options, known)}
     chosen = {name: config for name, config in known.items() if name in names}
     return RowSpace(options.space, base, chosen, options.repeats)
+
+
+def rows_stopped(options: SearchOptions, levels: Sequence[int]) -> list[str]:
+    """Return a note if rungs stop most of the rows of a new search before their end.
+
+    Args:
+        options: Its space, its scheduler and its eta count.
+        levels: Units after which the scheduler decides, ascending; the last one ends the run.
+    """
+    if options.space not in ROW_SPACES or options.resume or len(levels) < 2:
+        return []
+    return [
+        f"--scheduler {options.scheduler}: rungs stop about {options.eta - 1} of {options.eta} "
+        f"rows before their end, and only full runs can be compared; --scheduler none runs all of "
+        f"them"
+    ]
 
 
 def published(options: SearchOptions, base: RunConfig) -> dict[str, RunConfig]:

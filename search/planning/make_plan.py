@@ -17,7 +17,13 @@ from search.planning.amounts import budget_tokens
 from search.planning.base_file import data_of, like_base, over_base, read_base
 from search.planning.check_options import LONGEST_NAME, check_options
 from search.planning.choose import below_one_pass
-from search.planning.first_trials import check_corpora, own_space, row_space, warm_points
+from search.planning.first_trials import (
+    check_corpora,
+    own_space,
+    row_space,
+    rows_stopped,
+    warm_points,
+)
 from search.planning.objective import with_objective
 from search.planning.options import SearchOptions
 from search.planning.own_priors import prior_of
@@ -87,6 +93,9 @@ def make_plan(options: SearchOptions) -> Plan:
     other = other_search(options)
     carried, notes = carry_over(options, other, space, data.fingerprint, budget, encoder)
     points = _known(options, space, points, earlier, n_trials, None if carried else other)
+    levels = rungs(options.units, options.eta)
+    if options.scheduler == "none":
+        levels = (options.units,)
     if not options.dry_run:  # last, so that a refused search leaves nothing behind
         folder.make()
     return Plan(
@@ -99,9 +108,7 @@ def make_plan(options: SearchOptions) -> Plan:
         folder=folder,
         earlier=earlier,
         log_bytes=log_bytes,
-        rungs=(options.units,)
-        if options.scheduler == "none"
-        else rungs(options.units, options.eta),
+        rungs=levels,
         budget=budget,
         n_parameters=_n_parameters(pretrained),
         notes=(
@@ -111,6 +118,7 @@ def make_plan(options: SearchOptions) -> Plan:
             *as_there,
             *weights,
             *own_notes,
+            *rows_stopped(options, levels),
             *notes,
             *(() if is_left_to_choose(options) else below_one_pass(budget, pass_tokens(sizes))),
         ),

@@ -16,6 +16,7 @@ import csv
 import io
 import math
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,6 +39,7 @@ class AblationRow:
         name: Of the row.
         n_runs: Runs that trained to the end.
         n_asked: Runs that were asked for.
+        n_stopped: Runs that a rung stopped or paused.
         mean: Of the score on *confirm*; NaN without a run.
         stdev: Over seeds; NaN for fewer than two.
         difference: Mean over seeds of the score minus that of the base; NaN if they share none.
@@ -50,6 +52,7 @@ class AblationRow:
     name: str
     n_runs: int
     n_asked: int
+    n_stopped: int
     mean: float
     stdev: float
     difference: float
@@ -77,6 +80,7 @@ def ablation_rows(search: LoggedSearch) -> list[AblationRow]:
     if search.history.header["options"].get("space") != "ablation":
         return []
     scores, seconds = _runs(search)
+    stopped = _stopped(search)
     names: list[str] = list(search.history.header["space"]["row"]["values"])
     repeats = search.history.header["options"]["repeats"]
     base = scores.get(BASE, {})
@@ -94,6 +98,7 @@ def ablation_rows(search: LoggedSearch) -> list[AblationRow]:
                 name=name,
                 n_runs=len(own),
                 n_asked=repeats,
+                n_stopped=stopped[name],
                 mean=statistics.fmean(own.values()) if own else math.nan,
                 stdev=statistics.stdev(own.values()) if len(own) > 1 else math.nan,
                 difference=difference,
@@ -125,6 +130,15 @@ def _runs(search: LoggedSearch) -> tuple[dict[str, dict[int, float]], dict[str, 
             scores.setdefault(row, {})[repeat] = score
             seconds.setdefault(row, []).append(trial.slot_seconds)
     return scores, seconds
+
+
+def _stopped(search: LoggedSearch) -> Counter[str]:
+    """Return row -> runs that a rung stopped, or paused and never let on."""
+    return Counter(
+        str(trial.params["row"])
+        for trial in search.history.trials.values()
+        if trial.status in ("stopped", "paused")
+    )
 
 
 def _noise(scores: Sequence[Sequence[float]]) -> tuple[float, int]:
@@ -193,7 +207,17 @@ def p_value(value: float) -> str:
 
 
 def note(rows: Sequence[AblationRow]) -> str:
-    """Return what the test is, or why there is none."""
+    """Return what the test is, or why there is none, and why rows have no full run."""
+    n_stopped = sum(row.n_stopped > 0 and not row.n_runs for row in rows)
+    if not n_stopped:
+        return _test(rows)
+    return (
+        f"{_test(rows)}; rungs stopped {n_stopped} of {len(rows)} rows before their end, and only "
+        f"full runs can be compared; a search with --scheduler none runs all of them"
+    )
+
+
+def _test(rows: Sequence[AblationRow]) -> str:
     n_tested = sum(not math.isnan(row.p) for row in rows)
     if n_tested:
         return (

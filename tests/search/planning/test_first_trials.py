@@ -16,6 +16,7 @@ from search.planning.first_trials import (
     nli_data,
     published,
     row_space,
+    rows_stopped,
     text_data,
     warm_points,
 )
@@ -206,6 +207,23 @@ def test_an_ablation_on_real_data_reads_no_made_up_examples() -> None:
     sample = row_space(options(space="ablation", rows="stage/nli.linear"), BASE)
     assert isinstance(sample.rows["stage/nli.linear"].nli, LinearNli)
     assert getattr(sample.rows["stage/nli.linear"].nli, "source", None) == SampleNli()
+
+
+@pytest.mark.parametrize("space", ["ablation", "published"])
+def test_rows_that_rungs_would_stop_are_announced(space: str) -> None:
+    asked = options(space=space, eta=4)
+    (note,) = rows_stopped(asked, (1, 4, 9))
+    assert note.startswith("--scheduler promotion-asha: rungs stop about 3 of 4 rows before")
+    assert note.endswith("only full runs can be compared; --scheduler none runs all of them")
+    assert rows_stopped(asked, (9,)) == []
+    assert rows_stopped(replace(asked, space="full"), (1, 4, 9)) == []
+    assert rows_stopped(replace(asked, resume=True), (1, 4, 9)) == []
+
+
+def test_a_plan_of_rows_says_that_rungs_would_stop_some(plan_of: MakePlan) -> None:
+    for scheduler, expected in (("asha", True), ("none", False)):
+        plan = plan_of(space="published", rows=COSINES, scheduler=scheduler)
+        assert ("only full runs can be compared" in describe(plan)) == expected
 
 
 # Warm starts.

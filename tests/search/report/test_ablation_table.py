@@ -101,3 +101,11 @@ def test_the_table_has_every_row_in_the_file_and_on_the_screen() -> None:
     assert all(f"\n{row.name} " in text for row in rows)
     assert "correction for 2 rows" in text
     assert "--repeats 3" in ablation_text(ablation_rows(search({"base": [0.1], "x/a": [0.2]})))
+
+
+def test_where_rungs_stopped_rows_the_hint_says_how_all_of_them_run() -> None:
+    rows = ablation_rows(search({"base": [0.1], "x/a": [math.nan], "x/b": [math.nan]}))
+    hint = "rungs stopped 2 of 3 rows before their end, and only full runs can be compared"
+    assert f"{hint}; a search with --scheduler none runs all of them" in ablation_text(rows)
+    some = {"base": [0.1, 0.2], "x/a": [0.3, math.nan]}
+    assert "rungs" not in ablation_text(ablation_rows(search(some)))
