@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from tokenizers import Tokenizer
 
+from search.log.history import History
 from search.planning.options import SearchOptions
 from search.planning.own_space import ROW_SPACES, read_edits
 from spaces.ablation import ablation
@@ -26,21 +27,35 @@ from trainable.data.tokenize import encode
 from trainable.errors import InputError
 from trainable.run_config import RunConfig
 
+_FEATURES = ("pos_tags", "synonym_copies")  # those that need more than the text
+_MOST_NAMED = 5  # rows, in a message
 
-def row_space(options: SearchOptions, base: RunConfig) -> RowSpace:
-    """Return the rows that `--space published` or `--space ablation` runs.
+
+def row_space(
+    options: SearchOptions, base: RunConfig, earlier: History
+) -> tuple[RowSpace, list[str]]:
+    """Return the rows that `--space published` or `--space ablation` runs, and notes.
+
+    Args:
+        options: Which rows, and how often.
+        base: Has the data, the encoder and the budget of all rows.
+        earlier: A search that goes on has the rows that it began with.
 
     Raises:
         InputError: A pattern fits no row, or a chosen row cannot be run.
     """
     if options.space == "published":
-        return RowSpace(options.space, base, published(options, base), options.repeats)
+        rows = published(options, base)
+        begun = earlier.header.get("space", {}).get("row", {}).get("values", [])
+        kept = {name: config for name, config in rows.items() if name in begun}
+        kept, left_out = (kept, []) if kept else with_features(options, rows)
+        return RowSpace(options.space, base, kept, options.repeats), left_out
     text, nli = _corpora(options, base)
     known = dict(ablation(base, text, nli or HubNli()))
     # Every row is compared with the base, so it runs whatever --rows names.
     names = {"base", *_chosen(options, known)}
     chosen = {name: config for name, config in known.items() if name in names}
-    return RowSpace(options.space, base, chosen, options.repeats)
+    return RowSpace(options.space, base, chosen, options.repeats), []
 
 
 def rows_stopped(options: SearchOptions, levels: Sequence[int]) -> list[str]:
@@ -68,12 +83,50 @@ def published(options: SearchOptions, base: RunConfig) -> dict[str, RunConfig]:
     known = {row.id: row for row in load_published()}
     rows = [known[name] for name in _chosen(options, known)]
     refused = [row for row in rows if row.why_not]
-    named = [name.strip() for name in (options.rows or "").split(",")]
+    named = _named(options)
     if any(row.id in named for row in refused) or len(refused) == len(rows):
         reasons = "; ".join(f"{row.id}: {row.why_not}" for row in refused)
         raise InputError(f"--rows {options.rows!r}: cannot be run ({reasons})")
     text, nli = text_data(options), nli_data(options)
     return {row.id: row.config(base, text, nli) for row in rows if not row.why_not}
+
+
+def _named(options: SearchOptions) -> set[str]:
+    """Return the rows that `--rows` names in full, and its patterns."""
+    return {name.strip() for name in (options.rows or "").split(",")}
+
+
+def with_features(
+    options: SearchOptions, rows: dict[str, RunConfig]
+) -> tuple[dict[str, RunConfig], list[str]]:
+    """Return the rows whose input features can be had here, and a note on those left out.
+
+    A row that `--rows` names in full stays, and so do all where none would be left: for these
+    `check_corpora` refuses the search.
+    """
+    refused: dict[str, str] = {}
+    for feature in _FEATURES:
+        names = [name for name in _reading(feature, rows) if name not in _named(options)]
+        if names and (reason := _why_not(feature)):
+            refused |= dict.fromkeys(names, reason)
+    kept = {name: config for name, config in rows.items() if name not in refused}
+    if not kept:
+        return rows, []
+    return kept, [f"row {name} is left out: {reason}" for name, reason in refused.items()]
+
+
+def _reading(feature: str, rows: Mapping[str, RunConfig]) -> list[str]:
+    """Return the rows that have an input feature."""
+    return [name for name, config in rows.items() if getattr(config.features, feature)]
+
+
+def _why_not(feature: str) -> str:
+    """Load what a feature needs; return why that cannot be had, or nothing."""
+    try:
+        load_tagger() if feature == "pos_tags" else load_wordnet()
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def _chosen(options: SearchOptions, names: Iterable[str]) -> list[str]:
@@ -115,8 +168,7 @@ def warm_points(
     reasons = {name: space.why_not(config) for name, config in rows.items()}
     refused = {name: reason for name, reason in reasons.items() if reason}
     kept = {name: config for name, config in rows.items() if name not in refused}
-    named = {name.strip() for name in (options.rows or "").split(",")}
-    if refused and (named & refused.keys() or not kept):
+    if refused and (_named(options) & refused.keys() or not kept):
         lines = "".join(f"\n  {name}: {reason}" for name, reason in refused.items())
         hint = (
             f"choose others: --rows '{','.join(kept)}'"
@@ -127,7 +179,9 @@ def warm_points(
             f"--warm-start published: --space {options.space} cannot express {len(refused)} of "
             f"{len(rows)} rows:{lines}\n{hint}"
         )
-    return kept, [space.params_of(config) for config in kept.values()], _left_out(kept, refused)
+    notes = _left_out(kept, refused)
+    kept, left_out = with_features(options, kept)
+    return kept, [space.params_of(config) for config in kept.values()], [*notes, *left_out]
 
 
 def _left_out(kept: Collection[str], refused: dict[str, str]) -> list[str]:
@@ -175,7 +229,7 @@ def check_corpora(
     ):
         if given is not None and not read:
             raise InputError(f"{option} {given!r}: none of the rows reads it; drop it")
-    _look_for_features(space, configs)
+    _look_for_features(space, rows)
     nothing = encode([], tokenizer)  # the tasks' own text has been loaded before
     for text in dict.fromkeys(texts):
         text.load(tokenizer, nothing)
@@ -183,16 +237,17 @@ def check_corpora(
         found.load()
 
 
-def _look_for_features(space: Space | RowSpace, configs: Collection[RunConfig]) -> None:
+def _look_for_features(space: Space | RowSpace, rows: Mapping[str, RunConfig]) -> None:
     """Load what the features of a trial need: a tagger, and WordNet."""
-
-    def may_have(name: str) -> bool:
-        return isinstance(space, Space) and space.varies(f"features.{name}")
-
-    if may_have("pos_tags") or any(config.features.pos_tags for config in configs):
-        load_tagger()
-    if may_have("synonym_copies") or any(config.features.synonym_copies for config in configs):
-        load_wordnet()
+    for feature in _FEATURES:
+        names = _reading(feature, rows)
+        may_have = isinstance(space, Space) and (
+            space.varies(f"features.{feature}") or _reading(feature, {"base": space.base})
+        )
+        if (names or may_have) and (reason := _why_not(feature)):
+            more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+            listed = f"row {', '.join(names[:_MOST_NAMED])}{more}: " if names else ""
+            raise InputError(f"{listed}{reason}")
 
 
 def _corpora(

@@ -87,7 +87,7 @@ def make_plan(options: SearchOptions) -> Plan:
     budget = _budget(options, sizes)
     stage = Multitask(budget_tokens=budget, units=options.units, precision=options.precision)
     base, weights = _base(options, given, encoder, source, stage, pretrained.shape)
-    space, rows, points, own_notes = _start(options, base)
+    space, rows, points, own_notes = _start(options, base, earlier)
     n_trials = _n_trials(options, space, points, earlier)
     check_corpora(options, space, rows, pretrained.tokenizer)
     other = other_search(options)
@@ -171,17 +171,18 @@ def _base(
 
 
 def _start(
-    options: SearchOptions, base: RunConfig
+    options: SearchOptions, base: RunConfig, earlier: History
 ) -> tuple[Space | RowSpace, dict[str, RunConfig], list[Point], list[str]]:
     """Return the space, the rows among its first suggestions, those suggestions, and notes."""
     if options.space in ROW_SPACES:
-        chosen = row_space(options, base)
-        return chosen, chosen.rows, [(point, str(point["row"])) for point in chosen.points()], []
+        chosen, left_out = row_space(options, base, earlier)
+        points = [(point, str(point["row"])) for point in chosen.points()]
+        return chosen, chosen.rows, points, left_out
     space, notes = own_space(options, base)
-    rows, points, left_out = warm_points(options, space, base)
+    rows, params, left_out = warm_points(options, space, base)
     # First, since a search says what it gains over the defaults.
     start = "default" if options.base is None else "base"
-    named = [(space.params_of(space.base), start), *zip(points, rows, strict=True)]
+    named = [(space.params_of(space.base), start), *zip(params, rows, strict=True)]
     return space, rows, _merged(named), [*notes, *left_out]
 
 

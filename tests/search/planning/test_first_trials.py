@@ -19,6 +19,7 @@ from search.planning.first_trials import (
     rows_stopped,
     text_data,
     warm_points,
+    with_features,
 )
 from search.planning.make_plan import _merged
 from search.planning.options import SearchOptions
@@ -200,11 +201,11 @@ def test_an_ablation_runs_the_base_and_what_differs_from_it(plan_of: MakePlan) -
 
 def test_an_ablation_on_real_data_reads_no_made_up_examples() -> None:
     asked = options(space="ablation", data="cs224n", data_dir="x", rows="stage/nli.*")
-    rows = dict(row_space(asked, PRETRAINED).rows)
+    rows = dict(row_space(asked, PRETRAINED, History())[0].rows)
     assert rows.pop("base") == PRETRAINED
     for config in rows.values():
         assert getattr(config.nli, "source", None) == HubNli()
-    sample = row_space(options(space="ablation", rows="stage/nli.linear"), BASE)
+    sample, _ = row_space(options(space="ablation", rows="stage/nli.linear"), BASE, History())
     assert isinstance(sample.rows["stage/nli.linear"].nli, LinearNli)
     assert getattr(sample.rows["stage/nli.linear"].nli, "source", None) == SampleNli()
 
@@ -429,6 +430,53 @@ def test_what_a_feature_needs_is_looked_for_before_the_start(
     varied = replace(space, vary=(f"features.{feature[:3]}*",))
     with pytest.raises(InputError, match=feature):
         check_corpora(options(), varied, {}, inputs.pretrained.tokenizer)
+
+
+@pytest.fixture
+def _no_tagger(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise InputError("features.pos_tags needs a tagger")
+
+    monkeypatch.setattr(search.planning.first_trials, "load_tagger", refuse)
+
+
+@pytest.mark.usefixtures("_no_tagger")
+@pytest.mark.parametrize("rows", [None, "mtbert/*"])
+def test_rows_whose_features_cannot_be_had_are_left_out_with_a_note(rows: str | None) -> None:
+    space, notes = row_space(options(rows=rows), BASE, History())
+    assert notes == ["row mtbert/pos is left out: features.pos_tags needs a tagger"]
+    assert "mtbert/pos" not in space.rows
+    assert len(space.rows) == len(published(options(rows=rows), BASE)) - 1
+
+
+@pytest.mark.usefixtures("_no_tagger")
+@pytest.mark.parametrize("rows", ["mtbert/pos", "mtbert/pos,one-size/*", "mtbert/p[o]s"])
+def test_a_row_that_is_named_or_alone_and_lacks_its_feature_is_refused_by_name(
+    inputs: RunInputs, rows: str
+) -> None:
+    asked = options(rows=rows)
+    space, notes = row_space(asked, BASE, History())
+    assert notes == []
+    with pytest.raises(InputError, match=r"^row mtbert/pos: features"):
+        check_corpora(asked, space, space.rows, inputs.pretrained.tokenizer)
+
+
+@pytest.mark.usefixtures("_no_tagger")
+def test_a_warm_start_leaves_out_rows_whose_features_cannot_be_had() -> None:
+    rows = {"a": RunConfig(), "b": RunConfig.model_validate({"features": {"pos_tags": True}})}
+    kept, (note,) = with_features(options(space="full", warm_start="published"), rows)
+    assert kept == {"a": rows["a"]}
+    assert note.startswith("row b is left out: ")
+
+
+def test_a_search_that_goes_on_has_the_rows_that_it_began_with() -> None:
+    """The tagger that one of them lacked may be there by now, or be gone."""
+    history = History()
+    history.header = {"space": {"row": {"values": ["mtbert/pos", "one-size/final"]}}}
+    space, notes = row_space(options(), BASE, history)
+    assert (set(space.rows), notes) == ({"mtbert/pos", "one-size/final"}, [])
+    history.header = {"space": {"row": {"values": ["base", "gradients/cagrad"]}}}
+    assert len(row_space(options(rows="one-size/*"), BASE, history)[0].rows) == 15
 
 
 def test_rows_that_a_space_cannot_express_are_left_out_and_counted(plan_of: MakePlan) -> None:
