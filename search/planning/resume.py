@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Any
@@ -108,12 +109,7 @@ def check_resumable(plan: Plan) -> None:
             f"--name"
         )
     now = header(plan)
-    for key in COMPARED_OPTIONS:
-        value = now["options"][key]
-        if isinstance(value, tuple):  # older versions had none of these options
-            _check_equal(plan, key, list(then["options"].get(key, [])), list(value))
-        else:
-            _check_equal(plan, key, then["options"].get(key), value)
+    _check_options(plan, then["options"], now["options"])
     _check_equal(plan, "what is in --priors", then.get("priors"), now.get("priors"))
     for key in ("data_fingerprint", "units", "rungs"):
         _check_equal(plan, key, then[key], now[key])
@@ -136,6 +132,41 @@ def changed_versions(earlier: History) -> list[str]:
     then, now = earlier.header["versions"], versions()
     changed = [f"{k} {then.get(k)}, now {now[k]}" for k in now if then.get(k) != now[k]]
     return [f"the search began with {'; '.join(changed)}"] if changed else []
+
+
+def _check_options(plan: Plan, then: dict[str, Any], now: dict[str, Any]) -> None:
+    """Refuse other options than the search began with; the message names each of them."""
+    found = []
+    for key in COMPARED_OPTIONS:
+        value = now[key]
+        # Older versions had none of the options that may be given more than once.
+        before = list(then.get(key, [])) if isinstance(value, tuple) else then.get(key)
+        value = list(value) if isinstance(value, tuple) else value
+        if before != value:
+            found.append(_other_option(f"--{key.replace('_', '-')}", before, value))
+    if found:
+        separator = "\n" if len(found) > 1 else " "
+        listed = "".join(f"\n  {own}" for own in found) if len(found) > 1 else f" {found[0]};"
+        raise InputError(
+            f"--resume: {plan.folder.uri} was started with other options:{listed}{separator}give "
+            f"the options that the search was started with, or start another --name"
+        )
+
+
+def _other_option(option: str, then: Any, now: Any) -> str:
+    """Return how an option differs from the one that the search began with."""
+    if then in (None, []):
+        return f"{option} was not given, now it is {_text(now)}"
+    if now not in (None, []):
+        return f"{option} was {_text(then)}, now it is {_text(now)}"
+    again = " ".join(
+        f"{option} {shlex.quote(str(own))}" for own in (then if isinstance(then, list) else [then])
+    )
+    return f"{option} was {_text(then)} and is not given now: give {again} again"
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _check_equal(plan: Plan, key: str, then: Any, now: Any) -> None:
