@@ -55,6 +55,8 @@ def main(arguments: list[str] | None = None, prog: str = "search/run.py") -> int
             check_trackers(options)
         plan = make_plan(options)
         if options.dry_run:
+            if options.resume:
+                check_resumable(plan)
             print(describe(plan))
             return 0
         with only_driver(plan.folder, plan.log_bytes):

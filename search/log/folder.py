@@ -92,6 +92,30 @@ class SearchFolder:
         with contextlib.suppress(OSError):
             (self.local / path).parent.rmdir()
 
+    def check(self) -> None:
+        """Look whether `make` may succeed, without writing; a remote storage is not looked at.
+
+        Raises:
+            InputError: The nearest folder that is there is a file, or this user may not write to
+                it.
+        """
+        if self.is_copied:
+            return
+        try:
+            there = next(path for path in (self.local, *self.local.parents) if path.exists())
+        except OSError as error:  # a name that is too long, for one
+            raise InputError(self._cannot_be_written(error)) from error
+        if not there.is_dir():
+            raise InputError(self._cannot_be_written(f"{there} is no folder"))
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise InputError(self._cannot_be_written(f"this user may not write to {there}"))
+
+    def _cannot_be_written(self, why: object) -> str:
+        return (
+            f"--storage {self.storage!r} cannot be written: {why}; give a folder or URI that this "
+            f"user may write to"
+        )
+
     def make(self) -> None:
         """Make the folder, and write and remove a file in it.
 
@@ -110,10 +134,7 @@ class SearchFolder:
                     stream.write(b"probe")
                 filesystem.delete_file(f"{path}/.probe")
         except (OSError, pyarrow.ArrowInvalid) as error:
-            raise InputError(
-                f"--storage {self.storage!r} cannot be written: {error}; give a folder or URI that "
-                f"this user may write to"
-            ) from error
+            raise InputError(self._cannot_be_written(error)) from error
 
     def has_log(self) -> bool:
         """Return whether the search has begun: its log is on this machine or in the storage.

@@ -96,7 +96,9 @@ def make_plan(options: SearchOptions) -> Plan:
     levels = rungs(options.units, options.eta)
     if options.scheduler == "none":
         levels = (options.units,)
-    if not options.dry_run:  # last, so that a refused search leaves nothing behind
+    if options.dry_run:
+        folder.check()
+    else:  # last, so that a refused search leaves nothing behind
         folder.make()
     return Plan(
         options=options,

@@ -15,9 +15,11 @@ import ray
 
 from search.commands import run as driver
 from search.commands.run import main
-from search.log.events import VERSION
+from search.log.events import VERSION, begin_log, new_event
 from search.log.folder import EVENTS
 from search.planning.options import SearchOptions
+from search.planning.plan import Plan
+from search.planning.resume import header
 
 Refusal = Callable[..., str]
 HEADER: dict[str, Any] = {"event": "search", "time": 0.0, "version": VERSION, "n_trials": 12}
@@ -335,10 +337,14 @@ def test_resuming_where_nothing_is_says_so(refusal: Refusal) -> None:
     assert "no search 'monday'" in refusal("--name", "monday", "--resume")
 
 
-def test_storage_that_cannot_be_written_is_refused(refusal: Refusal, tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", [[], ["--dry-run"]])
+@pytest.mark.parametrize("storage", ["file", "file/runs"])
+def test_storage_that_cannot_be_written_is_refused(
+    refusal: Refusal, tmp_path: Path, storage: str, arguments: list[str]
+) -> None:
     (tmp_path / "file").write_text("")
-    message = refusal("--storage", str(tmp_path / "file" / "runs"))
-    assert str(tmp_path / "file" / "runs") in message
+    message = refusal("--storage", str(tmp_path / storage), *arguments)
+    assert str(tmp_path / storage) in message
     assert "cannot be written" in message
     assert "may write to" in message
 
@@ -353,6 +359,29 @@ def test_a_log_without_its_first_line_cannot_be_resumed(
 ) -> None:
     (existing / EVENTS).write_text(text)
     assert str(existing) in refusal("--name", "monday", "--resume")
+
+
+@pytest.mark.parametrize(
+    ("changed", "fragment"),
+    [
+        (["--units", "3"], "--units was 9, now it is 3;"),
+        (["--trials", "2"], "has begun 3 already"),
+    ],
+)
+def test_a_dry_run_does_not_go_on_with_what_the_search_would_refuse(
+    plan_of: Callable[..., Plan],
+    refusal: Refusal,
+    tmp_path: Path,
+    changed: list[str],
+    fragment: str,
+) -> None:
+    plan = plan_of(space="smoke")
+    suggested = {"params": {}, "run_config": plan.space.base.to_dict(), "bracket": 0, "origin": ""}
+    trials = [new_event("suggested", trial=number, **suggested) for number in range(3)]
+    begin_log(plan.folder.local / EVENTS, [new_event("search", slots=1, **header(plan)), *trials])
+    same = ["--space", "smoke", "--budget", "90000", "--storage", str(tmp_path)]
+    message = refusal("--name", "search", *same, *changed, "--resume", "--dry-run")
+    assert fragment in message
 
 
 def test_a_damaged_log_is_not_gone_on_with(refusal: Refusal, existing: Path) -> None:

@@ -207,3 +207,18 @@ def test_a_log_that_is_published_again_is_never_torn(
     assert (there / EVENTS).read_bytes() == FIRST
     folder.publish_log(folder.log_bytes)
     assert (there / EVENTS).read_bytes() == FIRST + MORE
+
+
+def test_a_folder_that_can_be_made_is_not_made_by_looking(tmp_path: Path) -> None:
+    find_folder(str(tmp_path / "a" / "b"), "n", resume=False).check()
+    find_folder(uri(tmp_path / "a" / "b"), "n", resume=False).check()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_this_user_may_not_write_to_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)  # root may write to all
+    with pytest.raises(InputError, match="may not write to") as caught:
+        find_folder(str(tmp_path / "a"), "n", resume=False).check()
+    assert str(caught.value).startswith(f"--storage '{tmp_path}/a' cannot be written: ")
