@@ -46,8 +46,8 @@ def find_folder(storage: str, name: str, *, resume: bool) -> SearchFolder:
     """Return the folder of a new search, or of one to be resumed; nothing is made.
 
     Raises:
-        InputError: The search exists without --resume, or does not exist with it; the URI holds a
-            secret.
+        InputError: The search exists without --resume, or does not exist or has not begun with it;
+            the URI holds a secret.
     """
     if "://" in storage:
         _refuse_secrets(storage)
@@ -59,6 +59,11 @@ def find_folder(storage: str, name: str, *, resume: bool) -> SearchFolder:
         path = user_path(storage)
         folder = SearchFolder(name, str(path), path / name)
     exists = folder.has_log()
+    if resume and not exists and os.path.isdir(folder.local):
+        raise InputError(
+            f"nothing has begun in {folder.uri}: it has no {EVENTS} yet; start the search without "
+            f"--resume"
+        )
     if resume and not exists:
         raise InputError(f"there is no search {name!r} in {folder.storage}{_nearest(folder)}")
     if exists and not resume:

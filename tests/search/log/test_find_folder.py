@@ -42,3 +42,14 @@ def test_search_of_a_killed_driver_exists_though_it_was_not_published(tmp_path: 
 def test_storage_that_cannot_be_reached_is_refused_by_name() -> None:
     with pytest.raises(InputError, match="nosuchscheme"):
         find_folder("nosuchscheme://bucket", "n", resume=False)
+
+
+@pytest.mark.parametrize("prefix", ["", "file://"])
+def test_a_search_that_was_stopped_before_its_first_line_is_to_be_started(
+    tmp_path: Path, prefix: str
+) -> None:
+    storage = f"{prefix}{tmp_path}"
+    find_folder(storage, "n", resume=False).make()
+    with pytest.raises(InputError, match=r"nothing has begun in .*; start .* without --resume"):
+        find_folder(storage, "n", resume=True)
+    find_folder(storage, "n", resume=False)
