@@ -6,7 +6,8 @@ They compare train with dev: labels that cannot come from one source, and exampl
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from datasets import Dataset
@@ -48,7 +49,7 @@ def check_splits(
 
 def unused_labels(task: Task, train: Labels) -> list[str]:
     """Note the classes that no train example has, or numbers on a scale from 0 to 1."""
-    if task.n_classes is None:
+    if task.classes is None:
         if train.max() > 1 or task.low != 0 or task.high <= 1:
             return []
         return [
@@ -56,22 +57,25 @@ def unused_labels(task: Task, train: Labels) -> list[str]:
             f"{task.high:g}; check the scale of the labels"
         ]
     used = set(train.astype(int).tolist())
-    unused = [str(label) for label in range(task.n_classes) if label not in used]
+    unused = [repr(name) for label, name in enumerate(task.classes) if label not in used]
     if not unused:
         return []
+    others = [repr(task.classes[label]) for label in sorted(used)]
     return [
-        f"{task.name}-train: no example has the label {' or '.join(unused)}, all have "
-        f"{' or '.join(map(str, sorted(used)))}; check that these are the labels of "
-        f"{task.title}, which has {task.n_classes} classes"
+        f"{task.name}-train: no example is of the class {' or '.join(unused)}, all are of "
+        f"{' or '.join(others)}; check that these are the labels of {task.title}, which has "
+        f"{task.n_classes} classes"
     ]
 
 
 def different_labels(task: Task, train: Labels, dev: Labels) -> list[str]:
     """Note labels of train and dev that differ by more than chance, at `LEVEL`."""
-    if task.n_classes is None:
+    describe: Callable[[Labels], str]
+    if task.classes is None:
         test, p, describe = "Kolmogorov-Smirnov", ks_p_value(train, dev), _quartiles
     else:
-        test, p, describe = "chi-squared", chi_squared_p_value(train, dev), _class_shares
+        test, p = "chi-squared", chi_squared_p_value(train, dev)
+        describe = partial(_class_shares, task.classes)
     if p >= LEVEL:
         return []
     p_text = f"p = {p:.1g}" if p > 1e-16 else "p < 1e-16"
@@ -150,10 +154,10 @@ def comparable_texts(dataset: Dataset) -> list[str]:
     ]
 
 
-def _class_shares(labels: Labels) -> str:
-    classes, counts = np.unique(labels, return_counts=True)
+def _class_shares(names: Sequence[str], labels: Labels) -> str:
+    classes, counts = np.unique(labels.astype(int), return_counts=True)
     shares = 100 * counts / len(labels)
-    return ", ".join(f"{s:.1f} % of {c:g}" for c, s in zip(classes, shares, strict=True))
+    return ", ".join(f"{s:.1f} % of {names[c]!r}" for c, s in zip(classes, shares, strict=True))
 
 
 def _quartiles(labels: Labels) -> str:

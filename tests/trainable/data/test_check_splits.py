@@ -68,7 +68,8 @@ def test_the_alarm_gives_both_distributions() -> None:
     dev = np.repeat([0, 4], [89, 11]).astype(np.float32)
     (note,) = different_labels(SST, train, dev)
     assert "chi-squared test, p = 0.0009" in note
-    assert "train has 70.0 % of 0, 30.0 % of 4; dev has 89.0 % of 0, 11.0 % of 4." in note
+    shares = [f"{n} % of 'very negative', {100 - n} % of 'very positive'" for n in (70.0, 89.0)]
+    assert f"train has {shares[0]}; dev has {shares[1]}." in note
     assert chi_squared_p_value(train, dev) < LEVEL
     dev = np.repeat([0, 4], [88, 12]).astype(np.float32)
     assert chi_squared_p_value(train, dev) > LEVEL
@@ -85,7 +86,8 @@ def test_the_alarm_gives_quartiles_of_numbers() -> None:
 def test_classes_that_no_train_example_has_are_named() -> None:
     assert unused_labels(SST, np.arange(5, dtype=np.float32)) == []
     (note,) = unused_labels(SST, np.array([0, 1, 1], np.float32))
-    assert note.startswith("sst-train: no example has the label 2 or 3 or 4, all have 0 or 1;")
+    unused, used = "'neutral' or 'positive' or 'very positive'", "'very negative' or 'negative'"
+    assert note.startswith(f"sst-train: no example is of the class {unused}, all are of {used};")
     assert unused_labels(STS, np.array([0.5, 1.2], np.float32)) == []
     (note,) = unused_labels(STS, np.array([0.5, 1.0], np.float32))
     assert note.startswith("sts-train: no label is above 1, but labels go up to 5")
