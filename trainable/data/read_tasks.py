@@ -92,7 +92,13 @@ def _without_missing_test(own: TaskData) -> TaskData:
 
 def _read_file(path: Path, folder: Path) -> TaskFiles:
     """Read a task file; relative paths begin from `folder`."""
-    tasks = mapping(read_yaml(path), str(path), ("tasks",)).get("tasks")
+    given = read_yaml(path)
+    if given is None:
+        raise InputError(
+            f"{path}: the file is empty; give tasks, a mapping from the name of each task to its "
+            f"files and columns"
+        )
+    tasks = mapping(given, str(path), ("tasks",)).get("tasks")
     if not isinstance(tasks, dict):
         raise InputError(
             f"{path}: tasks is {shown(tasks)}; give a mapping from the name of each task to its "

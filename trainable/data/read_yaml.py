@@ -53,8 +53,9 @@ def read_yaml(path: Path) -> Any:
 def mapping(value: Any, where: str, known: Collection[str]) -> dict[str, Any]:
     """Return a mapping with known keys only, and no key without a value."""
     if not isinstance(value, dict):
-        what = "nothing" if value is None else shown(value)
-        raise InputError(f"{where}: {what} is no mapping; its keys may be {', '.join(known)}")
+        raise InputError(
+            f"{where}: {shown(value)} is no mapping; its keys may be {', '.join(known)}"
+        )
     for key, own in value.items():
         if key not in known:
             near = did_you_mean(key, known)

@@ -216,7 +216,8 @@ NUMBERS = change("labels: [bad, good]", "range: [0, 5]")
 # name -> task file, other files, what the message must have in it
 WRONG: dict[str, tuple[str, dict[str, str | bytes], tuple[str, ...]]] = {
     "no YAML": ("tasks: [", {}, ("tasks.yaml, line 1",)),
-    "nothing": ("", {}, ("tasks.yaml: nothing is no mapping", "tasks")),
+    "nothing": ("", {}, ("tasks.yaml: the file is empty; give tasks, a mapping",)),
+    "only a comment": ("# mine\n", {}, ("tasks.yaml: the file is empty",)),
     "other top key": (GOOD.replace("tasks:", "task:"), {}, ("'task'", "did you mean 'tasks'?")),
     "no tasks": ("tasks: mood", {}, ("tasks is 'mood'", "a mapping from the name")),
     "two of one name": (
