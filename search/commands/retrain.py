@@ -3,7 +3,7 @@
 OUT/retrain.json            what is trained, scores of each seed, mean and standard deviation
 OUT/seed_N/encoder/         a Hugging Face folder: AutoModel.from_pretrained loads it
 OUT/seed_N/heads.safetensors, run_config.json
-OUT/seed_N/predictions/     dev and test, in the course's submission format
+OUT/seed_N/predictions/     dev and test: CSV; of the course's tasks in its submission format
 OUT/seed_N/predictions.safetensors: probabilities and scores, see trainable/training/predictions.py
 OUT/seed_N/checkpoint_*/    while the seed trains
 OUT/ensemble.json           with --ensemble: scores of all runs and of their average

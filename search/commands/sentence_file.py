@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from trainable.cache.files import reading
+from trainable.cache.files import reading, separated_line
 from trainable.errors import InputError, did_you_mean
 
 SUFFIXES = (".tsv", ".csv", ".jsonl")
@@ -201,15 +200,7 @@ def lines_of(rows: Iterable[dict[str, Any]], suffix: str, *, header: bool = True
         fixed = {name: value for name, value in row.items() if name != "probabilities"}
         if header:
             names = [*fixed, *(f"probability {name}" for name in shares)]
-            lines.append(_separated_line(names, delimiter))
+            lines.append(separated_line(names, delimiter))
             header = False
-        lines.append(_separated_line([*fixed.values(), *shares.values()], delimiter))
+        lines.append(separated_line([*fixed.values(), *shares.values()], delimiter))
     return "".join(lines)
-
-
-def _separated_line(cells: list[Any], delimiter: str) -> str:
-    """Return a line that ends in a newline; a cell with any line break in it is quoted."""
-    file = io.StringIO(newline="")
-    # Else a lone "\r" is not quoted.
-    csv.writer(file, delimiter=delimiter, lineterminator="\r\n").writerow(cells)
-    return file.getvalue().removesuffix("\r\n") + "\n"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,6 +104,14 @@ def write_bytes(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_bytes(content)
     _replace(temporary, path)
+
+
+def separated_line(cells: Sequence[Any], delimiter: str) -> str:
+    """Return a line of a CSV or TSV file; a cell with any line break in it is quoted."""
+    file = io.StringIO(newline="")
+    # Else a lone "\r" is not quoted.
+    csv.writer(file, delimiter=delimiter, lineterminator="\r\n").writerow(cells)
+    return file.getvalue().removesuffix("\r\n") + "\n"
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,18 +1,18 @@
-"""A run's predictions of whole splits: as tensors for programs, and in the course's format.
+"""A run's predictions of whole splits: as tensors for programs, and as text, by task.
 
 The tensors are in one safetensors file. `SPLIT.TASK` holds the result of `Run.probabilities`, in
 the order of the split; `SPLIT.TASK.ids` holds the SHA-256 of the ids in that order, so that a
 reader can tell them from predictions of other examples. `SPLIT.TASK.labels` holds the labels, so
 that two files can be compared where the data are not; older files have none.
 
-Source of the submission format: the CS224N default project's starter code: a header, then lines
-`id , prediction `.
+The text of the course's tasks has its submission format, from the CS224N default project's starter
+code: a header, then lines `id , prediction `. That of all other tasks is CSV.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
-from trainable.cache.files import write_tensors, write_text
+from trainable.cache.files import separated_line, write_tensors, write_text
 from trainable.data.cs224n import SUBMISSION_HEADERS
 from trainable.errors import InputError
 from trainable.tasks import COURSE, Task, TaskName, Tasks
@@ -118,7 +118,7 @@ def write_submission(
 ) -> None:
     """Write `{task}-{dev,test}-output.csv`; test only where there are test examples.
 
-    The tasks of the course are written in its format, others with the names of their classes.
+    The tasks of the course are written in its format, others as CSV with the names of classes.
 
     Args:
         predicted: Split -> task -> (n,) predictions; dev is *select* and *confirm*.
@@ -133,21 +133,24 @@ def write_submission(
             ids = [i for source in sources for i in splits[source][task].ids]
             values = torch.cat([predicted[source][task] for source in sources]).tolist()
             of_course = definition.model_copy(update={"weight": 1.0}) == COURSE.get(task)
-            header = SUBMISSION_HEADERS[task] if of_course else "id \t prediction \n"
-            lines = [
-                f"{i} , {_shown(v, definition, of_course)} \n"
-                for i, v in zip(ids, values, strict=True)
-            ]
-            write_text(folder / f"{task}-{name}-output.csv", header + "".join(lines))
+            lines = _course_lines if of_course else _csv_lines
+            text = "".join(lines(definition, ids, values))
+            write_text(folder / f"{task}-{name}-output.csv", text)
 
 
-def _shown(value: float, task: Task, of_course: bool) -> str:
-    """Return a prediction as text: a number as it is, a class by its name or as the course does."""
-    if task.classes is None:
-        return str(value)
-    if of_course:
-        return str(int(value) if task.kind == "single_classes" else value)
-    return task.classes[int(value)]
+def _course_lines(task: Task, ids: Iterable[str], values: Iterable[float]) -> Iterator[str]:
+    """Yield the course's header, then a line for each example; classes by their numbers."""
+    yield SUBMISSION_HEADERS[task.name]
+    for i, value in zip(ids, values, strict=True):
+        yield f"{i} , {int(value) if task.kind == 'single_classes' else value} \n"
+
+
+def _csv_lines(task: Task, ids: Iterable[str], values: Iterable[float]) -> Iterator[str]:
+    """Yield a header, then a line for each example; classes by their names."""
+    yield separated_line(("id", "prediction"), ",")
+    for i, value in zip(ids, values, strict=True):
+        shown = value if task.classes is None else task.classes[int(value)]
+        yield separated_line((i, shown), ",")
 
 
 def _digest(ids: Iterable[str]) -> Tensor:

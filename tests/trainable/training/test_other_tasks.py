@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
 from trainable.stages.head_tuning import CachedHeadTuning
 from trainable.stages.multitask import Multitask
+from trainable.tasks import Task
+from trainable.training.corpus import Rows
 from trainable.training.inputs import InputsSpec, open_inputs
 from trainable.training.loop import Run
 from trainable.training.predictions import LABELLED, write_submission
@@ -105,11 +109,31 @@ def test_a_space_offers_what_makes_a_difference(source: TaskFiles, space: str) -
     assert of_one <= of_all | {"multitask.batch_order.lock_step.batch_size"}
 
 
-def test_predictions_of_classes_are_written_by_name(source: TaskFiles, tmp_path: Path) -> None:
+def test_predictions_are_csv_with_the_names_of_classes(source: TaskFiles, tmp_path: Path) -> None:
     config = short(source)
     run = Run(config, open_inputs(config, CPU))
     predicted = {split: run.predict(split) for split in LABELLED}
     write_submission(predicted | {"test": {}}, run.inputs.corpus.splits, source.table, tmp_path)
-    lines = (tmp_path / "relation-dev-output.csv").read_text(encoding="utf-8").splitlines()
-    assert lines[0] == "id \t prediction "
-    assert {line.split(" , ")[1].strip() for line in lines[1:]} <= {"less", "equal", "more"}
+    for task, values in predicted["select"].items():
+        text = (tmp_path / f"{task}-dev-output.csv").read_text(encoding="utf-8")
+        assert text.startswith("id,prediction\n")
+        rows = list(csv.DictReader(io.StringIO(text)))
+        splits = [run.inputs.corpus.splits[split][task] for split in LABELLED]
+        assert [row["id"] for row in rows] == [name for split in splits for name in split.ids]
+        classes, first = source.table[task].classes, values[0].item()
+        expected = str(first) if classes is None else classes[int(first)]
+        assert rows[0]["prediction"] == expected
+
+
+def test_ids_and_classes_with_commas_and_quotes_are_quoted(tmp_path: Path) -> None:
+    task = Task(name="tone", classes=("good, mostly", 'a "b"'))
+    none = torch.zeros(1, 1, dtype=torch.int64)
+    rows = {s: {"tone": Rows(none, none, None, (f'{s}, "1"',))} for s in LABELLED}
+    predicted = {"select": {"tone": torch.zeros(1)}, "confirm": {"tone": torch.ones(1)}}
+    write_submission(predicted | {"test": {}}, rows, {"tone": task}, tmp_path)
+    with (tmp_path / "tone-dev-output.csv").open(encoding="utf-8", newline="") as file:
+        assert list(csv.reader(file)) == [
+            ["id", "prediction"],
+            ['select, "1"', "good, mostly"],
+            ['confirm, "1"', 'a "b"'],
+        ]
