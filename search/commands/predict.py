@@ -159,7 +159,7 @@ def _answers(model: Model, task: str, suffix: str) -> Iterator[str]:
     for lines in _blocks(sys.stdin.buffer):
         sentences = [_sentence(line, n + k, model, task) for k, line in enumerate(lines, 1)]
         found = model.predict(task, sentences)  # type: ignore[arg-type]
-        ids = range(n + 1, n + 1 + len(lines))
+        ids = range(n, n + len(lines))
         yield lines_of(_rows(ids, found), suffix, header=n == 0)
         n, n_cut = n + len(lines), n_cut + found.n_cut
     _note(model, task, n, n_cut)

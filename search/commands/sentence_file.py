@@ -34,8 +34,8 @@ class SentenceFile:
 
     @property
     def ids(self) -> list[Any]:
-        """The ids of the rows; their numbers from 1 where the file has none."""
-        return self.columns.get("id") or list(range(1, 1 + len(next(iter(self.columns.values())))))
+        """The ids of the rows; their numbers from 0, as in training, where the file has none."""
+        return self.columns.get("id") or list(range(len(next(iter(self.columns.values())))))
 
     @property
     def has_pairs(self) -> bool:

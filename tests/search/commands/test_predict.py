@@ -148,7 +148,7 @@ def test_standard_input_is_answered_line_by_line(search: Path, repository: Path)
     assert process.returncode == 0, error
     rows = list(csv.reader(io.StringIO("".join([*lines, rest])), delimiter="\t"))
     expected = load(search).predict("para", pairs)
-    assert [row[:2] for row in rows] == [[str(i + 1), expected.labels[i]] for i in range(3)]
+    assert [row[:2] for row in rows] == [[str(i), expected.labels[i]] for i in range(3)]
     assert expected.probabilities is not None
     shares = np.array([row[2:] for row in rows], np.float32)
     np.testing.assert_allclose(shares, expected.probabilities.numpy(), atol=1e-6)

@@ -41,9 +41,9 @@ def test_what_was_written_is_read(
     assert [int(i) for i in read.ids] == list(range(len(rows)))
 
 
-def test_rows_without_ids_are_numbered(tmp_path: Path) -> None:
+def test_rows_without_ids_are_numbered_from_zero(tmp_path: Path) -> None:
     read = read_sentences(write(tmp_path, "x.csv", "text,label\na,1\n\nb,2\n"))
-    assert read.ids == [1, 2]
+    assert read.ids == [0, 1]
     assert read.sentences(is_pair=False) == ["a", "b"]
 
 
