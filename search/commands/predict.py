@@ -156,13 +156,37 @@ def _answers(model: Model, task: str, suffix: str) -> Iterator[str]:
     if sys.stdin.isatty():
         print("one sentence on each line; Ctrl-D ends", file=sys.stderr)
     n = n_cut = 0
-    for lines in _blocks(sys.stdin.buffer):
-        sentences = [_sentence(line, n + k, model, task) for k, line in enumerate(lines, 1)]
+    for sentences in _sentences(sys.stdin.buffer, model, task):
         found = model.predict(task, sentences)  # type: ignore[arg-type]
-        ids = range(n, n + len(lines))
+        ids = range(n, n + len(sentences))
         yield lines_of(_rows(ids, found), suffix, header=n == 0)
-        n, n_cut = n + len(lines), n_cut + found.n_cut
+        n, n_cut = n + len(sentences), n_cut + found.n_cut
     _note(model, task, n, n_cut)
+
+
+def _sentences(stream: BinaryIO, model: Model, task: str) -> Iterator[list[str | tuple[str, ...]]]:
+    """Yield sentences or pairs, at least one at a time; blank lines are skipped.
+
+    Raises:
+        InputError: A line is wrong; those before it have been yielded.
+    """
+    number = 0
+    for lines in _blocks(stream):
+        found: list[str | tuple[str, ...]] = []
+        problem: InputError | None = None
+        for line in lines:
+            number += 1
+            if not line.strip(b" \r"):
+                continue
+            try:
+                found.append(_sentence(line, number, model, task))
+            except InputError as error:
+                problem = error
+                break
+        if found:
+            yield found
+        if problem is not None:
+            raise problem
 
 
 def _blocks(stream: BinaryIO) -> Iterator[list[bytes]]:

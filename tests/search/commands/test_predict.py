@@ -217,22 +217,39 @@ class _Stdin:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("task", "content", "fragment"),
+    ("task", "content", "n_answers", "fragment"),
     [
-        ("sst", b"a\n\nb\n", "line 2: '' has an empty sentence"),
-        ("sst", b"a\tb\n", "line 1: 'a\\tb' has 1 tabs; sst needs one sentence"),
-        ("para", b"a\tb\r\na\n", "line 2: 'a' has 0 tabs; para needs two sentences"),
-        ("para", b"a\t \n", "line 1: 'a\\t ' has an empty sentence"),
-        ("sst", b"a\n\xff\n", "line 2 is not UTF-8"),
+        ("sst", b"a\tb\n", 0, "line 1: 'a\\tb' has 1 tabs; sst needs one sentence"),
+        ("para", b"a\tb\r\na\n", 1, "line 2: 'a' has 0 tabs; para needs two sentences"),
+        ("para", b"a\t \n", 0, "line 1: 'a\\t ' has an empty sentence"),
+        ("sst", b"a\n\nb\n\xff\nc\n", 2, "line 4 is not UTF-8"),
     ],
 )
-def test_a_line_that_is_wrong_is_named(
+def test_a_line_that_is_wrong_is_named_after_the_answers_of_those_before(
     search: Path,
-    refusal: Refusal,
     monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
     task: str,
     content: bytes,
+    n_answers: int,
     fragment: str,
 ) -> None:
     monkeypatch.setattr(predict.sys, "stdin", _Stdin(content))
-    assert fragment in refusal(search, "--task", task)
+    assert main([str(search), "--task", task]) == 2
+    output = capsys.readouterr()
+    assert output.err.startswith("error: ")
+    assert output.err.count("\n") == 1
+    assert fragment in output.err
+    ids = [line.split("\t")[0] for line in output.out.splitlines()]
+    assert ids == (["id", *map(str, range(n_answers))] if n_answers else [])
+
+
+@pytest.mark.slow
+def test_blank_lines_of_standard_input_are_skipped_as_those_of_a_file(
+    search: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(predict.sys, "stdin", _Stdin(b"\na\n \r\nb\n\n"))
+    assert main([str(search), "--task", "sst"]) == 0
+    output = capsys.readouterr()
+    assert [line.split("\t")[0] for line in output.out.splitlines()] == ["id", "0", "1"]
+    assert "2 predictions of sst" in output.err
