@@ -39,7 +39,7 @@ from search.loop.interruption import Interruption
 from search.report.best import Best, best_path, default_out, read_best
 from search.report.ensemble import Member, average, compare, table
 from search.report.retrain_json import Retraining
-from search.report.seed_scores import Scores, seeds_table, summary_of
+from search.report.seed_scores import Scores, metrics_line, seeds_table, summary_of
 from trainable.cache.files import write_json
 from trainable.errors import InputError
 from trainable.run_config import RunConfig
@@ -182,6 +182,8 @@ def _train_seeds(
             scores[seed] = dev_scores(member, own.inputs) if options.train_on == "train" else {}
             # Written after each seed, so that a later interruption loses none of the finished ones.
             own.retraining.write(own.folder, scores)
+            for split, metrics in scores[seed].items():
+                console.print(f"{name}: {split}  {metrics_line(metrics)}", markup=False)
         delete_checkpoints(folder)
     scores = dict(sorted(scores.items()))
     console.print(own.title + seeds_table(scores, summary_of(scores)), markup=False)

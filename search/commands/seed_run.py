@@ -15,6 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from search.report.ensemble import Labels, Member
+from search.report.seed_scores import metrics_line
 from trainable.errors import InputError
 from trainable.metrics import scores
 from trainable.run_config import RunConfig
@@ -49,7 +50,7 @@ def train_seed(
         inputs: Its encoder and data.
         folder: Where its files go; made if it is not there.
         name: For people: of the progress bar, and of the run in an ensemble.
-        console: Where the progress bar is drawn.
+        console: Where the progress bar is drawn, and the losses of each unit are printed.
         on_step: Called after each step; may raise `RunLeft` to stop.
 
     Raises:
@@ -60,8 +61,15 @@ def train_seed(
     (folder / "predictions").mkdir(parents=True, exist_ok=True)
     run = Run(config, inputs)
     _load_checkpoint(run, folder, name, console)
+
+    def on_unit(losses: dict[str, float]) -> None:
+        _save_checkpoint(run, folder)
+        of_tasks = {f"{task}_loss": losses[f"{task}_loss"] for task in config.tasks}
+        unit = f"{name}: unit {run.units}/{config.units}"
+        console.print(f"{unit}  {metrics_line(of_tasks)}", markup=False)
+
     try:
-        train(run, console, name, lambda losses: _save_checkpoint(run, folder), on_step)
+        train(run, console, name, on_unit, on_step)
     except RunLeft:
         if run.units or run.steps:  # a stage before the tasks begins anew
             _save_checkpoint(run, folder)

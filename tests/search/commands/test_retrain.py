@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -345,6 +346,24 @@ def test_a_signal_keeps_every_step_and_the_same_command_goes_on_bit_for_bit(
     assert "seed 1 goes on after unit 0 of 2, step 2" in capfd.readouterr().out
     assert steps == list(range(1, steps[-1] + 1))
     assert contents(out) == contents(whole)
+
+
+@pytest.mark.slow
+def test_without_a_terminal_each_unit_and_each_seed_is_told_when_it_ends(
+    write_best: WriteBest,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = write_best(tmp_path / "best.json", run_config=TWO_UNITS)
+    assert main([str(path), "--seeds", "1"]) == 0
+    own = [line for line in capsys.readouterr().out.splitlines() if line.startswith("seed 1: ")]
+    losses = r"  sst_loss \d\.\d{4}  para_loss \d\.\d{4}  sts_loss \d\.\d{4}"
+    patterns = [f"unit 1/2{losses}", f"unit 2/2{losses}"]
+    patterns += [rf"{split}  score -?\d\.\d{{4}}  .*" for split in ("select", "confirm")]
+    lines = [line for line in own if "━" not in line]  # the bar as it ends
+    assert len(lines) == len(patterns)
+    for line, pattern in zip(lines, patterns, strict=True):
+        assert re.fullmatch(f"seed 1: {pattern}", line)
 
 
 @pytest.mark.slow
