@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,7 +12,11 @@ import tyro
 
 from search.report.best import Best
 from search.report.retrain_json import RETRAIN
+from trainable.cache.files import reading
 from trainable.errors import InputError
+
+# What a retraining leaves in its folder; a kill or a full disk may leave only the first two.
+_OWN = (".lock", f".{RETRAIN}.*", RETRAIN, "seed_*", "best_[1-9]*", "ensemble", "ensemble.json")
 
 
 @dataclass(frozen=True)
@@ -79,12 +84,19 @@ def folders_of(options: RetrainOptions, out: Path) -> list[Path]:
 
 
 def check_out(options: RetrainOptions, out: Path) -> None:
-    """Refuse a folder whose results would no longer go together.
+    """Refuse a folder that holds something else, or whose results would no longer go together.
 
     Raises:
-        InputError: It has results of other BEST.json files, or an ensemble that would not be of all
-            runs any more.
+        InputError: It has something that no retraining wrote, results of other BEST.json files, or
+            an ensemble that would not be of all runs any more.
     """
+    with reading(out):
+        names = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
+    if names and not any(fnmatch(name, own) for name in names for own in _OWN):
+        raise InputError(
+            f"--out {out} is not empty, and no retraining wrote it (it has {names[0]}); give a new "
+            f"folder"
+        )
     expected = set(folders_of(options, out))
     found = {path.parent for path in (*out.glob(RETRAIN), *out.glob(f"best_*/{RETRAIN}"))}
     has_ensemble = (out / "ensemble.json").exists() or (out / "ensemble").exists()

@@ -16,6 +16,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from search.commands.retrain import main
+from search.commands.retrain_options import RetrainOptions, check_out
 from search.log.folder import EVENTS
 from search.report.best import BEST_VERSION, Best, read_best
 from search.report.retrain_json import Retraining
@@ -272,6 +273,26 @@ def test_an_earlier_ensemble_is_not_written_over(
     (tmp_path / "retrain" / "best_2").mkdir(parents=True)
     (tmp_path / "retrain" / name).write_text("{}")
     assert "choose another --out" in refusal(*paths, "--ensemble")
+
+
+@pytest.mark.parametrize("name", ["run_config.json", "encoder/config.json", "best.json"])
+def test_a_folder_that_no_retraining_wrote_is_refused(
+    write_best: WriteBest, tmp_path: Path, refusal: Callable[..., str], name: str
+) -> None:
+    path, other = write_best(tmp_path / "best.json"), tmp_path / "model" / name
+    other.parent.mkdir(parents=True)
+    other.write_text("{}")
+    error = refusal(path, "--out", tmp_path / "model")
+    assert f"--out {tmp_path / 'model'} is not empty, and no retraining wrote it" in error
+
+
+@pytest.mark.parametrize("name", [None, ".lock", ".retrain.json.7.tmp", "seed_1/x", "best_1/x"])
+def test_a_folder_that_a_kill_left_is_not_refused(tmp_path: Path, name: str | None) -> None:
+    (tmp_path / (name or ".")).parent.mkdir(exist_ok=True)
+    if name is not None:
+        (tmp_path / name).touch()
+    check_out(RetrainOptions("best.json"), tmp_path)
+    check_out(RetrainOptions("best.json"), tmp_path / "new")
 
 
 # To go on with a retraining.
