@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from search.commands.seed_run import is_trained
 from search.report.best import Best
 from search.report.retrain_json import RETRAIN
 from trainable.cache.files import reading
@@ -105,7 +106,8 @@ def check_out(options: RetrainOptions, out: Path) -> None:
             f"{out} holds a retraining of other BEST.json files; give the same ones in the same "
             f"order, or choose another --out"
         )
-    if has_ensemble and not options.ensemble:
+    seeds = [folder / f"seed_{k}" for folder in expected for k in range(1, options.seeds + 1)]
+    if has_ensemble and not options.ensemble and not all(map(is_trained, seeds)):
         raise InputError(
             f"{out} holds an ensemble, which would not be of all runs any more; add --ensemble, or "
             f"choose another --out"

@@ -430,7 +430,11 @@ def test_a_torn_checkpoint_is_said_and_not_used(
 
 @pytest.mark.slow
 def test_more_seeds_are_added_to_those_that_are_there(
-    write_best: WriteBest, two_seeds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    write_best: WriteBest,
+    two_seeds: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     path, out = write_best(tmp_path / "best.json"), tmp_path / "retrain"
     assert main([str(path), "--seeds", "1"]) == 0
@@ -445,6 +449,12 @@ def test_more_seeds_are_added_to_those_that_are_there(
     assert main([str(path), "--seeds", "2", "--ensemble"]) == 0
     assert steps == []
     assert contents(out) == contents(two_seeds)
+    # An ensemble of all that there is stays right without the option, until a run is added.
+    assert main([str(path), "--seeds", "2"]) == 0
+    assert steps == []
+    assert contents(out) == contents(two_seeds)
+    assert main([str(path), "--seeds", "3"]) == 2
+    assert "would not be of all runs any more" in capsys.readouterr().err
 
 
 @pytest.mark.slow
