@@ -106,8 +106,14 @@ def _check_run(run: str) -> Path:
         raise InputError(f"{run} is not on this machine; copy the folder of a seed here, give that")
     path = user_path(run)
     if not path.is_dir():
+        # pyarrow takes a moment to import.
+        from search.log.find_folder import named_below_runs
+
         what = "is a file" if path.exists() else "is not there"
-        raise InputError(f"{path} {what}; give the folder of a search, a retraining or a seed")
+        advice = "give the folder of a search, a retraining or a seed"
+        if not path.exists() and (named := named_below_runs(run)):
+            advice = f"did you mean {named}?"
+        raise InputError(f"{path} {what}; {advice}")
     return path
 
 

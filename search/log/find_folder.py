@@ -42,6 +42,16 @@ def named_folder(given: str, storage: str) -> SearchFolder:
     return find_folder(*(split(given) if "/" in given else (storage, given)), resume=True)
 
 
+def named_below_runs(given: str) -> Path | None:
+    """Return the folder of a search in the default storage, if a path that is not there names it.
+
+    Where a path may mean more than a search, its name alone does not stand for it; a message can
+    say what does.
+    """
+    folder = Path("runs", given)
+    return folder if (folder / EVENTS).is_file() else None
+
+
 def find_folder(storage: str, name: str, *, resume: bool) -> SearchFolder:
     """Return the folder of a new search, or of one to be resumed; nothing is made.
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from search.log.find_folder import find_folder, split
+from search.log.find_folder import find_folder, named_below_runs, split
 from search.log.folder import EVENTS, SearchFolder
 from search.log.history import History
 from search.log.race import Verdict
@@ -96,7 +96,12 @@ def read_best(path: str | Path) -> Best:
             f"{path}: schema_version is {found}, this program reads up to {BEST_VERSION}; "
             f"install a newer version of the project"
         )
-    config = RunConfig.from_dict(values.get("run_config"), f"{path}, run_config")
+    if "run_config" not in values:
+        raise InputError(
+            f"{path} is no best.json: it has no run_config; give the best.json of a search "
+            f"(`python -m trainable FILE` trains the configuration of a file)"
+        )
+    config = RunConfig.from_dict(values["run_config"], f"{path}, run_config")
     try:
         return Best.model_validate({**values, "run_config": config})
     except ValidationError as error:
@@ -109,6 +114,8 @@ def _values(path: str) -> Any:
     """Return the decoded JSON of a best.json on this machine or in a remote storage."""
     if "://" not in path:
         search, missing = Path(path).parent, "give the best.json of a search"
+        if named := named_below_runs(path):
+            missing = f"did you mean {named / BEST}?"
         if (search / EVENTS).exists():
             missing += f"; python search/export.py {shlex.quote(str(search))} writes it"
         return read_json(Path(path), missing)

@@ -188,6 +188,10 @@ def test_what_is_wrong_is_said_before_torch_is_needed(
         ((run, *given, "--output", good), "is the input"),
     ):
         assert fragment in refusal(*arguments), arguments
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "name").mkdir(parents=True)
+    (tmp_path / "runs" / "name" / "events.jsonl").touch()
+    assert refusal("name", *given).endswith("name is not there; did you mean runs/name?\n")
     monkeypatch.setattr(predict.os, "access", lambda path, mode: False)
     assert f"may not write to {tmp_path}" in refusal(run, *given, "--output", tmp_path / "x.tsv")
 

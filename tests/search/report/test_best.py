@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from search.commands.retrain import main as retrain
+from search.log.folder import EVENTS
 from search.log.history import History
 from search.log.trial import Gain, TrialRecord
 from search.planning.plan import Plan
-from search.report.best import BEST_VERSION, Best, read_best
+from search.report.best import BEST_VERSION, Best, best_path, read_best
 from search.report.write import write_results
 from tests.course import SCORE_KEYS
 from trainable.errors import InputError
@@ -83,7 +84,10 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     "unknown field": ({"favourite": 1}, ["'favourite'"]),
     "missing field": ({"data_fingerprint": None}, ["'data_fingerprint'", "required"]),
     "wrong type": ({"units": "many"}, ["'units'"]),
-    "no run_config": ({"run_config": None}, ["run_config"]),
+    "no run_config": (
+        {"run_config": None},
+        ["is no best.json: it has no run_config", "`python -m trainable FILE` trains"],
+    ),
     "unknown field of the RunConfig": (
         {"run_config__encodr": {}},
         ["'encodr'", "did you mean 'encoder'"],
@@ -129,6 +133,18 @@ def test_a_file_that_is_no_best_json_is_refused(best_json: Path, text: str, frag
     best_json.write_text(text)
     with pytest.raises(InputError, match=fragment):
         read_best(best_json)
+
+
+def test_the_name_of_a_search_is_answered_with_the_path_of_its_best_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "search").mkdir(parents=True)
+    (tmp_path / "runs" / "search" / EVENTS).touch()
+    with pytest.raises(InputError, match=r"did you mean runs/search/best\.json\?$"):
+        read_best(best_path("search"))
+    with pytest.raises(InputError, match=r"give the best\.json of a search$"):
+        read_best(best_path("another"))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.99])
