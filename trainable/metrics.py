@@ -11,7 +11,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from trainable.tasks import NUMBER_METRICS, Metric, Task, TaskName, Tasks
+from trainable.tasks import NUMBER_METRICS, Metric, Task, TaskName, Tasks, is_of_course
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +21,12 @@ Number = TypeVar("Number", float, Tensor)
 def score_keys(tasks: Tasks) -> tuple[str, ...]:
     """Return the keys of the scores of a run: `score`, `score_2024`, and each task's metric."""
     return ("score", "score_2024", *metric_keys(tasks))
+
+
+def shown_keys(tasks: Tasks) -> tuple[str, ...]:
+    """Return those of `score_keys` for people: `score_2024` means something in the course only."""
+    of_course = all(map(is_of_course, tasks.values()))
+    return tuple(key for key in score_keys(tasks) if of_course or key != "score_2024")
 
 
 def metric_keys(tasks: Tasks) -> tuple[str, ...]:

@@ -211,3 +211,8 @@ COURSE = table(
     ),
     Task(name="sts", title="STS similarity", is_pair=True, high=5.0),
 )
+
+
+def is_of_course(task: Task) -> bool:
+    """Return whether a task is one of `COURSE`, whatever its weight."""
+    return task.model_copy(update={"weight": 1.0}) == COURSE.get(task.name)

@@ -42,6 +42,7 @@ from search.report.retrain_json import Retraining
 from search.report.seed_scores import Scores, metrics_line, seeds_table, summary_of
 from trainable.cache.files import write_json
 from trainable.errors import InputError
+from trainable.metrics import shown_keys
 from trainable.run_config import RunConfig
 from trainable.stages.pretraining_loop import StageFailed
 from trainable.training.inputs import InputsSpec, RunInputs, open_inputs
@@ -171,6 +172,7 @@ def _train_seeds(
     console: Console,
 ) -> None:
     """Train the seeds that have no scores yet, and print the scores of all."""
+    keys = shown_keys(_config(own, 1).data.table)
     own.folder.mkdir(exist_ok=True)
     own.retraining.write(own.folder, scores)
     for seed in range(1, options.seeds + 1):
@@ -183,10 +185,12 @@ def _train_seeds(
             # Written after each seed, so that a later interruption loses none of the finished ones.
             own.retraining.write(own.folder, scores)
             for split, metrics in scores[seed].items():
-                console.print(f"{name}: {split}  {metrics_line(metrics)}", markup=False)
+                console.print(
+                    f"{name}: {split}  {metrics_line({k: metrics[k] for k in keys})}", markup=False
+                )
         delete_checkpoints(folder)
     scores = dict(sorted(scores.items()))
-    console.print(own.title + seeds_table(scores, summary_of(scores)), markup=False)
+    console.print(own.title + seeds_table(scores, summary_of(scores), keys), markup=False)
 
 
 def _write_ensemble(
@@ -205,4 +209,4 @@ def _write_ensemble(
     if options.train_on == "train":
         comparison = compare(members, dev_labels(inputs))
         write_json(out / "ensemble.json", comparison)
-        console.print(table(comparison), markup=False)
+        console.print(table(comparison, shown_keys(tasks)), markup=False)

@@ -191,23 +191,25 @@ def _correlations(rows: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
     return torch.where(product > _NO_SPREAD, covariance / product.clamp(min=_NO_SPREAD).sqrt(), 0.0)
 
 
-def table(comparison: dict[str, Any]) -> str:
-    """Return the result of `compare` as text for people."""
+def table(comparison: dict[str, Any], keys: Sequence[str]) -> str:
+    """Return some metrics of the result of `compare` as text for people."""
     lines = []
     for split, own in comparison["splits"].items():
         rows = {f"mean of {len(own['members'])} runs": own["mean"]}
         rows[comparison["best_member"]] = own["members"][comparison["best_member"]]
         rows["ensemble"] = own["ensemble"]
         width = max(map(len, [*rows, "standard error"])) + 4
-        lines += ["", heading(split, width, own["mean"])]
-        lines += [_line(name, row, width, "") for name, row in rows.items()]
+        lines += ["", heading(split, width, keys)]
+        lines += [
+            _line(name, {key: row[key] for key in keys}, width, "") for name, row in rows.items()
+        ]
         for name in ("mean", "best"):
             found = own[f"ensemble_minus_{name}"]
             for row, key, sign in (
                 (f"ensemble - {name}", "difference", "+"),
                 ("standard error", "standard_error", ""),
             ):
-                values = {metric: value[key] for metric, value in found.items()}
+                values = {metric: found[metric][key] for metric in keys}
                 lines.append(_line(row, values, width, sign))
     note = f"best: on select, {comparison['best_member']}; standard errors by paired bootstrap"
     return "\n".join([*lines, note])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Scores = Mapping[str, Mapping[str, float]]  # split -> metric -> score
@@ -37,20 +37,29 @@ def metrics_line(metrics: Mapping[str, float]) -> str:
     return "  ".join(f"{k} {v:.4f}" for k, v in metrics.items() if not math.isnan(v))
 
 
-def seeds_table(scores: Mapping[int, Scores], summary: Mapping[str, Any]) -> str:
-    """Return the scores of each seed, their mean and their standard deviation, for people."""
+def seeds_table(
+    scores: Mapping[int, Scores], summary: Mapping[str, Any], keys: Sequence[str]
+) -> str:
+    """Return the scores of each seed, their mean and their standard deviation, for people.
+
+    Args:
+        scores: Seed -> its scores.
+        summary: Result of `summary_of`.
+        keys: The metrics to show.
+    """
     if not summary:
         return "trained on train and dev: there is nothing left to score on"
     lines = []
     for split, metrics in summary.items():
-        lines += ["", heading(split, 12, metrics)]
+        lines += ["", heading(split, 12, keys)]
         for seed, own in scores.items():
-            row = "".join(f"{own[split][key]:{column_width(key)}.4f}" for key in metrics)
+            row = "".join(f"{own[split][key]:{column_width(key)}.4f}" for key in keys)
             lines.append(f"  seed {seed:<5}{row}")
         for name in ("mean", "stdev"):
-            row = "".join(
-                f"{'-' if cell[name] is None else f'{cell[name]:.4f}':>{column_width(key)}}"
-                for key, cell in metrics.items()
-            )
+            row = "".join(f"{_cell(metrics[key][name]):>{column_width(key)}}" for key in keys)
             lines.append(f"  {name:<10}{row}")
     return "\n".join(lines)
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

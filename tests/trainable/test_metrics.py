@@ -20,6 +20,7 @@ from trainable.metrics import (
     pearson,
     score_error,
     scores,
+    shown_keys,
     spearman,
     standard_error,
     with_overall,
@@ -139,6 +140,16 @@ def test_scores_are_the_means_that_the_course_uses() -> None:
     assert metrics["sts_corr"] == pytest.approx(1)
     assert metrics["score"] == pytest.approx((0.5 + 0.8 + 1) / 3)
     assert metrics["score_2024"] == pytest.approx((0.5 + 0.8 + 1) / 3)
+
+
+def test_the_score_of_the_leaderboard_is_shown_for_tasks_of_the_course_only() -> None:
+    weighted = {name: task.model_copy(update={"weight": 2.0}) for name, task in COURSE.items()}
+    assert shown_keys(weighted) == ("score", "score_2024", "sst_acc", "para_acc", "sts_corr")
+    other = COURSE["sst"].model_copy(update={"metric": "macro_f1"})
+    assert shown_keys(table(other)) == ("score", "sst_f1")
+    assert shown_keys(table(*COURSE.values(), Task(name="own"))) == (
+        *("score", "sst_acc", "para_acc", "sts_corr", "own_corr"),
+    )
 
 
 def test_worst_score_is_the_worst() -> None:

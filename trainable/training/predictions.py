@@ -23,7 +23,7 @@ from torch import Tensor
 from trainable.cache.files import separated_line, write_tensors, write_text
 from trainable.data.cs224n import SUBMISSION_HEADERS
 from trainable.errors import InputError
-from trainable.tasks import COURSE, Task, TaskName, Tasks
+from trainable.tasks import Task, TaskName, Tasks, is_of_course
 from trainable.training.corpus import Rows, Split
 from trainable.training.loop import Run
 
@@ -132,8 +132,7 @@ def write_submission(
                 continue
             ids = [i for source in sources for i in splits[source][task].ids]
             values = torch.cat([predicted[source][task] for source in sources]).tolist()
-            of_course = definition.model_copy(update={"weight": 1.0}) == COURSE.get(task)
-            lines = _course_lines if of_course else _csv_lines
+            lines = _course_lines if is_of_course(definition) else _csv_lines
             text = "".join(lines(definition, ids, values))
             write_text(folder / f"{task}-{name}-output.csv", text)
 

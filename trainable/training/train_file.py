@@ -16,7 +16,7 @@ from trainable.data.sources import SampleData
 from trainable.defaults import default_run
 from trainable.errors import InputError
 from trainable.learning import learning_keys
-from trainable.metrics import score_keys
+from trainable.metrics import shown_keys
 from trainable.model.encoder import EncoderConfig
 from trainable.partial_config import complete, filled_note
 from trainable.run_config import RunConfig
@@ -97,12 +97,12 @@ def _train(config: RunConfig, out: Path | None, console: Console) -> None:
 
     def show(losses: dict[str, float]) -> None:
         scores = run.evaluate("select")
-        console.print(f"unit {run.units}/{config.units}  {_shown(scores, score_keys(table))}")
+        console.print(f"unit {run.units}/{config.units}  {_shown(scores, shown_keys(table))}")
         console.print(f"          {_shown(scores, learning_keys(table))}")
 
     train(run, console, "training", show)
     scores = run.evaluate("confirm")
-    console.print(f"confirm   {_shown(scores, score_keys(table))}")
+    console.print(f"confirm   {_shown(scores, shown_keys(table))}")
     if out is not None:
         try:
             write_trained(run, out)

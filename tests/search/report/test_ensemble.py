@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -250,7 +251,7 @@ def test_constant_predictions_have_a_correlation_of_zero(labels: Labels) -> None
 
 
 def test_the_table_has_every_number(comparison: dict[str, Any]) -> None:
-    text = table(comparison)
+    text = table(comparison, SCORE_KEYS)
     for own in comparison["splits"].values():
         rows = [own["mean"], own["members"]["seed 2"], own["ensemble"]]
         for row in rows:
@@ -260,3 +261,9 @@ def test_the_table_has_every_number(comparison: dict[str, Any]) -> None:
                 assert f"{value['difference']:+.4f}" in text, key
                 assert f"{value['standard_error']:.4f}" in text, key
     assert "best: on select, seed 2" in text
+
+
+def test_the_table_has_only_the_metrics_that_are_asked_for(comparison: dict[str, Any]) -> None:
+    lines = table(comparison, ["score", "sts_corr"]).splitlines()
+    assert lines[1].split() == ["select", "score", "sts_corr"]
+    assert all(len(re.findall(r"\d\.\d{4}", line)) == 2 for line in lines[2:9])

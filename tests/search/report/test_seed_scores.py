@@ -57,7 +57,7 @@ def test_the_table_has_every_number_in_its_place() -> None:
     draw = np.random.default_rng(0)
     values = draw.uniform(-1, 1, (3, 2, len(SCORE_KEYS)))
     scores = scores_of(values.tolist())
-    blocks = seeds_table(scores, summary_of(scores)).split("\n\n")
+    blocks = seeds_table(scores, summary_of(scores), SCORE_KEYS).split("\n\n")
     assert len(blocks) == 2
     for i, (split, block) in enumerate(zip(SPLITS, blocks, strict=True)):
         top, *lines = block.strip("\n").splitlines()
@@ -73,19 +73,27 @@ def test_the_table_has_every_number_in_its_place() -> None:
             assert row[1:] == [f"{number:.4f}" for number in numbers]
 
 
+def test_the_table_has_the_metrics_that_are_asked_for() -> None:
+    scores = scores_of([[[0.5] * 5, [0.25] * 5]])
+    text = seeds_table(scores, summary_of(scores), ["score", "sts_corr"])
+    assert text.splitlines()[1].split() == ["select", "score", "sts_corr"]
+    assert text.splitlines()[2].split() == ["seed", "3", "0.5000", "0.5000"]
+    assert "score_2024" not in text
+
+
 def test_one_seed_has_no_deviation() -> None:
     scores = scores_of([[[0.5] * 5, [0.25] * 5]])
-    *_, last = seeds_table(scores, summary_of(scores)).splitlines()
+    *_, last = seeds_table(scores, summary_of(scores), SCORE_KEYS).splitlines()
     assert last.split() == ["stdev", *["-"] * 5]
 
 
 def test_without_scores_there_is_a_sentence() -> None:
     assert summary_of({1: {}, 2: {}}) == {}
-    assert "nothing left to score on" in seeds_table({1: {}, 2: {}}, {})
+    assert "nothing left to score on" in seeds_table({1: {}, 2: {}}, {}, SCORE_KEYS)
 
 
 def test_columns_stand_below_their_names() -> None:
     top = heading("x", 12, SCORE_KEYS)
     scores = scores_of([[[0.5] * 5, [0.25] * 5]])
-    line = seeds_table(scores, summary_of(scores)).splitlines()[2]
+    line = seeds_table(scores, summary_of(scores), SCORE_KEYS).splitlines()[2]
     assert len(top) == len(line)
