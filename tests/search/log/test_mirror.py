@@ -250,21 +250,26 @@ def test_a_copy_whose_answer_was_lost_is_no_other_driver(
     assert copied(folder) == (folder.local / EVENTS).read_bytes()
 
 
-def test_it_waits_as_long_as_one_action_follows_another(
-    folder: SearchFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("search.log.mirror._CLOSE_SECONDS", 0.05)
-    mirror, done = Mirror(folder), list[int]()
+class Busy:
+    """A thread that is at another action each time somebody has waited for it, and then ends."""
 
-    def act() -> None:
-        mirror._stop.wait()
-        threading.Event().wait(0.03)
-        done.append(1)
+    def __init__(self, mirror: Mirror, n_actions: int) -> None:
+        self._mirror, self.n_left = mirror, n_actions
 
-    for _ in range(6):
-        mirror.after_copy(act)
+    def is_alive(self) -> bool:
+        return self.n_left > 0
+
+    def join(self, seconds: float) -> None:
+        assert seconds == 60.0
+        self.n_left -= 1
+        self._mirror.busy_since = 1000.0 - self.n_left
+
+
+def test_it_waits_as_long_as_one_action_follows_another(folder: SearchFolder) -> None:
+    mirror = idle(folder)
+    mirror._thread = busy = Busy(mirror, 6)  # type: ignore[assignment]
     assert mirror.close() == ""
-    assert len(done) == 6
+    assert busy.n_left == 0
 
 
 def test_it_says_what_hangs_and_waits_no_longer_than_a_minute_for_it(
