@@ -195,3 +195,8 @@ def worst_score(tasks: Tasks) -> float:
         for task in tasks.values()
     }
     return with_overall(worst, tasks)["score"]
+
+
+def metrics_line(metrics: Mapping[str, float]) -> str:
+    """Return names and values in one line, for people; without those that are not known."""
+    return "  ".join(f"{k} {v:.4f}" for k, v in metrics.items() if not math.isnan(v))

@@ -39,10 +39,10 @@ from search.loop.interruption import Interruption
 from search.report.best import Best, best_path, default_out, read_best
 from search.report.ensemble import Member, average, compare, table
 from search.report.retrain_json import Retraining
-from search.report.seed_scores import Scores, metrics_line, seeds_table, summary_of
+from search.report.seed_scores import Scores, seeds_table, summary_of
 from trainable.cache.files import write_json
 from trainable.errors import InputError
-from trainable.metrics import shown_keys
+from trainable.metrics import metrics_line, shown_keys
 from trainable.run_config import RunConfig
 from trainable.stages.pretraining_loop import StageFailed
 from trainable.training.inputs import InputsSpec, RunInputs, open_inputs

@@ -15,9 +15,8 @@ from typing import Any
 from rich.console import Console
 
 from search.report.ensemble import Labels, Member
-from search.report.seed_scores import metrics_line
 from trainable.errors import InputError
-from trainable.metrics import scores
+from trainable.metrics import metrics_line, scores
 from trainable.run_config import RunConfig
 from trainable.training import checkpoint
 from trainable.training.inputs import RunInputs

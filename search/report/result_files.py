@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -15,6 +13,7 @@ from search.report.ablation_table import FILE as ABLATION
 from search.report.ablation_table import ablation_csv, ablation_rows
 from search.report.best import best_of
 from search.report.logged_search import LoggedSearch
+from trainable.cache.files import separated_line
 from trainable.learning import learning_keys
 from trainable.metrics import score_keys
 from trainable.tasks import Tasks
@@ -63,9 +62,6 @@ def trials_csv(trials: Iterable[TrialRecord], params: Iterable[str], tasks: Task
 
 
 def _csv_line(cells: list[Any]) -> str:
-    """Return a line that ends in a newline; a cell with any line break in it is quoted."""
-    output = io.StringIO(newline="")
-    csv.writer(output, lineterminator="\r\n").writerow(cells)  # else a lone "\r" is not quoted
+    """Return a line of trials.csv."""
     # The error of a path that is not UTF-8 has halves of characters, which UTF-8 does not have.
-    line = output.getvalue().removesuffix("\r\n").encode("utf-8", "backslashreplace").decode()
-    return f"{line}\n"
+    return separated_line(cells, ",").encode("utf-8", "backslashreplace").decode()

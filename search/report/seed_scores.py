@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -30,11 +29,6 @@ def heading(name: str, width: int, metrics: Iterable[str]) -> str:
 def column_width(metric: str) -> int:
     """Return the width of a metric's column."""
     return max(12, len(metric) + 2)
-
-
-def metrics_line(metrics: Mapping[str, float]) -> str:
-    """Return names and values in one line, for people; without those that are not known."""
-    return "  ".join(f"{k} {v:.4f}" for k, v in metrics.items() if not math.isnan(v))
 
 
 def seeds_table(

@@ -17,6 +17,7 @@ from trainable.metrics import (
     accuracy,
     macro_f1,
     matthews,
+    metrics_line,
     pearson,
     score_error,
     scores,
@@ -234,3 +235,8 @@ def test_overall_scores_of_many_runs_are_those_of_each() -> None:
         alone = with_overall({key: float(row[i]) for key, row in metrics.items()}, COURSE)
         for key in SCORE_KEYS:
             assert float(together[key][i]) == pytest.approx(alone[key])
+
+
+def test_a_line_leaves_out_what_is_not_known() -> None:
+    found = metrics_line({"sst_loss": 1.23456, "para_loss": math.nan, "sts_loss": 0.0})
+    assert found == "sst_loss 1.2346  sts_loss 0.0000"

@@ -16,7 +16,7 @@ from trainable.data.sources import SampleData
 from trainable.defaults import default_run
 from trainable.errors import InputError
 from trainable.learning import learning_keys
-from trainable.metrics import shown_keys
+from trainable.metrics import metrics_line, shown_keys
 from trainable.model.encoder import EncoderConfig
 from trainable.partial_config import complete, filled_note
 from trainable.run_config import RunConfig
@@ -112,4 +112,4 @@ def _train(config: RunConfig, out: Path | None, console: Console) -> None:
 
 
 def _shown(scores: dict[str, float], keys: tuple[str, ...]) -> str:
-    return "  ".join(f"{key} {scores[key]:.4f}" for key in keys)
+    return metrics_line({key: scores[key] for key in keys})

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.report.seed_scores import heading, metrics_line, seeds_table, summary_of
+from search.report.seed_scores import heading, seeds_table, summary_of
 from tests.course import SCORE_KEYS
 
 SPLITS = ("select", "confirm")
@@ -46,11 +44,6 @@ def test_mean_and_deviation_are_those_of_a_sample(values: list[list[list[float]]
             else:
                 # n - 1 below the root: seeds are a sample, not all there are.
                 assert found["stdev"] == pytest.approx(own.std(ddof=1), abs=1e-12)
-
-
-def test_a_line_leaves_out_what_is_not_known() -> None:
-    found = metrics_line({"sst_loss": 1.23456, "para_loss": math.nan, "sts_loss": 0.0})
-    assert found == "sst_loss 1.2346  sts_loss 0.0000"
 
 
 def test_the_table_has_every_number_in_its_place() -> None:
