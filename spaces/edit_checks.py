@@ -62,7 +62,7 @@ def check_bounds(
         matched: Edit -> all names that its pattern matches.
         wrong: See `wrong_values`.
     """
-    reached = {param.name for param in space.reachable()}
+    reached = {param.name for param in space.reachable}
     for edit in edits:
         has_others = not reached.intersection(matched[edit]) <= wrong.keys()
         for name in matched[edit]:
@@ -118,7 +118,7 @@ def check_reached(
     space: Space, edits: Edits, matched: Mapping[Edit, list[str]], known: Mapping[str, Param]
 ) -> None:
     """Refuse a change of what no suggestion has, and a space in which nothing varies."""
-    reached = {param.name for param in space.reachable()}
+    reached = {param.name for param in space.reachable}
     varied = {name for name in reached if space.varies(name)}
     for edit in edits.vary:
         if not varied.intersection(matched[edit]):
@@ -152,7 +152,7 @@ def _unreached(space: Space, param: Param) -> str:
 
 def check_together(space: Space, names: set[str]) -> None:
     """Refuse values of two hyperparameters of a component that do not go together."""
-    reached = space.reachable()
+    reached = space.reachable
     for param in reached:
         for other in reached if param.name in names else ():
             if other is param or _component(param) != _component(other):

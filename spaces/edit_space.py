@@ -87,7 +87,7 @@ def _with_changes(
 def moved(before: Space, after: Space) -> list[str]:
     """Return a sentence for each varying value that is another one in the base of `after`."""
     values = before.values_under({})
-    ranges = {param.name: param.domain for param in after.reachable() if after.varies(param.name)}
+    ranges = {param.name: param.domain for param in after.reachable if after.varies(param.name)}
     return [
         f"the first trial has {name} = {shown(value)}, because {shown(values[name])} is outside "
         f"{ranges[name]}; --range and --choices change that"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import optuna
@@ -128,10 +128,11 @@ class Space:
 
         What no suggestion has is left out: its parent is fixed to another component, or no choice.
         """
-        return tuple(param for param in self.reachable() if self.varies(param.name))
+        return tuple(param for param in self.reachable if self.varies(param.name))
 
+    @cached_property  # some 50 ms for 159 params
     def reachable(self) -> tuple[Param, ...]:
-        """Return every hyperparameter that suggestions have, with the parents that vary."""
+        """Every hyperparameter that suggestions have, with the parents that vary."""
         names: dict[tuple[tuple[str, str], ...], set[str]] = {}
         kept = []
         for param in all_params(self.base):

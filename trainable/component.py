@@ -152,8 +152,9 @@ class Needs:
 
     def met_by(self, tasks: Tasks) -> bool:
         """Whether there are as many."""
-        n_pairs = sum(task.is_pair for task in tasks.values())
-        return len(tasks) >= self.tasks and n_pairs >= self.pairs
+        if len(tasks) < self.tasks:
+            return False
+        return not self.pairs or sum(task.is_pair for task in tasks.values()) >= self.pairs
 
 
 @dataclass(frozen=True)

@@ -229,7 +229,7 @@ def _space_lines(options: SearchOptions, space: Space) -> list[str]:
     named = make_space(read_edits(options)[0], space.base)
     usual = {p.name: named.narrowed.get(p.name, p.domain) for p in all_params(space.base)}
     prior, lines = prior_of(options, space), []
-    for param in space.reachable():
+    for param in space.reachable:
         if param.name in space.fixed:
             what = f"fixed at {space.fixed[param.name]}"
         elif space.varies(param.name):

@@ -22,7 +22,7 @@ from trainable.run_config import RunConfig
 BASE = RunConfig()
 SPACES = {name: make_space(name, BASE) for name in SPACE_NAMES}
 KNOWN = {param.name: param for param in all_params(BASE)}
-REACHED = {name: [p.name for p in space.reachable()] for name, space in SPACES.items()}
+REACHED = {name: [p.name for p in space.reachable] for name, space in SPACES.items()}
 LR = "multitask.optimization.lr"
 
 
