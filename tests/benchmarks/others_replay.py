@@ -16,11 +16,13 @@ from search.log.history import History, Journal
 from search.log.leaderboard import leaderboard
 from search.loop.dispatcher import Dispatcher
 from search.planning.algorithms import make_scheduler, make_searcher
+from search.planning.own_priors import prior_of
 from search.planning.own_space import NO_PRIORS
 from search.planning.plan import Plan, Point
 from search.planning.resume import header
 from search.planning.warm_start import N_FIRST
 from search.searchers.base import Params, Searcher, Suggestion, params_key
+from search.searchers.gp.searcher import RungGp
 from spaces.distributions import suggest_value
 from spaces.params import Param
 from spaces.space import Space
@@ -28,6 +30,7 @@ from tests.benchmarks.curve import UNITS, Curve
 from tests.benchmarks.others_tables import CurveTable, portfolio
 from tests.benchmarks.real_contestants import no_model
 from tests.benchmarks.replay import any_plan, n_trials, run_slots
+from tests.benchmarks.transferred_mean import PredictedRanks, TransferredMean
 from trainable.component import Value
 from trainable.run_config import RunConfig
 
@@ -37,6 +40,7 @@ _N_PORTFOLIO = 4
 _SHARE = 3  # at most one in three trials is of the portfolio, or the best of another search
 _SOURCE = "ours, default, prior"  # the contestant that searches on another table
 _N_SOURCE = 8  # full runs that it has
+_OTHER = 1_000  # is added to its seeds
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,9 @@ CONTESTANTS = {
     ),
     "ours, default, prior, best of a useless search": Contestant(
         "rung-gp", "promotion-asha", "good", True, "chance"
+    ),
+    "ours, default, prior, mean of a search": Contestant(
+        "rung-gp", "promotion-asha", "good", True, "mean"
     ),
     "ours, misleading default": Contestant("rung-gp", "promotion-asha", "bad"),
     "ours, misleading default and prior": Contestant("rung-gp", "promotion-asha", "bad", True),
@@ -182,7 +189,7 @@ class Replayer:
         dispatcher = Dispatcher(
             journal,
             make_scheduler(plan.options, plan.n_trials, journal.history),
-            _searcher(plan, table),
+            self._searcher(plan, table, given, seed),
             plan.space,
             list(plan.points),
             UNITS,
@@ -229,24 +236,46 @@ class Replayer:
         if given.known == "portfolio":
             rows += [row for row in portfolio(others, _N_PORTFOLIO) if row not in rows]
         elif given.known == "search":
-            source = others[seed % len(others)]
-            rows += [row for row in self._best_of_search(source, seed) if row not in rows]
+            rows += [row for row in self._best_of_search(table, seed) if row not in rows]
         elif given.known == "chance":
             drawn = draw.sample(range(len(table.configs)), N_FIRST)
             rows += [row for row in drawn if row not in rows]
         names = ("default", *(f"{given.known} {k}" for k in range(1, len(rows))))
         return tuple((table.configs[row], name) for row, name in zip(rows, names, strict=False))
 
-    def _best_of_search(self, source: CurveTable, seed: int) -> list[int]:
+    def _searcher(self, plan: Plan, table: CurveTable, given: Contestant, seed: int) -> Snapped:
+        if given.known != "mean":
+            return _snapped(plan, table)
+        ranks = self._ranks_in_search(table, seed)
+        space = plan.space
+        assert isinstance(space, Space)
+        same = TransferredMean(ranks, space, seed, plan.rungs, prior=prior_of(plan.options, space))
+        return Snapped(table, lambda number: same)
+
+    def _ranks_in_search(self, table: CurveTable, seed: int) -> PredictedRanks:
+        """Return what a model of another search says of any configuration."""
+        source, history = self._other_search(table, seed)
+        plan = self._planned(source, CONTESTANTS[_SOURCE], _OTHER + seed, _N_SOURCE * UNITS)
+        assert isinstance(plan.space, Space)
+        return PredictedRanks(RungGp(plan.space, seed, plan.rungs, min_results=1), history)
+
+    def _best_of_search(self, table: CurveTable, seed: int) -> list[int]:
         """Return what `--warm-start` tries first, best first: rows of the best finished trials."""
-        other = 1_000 + seed  # another default and other draws than in the search that follows
-        _, history = self._search(source, CONTESTANTS[_SOURCE], other, _N_SOURCE * UNITS)
+        source, history = self._other_search(table, seed)
         rows = {params_key(own): row for row, own in enumerate(source.configs)}
         done = [own for own in leaderboard(history.trials.values()) if own.status == "done"]
         return [rows[params_key(own.params)] for own in done[:N_FIRST]]
 
+    def _other_search(self, table: CurveTable, seed: int) -> tuple[CurveTable, History]:
+        """Search on another table, with another default and other draws."""
+        others = [own for own in self._tables if own is not table]
+        source = others[seed % len(others)]
+        given = CONTESTANTS[_SOURCE]
+        _, history = self._search(source, given, _OTHER + seed, _N_SOURCE * UNITS)
+        return source, history
 
-def _searcher(plan: Plan, table: CurveTable) -> Snapped:
+
+def _snapped(plan: Plan, table: CurveTable) -> Snapped:
     def make(seed: int) -> Searcher:
         options = replace(plan.options, seed=seed)
         return make_searcher(options, plan.space, plan.n_trials, plan.rungs)
