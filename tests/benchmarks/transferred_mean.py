@@ -103,14 +103,13 @@ class _WithMean(ScoreModel):
         models: Sequence[RungModel],
         weights: Sequence[float],
         ranks: PredictedRanks,
-        coefficients: Sequence[float],
+        slope: float,
     ) -> None:
         super().__init__(models, weights)
-        self._given = weights, ranks, coefficients
-        self._slope = float(np.average(coefficients, weights=weights))
+        self._ranks, self._slope = ranks, slope
 
     def _prior(self, features: _Floats) -> _Floats:
-        return np.asarray(self._slope * self._given[1](features))
+        return np.asarray(self._slope * self._ranks(features))
 
     def predict(self, features: _Floats) -> tuple[_Floats, _Floats]:
         mean, sd = super().predict(features)
@@ -120,7 +119,8 @@ class _WithMean(ScoreModel):
         return np.asarray(super().mean(features) + self._prior(features))
 
     def condition_on_pending(self, features: _Floats) -> ScoreModel:
-        return _WithMean([own.condition_on_pending(features) for own in self._models], *self._given)
+        models = [own.condition_on_pending(features) for own in self._models]
+        return _WithMean(models, self._weights[:, 0].tolist(), self._ranks, self._slope)
 
 
 class TransferredMean(RungGp):
@@ -145,7 +145,8 @@ class TransferredMean(RungGp):
 
     def _incumbent(self, number: int, history: History) -> tuple[Incumbent, list[Start]] | None:
         def make(models: list[RungModel], weights: list[float]) -> ScoreModel:
-            return _WithMean(models, weights, self._ranks, self._scores.coefficients)
+            slope = float(np.average(self._scores.coefficients, weights=weights))
+            return _WithMean(models, weights, self._ranks, slope)
 
         with mock.patch.object(searcher, "ScoreModel", make):
             return super()._incumbent(number, history)
