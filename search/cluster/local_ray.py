@@ -38,6 +38,9 @@ def start_local() -> None:
         InputError: Ray cannot write its files, or does not answer in time.
     """
     global _watcher
+    # Trials have an environment of their own, which the idle worker that Ray would start for each
+    # core does not have: none would ever be used.
+    os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
     try:
         _make_private_token()
         with on_loopback(), in_own_sessions() as sessions:

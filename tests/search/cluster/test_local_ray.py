@@ -55,6 +55,20 @@ def test_only_the_user_may_read_the_token_that_is_there(
     assert stat.S_IMODE(token.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize(("given", "expected"), [(None, "0"), ("1", "1")])
+def test_no_worker_starts_that_no_trial_can_use_unless_the_user_wants_it(
+    monkeypatch: pytest.MonkeyPatch, given: str | None, expected: str
+) -> None:
+    variable = "RAY_prestart_worker_first_driver"
+    monkeypatch.setenv(variable, given or "")  # is put back at the end
+    if given is None:
+        monkeypatch.delenv(variable)
+    start_of(monkeypatch, lambda: None)
+    with pytest.raises(InputError):
+        local_ray.start_local()
+    assert os.environ[variable] == expected
+
+
 @pytest.mark.parametrize(
     ("raised", "expected", "said"),
     [
