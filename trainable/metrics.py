@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import torch
-from scipy import stats
 from torch import Tensor
 
 from trainable.tasks import NUMBER_METRICS, Metric, Task, TaskName, Tasks, is_of_course
@@ -74,23 +73,31 @@ def confusion(predicted: Tensor, labels: Tensor) -> Tensor:
 
 def pearson(predicted: Tensor, labels: Tensor) -> float:
     """Pearson correlation in [-1, 1]; 0 with a warning where either side is constant."""
-    return _correlation(predicted, labels, stats.pearsonr)
+    return _correlation(predicted, labels, lambda x: x)
 
 
 def spearman(predicted: Tensor, labels: Tensor) -> float:
     """Spearman rank correlation in [-1, 1]; 0 with a warning where either side is constant."""
-    return _correlation(predicted, labels, stats.spearmanr)
+    return _correlation(predicted, labels, ranks)
 
 
-def _correlation(predicted: Tensor, labels: Tensor, correlate: Callable[..., Any]) -> float:
+def ranks(x: Tensor) -> Tensor:
+    """Return the ranks of (n,) numbers from 1 on, float64; equal ones have the mean of theirs."""
+    _, place, counts = torch.unique(x, return_inverse=True, return_counts=True)
+    means: Tensor = counts.cumsum(0) - (counts.double() - 1) / 2
+    return means[place]
+
+
+# Not scipy's, although the search has it: to import scipy.stats takes half a second of each actor.
+def _correlation(predicted: Tensor, labels: Tensor, transform: Callable[[Tensor], Tensor]) -> float:
     x, y = predicted.double().cpu(), labels.double().cpu()
     if not torch.isfinite(x).all():
         return math.nan
-    # A spread of rounding errors is no spread: scipy would correlate noise.
+    # A spread of rounding errors is no spread: noise would be correlated.
     if len(x) < 2 or x.std() <= 1e-6 * (1 + x.abs().max()) or y.std() == 0:
         log.warning("predictions or labels are constant: the correlation is reported as 0")
         return 0.0
-    return float(correlate(x.numpy(), y.numpy()).statistic)
+    return float(torch.corrcoef(torch.stack([transform(x), transform(y)]))[0, 1])
 
 
 _METRICS: dict[Metric, Callable[[Tensor, Tensor], float]] = {

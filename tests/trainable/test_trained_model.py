@@ -190,8 +190,18 @@ def test_folders_without_a_model_are_refused(default: tuple[Run, Path], tmp_path
 
 
 @pytest.mark.slow
-def test_importing_the_package_is_cheap(repository: Path) -> None:
-    code = "import sys, trainable; assert 'torch' not in sys.modules; trainable.load"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=repository)
+def test_nothing_is_imported_before_it_is_needed(
+    default: tuple[Run, Path], repository: Path
+) -> None:
+    """A program that predicts one sentence does little but import, torch most of it."""
+    code = """
+import sys, trainable
+assert "torch" not in sys.modules
+trainable.load(sys.argv[1]).predict("sst", ["a fine film"])
+assert "torch" in sys.modules
+slow = {"matplotlib", "optuna", "ray", "scipy.stats", "torch._dynamo"}
+assert not slow & set(sys.modules), slow & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code, str(default[1])], check=True, cwd=repository)
     with pytest.raises(AttributeError, match="has no attribute 'lead'"):
         _ = trainable.lead  # type: ignore[attr-defined]

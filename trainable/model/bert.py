@@ -50,16 +50,15 @@ class BertEmbeddings(nn.Module):
     def __init__(self, shape: BertShape, dropout: Dropout, n_tags: int) -> None:
         super().__init__()
         width = shape.hidden_size
-        self.word = nn.Embedding(shape.vocab_size, width)
-        self.position = nn.Embedding(shape.max_position_embeddings, width)
+        self.word = _table(shape.vocab_size, width)
+        self.position = _table(shape.max_position_embeddings, width)
         n_segments = shape.type_vocab_size
-        self.segment = nn.Embedding(n_segments, width) if n_segments else None
+        self.segment = _table(n_segments, width) if n_segments else None
         self.reads_segments = shape.model_type == "bert"
         self.first_position = shape.first_position
-        # Row 0 means "no tag" and stays zero: it changes nothing where text has no tags.
-        self.tag = nn.Embedding(n_tags, width, padding_idx=0) if n_tags else None
-        if self.tag is not None:
-            nn.init.zeros_(self.tag.weight)  # the pretrained function, until training moves it
+        # Zeros are the pretrained function, until training moves them. Row 0 means "no tag" and
+        # stays zero: it changes nothing where text has no tags.
+        self.tag = _table(n_tags, width, padding_idx=0) if n_tags else None
         self.norm = nn.LayerNorm(width, eps=shape.layer_norm_eps)
         self.dropout = dropout
 
@@ -77,6 +76,18 @@ class BertEmbeddings(nn.Module):
             assert packed.tags is not None, "an encoder with a tag table needs tagged batches"
             x = x + self.tag(packed.tags)
         return self.dropout(self.norm(x))  # type: ignore[no-any-return]
+
+
+def _table(n_rows: int, width: int, padding_idx: int | None = None) -> nn.Embedding:
+    """Return a table of zeros; see `MinBert`.
+
+    What `nn.Embedding` draws by itself imports TorchDynamo on the meta device, where encoders are
+    built: a second of each start of a program that only predicts.
+    """
+    table: nn.Embedding = nn.Embedding.from_pretrained(  # type: ignore[no-untyped-call]
+        torch.zeros(n_rows, width), freeze=False, padding_idx=padding_idx
+    )
+    return table
 
 
 class BertSelfAttention(nn.Module):
@@ -151,7 +162,7 @@ class BertPooler(nn.Module):
 
 
 class MinBert(nn.Module):
-    """BERT encoder over packed sequences.
+    """BERT encoder over packed sequences; its tables are zero until parameters are loaded.
 
     Source: Devlin et al. 2019 (arXiv:1810.04805), section 3; hidden states equal those of the
     classes in `ARCHITECTURES`, such as transformers' `BertModel`, with the same weights. The
