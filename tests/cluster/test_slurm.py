@@ -93,8 +93,10 @@ class Job:
         (folder / "bin").mkdir(exist_ok=True)
         (folder / ".venv" / "bin").mkdir(parents=True)
         (folder / ".venv" / "bin" / "activate").touch()
+        # Under nohup, say, tests ignore SIGINT, and bash cannot trap what it was started to ignore.
+        bash = ["env", "--default-signal=INT", "bash"]
         self.process = subprocess.Popen(
-            ["bash", str(SCRIPT), "--name", "n", "--storage", "/shared/my results"],
+            [*bash, str(SCRIPT), "--name", "n", "--storage", "/shared/my results"],
             env={
                 "PATH": f"{recorder.folder}:/usr/bin:/bin",
                 "OMP_NUM_THREADS": "8",
