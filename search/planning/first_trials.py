@@ -1,14 +1,19 @@
-"""The rows that a search runs or begins with, and the text and NLI examples that they read."""
+"""The rows that a search runs or begins with."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
-from tokenizers import Tokenizer
-
 from search.log.history import History
+from search.planning.corpora import (
+    FEATURES,
+    given_corpora,
+    nli_data,
+    rows_with,
+    text_data,
+    why_missing,
+)
 from search.planning.options import SearchOptions
 from search.planning.own_space import ROW_SPACES, read_edits
 from spaces.ablation import ablation
@@ -17,18 +22,10 @@ from spaces.edit_space import edit_space, moved
 from spaces.fixed_configs import RowSpace, matching
 from spaces.published import load_published
 from spaces.space import Space
-from trainable.cache.files import user_path
 from trainable.component import Value
-from trainable.data.nli import HubNli, NliSource, SampleNli, SickNli
-from trainable.data.pos_tags import load_tagger
-from trainable.data.pretraining_text import OwnText, SickText, TextFiles, TextSource
-from trainable.data.synonyms import load_wordnet
-from trainable.data.tokenize import encode
+from trainable.data.nli import HubNli
 from trainable.errors import InputError
 from trainable.run_config import RunConfig
-
-_FEATURES = ("pos_tags", "synonym_copies")  # those that need more than the text
-_MOST_NAMED = 5  # rows, in a message
 
 
 def row_space(
@@ -50,7 +47,7 @@ def row_space(
         kept = {name: config for name, config in rows.items() if name in begun}
         kept, left_out = (kept, []) if kept else with_features(options, rows)
         return RowSpace(options.space, base, kept, options.repeats), left_out
-    text, nli = _corpora(options, base)
+    text, nli = given_corpora(options, base)
     known = dict(ablation(base, text, nli or HubNli()))
     # Every row is compared with the base, so it runs whatever --rows names.
     names = {"base", *_chosen(options, known)}
@@ -105,28 +102,14 @@ def with_features(
     `check_corpora` refuses the search.
     """
     refused: dict[str, str] = {}
-    for feature in _FEATURES:
-        names = [name for name in _reading(feature, rows) if name not in _named(options)]
-        if names and (reason := _why_not(feature)):
+    for feature in FEATURES:
+        names = [name for name in rows_with(feature, rows) if name not in _named(options)]
+        if names and (reason := why_missing(feature)):
             refused |= dict.fromkeys(names, reason)
     kept = {name: config for name, config in rows.items() if name not in refused}
     if not kept:
         return rows, []
     return kept, [f"row {name} is left out: {reason}" for name, reason in refused.items()]
-
-
-def _reading(feature: str, rows: Mapping[str, RunConfig]) -> list[str]:
-    """Return the rows that have an input feature."""
-    return [name for name, config in rows.items() if getattr(config.features, feature)]
-
-
-def _why_not(feature: str) -> str:
-    """Load what a feature needs; return why that cannot be had, or nothing."""
-    try:
-        load_tagger() if feature == "pos_tags" else load_wordnet()
-    except InputError as error:
-        return str(error)
-    return ""
 
 
 def _chosen(options: SearchOptions, names: Iterable[str]) -> list[str]:
@@ -144,7 +127,7 @@ def own_space(options: SearchOptions, base: RunConfig) -> tuple[Space, list[str]
         InputError: A change of the space is refused; see `edit_space`.
     """
     name, edits = read_edits(options)
-    text, nli = _corpora(options, base)
+    text, nli = given_corpora(options, base)
     space = before = make_space(name, base, text, nli)
     for own in edits:
         space = edit_space(space, own)
@@ -195,107 +178,3 @@ def _left_out(kept: Collection[str], refused: dict[str, str]) -> list[str]:
     for reason, names in sorted(by_reason.items(), key=lambda item: -len(item[1]))[:5]:
         notes.append(f"--warm-start published: {len(names)} not, such as {names[0]}: {reason}")
     return notes
-
-
-def check_corpora(
-    options: SearchOptions,
-    space: Space | RowSpace,
-    rows: dict[str, RunConfig],
-    tokenizer: Tokenizer,
-) -> None:
-    """Load all text, NLI examples and taggers that a trial may need.
-
-    Raises:
-        InputError: A file, a corpus or a tagger is missing or broken; or text or NLI examples are
-            given that no trial reads.
-    """
-    texts: list[TextSource] = []
-    examples: list[NliSource] = []
-    # Stages of the base may be fixed ones.
-    configs = [*rows.values(), *([space.base] if isinstance(space, Space) else [])]
-    for config in configs:
-        texts += getattr(config.further_pretraining, "sources", ())
-        auxiliary = config.multitask.auxiliary if config.multitask else None
-        for stage in (config.nli, auxiliary):
-            source: NliSource | None = getattr(stage, "source", None)
-            examples += [] if source is None else [source]
-    if isinstance(space, Space):
-        texts += space.text if space.varies("further_pretraining") else ()
-        reads_nli = space.varies("nli") or space.varies("multitask.auxiliary")
-        examples += [space.nli] if reads_nli else []
-    for option, given, read in (
-        ("--text-data", options.text_data, texts),
-        ("--nli-data", options.nli_data, examples),
-    ):
-        if given is not None and not read:
-            raise InputError(f"{option} {given!r}: none of the rows reads it; drop it")
-    _look_for_features(space, rows)
-    nothing = encode([], tokenizer)  # the tasks' own text has been loaded before
-    for text in dict.fromkeys(texts):
-        text.load(tokenizer, nothing)
-    for found in dict.fromkeys(examples):
-        found.load()
-
-
-def _look_for_features(space: Space | RowSpace, rows: Mapping[str, RunConfig]) -> None:
-    """Load what the features of a trial need: a tagger, and WordNet."""
-    for feature in _FEATURES:
-        names = _reading(feature, rows)
-        may_have = isinstance(space, Space) and (
-            space.varies(f"features.{feature}") or _reading(feature, {"base": space.base})
-        )
-        if (names or may_have) and (reason := _why_not(feature)):
-            more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-            listed = f"row {', '.join(names[:_MOST_NAMED])}{more}: " if names else ""
-            raise InputError(f"{listed}{reason}")
-
-
-def _corpora(
-    options: SearchOptions, base: RunConfig
-) -> tuple[tuple[TextSource, ...] | None, NliSource | None]:
-    """Return text and NLI examples; stages of `--base` keep theirs unless options name others."""
-    text, nli = text_data(options), nli_data(options)
-    if options.base is None:
-        return text, nli
-    auxiliary = base.multitask.auxiliary if base.multitask else None
-    if options.text_data is None:
-        text = getattr(base.further_pretraining, "sources", None) or text
-    if options.nli_data is None:
-        nli = getattr(base.nli, "source", None) or getattr(auxiliary, "source", None) or nli
-    return text, nli
-
-
-def text_data(options: SearchOptions) -> tuple[TextSource, ...] | None:
-    """Return the text of further pretraining; None means what the paper of each row used."""
-    given = options.text_data
-    if given is None:
-        return (OwnText(),) if options.data == "sample" else None
-    if given == "hub":
-        return None
-    if given == "own":
-        return (OwnText(),)
-    if given.startswith("sick:"):
-        return (SickText(dir=_folder("--text-data", given)),)
-    return (TextFiles(paths=tuple(str(user_path(path)) for path in given.split(","))),)
-
-
-def nli_data(options: SearchOptions) -> NliSource | None:
-    """Return the source of NLI examples; None means what the paper of each row used."""
-    given = options.nli_data or ("sample" if options.data == "sample" else "hub")
-    if given == "sample":
-        return SampleNli()
-    if given == "hub":
-        return None
-    if given.startswith("sick:"):
-        return SickNli(dir=_folder("--nli-data", given))
-    raise InputError(f"--nli-data {given!r}: give sample, hub or sick:DIR")
-
-
-def _folder(option: str, given: str) -> str:
-    """Return the absolute folder of `sick:DIR`."""
-    folder = user_path(given.removeprefix("sick:"))
-    if not os.path.isdir(folder):  # unlike Path's, it is False for a name that is too long
-        raise InputError(
-            f"{option} {given!r}: no folder {folder}; give the one with SICK_train.txt"
-        )
-    return str(folder)

@@ -17,13 +17,8 @@ from search.planning.amounts import budget_tokens
 from search.planning.base_file import data_of, like_base, over_base, read_base
 from search.planning.check_options import LONGEST_NAME, check_options
 from search.planning.choose import below_one_pass
-from search.planning.first_trials import (
-    check_corpora,
-    own_space,
-    row_space,
-    rows_stopped,
-    warm_points,
-)
+from search.planning.corpora import check_corpora
+from search.planning.first_trials import own_space, row_space, rows_stopped, warm_points
 from search.planning.objective import with_objective
 from search.planning.options import SearchOptions
 from search.planning.own_priors import prior_of
