@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -20,14 +20,12 @@ from search.commands.sentence_file import (
     lines_of,
     read_sentences,
 )
+from search.commands.standard_input import STDIN, given_lines
 from trainable.cache.files import user_path, write_text
 from trainable.errors import InputError
 
 if TYPE_CHECKING:
     from trainable import Model, Predictions
-
-_READ_AT_ONCE = 1 << 16  # bytes of standard input
-_STDIN = "standard input"
 
 
 @dataclass(frozen=True)
@@ -145,7 +143,7 @@ def _task(model: Model, given: str | None, file: SentenceFile | None) -> str:
     ]
     if len(fitting) == 1:
         return fitting[0]
-    origin = _STDIN if file is None else str(file.path)
+    origin = STDIN if file is None else str(file.path)
     if not fitting:
         wanted = [
             f"{t.name} ({'pairs' if t.is_pair else 'sentences'})" for t in model.tasks.values()
@@ -162,69 +160,12 @@ def _answers(model: Model, task: str, suffix: str) -> Iterator[str]:
     if sys.stdin.isatty():
         print("one sentence on each line; Ctrl-D ends", file=sys.stderr)
     n = n_cut = 0
-    for sentences in _sentences(sys.stdin.buffer, model, task):
+    for sentences in given_lines(sys.stdin.buffer, model.task(task)):
         found = model.predict(task, sentences)  # type: ignore[arg-type]
         ids = range(n, n + len(sentences))
         yield lines_of(_rows(ids, found), suffix, header=n == 0)
         n, n_cut = n + len(sentences), n_cut + found.n_cut
     _note(model, task, n, n_cut)
-
-
-def _sentences(stream: BinaryIO, model: Model, task: str) -> Iterator[list[str | tuple[str, ...]]]:
-    """Yield sentences or pairs, at least one at a time; blank lines are skipped.
-
-    Raises:
-        InputError: A line is wrong; those before it have been yielded.
-    """
-    number = 0
-    for lines in _blocks(stream):
-        found: list[str | tuple[str, ...]] = []
-        problem: InputError | None = None
-        for line in lines:
-            number += 1
-            if not line.strip(b" \r"):
-                continue
-            try:
-                found.append(_sentence(line, number, model, task))
-            except InputError as error:
-                problem = error
-                break
-        if found:
-            yield found
-        if problem is not None:
-            raise problem
-
-
-def _blocks(stream: BinaryIO) -> Iterator[list[bytes]]:
-    """Yield whole lines, as many as can be had without waiting for more."""
-    rest = b""
-    while block := stream.read1(_READ_AT_ONCE):  # type: ignore[attr-defined]
-        *lines, rest = (rest + block).split(b"\n")
-        if lines:
-            yield lines
-    if rest:
-        yield [rest]
-
-
-def _sentence(line: bytes, number: int, model: Model, task: str) -> str | tuple[str, ...]:
-    """Return the sentence of a line, or its pair.
-
-    Raises:
-        InputError: It is not UTF-8, has an empty sentence, or not as many as the task needs.
-    """
-    here = f"{_STDIN}, line {number}"
-    try:
-        text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{here} is not UTF-8 text: {error}") from error
-    parts = text.split("\t")
-    n = 2 if model.tasks[task].is_pair else 1
-    if len(parts) != n:
-        wanted = "two sentences with a tab between them" if n == 2 else "one sentence without a tab"
-        raise InputError(f"{here}: {text!r:.80} has {len(parts) - 1} tabs; {task} needs {wanted}")
-    if not all(part.strip() for part in parts):
-        raise InputError(f"{here}: {text!r:.80} has an empty sentence; leave the line out")
-    return tuple(parts) if n == 2 else parts[0]
 
 
 def _rows(ids: Sequence[Any], found: Predictions) -> Iterator[dict[str, Any]]:
