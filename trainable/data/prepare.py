@@ -13,7 +13,8 @@ from trainable.data.pos_tags import PosTagger, load_tagger
 from trainable.data.sentences import TaskSplit
 from trainable.data.split import split_dev
 from trainable.data.synonyms import add_synonym_copies, load_wordnet
-from trainable.data.tokenize import tokenize, tokenizer_digest
+from trainable.data.tokenize import tokenize
+from trainable.data.tokenizer import tokenizer_digest
 from trainable.tasks import TaskName
 
 _SYNONYM_SEED = 0  # the same copies for every run over the data, whatever the run's own seed

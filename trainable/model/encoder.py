@@ -18,7 +18,8 @@ from tokenizers import Tokenizer
 from trainable.cache.files import user_path
 from trainable.component import Choice, Component, FloatRange, Needs, PriorWeights
 from trainable.data.special_tokens import special_tokens
-from trainable.data.tokenize import MAX_SENTENCE_TOKENS, load_tokenizer, train_wordpiece
+from trainable.data.tokenize import MAX_SENTENCE_TOKENS
+from trainable.data.tokenizer import load_tokenizer, train_wordpiece
 from trainable.errors import InputError
 from trainable.model.bert import BertShape, MinBert
 from trainable.model.dropout import Dropout

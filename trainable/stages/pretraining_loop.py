@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from trainable.component import Component, FloatRange
 from trainable.data.sentences import Sentences
-from trainable.data.tokenize import tokenizer_digest
+from trainable.data.tokenizer import tokenizer_digest
 from trainable.model.bert import MinBert
 from trainable.model.encoder import Pretrained
 from trainable.model.weights import Parameters

@@ -24,7 +24,8 @@ from trainable.cache.files import read_json, reading
 from trainable.data.pos_tags import PosTagger, load_tagger
 from trainable.data.prepare import PreparedData
 from trainable.data.sentences import TaskSplit
-from trainable.data.tokenize import MAX_SENTENCE_TOKENS, encode, load_tokenizer
+from trainable.data.tokenize import MAX_SENTENCE_TOKENS, encode
+from trainable.data.tokenizer import load_tokenizer
 from trainable.errors import InputError
 from trainable.model.encoder import Pretrained
 from trainable.model.weights import read_shape, read_weights

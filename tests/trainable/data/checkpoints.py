@@ -10,7 +10,7 @@ from typing import Any
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, BertTokenizer
 
-from trainable.data.tokenize import SPECIAL_TOKENS
+from trainable.data.tokenizer import SPECIAL_TOKENS
 
 WORDS = [
     *("Cat", "cat", "CAFÉ", "Café", "café", "cafe", "naïve", "naive", "über", "uber", "Über"),

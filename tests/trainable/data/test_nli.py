@@ -25,7 +25,8 @@ from trainable.data.nli import (
 )
 from trainable.data.sample import generate_sample
 from trainable.data.sample_nli import N_PREMISES
-from trainable.data.tokenize import MAX_SENTENCE_TOKENS, train_wordpiece
+from trainable.data.tokenize import MAX_SENTENCE_TOKENS
+from trainable.data.tokenizer import train_wordpiece
 from trainable.errors import InputError
 
 SICK = (

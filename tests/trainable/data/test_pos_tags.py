@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 
 from trainable.data.features import TAGS
 from trainable.data.pos_tags import PosTagger, load_tagger, perceptron_digest, word_spans
-from trainable.data.tokenize import train_wordpiece
+from trainable.data.tokenizer import train_wordpiece
 from trainable.errors import InputError
 
 PENN = ["NN", "VBZ", "PRP$", "JJ", "RB", "IN", "CC", "DT", "CD", "RP", "FW", ","]

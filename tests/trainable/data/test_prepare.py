@@ -18,7 +18,7 @@ from trainable.data.prepare import FeaturedExamples, add_features, prepare
 from trainable.data.sample import N_EXAMPLES, generate_sample
 from trainable.data.sources import Cs224nData, DataSource, HubData, SampleData
 from trainable.data.synonyms import Lexicon
-from trainable.data.tokenize import tokenizer_digest, train_wordpiece
+from trainable.data.tokenizer import tokenizer_digest, train_wordpiece
 from trainable.tasks import COURSE
 
 adapter: TypeAdapter[DataSource] = TypeAdapter(DataSource)

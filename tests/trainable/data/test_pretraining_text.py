@@ -26,7 +26,8 @@ from trainable.data.pretraining_text import (
     text_fingerprint,
 )
 from trainable.data.sentences import Sentences, joined
-from trainable.data.tokenize import encode, load_tokenizer, train_wordpiece
+from trainable.data.tokenize import encode
+from trainable.data.tokenizer import load_tokenizer, train_wordpiece
 from trainable.errors import InputError
 
 WORDS = "a dog runs in the yard while stocks fall and nobody reads tags br again 0123456789"

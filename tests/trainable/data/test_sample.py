@@ -88,11 +88,11 @@ def test_negation_and_contrast_change_the_class() -> None:
 
 @pytest.mark.slow
 def test_sample_and_vocabulary_are_equal_in_every_process(sample: Examples) -> None:
-    from trainable.data.tokenize import tokenizer_digest, train_wordpiece
+    from trainable.data.tokenizer import tokenizer_digest, train_wordpiece
 
     code = (
         "from trainable.data.sample import generate_sample\n"
-        "from trainable.data.tokenize import tokenizer_digest, train_wordpiece\n"
+        "from trainable.data.tokenizer import tokenizer_digest, train_wordpiece\n"
         "sample = generate_sample(0)\n"
         "tokenizer = train_wordpiece(sample.train_sentences(), 1000)\n"
         "print(sample.fingerprint, tokenizer_digest(tokenizer))\n"

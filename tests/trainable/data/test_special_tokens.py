@@ -13,7 +13,8 @@ from tests.trainable.data.relatives import LAYOUTS, TEXTS, write_own_kind, write
 from trainable.data.features import TAGS
 from trainable.data.pos_tags import PosTagger
 from trainable.data.special_tokens import SpecialTokens, special_tokens
-from trainable.data.tokenize import encode, load_tokenizer, train_wordpiece
+from trainable.data.tokenize import encode
+from trainable.data.tokenizer import load_tokenizer, train_wordpiece
 from trainable.errors import InputError
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainable.data.sentences import Sentences
-from trainable.data.tokenize import train_wordpiece
+from trainable.data.tokenizer import train_wordpiece
 from trainable.model.encoder import build_encoder
 from trainable.stages.batches import by_length, pack, with_special_tokens
 from trainable.stages.pretraining_loop import StageInputs

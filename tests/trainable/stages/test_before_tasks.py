@@ -16,7 +16,7 @@ import torch
 
 from trainable.data.nli import SickNli
 from trainable.data.pretraining_text import OwnText, TextFiles
-from trainable.data.tokenize import train_wordpiece
+from trainable.data.tokenizer import train_wordpiece
 from trainable.model.weights import Parameters
 from trainable.stages import before_tasks
 from trainable.stages.before_tasks import ActiveStage, StageReport, run_prefix, stage_identities

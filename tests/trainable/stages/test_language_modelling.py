@@ -16,7 +16,8 @@ from torch import Tensor
 
 from trainable.data.pretraining_text import HubText, OwnText, SickText, TextFiles
 from trainable.data.sentences import Sentences
-from trainable.data.tokenize import encode, train_wordpiece
+from trainable.data.tokenize import encode
+from trainable.data.tokenizer import train_wordpiece
 from trainable.errors import InputError
 from trainable.model.encoder import EncoderConfig, load_pretrained
 from trainable.model.weights import Parameters

@@ -26,7 +26,7 @@ from tests.trainable.data.relatives import write_relative_encoder
 from tests.trainable.model.test_bert import pack
 from trainable.batch_orders.all_tasks import LockStep
 from trainable.data.features import InputFeatures
-from trainable.data.tokenize import load_tokenizer
+from trainable.data.tokenizer import load_tokenizer
 from trainable.model.encoder import EncoderConfig, load_pretrained
 from trainable.model.pairs import DensePairLayer
 from trainable.run_config import RunConfig

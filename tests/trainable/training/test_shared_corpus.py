@@ -21,7 +21,8 @@ from trainable.data.pos_tags import PosTagger
 from trainable.data.prepare import FeaturedExamples, PreparedData, prepare
 from trainable.data.sentences import TaskSplit, joined
 from trainable.data.sources import SampleData
-from trainable.data.tokenize import encode, load_tokenizer, train_wordpiece
+from trainable.data.tokenize import encode
+from trainable.data.tokenizer import load_tokenizer, train_wordpiece
 from trainable.model.pairs import Join, JointPair
 from trainable.stages.batches import with_special_tokens
 from trainable.tasks import COURSE
