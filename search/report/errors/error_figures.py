@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from search.report.errors.measures import LabelRow, Quantity
+from search.report.errors.measures import LabelRow
+from search.report.errors.quantities import Quantity
 from search.report.errors.winner_predictions import TaskPredictions
 from trainable.tasks import Tasks
 

@@ -17,7 +17,8 @@ from search.report.errors.error_figures import (
     numbers_figure,
     quantities_figure,
 )
-from search.report.errors.measures import Measured, Quantity
+from search.report.errors.measures import Measured
+from search.report.errors.quantities import Quantity, quantities_of, word_counts
 from search.report.errors.winner_predictions import (
     TaskPredictions,
     predictions_on_select,
@@ -163,8 +164,8 @@ def _classes(found: TaskPredictions) -> str:
 def _quantities(found: TaskPredictions, examples: Examples) -> list[Quantity]:
     columns = examples.splits[found.task.name]["train"].with_format("arrow")[:]
     sides = (columns["sentence1"], columns["sentence2"])
-    counts = measures.word_counts(text for side in sides for text in side.to_pylist())
-    return measures.quantities(found, counts)
+    counts = word_counts(text for side in sides for text in side.to_pylist())
+    return quantities_of(found, counts)
 
 
 def _quantity_table(title: str, quantities: list[Quantity]) -> str:
