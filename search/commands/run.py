@@ -28,12 +28,13 @@ from search.log.lock import only_driver
 from search.loop.interruption import Interruption, SearchConsole
 from search.loop.limits import Limits
 from search.planning.amounts import clock
+from search.planning.describe import describe
 from search.planning.finalist_runs import more_runs
 from search.planning.fit_limit import fit_limit, usual_configs
 from search.planning.make_plan import make_plan
 from search.planning.options import parse
 from search.planning.past_forecast import how_good
-from search.planning.plan import Plan, describe, is_left_to_choose
+from search.planning.plan import Plan, is_left_to_choose
 from search.planning.recorded_search import recorded_search
 from search.planning.resume import changed_versions, check_resumable
 from search.planning.unit_times import KnownBefore, measured_before

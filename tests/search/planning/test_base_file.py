@@ -10,8 +10,9 @@ import pytest
 
 from search.log.history import History
 from search.planning.base_file import data_of, like_base, over_base, read_base
+from search.planning.describe import describe
 from search.planning.options import SearchOptions
-from search.planning.plan import Plan, describe
+from search.planning.plan import Plan
 from search.planning.resume import header
 from trainable.data.sources import Cs224nData, HubData, SampleData
 from trainable.defaults import default_run

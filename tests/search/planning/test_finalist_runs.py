@@ -31,7 +31,7 @@ def test_the_seeds_of_a_round_run_at_the_same_time() -> None:
 
 
 def test_the_plan_says_how_many(plan_of: MakePlan) -> None:
-    from search.planning.plan import describe
+    from search.planning.describe import describe
 
     assert "finalists" not in describe(plan_of())
     assert "at most 2 and the default; 4 full runs" in describe(plan_of(finalists=2))

@@ -11,6 +11,7 @@ import search.planning.first_trials
 from search.log.history import History, Journal
 from search.log.trial import TrialRecord
 from search.loop.make_dispatcher import make_dispatcher
+from search.planning.describe import describe
 from search.planning.first_trials import (
     published,
     row_space,
@@ -20,7 +21,7 @@ from search.planning.first_trials import (
 )
 from search.planning.make_plan import _merged
 from search.planning.options import SearchOptions
-from search.planning.plan import Plan, describe
+from search.planning.plan import Plan
 from search.planning.resume import header
 from search.report.sections.published_rows import compare_row
 from spaces.catalogue import make_space

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from search.planning.choose import Given
+from search.planning.describe import describe
 from search.planning.fit_limit import fit_limit, usual_configs
 from search.planning.make_plan import make_plan
 from search.planning.options import SearchOptions
-from search.planning.plan import Plan, describe, is_left_to_choose
+from search.planning.plan import Plan, is_left_to_choose
 from search.planning.resume import header
 from search.planning.unit_cost import UnitCost
 from trainable.errors import InputError

@@ -14,9 +14,10 @@ from search.log.events import VERSION, EventLog, new_event, read_events
 from search.log.find_folder import find_folder
 from search.log.folder import EVENTS
 from search.planning.check_options import check_options
+from search.planning.describe import describe
 from search.planning.make_plan import _default_name, _earlier, make_plan
 from search.planning.options import SearchOptions
-from search.planning.plan import Plan, describe
+from search.planning.plan import Plan
 from tests.trainable.data.checkpoints import LAYOUTS, SETTINGS, VOCABULARY, write_tokenizer
 from trainable.data.sources import SampleData
 from trainable.errors import InputError
