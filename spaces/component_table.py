@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from spaces.params import field_component, field_domain, field_family, field_prior
+from spaces.component_fields import field_component, field_domain, field_family, field_prior
 from trainable.cache.files import write_text
 from trainable.component import Component, PerTask, PriorSpread, PriorWeights, TaskSubset
 from trainable.run_config import RunConfig

@@ -28,7 +28,7 @@ from trainable.errors import InputError
 
 KEY = "WANDB_API_KEY"
 _PROJECT = "multitask-bert-search"  # unless WANDB_PROJECT says another
-_END_SECONDS = 40.0  # for a run to be sent; less than CLOSE_SECONDS
+_END_SECONDS = 40.0  # for a run to be sent; less than tracker_feed's CLOSE_SECONDS
 
 
 @dataclass

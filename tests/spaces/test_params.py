@@ -3,21 +3,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spaces.params import (
     Param,
     all_params,
-    field_domain,
-    field_family,
     param_from_json,
     rebuild,
 )
 from trainable.batch_orders.by_size import Proportional
 from trainable.batch_orders.in_turn import RoundRobin
-from trainable.component import Choice, Domain, FloatRange, IntRange, Value
+from trainable.component import Choice, Domain, Value
 from trainable.data.nli import HubNli
 from trainable.data.pretraining_text import TextFiles
 from trainable.model.heads import MlpHead
@@ -125,27 +122,6 @@ def test_defaults_lie_within_their_ranges() -> None:
     assert len(seen) > 50
     for name, (domain, value) in seen.items():
         assert domain.contains(value), name
-
-
-@pytest.mark.parametrize(
-    ("model", "name", "expected"),
-    [
-        (Optimization, "lr", FloatRange(1e-5, 3e-4, log=True)),
-        (MlpHead, "depth", IntRange(1, 2)),
-        (Multitask, "units", None),
-    ],
-)
-def test_domain_is_the_range_beside_the_field(
-    model: type[Optimization | MlpHead | Multitask],
-    name: str,
-    expected: Domain | None,
-) -> None:
-    assert field_domain(model.model_fields[name]) == expected
-
-
-def test_family_is_read_from_the_union() -> None:
-    assert field_family(PairDecision.model_fields["pair"])["siamese"] is SiamesePair
-    assert field_family(PairDecision.model_fields["loss"]) == {}
 
 
 def test_a_stage_that_is_left_out_has_no_hyperparameters() -> None:
