@@ -10,7 +10,8 @@ from datasets import Dataset, load_dataset
 from datasets.exceptions import DatasetsError
 
 from trainable.data.check_splits import check_splits
-from trainable.data.examples import Examples, collect, to_schema
+from trainable.data.examples import Examples, collect
+from trainable.data.schema import to_schema
 from trainable.errors import InputError
 from trainable.tasks import COURSE, TaskName
 

@@ -15,9 +15,9 @@ from pydantic import ValidationError
 
 from trainable.cache.files import user_path
 from trainable.data.data_file import DataFile
-from trainable.data.examples import plain
 from trainable.data.read_parts import read_parts
 from trainable.data.read_yaml import choice, flag, mapping, number, read_yaml, shown, text
+from trainable.data.schema import plain
 from trainable.data.task_files import TaskData, TaskFiles
 from trainable.errors import InputError, did_you_mean
 from trainable.tasks import Metric, Task

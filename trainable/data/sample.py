@@ -16,7 +16,7 @@ import pyarrow as pa
 from datasets import Dataset
 
 from trainable.data.dice import Dice
-from trainable.data.examples import Examples, collect, to_schema
+from trainable.data.examples import Examples, collect
 from trainable.data.sample_words import (
     ACTIONS,
     AGENTS,
@@ -27,6 +27,7 @@ from trainable.data.sample_words import (
     PLACES,
     QUESTIONS,
 )
+from trainable.data.schema import to_schema
 from trainable.tasks import COURSE, TaskName
 
 # The tasks have different sizes, as in the course's data, so that batch orders differ.

@@ -14,10 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from trainable.data.check_splits import check_splits
 from trainable.data.cut_dev import cut_dev
 from trainable.data.data_file import DataFile, HubPart, Part
-from trainable.data.examples import Examples, collect, to_schema
+from trainable.data.examples import Examples, collect
 from trainable.data.hub import download
 from trainable.data.open_file import check_files
 from trainable.data.read_columns import read_columns, with_ids
+from trainable.data.schema import to_schema
 from trainable.errors import InputError, did_you_mean
 from trainable.tasks import Task, TaskName, table
 

@@ -19,8 +19,8 @@ from trainable.data.check_splits import (
     overlap,
     unused_labels,
 )
-from trainable.data.examples import to_schema
 from trainable.data.sample import generate_sample
+from trainable.data.schema import to_schema
 from trainable.tasks import COURSE
 
 SST, STS = COURSE["sst"], COURSE["sts"]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from trainable.data.check_splits import overlap
 from trainable.data.cut_dev import cut_dev
-from trainable.data.examples import to_schema
+from trainable.data.schema import to_schema
 from trainable.errors import InputError
 from trainable.tasks import Task
 

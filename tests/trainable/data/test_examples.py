@@ -1,4 +1,4 @@
-"""The schema of examples, and the fingerprint of their contents."""
+"""The fingerprint of the contents of examples."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import pyarrow as pa
 import pytest
 from datasets import Dataset
 
-from trainable.data.examples import collect, in_memory, to_schema
+from trainable.data.examples import collect, in_memory
+from trainable.data.schema import to_schema
 from trainable.tasks import COURSE
 
 Row = tuple[str, str, str, float]
 ROWS: list[Row] = [("1", "ab", "c", 1.0), ("2", "d", "ef", 0.0)]
 
 
-def dataset(rows: list[Row], split: str = "train") -> Dataset:
+def dataset(rows: list[Row]) -> Dataset:
     names = ("id", "sentence1", "sentence2", "label")
     table = pa.table({name: [row[i] for row in rows] for i, name in enumerate(names)})
-    return to_schema(table, COURSE["para"], split, "a test")[0]
+    return to_schema(table, COURSE["para"], "train", "a test")[0]
 
 
 def fingerprint(train: list[Row], dev: list[Row] = ROWS) -> str:
@@ -56,19 +57,6 @@ def test_the_fingerprint_does_not_depend_on_arrow_s_chunks() -> None:
         for own in (table, chunked)
     ]
     assert parts[0].fingerprint == parts[1].fingerprint
-
-
-def test_labels_of_test_are_left_out() -> None:
-    assert "label" not in dataset(ROWS, "test").column_names
-
-
-def test_notes_and_rows_of_repetitions_agree() -> None:
-    names = ("id", "sentence1", "sentence2", "label")
-    rows = [ROWS[0], ROWS[1], ROWS[0], ROWS[0]]
-    table = pa.table({name: [row[i] for row in rows] for i, name in enumerate(names)})
-    found, notes = to_schema(table, COURSE["para"], "train", "a test")
-    assert found["id"][:] == ["1", "2"]
-    assert notes == ("a test: 2 rows that repeated an id dropped",)
 
 
 def test_the_fingerprint_tells_splits_apart() -> None:

@@ -11,11 +11,12 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from trainable.data import prepare as module
-from trainable.data.examples import Examples, collect, to_schema
+from trainable.data.examples import Examples, collect
 from trainable.data.features import PLAIN, InputFeatures
 from trainable.data.pos_tags import PosTagger
 from trainable.data.prepare import FeaturedExamples, add_features, prepare
 from trainable.data.sample import N_EXAMPLES, generate_sample
+from trainable.data.schema import to_schema
 from trainable.data.sources import Cs224nData, DataSource, HubData, SampleData
 from trainable.data.synonyms import Lexicon
 from trainable.data.tokenizer import tokenizer_digest, train_wordpiece

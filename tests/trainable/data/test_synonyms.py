@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from trainable.cache.files import CACHE_VARIABLE
 from trainable.data import synonyms
 from trainable.data.dice import Dice
-from trainable.data.examples import Examples, collect, to_schema
+from trainable.data.examples import Examples, collect
+from trainable.data.schema import to_schema
 from trainable.data.synonyms import Lexicon, add_synonym_copies, load_wordnet, replace_words
 from trainable.errors import InputError
 from trainable.tasks import COURSE

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from trainable.data.examples import Examples, collect, to_schema
+from trainable.data.examples import Examples, collect
 from trainable.data.features import TAGS
 from trainable.data.pos_tags import PosTagger
+from trainable.data.schema import to_schema
 from trainable.data.tokenize import MAX_SENTENCE_TOKENS, encode, tokenize
 from trainable.data.tokenizer import train_wordpiece
 from trainable.tasks import COURSE

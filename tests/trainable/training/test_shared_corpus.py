@@ -15,10 +15,11 @@ import trainable.training.shared_corpus
 from tests.course import TASK_NAMES
 from tests.trainable.data.relatives import LAYOUTS, TEXTS, write_relative
 from trainable.cache.files import CACHE_VARIABLE
-from trainable.data.examples import Examples, collect, to_schema
+from trainable.data.examples import Examples, collect
 from trainable.data.nli import SampleNli, triplets
 from trainable.data.pos_tags import PosTagger
 from trainable.data.prepare import FeaturedExamples, PreparedData, prepare
+from trainable.data.schema import to_schema
 from trainable.data.sentences import TaskSplit, joined
 from trainable.data.sources import SampleData
 from trainable.data.tokenize import encode
