@@ -6,12 +6,7 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaces.params import (
-    Param,
-    all_params,
-    param_from_json,
-    rebuild,
-)
+from spaces.params import Param, all_params, param_from_json, rebuild
 from trainable.batch_orders.by_size import Proportional
 from trainable.batch_orders.in_turn import RoundRobin
 from trainable.component import Choice, Domain, Value

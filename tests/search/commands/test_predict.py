@@ -223,7 +223,9 @@ class _Stdin:
 @pytest.mark.parametrize(
     ("task", "content", "n_answers", "fragment"),
     [
+        ("sst", b"a\tb\n", 0, "line 1: 'a\\tb' has 1 tabs; sst needs one sentence"),
         ("para", b"a\tb\r\na\n", 1, "line 2: 'a' has 0 tabs; para needs two sentences"),
+        ("para", b"a\t \n", 0, "line 1: 'a\\t ' has an empty sentence"),
         ("sst", b"a\n\nb\n\xff\nc\n", 2, "line 4 is not UTF-8"),
     ],
 )

@@ -1,14 +1,14 @@
+"""Lines that are refused are in test_predict.py, with what the command prints of them."""
+
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from search.commands.standard_input import given_lines
-from trainable.errors import InputError
 from trainable.tasks import COURSE
 
 SENTENCES = st.text(st.characters(codec="utf-8", exclude_characters="\n\t\r\ufeff")).filter(
@@ -58,22 +58,3 @@ def test_a_line_is_there_before_the_next_one_is_waited_for() -> None:
 
 def test_blank_lines_are_skipped_and_a_mark_of_utf_8_too() -> None:
     assert all_of(Pieces(b"\xef\xbb\xbfa\n \r\n\nb\n\n"), "sst") == ["a", "b"]
-
-
-@pytest.mark.parametrize(
-    ("task", "content", "n_answers", "fragment"),
-    [
-        ("sst", b"a\tb\n", 0, "line 1: 'a\\\\tb' has 1 tabs; sst needs one sentence"),
-        ("para", b"a\tb\r\na\n", 1, "line 2: 'a' has 0 tabs; para needs two sentences"),
-        ("para", b"a\t \n", 0, r"line 1: 'a\\t ' has an empty sentence"),
-        ("sst", b"a\n\nb\n\xff\nc\n", 2, "line 4 is not UTF-8"),
-    ],
-)
-def test_a_wrong_line_comes_after_the_sentences_before_it(
-    task: str, content: bytes, n_answers: int, fragment: str
-) -> None:
-    found: list[str | tuple[str, ...]] = []
-    lines = given_lines(Pieces(content), COURSE[task])  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=f"standard input, {fragment}"):
-        found.extend(itertools.chain.from_iterable(lines))
-    assert len(found) == n_answers

@@ -9,26 +9,16 @@ import search.planning.corpora
 from search.log.history import History
 from search.planning.corpora import check_corpora, nli_data, text_data
 from search.planning.first_trials import published, row_space
-from search.planning.options import SearchOptions
 from spaces.catalogue import make_space
 from spaces.fixed_configs import RowSpace
+from tests.search.planning.row_options import BASE, options
 from trainable.data.nli import NliSource, SampleNli, SickNli
 from trainable.data.pretraining_text import OwnText, SickText, TextFiles, TextSource
-from trainable.data.sources import SampleData
-from trainable.defaults import default_run
 from trainable.errors import InputError
-from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
 from trainable.stages.language_modelling import MaskedLanguageModelling
-from trainable.stages.multitask import Multitask
 from trainable.stages.nli_training import LinearNli
 from trainable.training.inputs import RunInputs
-
-BASE = default_run(EncoderConfig(), SampleData(), 5, Multitask(budget_tokens=1234, units=3))
-
-
-def options(**given: object) -> SearchOptions:
-    return replace(SearchOptions(space="published"), **given)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -173,14 +163,11 @@ def test_what_a_feature_needs_is_looked_for_before_the_start(
         check_corpora(options(), varied, {}, inputs.pretrained.tokenizer)
 
 
+@pytest.mark.usefixtures("_no_tagger")
 @pytest.mark.parametrize("rows", ["mtbert/pos", "mtbert/pos,one-size/*", "mtbert/p[o]s"])
 def test_a_row_that_is_named_or_alone_and_lacks_its_feature_is_refused_by_name(
-    inputs: RunInputs, monkeypatch: pytest.MonkeyPatch, rows: str
+    inputs: RunInputs, rows: str
 ) -> None:
-    def refuse() -> None:
-        raise InputError("features.pos_tags needs a tagger")
-
-    monkeypatch.setattr(search.planning.corpora, "load_tagger", refuse)
     asked = options(rows=rows)
     space, notes = row_space(asked, BASE, History())
     assert notes == []

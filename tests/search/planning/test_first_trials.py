@@ -20,7 +20,6 @@ from search.planning.first_trials import (
     with_features,
 )
 from search.planning.make_plan import _merged
-from search.planning.options import SearchOptions
 from search.planning.plan import Plan
 from search.planning.resume import header
 from search.report.sections.published_rows import compare_row
@@ -29,11 +28,10 @@ from spaces.fixed_configs import RowSpace
 from spaces.portfolio import portfolio_points
 from spaces.published import load_published
 from spaces.space import Space
+from tests.search.planning.row_options import BASE, options
 from trainable.component import Value
 from trainable.data.nli import HubNli, SampleNli
 from trainable.data.pretraining_text import OwnText
-from trainable.data.sources import SampleData
-from trainable.defaults import default_run
 from trainable.errors import InputError
 from trainable.model.encoder import EncoderConfig
 from trainable.run_config import RunConfig
@@ -43,12 +41,7 @@ from trainable.stages.nli_training import LinearNli
 
 MakePlan = Callable[..., Plan]
 COSINES = "one-size/para-cosine-*"
-BASE = default_run(EncoderConfig(), SampleData(), 5, Multitask(budget_tokens=1234, units=3))
 PRETRAINED = RunConfig(encoder=EncoderConfig(source="a/b"), multitask=Multitask())
-
-
-def options(**given: object) -> SearchOptions:
-    return replace(SearchOptions(space="published"), **given)  # type: ignore[arg-type]
 
 
 def suggestions(plan: Plan, n: int) -> list[tuple[dict[str, Value], RunConfig]]:
@@ -285,14 +278,6 @@ def test_where_no_row_can_be_expressed_another_space_is_named() -> None:
 
 
 # Rows whose features cannot be had.
-
-
-@pytest.fixture
-def _no_tagger(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse() -> None:
-        raise InputError("features.pos_tags needs a tagger")
-
-    monkeypatch.setattr(search.planning.corpora, "load_tagger", refuse)
 
 
 @pytest.mark.usefixtures("_no_tagger")
