@@ -1,4 +1,4 @@
-"""Text, NLI examples, and what input features need: where trials get them, and are they there."""
+"""Text, NLI examples and what input features need: where trials get them, before they start."""
 
 from __future__ import annotations
 

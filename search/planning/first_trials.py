@@ -1,4 +1,4 @@
-"""The rows that a search runs or begins with."""
+"""The space of a search, and the rows that it runs or begins with."""
 
 from __future__ import annotations
 
